@@ -16,6 +16,7 @@ class FoundryError(Exception):
 
     code: ClassVar[str] = "internal"
     status: ClassVar[int] = 500
+    transient: ClassVar[bool] = False  # a workflow's step may try again by itself
     remedy: str = "Try again; if it persists, look at the server's log."
 
     def __init_subclass__(cls, *, code: str, status: int) -> None:
@@ -76,5 +77,7 @@ class KeyReused(FoundryError, code="idempotency_key_reused", status=422):
 
 class Unavailable(FoundryError, code="unavailable", status=503):
     """Infrastructure was away; nothing was applied."""
+
+    transient = True
 
     remedy = "Send the same request again, with the same Idempotency-Key."

@@ -1,0 +1,1 @@
+"""The runtime, in six words: actor, turn, mailbox, workflow, worker, topic. `docs/glossary.md` explains each."""

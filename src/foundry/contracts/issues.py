@@ -1,0 +1,65 @@
+"""Runtime issues: what went wrong in long work or in a mailbox, where, and what happens next (R18-R20)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from foundry.contracts.ids import WorkflowId
+from foundry.contracts.words import Command, Message, ScopeId, Word
+
+
+class IssueKind(StrEnum):
+    STEP_RETRYING = "step_retrying"  # an attempt failed; another follows by itself
+    WORKFLOW_FAILED = "workflow_failed"  # no further attempt by itself
+    MESSAGE_SET_ASIDE = "message_set_aside"  # a mailbox message failed five times
+    WORKFLOW_CRASHED = "workflow_crashed"  # the process died in it too often
+    WORKFLOW_LOST = "workflow_lost"  # ended in DBOS without telling us
+
+
+class Trouble(Word):
+    """One failure, normalised."""
+
+    kind: IssueKind
+    actor: str  # the address of the actor whose work failed
+    scope: ScopeId
+    fingerprint: str  # the same failure again updates its issue instead of adding one
+    workflow: str = ""  # its name, e.g. `provision`
+    workflow_id: WorkflowId | None = None
+    step: str = ""
+    attempt: int = 1
+    retry_at: datetime | None = None  # absent: it will not be tried again by itself
+    code: str = "internal"
+    message: str = ""
+    remedy: str = ""
+    mailbox_id: int | None = None  # for a message set aside: the row that `retry` and `drop` name
+
+
+class TroubleRaised(Message):
+    """To the scope's coordinator: record this failure."""
+
+    trouble: Trouble
+
+
+class TroubleEnded(Message):
+    """To the scope's coordinator: what this fingerprint reported works again."""
+
+    fingerprint: str
+
+
+class RecordTrouble(Command[None]):
+    """The same as `TroubleRaised`, asked by a workflow step."""
+
+    trouble: Trouble
+
+
+class EndTrouble(Command[None]):
+    """The same as `TroubleEnded`, asked by a workflow step."""
+
+    fingerprint: str
+
+
+class WorkflowTrouble(Command[None]):
+    """To a workflow's owner: an attempt of a step failed. `trouble.retry_at` absent: the workflow has failed."""
+
+    trouble: Trouble

@@ -1,0 +1,137 @@
+"""Actor: a class with a kind, whose methods are turns; and the registry of all kinds.
+
+An actor has no memory: its state is its tables, so a turn that fails leaves nothing behind. One instance serves all
+actors of the kind. The first thing an actor gets is its create; anything else before it fails, anything after its
+end is dropped and counted.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeVar, cast, get_type_hints
+
+from pydantic import TypeAdapter
+
+from foundry.contracts.words import Address, Birth, Command, Message, Word
+from foundry.runtime.turn import Turn
+
+M = TypeVar("M", bound="Callable[..., Any]")
+ActorClass = TypeVar("ActorClass", bound="type[Actor]")
+
+_MARK = "__foundry_handles__"
+
+
+class RegistrationError(Exception):
+    """A mistake in how actors, workflows or workers are declared; raised at start-up."""
+
+
+@dataclass(frozen=True)
+class _Marked:
+    word: type[Word] | str
+    creates: bool = False
+
+
+class Actor:
+    """Base of every actor kind. The class's name is the kind's."""
+
+    topic: ClassVar[str] = ""  # the name clients watch it under; none: it publishes nothing
+    keeps_events: ClassVar[bool] = False  # its events are its state (a transcript), never purged by age
+
+    @classmethod
+    def at(cls, key: str) -> Address:
+        return Address(cls.__name__, key)
+
+
+def handles(word: type[Command[Any]]) -> Callable[[M], M]:
+    """This method answers the command. Signature: (self, turn, command) -> answer."""
+    return _mark(_Marked(word))
+
+
+def receives(word: type[Message]) -> Callable[[M], M]:
+    """This method applies the message. Signature: (self, turn, message) -> None."""
+    return _mark(_Marked(word))
+
+
+def creates(word: type[Command[Any]] | type[Message]) -> Callable[[M], M]:
+    """This method applies the actor's first word, and the same word again later (`turn.born` tells which)."""
+    return _mark(_Marked(word, creates=True))
+
+
+def due(name: str) -> Callable[[M], M]:
+    """This method runs when the schedule of this name falls due. Signature: (self, turn) -> None."""
+    return _mark(_Marked(name))
+
+
+def _mark(mark: _Marked) -> Callable[[M], M]:
+    def decorate(method: M) -> M:
+        if inspect.iscoroutinefunction(method):
+            raise RegistrationError(f"{method.__qualname__}: a turn is a plain def; it cannot await")
+        marks = getattr(method, _MARK, ())
+        setattr(method, _MARK, (*marks, mark))
+        return method
+
+    return decorate
+
+
+@dataclass(frozen=True)
+class Handler:
+    """How one word is applied."""
+
+    word: type[Word]
+    creates: bool
+    call: Callable[[Turn, Word], object]
+    answer: TypeAdapter[object]
+
+
+@dataclass
+class Kind:
+    """One actor kind as the runtime knows it."""
+
+    name: str
+    actor: Actor
+    handlers: dict[type[Word], Handler] = field(default_factory=dict[type[Word], Handler])
+    words: dict[str, Handler] = field(default_factory=dict[str, Handler])
+    schedules: dict[str, Callable[[Turn], None]] = field(default_factory=dict[str, "Callable[[Turn], None]"])
+
+    def handler(self, word: type[Word]) -> Handler:
+        try:
+            return self.handlers[word]
+        except KeyError:
+            raise RegistrationError(f"{self.name} does not handle {word.__name__}") from None
+
+
+def kind_of(actor: Actor) -> Kind:
+    """Read the marks of an actor's methods.
+
+    Raises:
+        RegistrationError: two methods for one word, or a create whose word carries no `Birth`.
+    """
+    kind = Kind(type(actor).__name__, actor)
+    for _, method in inspect.getmembers(actor, inspect.ismethod):
+        for mark in cast("tuple[_Marked, ...]", getattr(method, _MARK, ())):
+            if isinstance(mark.word, str):
+                kind.schedules[mark.word] = method
+                continue
+            if mark.word in kind.handlers:
+                raise RegistrationError(f"{kind.name} handles {mark.word.__name__} twice")
+            if mark.creates and not issubclass(mark.word, Birth):
+                raise RegistrationError(f"{mark.word.__name__} creates a {kind.name} but is no Birth")
+            answer = get_type_hints(method).get("return", type(None))
+            handler = Handler(mark.word, mark.creates, method, TypeAdapter(answer))
+            kind.handlers[mark.word] = kind.words[mark.word.__name__] = handler
+    return kind
+
+
+class Registry:
+    """All actor kinds of this process, by name."""
+
+    def __init__(self, kinds: Sequence[Actor]) -> None:
+        self.kinds = {kind.name: kind for kind in map(kind_of, kinds)}
+
+    def kind(self, address: Address) -> Kind:
+        try:
+            return self.kinds[address.kind]
+        except KeyError:
+            raise RegistrationError(f"no actor kind is called {address.kind}") from None

@@ -1,0 +1,342 @@
+"""DBOS, as we use it: one generic workflow function, started from rows and recovered in one way.
+
+A workflow's start is a row that a turn wrote; after the commit it is handed to DBOS, which drops a second start of
+one id. At start-up and every minute the rows and DBOS are compared: unknown to DBOS -> started again; unknown to us
+-> cancelled; ended in DBOS without our last step -> a runtime issue. A workflow that was running in a process that is
+gone is resumed under a new generation; after `CRASHES` times it becomes a runtime issue instead. A process is gone
+when its heartbeat lease has expired; on SQLite the lock on the data directory says so at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import structlog
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
+from sqlalchemy import select
+from sqlalchemy.engine import make_url
+
+from foundry.contracts.doors import Doors
+from foundry.contracts.ids import WorkflowId
+from foundry.contracts.issues import IssueKind, RecordTrouble, Trouble, WorkflowTrouble
+from foundry.contracts.words import Address, Command, ScopeId
+from foundry.runtime.store.base import Store, Transaction
+from foundry.runtime.store.tables import leases, workflows
+from foundry.runtime.turn import Reader
+from foundry.runtime.workflow import Flow, StepFailed, Stopped, Workflow, Workflows, outlast, scope_of
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+VERSION = "foundry-1"  # raised only with a drain of the older replicas; changes go through DBOS.patch
+QUEUE = "foundry-resumed"
+POLL = 0.2  # seconds between looks at the queue of resumed workflows
+COMPARE = 60.0  # seconds between comparisons of our rows with DBOS
+HEARTBEAT = 3.0  # seconds
+TERM = 10.0  # seconds after which a silent replica counts as gone
+CRASHES = 5
+DRAIN = 5.0  # seconds a stop waits for steps to let go
+
+ACTIVE = ["PENDING", "ENQUEUED", "DELAYED"]
+
+log = structlog.get_logger("foundry.workflow")
+
+_current: WorkflowSystem | None = None  # DBOS is one per process, and so is this
+
+
+class Host(Protocol):
+    """What the engine needs of the runtime."""
+
+    executor: str
+    store: Store
+
+    async def ask(
+        self, address: Address, command: Command[R], *, key: str | None = None, caller: str = "",
+        workflow: WorkflowId | None = None,
+    ) -> R: ...  # fmt: skip
+
+    async def read(self, function: Callable[..., T], *args: object) -> T: ...
+    async def system(self, address: Address, function: Callable[[Transaction], T]) -> T: ...
+    def coordinator(self, scope: ScopeId) -> Address: ...
+
+
+class Started(NamedTuple):
+    """A workflow's start row."""
+
+    id: WorkflowId
+    name: str
+    owner: Address
+    scope: ScopeId
+    generation: int
+    crashes: int
+    job: str
+    cancelled: bool
+
+
+def start_rows(reader: Reader, workflow_id: str | None = None) -> list[Started]:
+    """All start rows, or the one of this id."""
+    query = select(workflows)
+    if workflow_id is not None:
+        query = query.where(workflows.c.id == workflow_id)
+    return [
+        Started(r.id, r.name, Address.parse(r.owner), r.scope, r.generation, r.crashes, r.job, bool(r.cancelled))
+        for r in reader.all(query)
+    ]
+
+
+@DBOS.workflow(name="foundry")
+async def _run(workflow_id: str) -> None:
+    if _current is None:
+        raise Stopped
+    await _current.execute(WorkflowId(workflow_id))
+
+
+class WorkflowSystem:
+    """Starts, runs, recovers and ends workflows."""
+
+    def __init__(self, host: Host, declared: Workflows, url: str) -> None:
+        self._host = host
+        self._declared = declared
+        self._url = url
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._background: list[asyncio.Task[None]] = []
+        self._wake = asyncio.Event()
+        self._handed: set[str] = set()
+        self._one_process = url.startswith("sqlite")
+
+    # life
+
+    async def start(self, doors: Doors) -> None:
+        global _current
+        if _current is not None:
+            raise RuntimeError("one process has one runtime with workflows")
+        self._doors = doors
+        _current = self
+        if self._one_process:
+            path = make_url(self._url).database
+            assert path
+            sqlite3.connect(path).execute("PRAGMA journal_mode=WAL").connection.close()
+        logging.getLogger("dbos").setLevel(logging.WARNING)
+        config = DBOSConfig(
+            name="foundry",
+            system_database_url=self._url,
+            application_version=VERSION,
+            executor_id=self._host.executor,
+            serializer=DBOSPortableJSONSerializer(),
+            enable_otlp=False,
+            log_level="WARNING",
+            sys_db_pool_size=10,
+        )
+        DBOS(config=config)
+        await self.beat()
+        await asyncio.to_thread(DBOS.launch)
+        await DBOS.register_queue_async(QUEUE, polling_interval_sec=POLL)
+        await self.compare()
+        self._background = [
+            asyncio.create_task(self._forever(self._dispatch), name="workflow dispatcher"),
+            asyncio.create_task(self._forever(self._recover), name="workflow recovery"),
+        ]
+
+    async def stop(self) -> None:
+        """Let go of running steps without an outcome; they go on at the next start."""
+        global _current
+        for task in (*self._background, *self._tasks):
+            task.cancel()
+        await asyncio.wait({*self._background, *self._tasks}, timeout=DRAIN) if self._background else None
+        await self._host.system(Address("Lease", "replica"), self._beat(0))
+        await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=0)
+        _current = None
+
+    def poke(self) -> None:
+        """A workflow was started or cancelled."""
+        self._wake.set()
+
+    async def _forever(self, run: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await run()
+            except asyncio.CancelledError:
+                raise
+            except Exception:
+                log.exception("workflow upkeep failed and goes on")
+                await asyncio.sleep(1.0)
+
+    # starting
+
+    async def _dispatch(self) -> None:
+        await self._wake.wait()
+        self._wake.clear()
+        for row in await self._host.read(start_rows):
+            if row.cancelled:
+                await self._cancelled(row)
+            elif row.id not in self._handed:
+                await self._hand(row.id)
+
+    async def _hand(self, workflow_id: str) -> None:
+        self._handed.add(workflow_id)
+        with SetWorkflowID(workflow_id):
+            await DBOS.start_workflow_async(_run, workflow_id)
+
+    async def _cancelled(self, row: Started) -> None:
+        if row.id in self._handed:
+            await DBOS.cancel_workflow_async(row.id)
+        await self._forget(row)
+
+    # running
+
+    async def execute(self, workflow_id: WorkflowId) -> None:
+        """One execution, from the first step on; recorded steps are replayed."""
+        task = asyncio.current_task()
+        assert task
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        self._handed.add(workflow_id)
+        rows = await self._host.read(start_rows, workflow_id)
+        if not rows or rows[0].cancelled:
+            raise Stopped
+        row = rows[0]
+        declared = self._declared.by_name.get(row.name)
+        if declared is None:
+            await self._refuse(row, IssueKind.WORKFLOW_LOST, f"this version knows no workflow {row.name}")
+            return
+        flow = self._flow(declared, row)
+        try:
+            await declared.run(flow, declared.job.model_validate_json(row.job))
+        except StepFailed as failed:
+            log.info("workflow failed", workflow=row.name, id=row.id, step=failed.trouble.step)
+        except Exception as error:
+            log.exception("workflow raised", workflow=row.name, id=row.id)
+            trouble = flow.trouble("", 1, error, None)
+            await DBOS.run_step_async({"name": "on-error"}, flow.report, trouble)
+        await flow.check()
+        await DBOS.run_step_async({"name": "end"}, self._forget, row)
+
+    def _flow(self, declared: Workflow, row: Started) -> Flow:
+        async def live() -> bool:
+            def generation(reader: Reader) -> int | None:
+                found = reader.first(select(workflows.c.generation).where(workflows.c.id == row.id))
+                return found.generation if found else None
+
+            return await self._host.read(generation) == row.generation
+
+        scope = scope_of(declared, row.scope)
+        return Flow(self._host, self._doors, declared, row.id, row.owner, scope, live)
+
+    async def _forget(self, row: Started) -> None:
+        """The workflow has ended: its row and the answers its steps remembered go."""
+
+        def forget(tx: Transaction) -> None:
+            tx.execute("DELETE FROM asks WHERE workflow=?", row.id)
+            tx.execute("DELETE FROM workflows WHERE id=?", row.id)
+
+        await outlast(lambda: self._host.system(row.owner, forget))
+        self._handed.discard(row.id)
+
+    # recovery
+
+    async def _recover(self) -> None:
+        """Heartbeat; comparison at start-up and every minute; on several replicas, a look for silent ones."""
+        rounds = int(COMPARE / HEARTBEAT)
+        for number in range(1, rounds + 1):
+            await asyncio.sleep(HEARTBEAT)
+            await self.beat()
+            if number == rounds or not self._one_process:
+                await self.compare()
+
+    async def beat(self) -> None:
+        """Say that this process lives."""
+        await self._host.system(Address("Lease", "replica"), self._beat(int(TERM * 1000)))
+
+    def _beat(self, term: int) -> Callable[[Transaction], None]:
+        def beat(tx: Transaction) -> None:
+            tx.execute(
+                "INSERT INTO leases (name, holder, fencing, expires_at) VALUES (?,?,1,?)"
+                " ON CONFLICT (name) DO UPDATE SET expires_at=excluded.expires_at",
+                f"replica:{self._host.executor}",
+                self._host.executor,
+                tx.now + term,
+            )
+            tx.execute("DELETE FROM leases WHERE name LIKE 'replica:%' AND expires_at < ?", tx.now - 3_600_000)
+
+        return beat
+
+    async def _silent(self) -> Callable[[str | None], bool]:
+        """Which executors are gone."""
+
+        def living(reader: Reader, now: int) -> set[str]:
+            query = select(leases.c.holder).where(leases.c.name.like("replica:%"), leases.c.expires_at > now)
+            return {row.holder for row in reader.all(query)}
+
+        if self._one_process:
+            alive = {self._host.executor}
+        else:
+            now = await self._host.system(Address("Lease", "replica"), lambda tx: tx.now)
+            alive = await self._host.read(living, now)
+        return lambda executor: executor not in alive
+
+    async def compare(self) -> None:
+        """Bring our rows and DBOS together."""
+        rows = {row.id: row for row in await self._host.read(start_rows)}
+        known = {
+            status.workflow_id: status
+            for status in await DBOS.list_workflows_async(status=ACTIVE, load_input=False, load_output=False)
+        }
+        gone = await self._silent()
+        for workflow_id in known.keys() - rows.keys():
+            if not await self._host.read(start_rows, workflow_id):
+                await DBOS.cancel_workflow_async(workflow_id)
+        for row in rows.values():
+            status = known.get(row.id)
+            if row.cancelled:
+                await self._cancelled(row)
+            elif status is None:
+                await self._missing(row)
+            elif status.status == "PENDING" and gone(status.executor_id):
+                await self._resume(row)
+
+    async def _missing(self, row: Started) -> None:
+        """Not active in DBOS: never handed over, or ended without our last step."""
+        status = await DBOS.get_workflow_status_async(row.id)
+        if status is None:
+            await self._hand(row.id)
+        elif status.status in ACTIVE:
+            return
+        elif await self._host.read(start_rows, row.id):
+            await self._refuse(row, IssueKind.WORKFLOW_LOST, f"it ended in DBOS as {status.status} unseen")
+
+    async def _resume(self, row: Started) -> None:
+        def raised(tx: Transaction) -> int:
+            found = tx.execute(
+                "UPDATE workflows SET generation=generation+1, crashes=crashes+1"
+                " WHERE id=? AND generation=? RETURNING crashes",
+                row.id, row.generation,
+            )  # fmt: skip
+            return int(str(found[0][0])) if found else 0
+
+        crashes = await self._host.system(row.owner, raised)
+        if crashes > CRASHES:
+            await DBOS.cancel_workflow_async(row.id)
+            await self._refuse(row, IssueKind.WORKFLOW_CRASHED, f"the process died in it {crashes} times in a row")
+        elif crashes:
+            log.info("workflow resumed", workflow=row.name, id=row.id, crashes=crashes)
+            await DBOS.resume_workflow_async(row.id, queue_name=QUEUE)
+
+    async def _refuse(self, row: Started, kind: IssueKind, message: str) -> None:
+        trouble = Trouble(
+            kind=kind,
+            actor=str(row.owner),
+            scope=row.scope,
+            fingerprint=f"workflow:{row.id}",
+            workflow=row.name,
+            workflow_id=row.id,
+            code=kind.value,
+            message=message,
+            remedy="Retry it from the thing it worked for; the server's log says what happened.",
+        )
+        await outlast(lambda: self._host.ask(row.owner, WorkflowTrouble(trouble=trouble)))
+        await outlast(lambda: self._host.ask(self._host.coordinator(row.scope), RecordTrouble(trouble=trouble)))
+        await self._forget(row)

@@ -1,0 +1,220 @@
+"""The runtime of one process: it joins store, mailbox, topics, schedules, workflows and workers.
+
+`ask` and `read` are what the edge uses; everything else goes by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import structlog
+from sqlalchemy import Connection
+
+from foundry.contracts.doors import Doors
+from foundry.contracts.errors import Unavailable
+from foundry.contracts.ids import WorkflowId, new_id
+from foundry.contracts.words import Address, Command, ScopeId
+from foundry.runtime.actor import Actor, RegistrationError, Registry
+from foundry.runtime.engine import WorkflowSystem
+from foundry.runtime.mailbox import Dispatcher
+from foundry.runtime.schedule import Timer
+from foundry.runtime.store.base import Busy, Store, Transaction, Work
+from foundry.runtime.topic import Hub, Published
+from foundry.runtime.turn import Ids, Reader
+from foundry.runtime.upkeep import Upkeep
+from foundry.runtime.worker import Supervisor, WorkerKind
+from foundry.runtime.workflow import Workflows
+from foundry.runtime.works import After, AskWork, SystemWork
+
+R = TypeVar("R")
+T = TypeVar("T")
+
+READ_THREADS = 8
+
+log = structlog.get_logger("foundry.runtime")
+
+
+def _fresh_id(prefix: str, now_ms: int) -> str:
+    return new_id(prefix, now_ms=now_ms)
+
+
+@dataclass
+class House:
+    """What the composition root declares: the kinds, the workflows, the workers, and who coordinates a scope."""
+
+    actors: Sequence[Actor]
+    coordinator: Callable[[ScopeId], Address]
+    workflows: Workflows = field(default_factory=Workflows)
+    workers: Sequence[WorkerKind] = ()
+    ids: Ids = _fresh_id
+
+
+class Runtime:
+    """Start it inside a running loop; stop it there too."""
+
+    def __init__(self, house: House, store: Store, *, workflow_url: str | None = None) -> None:
+        self.house = house
+        self.store = store
+        self.registry = Registry(house.actors)
+        self.ids = house.ids
+        self.hub = Hub()
+        self.executor = new_id("run").replace("_", "-")
+        house.workflows.check(self.registry)
+        self.flows = WorkflowSystem(self, house.workflows, workflow_url) if workflow_url else None
+        if house.workflows.by_name and not self.flows:
+            raise RegistrationError("there are workflows but no database for them")
+        self._readers = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="foundry-reader")
+        self._background: list[asyncio.Task[None]] = []
+
+    # life
+
+    async def start(self, doors: Doors) -> None:
+        """Begin to work. DBOS is launched last, as it runs workflows in this loop at once."""
+        self._loop = asyncio.get_running_loop()
+        self.dispatcher = Dispatcher(self, self.store)
+        self.timer = Timer(self, self.store)
+        self.supervisor = Supervisor(self, self.house.workers, doors)
+        self.store.start(self._settled)
+        if self.flows:
+            await self.flows.start(doors)
+        upkeep = Upkeep(self.store, self.hub, self.registry, self.system)
+        for run in (self.dispatcher.run, self.timer.run, self.supervisor.run, upkeep.run):
+            self._background.append(asyncio.create_task(_forever(run), name=run.__qualname__))
+
+    async def stop(self) -> None:
+        """Stop in bounded time. What was accepted is committed; long work goes on at the next start."""
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self.supervisor.stop()
+        if self.flows:
+            await self.flows.stop()
+        await asyncio.to_thread(self.store.close)
+        self._readers.shutdown(wait=False)
+
+    # for the edge and for steps
+
+    async def ask(self, address: Address, command: Command[R], *, key: str | None = None, caller: str = "",
+                  workflow: WorkflowId | None = None, lease: tuple[str, int] | None = None) -> R:  # fmt: skip
+        """Run a command's turn now and give its answer.
+
+        Args:
+            key: the idempotency key; a repeat under it gets the stored answer or refusal.
+            caller: who asks, e.g. `user:4711`; keys of different callers never meet.
+            workflow: keep the key until this workflow ends, instead of 24 hours.
+            lease: a worker's (name, fencing number); refused once somebody else holds the lease.
+
+        Raises:
+            FoundryError: the actor refused; nothing was applied.
+            Unavailable: the database was away; nothing was applied, asking again is right.
+        """
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        work = AskWork(self, address, command, future, key, caller, workflow, lease)
+        try:
+            self.store.submit(work)
+            return await future
+        except Busy as error:
+            raise Unavailable(f"the store did not take the command: {error}") from error
+
+    async def read(self, function: Callable[..., T], *args: object) -> T:
+        """Run a view on a reader thread, all of it in one snapshot: `await runtime.read(sidebar, organization)`."""
+
+        def run(connection: Connection) -> T:
+            return function(Reader(connection), *args)
+
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self.store.read, run)
+
+    async def system(self, address: Address, function: Callable[[Transaction], T]) -> T:
+        """Change rows of the runtime's own under the actor's lock."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        try:
+            self.store.submit(SystemWork(address, function, future))
+            return await future
+        except Busy as error:
+            raise Unavailable(f"the store did not take the change: {error}") from error
+
+    async def retry_message(self, mailbox_id: int) -> bool:
+        """Send a message that was set aside anew, as if its sender had sent it now; False if it has gone."""
+
+        def retry(tx: Transaction) -> str | None:
+            row = tx.execute("SELECT receiver FROM mailbox WHERE id=? AND set_aside_at IS NOT NULL", mailbox_id)
+            tx.execute(
+                "INSERT INTO mailbox (receiver, sender, seq, word, body, sent_at)"
+                " SELECT receiver, ?, 1, word, body, ? FROM mailbox WHERE id=? AND set_aside_at IS NOT NULL",
+                f"retried:{mailbox_id}",
+                tx.now,
+                mailbox_id,
+            )
+            tx.execute("DELETE FROM mailbox WHERE id=? AND set_aside_at IS NOT NULL", mailbox_id)
+            return str(row[0][0]) if row else None
+
+        receiver = await self.system(Address("Mailbox", str(mailbox_id)), retry)
+        if receiver is not None:
+            self.dispatcher.poke(Address.parse(receiver))
+        return receiver is not None
+
+    async def drop_message(self, mailbox_id: int) -> None:
+        """Forget a message that was set aside."""
+
+        def drop(tx: Transaction) -> None:
+            tx.execute("DELETE FROM mailbox WHERE id=? AND set_aside_at IS NOT NULL", mailbox_id)
+
+        await self.system(Address("Mailbox", str(mailbox_id)), drop)
+
+    def stuck(self) -> str | None:
+        """What hangs, for the health check; None if nothing does."""
+        for task in self._background:
+            if task.done():
+                return f"{task.get_name()} has ended"
+        return self.store.stuck()
+
+    # for works, on the loop after a commit
+
+    def _settled(self, works: Sequence[Work], error: BaseException | None) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._settle, works, error)
+        except RuntimeError:  # the loop has gone; nobody waits any more
+            log.warning("a commit outlived the loop", works=len(works))
+
+    def _settle(self, works: Sequence[Work], error: BaseException | None) -> None:
+        if error is not None:
+            log.error("a transaction did not commit", error=str(error), works=len(works))
+        for work in works:
+            if error is None:
+                work.settle()
+            else:
+                work.fail(error)
+
+    def committed(self, after: After) -> None:
+        if after.events:
+            self.hub.publish(after.address, [Published(*event) for event in after.events])
+        for receiver in after.receivers:
+            self.dispatcher.poke(Address.parse(receiver))
+        if self.flows and (after.starts or after.cancels):
+            self.flows.poke()
+        if after.schedules:
+            self.timer.poke()
+        self.supervisor.poke(after.address)
+
+    def coordinator(self, scope: ScopeId) -> Address:
+        return self.house.coordinator(scope)
+
+    def mail_later(self, address: Address, at: int | None) -> None:
+        self.dispatcher.looked(address, at)
+
+
+async def _forever(run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Keep a background loop alive through errors; each is logged, none ends it."""
+    while True:
+        try:
+            await run()
+            return
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("a background loop failed and starts again", loop=run.__qualname__)
+            await asyncio.sleep(1.0)

@@ -1,0 +1,256 @@
+"""Turn: one command or message, for one actor at a time, inside one database transaction.
+
+Guarantee: everything a turn did (its tables, the messages it sent, the events it published, the workflows it
+started, its schedules, the idempotency key) commits together or not at all, and nobody hears of it before. A turn is
+a plain `def`: it cannot wait for another actor or do I/O, and its context offers nothing that would let it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Table,
+    bindparam,
+    delete,
+    insert,
+    select,
+    update,
+)
+
+from foundry.contracts.errors import NotFound
+from foundry.contracts.ids import WorkflowId
+from foundry.contracts.words import Address, Birth, Event, Message, ScopeId, Word, millis, utc
+from foundry.runtime.store.base import Effects, NewBirth, NewEvent, NewMail, NewStart, Opened, Transaction
+from foundry.runtime.store.tables import actors, events
+
+W = TypeVar("W", bound=Word)
+AnyRow = Row[*tuple[Any, ...]]
+Query = Select[*tuple[Any, ...]]
+Ids = Callable[[str, int], str]  # prefix, Unix milliseconds -> a fresh id
+
+
+@lru_cache(maxsize=1024)
+def _own(table: Table, names: tuple[str, ...]) -> Query:
+    """Rows of `table` that belong to one actor, found by these columns; built once, so compiled once."""
+    query = select(table).where(_owner(table) == bindparam("_owner"))
+    return query.where(*(table.c[name] == bindparam(f"_{name}") for name in names))
+
+
+def _owner(table: Table) -> Column[Any]:
+    return table.columns.values()[0]
+
+
+def _binds(where: Mapping[str, object], owner: object) -> dict[str, object]:
+    return {"_owner": owner, **{f"_{name}": value for name, value in where.items()}}
+
+
+class Reader:
+    """Reads, in one snapshot. The edge's views take this type; they cannot write."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def one(self, query: Query) -> AnyRow:
+        """The row of a query that has exactly one.
+
+        Raises:
+            NotFound: there is none.
+        """
+        row = self._connection.execute(query).first()
+        if row is None:
+            raise NotFound(f"no such row in {', '.join(str(f) for f in query.get_final_froms())}")
+        return row
+
+    def first(self, query: Query) -> AnyRow | None:
+        return self._connection.execute(query).first()
+
+    def all(self, query: Query) -> Sequence[AnyRow]:
+        return self._connection.execute(query).all()
+
+    def version(self, address: Address) -> int:
+        """The version of the actor's topic in this snapshot; 0 if there is no such actor.
+
+        Raises:
+            NotFound: the actor does not exist or has ended.
+        """
+        row = self.first(select(actors.c.version, actors.c.deleted_at).where(actors.c.actor == str(address)))
+        if row is None or row.deleted_at is not None:
+            raise NotFound(f"no {address.kind} with id {address.key}")
+        return row.version
+
+    def exists(self, address: Address) -> bool:
+        query = select(actors.c.actor).where(actors.c.actor == str(address), actors.c.deleted_at.is_(None))
+        return self.first(query) is not None
+
+    def events(
+        self, address: Address, after: int = 0, limit: int | None = None, entity: str | None = None
+    ) -> Sequence[AnyRow]:
+        """The stored events of a topic with a version above `after`, oldest first."""
+        query = select(events).where(events.c.actor == str(address), events.c.version > after)
+        if entity is not None:
+            query = query.where(events.c.entity == entity)
+        return self.all(query.order_by(events.c.version).limit(limit))
+
+
+class Turn:
+    """What one turn may do. Nothing here is visible to anybody before the commit."""
+
+    def __init__(self, tx: Transaction, address: Address, opened: Opened, ids: Ids, birth: Birth | None = None) -> None:
+        self.address = address
+        self.key = address.key
+        self.now: datetime = utc(tx.now)
+        self.born = not opened.exists
+        self.scope = ScopeId(opened.scope)
+        self.effects = Effects()
+        self._tx = tx
+        self._opened = opened
+        self._ids = ids
+        if birth is not None and self.born:
+            self.scope = birth.scope
+            parent = None if birth.parent is None else str(birth.parent)
+            self.effects.birth = NewBirth(address.kind, parent, birth.scope)
+
+    # own tables
+
+    def _check(self, table: Table) -> None:
+        if table.info.get("owner") != self.address.kind:
+            raise TypeError(f"{self.address.kind} does not own the table {table.name}; send its owner a message")
+
+    def find(self, table: Table, **where: object) -> AnyRow | None:
+        """The actor's own row of `table` with these values; None if there is none."""
+        self._check(table)
+        return self._tx.connection.execute(_own(table, tuple(where)), _binds(where, self.key)).first()
+
+    def one(self, table: Table, **where: object) -> AnyRow:
+        """The same, where it has to exist.
+
+        Raises:
+            NotFound: it does not.
+        """
+        row = self.find(table, **where)
+        if row is None:
+            named = ", ".join(str(value) for value in where.values()) or self.key
+            raise NotFound(f"{self.address.kind} {self.key} has no {table.name} {named}")
+        return row
+
+    def all(self, table: Table, *conditions: ColumnElement[bool], order_by: Any = None, limit: int | None = None,
+            **where: object) -> Sequence[AnyRow]:  # fmt: skip
+        """The actor's own rows with these values, narrowed by `conditions`."""
+        self._check(table)
+        query = _own(table, tuple(where))
+        if conditions:
+            query = query.where(*conditions)
+        if order_by is not None:
+            query = query.order_by(order_by)
+        if limit is not None:
+            query = query.limit(limit)
+        return self._tx.connection.execute(query, _binds(where, self.key)).all()
+
+    def insert(self, table: Table, **values: object) -> None:
+        """Add a row of the actor's own; the owner's column is filled in."""
+        self._check(table)
+        self._tx.connection.execute(_insert(table), {_owner(table).name: self.key, **values})
+
+    def insert_many(self, table: Table, rows: Iterable[Mapping[str, object]]) -> None:
+        self._check(table)
+        filled = [{_owner(table).name: self.key, **row} for row in rows]
+        if filled:
+            self._tx.connection.execute(_insert(table), filled)
+
+    def update(self, table: Table, where: Mapping[str, object] | None = None, /, **values: object) -> int:
+        """Change the actor's own rows that have the values in `where`; gives how many."""
+        self._check(table)
+        found = where or {}
+        statement = _update(table, tuple(found), tuple(values))
+        return self._tx.connection.execute(statement, {**_binds(found, self.key), **values}).rowcount
+
+    def delete(self, table: Table, **where: object) -> int:
+        """Remove the actor's own rows with these values; gives how many."""
+        self._check(table)
+        return self._tx.connection.execute(_delete(table, tuple(where)), _binds(where, self.key)).rowcount
+
+    # what others will see
+
+    def send(self, to: Address, message: Message) -> None:
+        """Enqueue a message; it is applied after the commit, exactly once, in order with this actor's others."""
+        seq = self._opened.seq + len(self.effects.mail) + 1
+        self.effects.mail.append(NewMail(str(to), seq, type(message).__name__, message.model_dump_json()))
+
+    def publish(self, event: Event) -> int:
+        """Publish on this actor's own topic; gives the event's version."""
+        version = self.version + 1
+        self.effects.events.append(
+            NewEvent(
+                version,
+                type(event).__name__,
+                event.entity,
+                event.model_dump_json(),
+                event.repository,
+                event.person,
+            )
+        )
+        return version
+
+    @property
+    def version(self) -> int:
+        """The version of the topic's last event, those of this turn included."""
+        return self._opened.version + len(self.effects.events)
+
+    def compact(self, entity: str) -> None:
+        """Forget the stored events of an entity: what this turn publishes of it replaces them."""
+        self.effects.compacted.append(entity)
+
+    def own_events(self, entity: str) -> Sequence[AnyRow]:
+        """The stored events of one entity of this actor's topic, oldest first."""
+        return Reader(self._tx.connection).events(self.address, entity=entity)
+
+    def start(self, workflow: str, job: Word) -> WorkflowId:
+        """Start a workflow owned by this actor, after the commit; its name is one of those registered for it."""
+        workflow_id = self.new_id("wfl")
+        self.effects.starts.append(NewStart(workflow_id, workflow, self.scope, job.model_dump_json()))
+        return WorkflowId(workflow_id)
+
+    def cancel(self, workflow: WorkflowId) -> None:
+        """Raise the workflow's generation: no further step of it begins."""
+        self.effects.cancels.append(workflow)
+
+    def schedule(self, name: str, after: timedelta) -> None:
+        """Be called with this name that long from now, once; an earlier wish of this name is replaced."""
+        self.effects.schedules[name] = millis(self.now + after)
+
+    def unschedule(self, name: str) -> None:
+        self.effects.schedules[name] = None
+
+    def end(self) -> None:
+        """End this actor: what is sent to it later is dropped and counted."""
+        self.effects.deleted = True
+
+    def new_id(self, prefix: str) -> str:
+        return self._ids(prefix, self._tx.now)
+
+
+@lru_cache(maxsize=256)
+def _insert(table: Table) -> Any:
+    return insert(table)
+
+
+@lru_cache(maxsize=1024)
+def _update(table: Table, names: tuple[str, ...], changed: tuple[str, ...]) -> Any:
+    statement = update(table).where(_owner(table) == bindparam("_owner"))
+    statement = statement.where(*(table.c[name] == bindparam(f"_{name}") for name in names))
+    return statement.values({name: bindparam(name) for name in changed})
+
+
+@lru_cache(maxsize=1024)
+def _delete(table: Table, names: tuple[str, ...]) -> Any:
+    statement = delete(table).where(_owner(table) == bindparam("_owner"))
+    return statement.where(*(table.c[name] == bindparam(f"_{name}") for name in names))

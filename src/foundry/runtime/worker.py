@@ -1,0 +1,180 @@
+"""Worker: leased, async, unbounded I/O (a stream reader, a log tail). It changes state only by ask.
+
+Guarantee: a worker holds a lease with a fencing number; its asks carry the number and are refused once somebody
+else holds the lease. A replica that dies loses its leases within `TERM` seconds, and another one goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import structlog
+
+from foundry.contracts.doors import Doors
+from foundry.contracts.words import Address, Command
+from foundry.runtime.store.base import Fenced, Transaction
+from foundry.runtime.turn import Reader
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+TERM = 10.0  # seconds a lease lasts without renewal
+RENEW = 3.0  # seconds between renewals
+SWEEP = 2.0  # seconds between looks for work that nobody told us of
+PAUSE = (0.5, 1.0, 2.0, 5.0, 10.0)  # seconds before a worker that failed is tried again
+
+log = structlog.get_logger("foundry.worker")
+
+
+class WorkerHost(Protocol):
+    """What a worker needs of the runtime."""
+
+    executor: str
+
+    async def ask(
+        self,
+        address: Address,
+        command: Command[R],
+        *,
+        key: str | None = None,
+        caller: str = "",
+        lease: tuple[str, int] | None = None,
+    ) -> R: ...
+
+    async def read(self, function: Callable[..., T], *args: object) -> T: ...
+    async def system(self, address: Address, function: Callable[[Transaction], T]) -> T: ...
+
+
+class Job:
+    """One actor's work under one lease: what a worker's `run` is given."""
+
+    def __init__(self, host: WorkerHost, doors: Doors, address: Address, fencing: int) -> None:
+        self.address = address
+        self.key = address.key
+        self.doors = doors
+        self.fencing = fencing
+        self._host = host
+
+    async def ask(self, address: Address, command: Command[R]) -> R:
+        """Ask under the lease.
+
+        Raises:
+            Fenced: somebody else holds the lease now; stop.
+        """
+        return await self._host.ask(address, command, lease=(f"worker:{self.address}", self.fencing))
+
+    async def read(self, function: Callable[..., T], *args: object) -> T:
+        return await self._host.read(function, *args)
+
+
+@dataclass(frozen=True)
+class WorkerKind:
+    """A worker for actors of one kind: which of them want one now, and what it does for one until it is done."""
+
+    kind: str
+    wanted: Callable[[Reader], Sequence[str]]
+    run: Callable[[Job], Awaitable[None]]
+
+
+class Supervisor:
+    """Runs the workers this replica can get a lease for."""
+
+    def __init__(self, host: WorkerHost, kinds: Sequence[WorkerKind], doors: Doors) -> None:
+        self._host = host
+        self._doors = doors
+        self._kinds = {kind.kind: kind for kind in kinds}
+        self._running: dict[Address, asyncio.Task[None]] = {}
+        self._wake = asyncio.Event()
+
+    def poke(self, address: Address) -> None:
+        """This actor's state changed: whether it wants a worker may have changed too."""
+        if address.kind in self._kinds:
+            self._wake.set()
+
+    async def run(self) -> None:
+        while True:
+            self._wake.clear()
+            for kind in self._kinds.values():
+                wanted = {Address(kind.kind, key) for key in await self._host.read(kind.wanted)}
+                for address in wanted - self._running.keys():
+                    self._running[address] = asyncio.create_task(self._keep(kind, address), name=f"worker {address}")
+                for address in [a for a in self._running if a.kind == kind.kind and a not in wanted]:
+                    self._running.pop(address).cancel()
+            try:
+                await asyncio.wait_for(self._wake.wait(), SWEEP)
+            except TimeoutError:
+                continue
+
+    async def stop(self) -> None:
+        """Cancel all workers and give their leases back, so that another replica need not wait."""
+        tasks = list(self._running.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._running.clear()
+
+    async def _keep(self, kind: WorkerKind, address: Address) -> None:
+        """Hold the lease and the work until the work is no longer wanted."""
+        name = f"worker:{address}"
+        failures = 0
+        while True:
+            fencing = await self._host.system(Address("Lease", name), self._acquire(name))
+            if fencing is None:
+                await asyncio.sleep(RENEW)
+                continue
+            work = asyncio.ensure_future(kind.run(Job(self._host, self._doors, address, fencing)))
+            began = time.monotonic()
+            try:
+                await self._hold(name, fencing, work)
+                await asyncio.sleep(SWEEP)  # it ended by itself; the supervisor cancels us if that is right
+            except Fenced:
+                log.info("lease lost", worker=name)
+            except Exception:
+                log.exception("worker failed", worker=name)
+                failures = 0 if time.monotonic() - began > TERM else failures + 1
+                await asyncio.sleep(PAUSE[min(failures, len(PAUSE) - 1)])
+            finally:
+                work.cancel()
+                await asyncio.gather(work, return_exceptions=True)
+                await asyncio.shield(self._host.system(Address("Lease", name), self._release(name, fencing)))
+
+    async def _hold(self, name: str, fencing: int, work: asyncio.Future[None]) -> None:
+        while not work.done():
+            await asyncio.wait({work}, timeout=RENEW)
+            if not work.done() and not await self._host.system(Address("Lease", name), self._renew(name, fencing)):
+                raise Fenced(name)
+        work.result()
+
+    def _acquire(self, name: str) -> Callable[[Transaction], int | None]:
+        def acquire(tx: Transaction) -> int | None:
+            now = tx.now
+            rows = tx.execute(
+                "INSERT INTO leases (name, holder, fencing, expires_at) VALUES (?,?,1,?)"
+                " ON CONFLICT (name) DO UPDATE SET holder=excluded.holder, fencing=leases.fencing+1,"
+                " expires_at=excluded.expires_at WHERE leases.expires_at < ? OR leases.holder = excluded.holder"
+                " RETURNING fencing",
+                name, self._host.executor, now + int(TERM * 1000), now,
+            )  # fmt: skip
+            return int(str(rows[0][0])) if rows else None
+
+        return acquire
+
+    def _renew(self, name: str, fencing: int) -> Callable[[Transaction], bool]:
+        def renew(tx: Transaction) -> bool:
+            rows = tx.execute(
+                "UPDATE leases SET expires_at=? WHERE name=? AND fencing=? RETURNING 1",
+                tx.now + int(TERM * 1000), name, fencing,
+            )  # fmt: skip
+            return bool(rows)
+
+        return renew
+
+    def _release(self, name: str, fencing: int) -> Callable[[Transaction], None]:
+        def release(tx: Transaction) -> None:
+            tx.execute("UPDATE leases SET expires_at=0 WHERE name=? AND fencing=?", name, fencing)
+
+        return release

@@ -1,0 +1,346 @@
+"""What store threads run: an ask, the due messages of one actor, a schedule that fell due, a system change.
+
+Each keeps its outcome until the commit and only then tells (`settle`): answers, memory and fan-out never run ahead
+of the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from foundry.contracts.errors import FoundryError, KeyReused, NotFound, error_codes
+from foundry.contracts.issues import IssueKind, Trouble, TroubleRaised
+from foundry.contracts.words import Address, Birth, Command, ScopeId, Word
+from foundry.runtime.actor import Handler, Kind, Registry
+from foundry.runtime.store.base import (
+    Effects,
+    Mail,
+    NewAsk,
+    NewEvent,
+    StoredAsk,
+    Transaction,
+    Work,
+)
+from foundry.runtime.turn import Ids, Turn
+
+MAIL_BATCH = 32  # messages of one actor applied by one work
+TRIES = 5  # of a message, then it is set aside
+BACKOFF = (200, 1_000, 5_000, 30_000)  # milliseconds before tries 2 to 5
+
+
+@dataclass(slots=True)
+class After:
+    """What a committed turn means for the rest of this process."""
+
+    address: Address
+    events: list[NewEvent] = field(default_factory=list[NewEvent])
+    receivers: set[str] = field(default_factory=set[str])
+    starts: bool = False
+    cancels: bool = False
+    schedules: bool = False
+
+
+class Host(Protocol):
+    """What works need of the runtime that made them."""
+
+    registry: Registry
+    ids: Ids
+
+    def committed(self, after: After) -> None: ...
+    def coordinator(self, scope: ScopeId) -> Address: ...
+    def mail_later(self, address: Address, at: int | None) -> None: ...
+
+
+def _after(address: Address, effects: Effects) -> After:
+    receivers = {mail.receiver for mail in effects.mail}
+    return After(
+        address,
+        effects.events,
+        receivers,
+        bool(effects.starts),
+        bool(effects.cancels),
+        bool(effects.schedules),
+    )
+
+
+def apply(host: Host, tx: Transaction, kind: Kind, address: Address, handler: Handler, word: Word,
+          *, ask: tuple[str, str, str | None] | None = None) -> tuple[object, After, StoredAsk | None]:  # fmt: skip
+    """One turn: open, call the handler, close. Gives the answer, what follows, or what the key remembered."""
+    opened = tx.open(str(address), ask[0] if ask else None)
+    if opened.ask is not None:
+        return None, After(address), opened.ask
+    if opened.deleted or not (opened.exists or handler.creates):
+        raise NotFound(f"no {address.kind} with id {address.key}")
+    turn = Turn(tx, address, opened, host.ids, word if isinstance(word, Birth) else None)
+    answer = handler.call(turn, word)
+    effects = turn.effects
+    if ask:
+        effects.ask = NewAsk(ask[0], ask[1], handler.answer.dump_json(answer).decode(), None, ask[2])
+    tx.close(str(address), opened, effects)
+    return answer, _after(address, effects), None
+
+
+class AskWork(Work):
+    """Run a command now and give its answer to whoever waits on `future`."""
+
+    def __init__(self, host: Host, address: Address, command: Command[Any], future: asyncio.Future[Any],
+                 key: str | None, caller: str, workflow: str | None,
+                 lease: tuple[str, int] | None) -> None:  # fmt: skip
+        self.host, self.address, self.command, self.future = host, address, command, future
+        self.kind = host.registry.kind(address)
+        self.handler = self.kind.handler(type(command))
+        self.lease = lease
+        self.ask: tuple[str, str, str | None] | None = None
+        if key is not None:
+            digest = hashlib.sha256(command.model_dump_json().encode()).hexdigest()
+            self.ask = (f"{caller}|{address}|{type(command).__name__}|{key}", digest, workflow)
+        self.answer: object = None
+        self.error: BaseException | None = None
+        self.after: After | None = None
+
+    def label(self) -> str:
+        return f"{type(self.command).__name__} to {self.address}"
+
+    def run(self, tx: Transaction) -> None:
+        for last in (False, True):
+            try:
+                self._turn(tx)
+                return
+            except Exception as error:
+                # Another replica may have been first with this key or with this actor's create: look again.
+                if last or not tx.conflict(error):
+                    self._failed(tx, error)
+                    return
+
+    def _turn(self, tx: Transaction) -> None:
+        with tx.savepoint():
+            if self.lease:
+                tx.fence(*self.lease)
+            self.answer, self.after, stored = apply(
+                self.host, tx, self.kind, self.address, self.handler, self.command, ask=self.ask
+            )
+        if stored is not None:
+            self._remembered(stored)
+
+    def _failed(self, tx: Transaction, error: Exception) -> None:
+        if tx.infrastructure(error):
+            raise error
+        self.error, self.after = error, None
+        if isinstance(error, FoundryError) and self.ask:
+            with tx.savepoint():
+                opened = tx.open(str(self.address), self.ask[0])
+                if opened.ask is None:
+                    refusal = NewAsk(self.ask[0], self.ask[1], None, dump_refusal(error), self.ask[2])
+                    tx.close(str(self.address), opened, Effects(ask=refusal))
+
+    def _remembered(self, stored: StoredAsk) -> None:
+        assert self.ask
+        if stored.hash != self.ask[1]:
+            self.error = KeyReused("this key was used before with another body", field="Idempotency-Key")
+        elif stored.refusal is not None:
+            self.error = load_refusal(stored.refusal)
+        else:
+            self.answer = self.handler.answer.validate_json(stored.answer or "null")
+
+    def settle(self) -> None:
+        if self.after:
+            self.host.committed(self.after)
+        if self.future.done():
+            return  # whoever asked has gone; what was applied stays applied
+        if self.error:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.answer)
+
+    def fail(self, error: BaseException) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+class MailWork(Work):
+    """Apply what is due in one actor's mailbox, each message behind its own savepoint."""
+
+    single = False
+
+    def __init__(self, host: Host, address: Address) -> None:
+        self.host, self.address = host, address
+        self.kind = host.registry.kind(address)
+        self.afters: list[After] = []
+        self.again: int | None = None  # Unix milliseconds at which to look again; 0: at once
+
+    def label(self) -> str:
+        return f"mailbox of {self.address}"
+
+    def run(self, tx: Transaction) -> None:
+        waiting: set[str] = set()
+        mails = tx.mail(str(self.address), MAIL_BATCH)
+        for mail in mails:
+            if mail.sender in waiting:
+                continue
+            try:
+                with tx.savepoint():
+                    self._apply(tx, mail)
+            except Exception as error:
+                if tx.infrastructure(error):
+                    raise
+                waiting.add(mail.sender)
+                self._failed(tx, mail, error)
+        if len(mails) == MAIL_BATCH:
+            self.again = 0
+
+    def _apply(self, tx: Transaction, mail: Mail) -> None:
+        opened = tx.open(str(self.address))
+        if not tx.claim(str(self.address), mail):
+            return
+        if opened.deleted:
+            tx.dropped(str(self.address))
+            return
+        handler = self.kind.words.get(mail.word)
+        if handler is None:
+            raise LookupError(f"{self.address.kind} has no handler for {mail.word}")
+        word = handler.word.model_validate_json(mail.body)
+        _, after, _ = apply(self.host, tx, self.kind, self.address, handler, word)
+        self.afters.append(after)
+
+    def _failed(self, tx: Transaction, mail: Mail, error: Exception) -> None:
+        """Retried with back-off, only this sender's later messages wait; after `TRIES` it is set aside."""
+        text = f"{type(error).__name__}: {error}"
+        last = mail.tries + 1 >= TRIES
+        next_try = tx.now if last else tx.now + BACKOFF[mail.tries]
+        with tx.savepoint():
+            opened = tx.open(str(self.address))
+            tx.mail_failed(mail, text + "\n" + traceback.format_exc(limit=-6), next_try, set_aside=last)
+            if last:
+                trouble = self._trouble(opened.scope, mail, text)
+                receiver = str(self.host.coordinator(trouble.scope))
+                # The mailbox itself is the sender: the failing actor may not even exist.
+                tx.execute(
+                    "INSERT INTO mailbox (receiver, sender, seq, word, body, sent_at) VALUES (?,?,1,?,?,?)",
+                    receiver,
+                    f"mailbox:{mail.id}",
+                    TroubleRaised.__name__,
+                    TroubleRaised(trouble=trouble).model_dump_json(),
+                    tx.now,
+                )
+                self.afters.append(After(self.address, receivers={receiver}))
+        self.again = 0 if last else min(self.again or next_try, next_try)
+
+    def _trouble(self, scope: str, mail: Mail, text: str) -> Trouble:
+        return Trouble(
+            kind=IssueKind.MESSAGE_SET_ASIDE,
+            actor=str(self.address),
+            scope=ScopeId(scope or "app"),
+            fingerprint=f"mail:{mail.id}",
+            step=mail.word,
+            attempt=TRIES,
+            code="message_set_aside",
+            message=text,
+            remedy="Retry it once the cause is gone, or drop it.",
+            mailbox_id=mail.id,
+        )
+
+    def settle(self) -> None:
+        for after in self.afters:
+            self.host.committed(after)
+        self.host.mail_later(self.address, self.again)
+
+    def fail(self, error: BaseException) -> None:
+        self.host.mail_later(self.address, None)  # the sweep comes back to it
+
+
+class DueWork(Work):
+    """Tell an actor that its schedule fell due, unless it has been replaced or cancelled meanwhile."""
+
+    def __init__(self, host: Host, address: Address, name: str, generation: int) -> None:
+        self.host, self.address, self.name, self.generation = host, address, name, generation
+        self.kind = host.registry.kind(address)
+        self.after: After | None = None
+        self.error: Exception | None = None
+
+    def label(self) -> str:
+        return f"schedule {self.name} of {self.address}"
+
+    def run(self, tx: Transaction) -> None:
+        try:
+            with tx.savepoint():
+                self._turn(tx)
+        except Exception as error:
+            if tx.infrastructure(error):
+                raise
+            self.error, self.after = error, None
+            with tx.savepoint():  # tried again in a minute; it stays visible as late until then
+                tx.execute(
+                    "UPDATE schedules SET due_at=? WHERE actor=? AND name=? AND generation=?",
+                    tx.now + 60_000, str(self.address), self.name, self.generation,
+                )  # fmt: skip
+
+    def _turn(self, tx: Transaction) -> None:
+        opened = tx.open(str(self.address))
+        row = tx.execute(
+            "SELECT due_at FROM schedules WHERE actor=? AND name=? AND generation=?",
+            str(self.address), self.name, self.generation,
+        )  # fmt: skip
+        if not row or not opened.exists or opened.deleted:
+            return
+        tx.execute("DELETE FROM schedules WHERE actor=? AND name=?", str(self.address), self.name)
+        turn = Turn(tx, self.address, opened, self.host.ids)
+        self.kind.schedules[self.name](turn)
+        tx.close(str(self.address), opened, turn.effects)
+        self.after = _after(self.address, turn.effects)
+
+    def settle(self) -> None:
+        if self.after:
+            self.host.committed(self.after)
+
+    def fail(self, error: BaseException) -> None:
+        pass  # the row is still there
+
+
+class SystemWork(Work):
+    """A change of the runtime's own rows, under an actor's lock."""
+
+    def __init__(
+        self, address: Address, function: Callable[[Transaction], object], future: asyncio.Future[Any]
+    ) -> None:
+        self.address, self.function, self.future = address, function, future
+        self.result: object = None
+        self.error: Exception | None = None
+
+    def run(self, tx: Transaction) -> None:
+        try:
+            with tx.savepoint():
+                tx.open(str(self.address))
+                self.result = self.function(tx)
+        except Exception as error:
+            if tx.infrastructure(error):
+                raise
+            self.error = error
+
+    def settle(self) -> None:
+        if self.future.done():
+            return
+        if self.error:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)
+
+    def fail(self, error: BaseException) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+def dump_refusal(error: FoundryError) -> str:
+    return json.dumps({"code": error.code, "detail": error.detail, "field": error.field, "remedy": error.remedy})
+
+
+def load_refusal(text: str) -> FoundryError:
+    """The refusal as it was first given; of an unknown code if the class has gone since."""
+    data = json.loads(text)
+    cls = error_codes().get(data["code"], FoundryError)
+    return cls(data["detail"], field=data["field"], remedy=data["remedy"])
