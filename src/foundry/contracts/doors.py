@@ -1,9 +1,110 @@
-"""The doors to the outside, as workflow steps and workers see them. The composition root hands them over."""
+"""The doors to the outside, as workflow steps and workers see them. The composition root hands them over.
+
+The outside is reached only through the package that owns it: GitHub through `actors/github_state/door.py`, sandboxes
+through `actors/sandbox_instance/door.py`, agents (ACP) through `actors/task_session/door.py`. No method returns or
+logs a secret; a git credential lives inside the `async with` that uses it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
+
+from foundry.contracts.ids import OrganizationId, SandboxId
+from foundry.contracts.people import Access, Person, RepositoryRef
+from foundry.contracts.sandboxes import Endpoint
+from foundry.contracts.sessions import AgentSession, StreamItem
+from foundry.contracts.tasks import PullRequestRef, WorkTree
+
+
+class GitHubDoor(Protocol):
+    """GitHub's API, as the App's installation. GitHubState's own workflows use more of it than stands here."""
+
+    async def branch_names(self, repository: RepositoryRef) -> list[str]:
+        """Every branch of the repository on GitHub."""
+        ...
+
+    def credential(self, repository: RepositoryRef, *, write: bool) -> AbstractAsyncContextManager[str]:
+        """A token for git, good for this repository alone; audited, and revoked at the end of the `async with`."""
+        ...
+
+    async def open_pull_request(
+        self, repository: RepositoryRef, *, head: str, base: str, title: str, body: str, draft: bool
+    ) -> PullRequestRef:
+        """The open pull request of this head, made if there is none; a repeat finds the first one's."""
+        ...
+
+    async def permission(self, organization: OrganizationId, repository: RepositoryRef, login: str) -> Access:
+        """What GitHub says now of this person's access (for the edge too)."""
+        ...
+
+
+class SandboxDoor(Protocol):
+    """Providers and, once a sandbox exists, its sandbox-agent's processes and files (R22)."""
+
+    async def create(self, sandbox: SandboxId, agents: list[str]) -> None: ...
+    async def start(self, sandbox: SandboxId) -> Endpoint:
+        """Start sandbox-agent in it; found again if it runs already."""
+        ...
+
+    async def wait_healthy(self, sandbox: SandboxId) -> None: ...
+    async def stop(self, sandbox: SandboxId) -> None: ...
+    async def delete(self, sandbox: SandboxId) -> None: ...
+    async def log(self, sandbox: SandboxId) -> str:
+        """The end of sandbox-agent's log, at most 64 KiB."""
+        ...
+
+    async def install_agent(self, sandbox: SandboxId, agent: str) -> None: ...
+    async def clone(
+        self, sandbox: SandboxId, repository: RepositoryRef, *, branch: str, base: str, person: Person, token: str
+    ) -> str:
+        """Clone, cut the branch from its base (or check it out if it is there), set who commits; gives the head."""
+        ...
+
+    async def work_tree(self, sandbox: SandboxId, *, base: str) -> WorkTree: ...
+    async def push(self, sandbox: SandboxId, repository: RepositoryRef, *, branch: str, token: str) -> str:
+        """Push the branch; gives the head that GitHub now has."""
+        ...
+
+
+class AgentDoor(Protocol):
+    """ACP through sandbox-agent."""
+
+    async def open(
+        self, sandbox: SandboxId, server_id: str, agent: str, *, earlier: AgentSession | None
+    ) -> AgentSession:
+        """Start the agent's process under this server id and open its session: the earlier one where the agent
+        offers load or resume, else a new one. A repeat under a server id that is already open finds its session."""
+        ...
+
+    async def prompt(self, sandbox: SandboxId, session: AgentSession, rpc_id: str, text: str) -> None:
+        """Give the agent a prompt; returns once the server has taken it, never waits for its end."""
+        ...
+
+    async def cancel(self, sandbox: SandboxId, session: AgentSession) -> None: ...
+    async def answer(self, sandbox: SandboxId, session: AgentSession, rpc_id: str, option: str | None) -> None:
+        """Answer a permission request with an option's id; None: cancelled."""
+        ...
+
+    def stream(self, sandbox: SandboxId, server_id: str, after: int) -> AsyncIterator[StreamItem]:
+        """The server's events after this id, until it ends or breaks.
+
+        Raises:
+            foundry.contracts.sandboxes.SandboxUnreachable: nobody answers; try again.
+            foundry.contracts.sandboxes.AcpServerGone: the server id is unknown there; it will not come back.
+        """
+        ...
+
+    async def close(self, sandbox: SandboxId, server_id: str) -> None: ...
 
 
 class Doors(Protocol):
     """One attribute per outside."""
+
+    @property
+    def github(self) -> GitHubDoor: ...
+    @property
+    def sandboxes(self) -> SandboxDoor: ...
+    @property
+    def agents(self) -> AgentDoor: ...

@@ -1,0 +1,280 @@
+"""Sessions: one conversation with one agent; its queue, its transcript, its permission requests."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from foundry.contracts.errors import FoundryError
+from foundry.contracts.ids import MessageId, PermissionId, SandboxId, SessionId, TaskId
+from foundry.contracts.people import Person, RepositoryRef
+from foundry.contracts.tasks import AgentName, Prompt
+from foundry.contracts.words import Birth, Command, Event, Message, Word
+
+Json = dict[str, Any]  # a JSON-RPC message of ACP, as it came
+
+
+class SessionStatus(StrEnum):
+    """Derived from the protocol, never from matching strings (docs/states.md)."""
+
+    PENDING = "pending"  # no agent session yet
+    READY = "ready"  # the agent waits for its first prompt
+    RUNNING = "running"  # a prompt is with the agent
+    IDLE = "idle"  # the last prompt has ended
+    ERROR = "error"  # the agent or its server is gone, or refused; `trouble` says what to do
+    CLOSED = "closed"
+
+
+class MessageState(StrEnum):
+    QUEUED = "queued"
+    SENDING = "sending"  # marked before the external call; never sent again by itself after this
+    RUNNING = "running"  # the agent has shown that it has it
+    DONE = "done"
+    CANCELLED = "cancelled"
+    FAILED = "failed"  # refused by the agent
+    UNKNOWN = "unknown"  # may have been sent; a person decides about Resend
+
+
+class PermissionState(StrEnum):
+    WAITING = "waiting"
+    ANSWERING = "answering"
+    ANSWERED = "answered"
+    GONE = "gone"  # the agent no longer waits for it
+
+
+class SessionClosed(FoundryError, code="session_closed", status=409):
+    """The session takes no more messages."""
+
+    remedy = "Open another session on the task."
+
+
+class SessionTrouble(Word):
+    code: str
+    message: str
+    remedy: str
+    actions: list[str] = []  # resend, resume, stop
+    at: datetime
+
+
+class QueuedMessage(Word):
+    """A person's message, from the queue to its end."""
+
+    id: MessageId
+    text: str
+    person: Person
+    state: MessageState
+    at: datetime
+    outcome: str = ""
+
+
+class PermissionOption(Word):
+    id: str
+    name: str
+    kind: str  # allow_once, allow_always, reject_once, reject_always
+
+
+class PermissionView(Word):
+    id: PermissionId
+    title: str
+    detail: str = ""
+    options: list[PermissionOption]
+    state: PermissionState
+    answer: str | None = None  # the chosen option's id
+    answered_by: Person | None = None
+    at: datetime
+
+
+class EntryKind(StrEnum):
+    """What a transcript's entry is."""
+
+    USER = "user"  # a person's message, as it was sent to the agent
+    AGENT = "agent"  # the agent's words
+    THOUGHT = "thought"
+    TOOL = "tool"
+    PLAN = "plan"
+    PERMISSION = "permission"
+    STOP = "stop"  # a turn's end, with its reason
+    GAP = "gap"  # events that were missed, and how many
+    NOTE = "note"  # what Foundry did: resumed, restarted
+
+
+class Entry(Word):
+    """One entry of a transcript: its whole present state."""
+
+    id: str
+    position: int  # order in the transcript; the version at which it first appeared
+    kind: EntryKind
+    text: str = ""
+    complete: bool = True
+    data: Json = {}  # tool call: title, kind, status, content, locations; plan: entries
+    at: datetime
+
+
+class EntryChanged(Event):
+    """On `session`: the whole new entry."""
+
+    entry: Entry
+
+
+class MessageDelta(Event):
+    """On `session`: text appended to an entry. An offset that does not match the text so far means resync."""
+
+    position: int
+    kind: EntryKind
+    offset: int  # characters
+    text: str
+    at: datetime
+
+
+class SessionView(Word):
+    """A session without its transcript."""
+
+    id: SessionId
+    task: TaskId
+    repository: RepositoryRef
+    title: str = ""
+    agent: str
+    status: SessionStatus
+    status_since: datetime
+    trouble: SessionTrouble | None = None
+    messages: list[QueuedMessage] = []  # those not yet in the transcript: queued, sending, unknown, failed
+    permissions: list[PermissionView] = []  # those waiting or being answered
+    created_at: datetime
+
+
+class SessionChanged(Event):
+    """On `session`: the whole new session."""
+
+    session: SessionView
+
+
+# Asked by the edge
+
+
+class SendMessage(Command[SessionView]):
+    """To TaskSession: a person's message; queued while the agent runs."""
+
+    id: MessageId
+    text: Prompt
+    person: Person
+
+
+class StopSession(Command[SessionView]):
+    """To TaskSession: end the running prompt (session/cancel)."""
+
+    person: Person
+
+
+class ResendMessage(Command[SessionView]):
+    """To TaskSession: queue a message again whose outcome is unknown or that failed."""
+
+    message: MessageId
+    person: Person
+
+
+class ResumeSession(Command[SessionView]):
+    """To TaskSession: connect to the agent again after an error."""
+
+    person: Person
+
+
+class AnswerPermission(Command[SessionView]):
+    permission: PermissionId
+    option: str
+    person: Person
+
+
+# Sent or asked inside
+
+
+class CreateSession(Message, Birth):
+    """Task -> TaskSession: its first word."""
+
+    id: SessionId
+    task: TaskId
+    repository: RepositoryRef
+    sandbox: SandboxId
+    agent: AgentName
+    prompt: Prompt | None = None
+    message: MessageId | None = None
+    person: Person
+
+
+class CloseSession(Message):
+    """Task -> TaskSession: the task is archived."""
+
+    reason: str = ""
+
+
+class SandboxLost(Message):
+    """Task -> TaskSession: the sandbox is being made anew; the agent's session is gone with the old one."""
+
+
+class AgentSession(Word):
+    """An agent's session as ACP gave it. The server id is the epoch of its event ids: never used twice."""
+
+    server_id: str
+    agent_session_id: str
+    can_load: bool = False
+    can_resume: bool = False
+    modes: list[str] = []
+
+
+class ChooseServer(Command[str]):
+    """To TaskSession, by a step: the server id to open under, chosen before and kept until opened or given up."""
+
+    fresh: bool = False
+
+
+class SessionOpened(Command[None]):
+    """To TaskSession, by a step: the agent's session exists."""
+
+    opened: AgentSession
+    how: Literal["new", "load", "resume"] = "new"
+
+
+class StreamItem(Word):
+    """One event of the ACP stream, as it came."""
+
+    event_id: int
+    message: Json
+
+
+class Ingest(Command[int]):
+    """To TaskSession, by SessionStatusSync's worker: what the stream brought; answered with the cursor.
+
+    What the cursor has passed is ignored; a jump in ids becomes a gap entry.
+    """
+
+    server_id: str
+    items: list[StreamItem]
+
+
+class StreamLost(Command[None]):
+    """To TaskSession, by the worker: the ACP server or the agent's process is gone."""
+
+    server_id: str
+    message: str
+
+
+class PromptSent(Command[None]):
+    """To TaskSession, by a step: the POST was accepted."""
+
+    message: MessageId
+
+
+class PermissionDelivered(Command[None]):
+    permission: PermissionId
+
+
+class Follow(Message, Birth):
+    """TaskSession -> SessionStatusSync: follow this server's stream."""
+
+    session: SessionId
+    sandbox: SandboxId
+    server_id: str
+
+
+class Unfollow(Message):
+    """TaskSession -> SessionStatusSync: there is nothing to follow any more."""

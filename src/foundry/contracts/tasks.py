@@ -1,0 +1,330 @@
+"""Tasks: one branch of one repository, from the prompt to the merged pull request."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AfterValidator, StringConstraints
+
+from foundry.contracts.errors import FoundryError
+from foundry.contracts.ids import RepositoryId, SandboxId, SessionId, TaskId
+from foundry.contracts.people import Person, RepositoryRef
+from foundry.contracts.words import Birth, Command, Event, Message, Word
+
+PROMPT_LIMIT = 100_000  # characters
+TITLE_LIMIT = 200  # characters
+
+
+class BranchTaken(FoundryError, code="branch_taken", status=409):
+    """Another task holds the branch, or it exists on GitHub."""
+
+    remedy = "Choose another name, or open the task that holds it."
+
+
+class UnpushedWork(FoundryError, code="unpushed_work", status=409):
+    """Archiving would lose commits or changes that are nowhere but in the sandbox."""
+
+    remedy = "Publish the branch first, or archive with discard."
+
+
+_BAD_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[-/.]|[/.]$|\.lock(/|$)|/\.|^@$")
+
+
+def branch_problem(name: str) -> str | None:
+    """Why git would refuse this branch name (git check-ref-format); None if it would not."""
+    if not name:
+        return "a branch name is not empty"
+    if len(name.encode()) > 200:
+        return "a branch name has at most 200 bytes"
+    found = _BAD_REF.search(name)
+    if found:
+        return f"git does not allow {found.group(0)!r} there in a branch name"
+    return None
+
+
+def _branch(name: str) -> str:
+    problem = branch_problem(name)
+    if problem:
+        raise ValueError(problem)
+    return name
+
+
+BranchName = Annotated[str, AfterValidator(_branch)]
+Prompt = Annotated[str, StringConstraints(min_length=1, max_length=PROMPT_LIMIT, strip_whitespace=True)]
+Title = Annotated[str, StringConstraints(max_length=TITLE_LIMIT, strip_whitespace=True)]
+AgentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+
+
+class Phase(StrEnum):
+    """Where a task's provisioning stands, in order; each is a durable step (docs/states.md)."""
+
+    NAMING = "naming"
+    CREATING_SANDBOX = "creating sandbox"
+    STARTING_AGENT_SERVER = "starting sandbox-agent"
+    WAITING_FOR_HEALTH = "waiting for health"
+    CLONING = "cloning"
+    INSTALLING_AGENT = "installing agent"
+    CREATING_SESSION = "creating session"
+    SENDING_PROMPT = "sending the prompt"
+    RUNNING = "running"
+
+
+class TaskState(StrEnum):
+    PROVISIONING = "provisioning"
+    FAILED = "failed"  # provisioning ended without success; `trouble` says why; retry goes on
+    READY = "ready"  # the sandbox lives and the branch is checked out
+    ARCHIVED = "archived"
+
+
+class ArchiveReason(StrEnum):
+    ARCHIVED = "archived"  # by a person
+    KILLED = "killed"  # by a person, without looking at unpushed work
+    MERGED = "merged"
+
+
+class PhaseTrouble(Word):
+    """What went wrong in the present phase and what to do about it (R25)."""
+
+    code: str
+    message: str
+    remedy: str
+    attempt: int
+    retry_at: datetime | None = None  # absent: nothing happens by itself
+
+
+class WorkTree(Word):
+    """What the sandbox's work tree looks like, as last seen."""
+
+    head: str = ""
+    commits_ahead: int = 0  # of the base it was cut from
+    unpushed: int = 0  # commits that are nowhere but here
+    changed_files: list[str] = []  # not committed
+    insertions: int = 0
+    deletions: int = 0
+    diff: str = ""  # against the base, committed and not; cut at 256 KiB
+    diff_cut: bool = False
+    seen_at: datetime | None = None
+
+
+class PullRequestRef(Word):
+    """A task stores the number and what it made of it; title and checks are GitHubState's (R14)."""
+
+    number: int
+    state: str  # open, closed, merged
+    url: str = ""
+
+
+class SessionSummary(Word):
+    id: SessionId
+    title: str = ""
+    agent: str
+    status: str
+
+
+class TaskSummary(Word):
+    """A task as lists show it."""
+
+    id: TaskId
+    repository: RepositoryRef
+    title: str
+    branch: str | None = None
+    state: TaskState
+    phase: Phase
+    phase_since: datetime
+    activity: str = ""  # the active session's status
+    trouble: PhaseTrouble | None = None
+    pull_request: PullRequestRef | None = None
+    created_by: Person
+    created_at: datetime
+    changed_at: datetime
+    archived: ArchiveReason | None = None
+
+
+class TaskView(TaskSummary):
+    """A task as its page shows it."""
+
+    prompt: str
+    base: str
+    attempt: int = 1
+    sandbox: SandboxId | None = None
+    active_session: SessionId | None = None
+    sessions: list[SessionSummary] = []
+    work: WorkTree = WorkTree()
+    publishing: str = ""  # the publish workflow's step, while it runs
+    note: str = ""  # what a person should know, e.g. that the pull request was closed unmerged
+    auto_publish: bool = False
+
+
+class TaskChanged(Event):
+    """On `task`: the whole new task."""
+
+    task: TaskView
+
+
+class TaskListed(Event):
+    """On `organization` and `repository`: the whole new line."""
+
+    task: TaskSummary
+
+
+# Asked by the edge
+
+
+class CreateTask(Command[TaskView], Birth):
+    """To Task: its first word. Answered as soon as the row is committed."""
+
+    id: TaskId
+    session: SessionId
+    sandbox: SandboxId
+    repository: RepositoryRef
+    prompt: Prompt
+    title: Title | None = None
+    branch: BranchName | None = None
+    base: BranchName | None = None
+    agent: AgentName
+    person: Person
+    auto_publish: bool = False
+
+
+class OpenSession(Command[TaskView]):
+    """To Task: one more conversation on its branch. Pending until the sandbox is there."""
+
+    session: SessionId
+    agent: AgentName
+    prompt: Prompt | None = None
+    person: Person
+
+
+class RetryProvisioning(Command[TaskView]):
+    """To Task: go on where provisioning failed."""
+
+
+class ArchiveTask(Command[TaskView]):
+    """To Task: it is over. Commits at once; the sandbox is released in the background."""
+
+    person: Person
+    discard: bool = False  # unpushed work may be lost
+    kill: bool = False  # do not look, end everything now
+
+
+class PublishTask(Command[TaskView]):
+    """To Task: push the branch and open the pull request."""
+
+    person: Person
+    title: Title | None = None
+    body: str | None = None
+    draft: bool = False
+
+
+class RefreshWork(Command[None]):
+    """To Task: look at the sandbox's work tree again."""
+
+
+# Asked by the task's workflows
+
+
+class BeginPhase(Command[None]):
+    phase: Phase
+
+
+class Named(Command[None]):
+    branch: BranchName
+    title: Title
+    base: BranchName
+
+
+class Provisioned(Command[None]):
+    """The sandbox lives, the branch is checked out, the first session is ready."""
+
+
+class WorkSeen(Command[bool]):
+    """What the work tree looks like; answered with whether there is something to publish."""
+
+    work: WorkTree
+
+
+class Publishing(Command[None]):
+    step: str
+
+
+class Pushed(Command[None]):
+    head: str
+
+
+class PullRequestOpened(Command[None]):
+    pull_request: PullRequestRef
+
+
+class SandboxReleased(Command[None]):
+    kept: str = ""  # why the sandbox was kept, where it was
+
+
+# Asked of Repository by the naming step
+
+
+class ReserveBranch(Command[str]):
+    """To Repository: this branch, or it with a suffix where taken; answered with the one reserved."""
+
+    task: TaskId
+    wanted: BranchName
+    exact: bool = False  # the person chose it: refuse instead of adding a suffix
+    remote: list[str] = []  # branches that exist on GitHub
+
+
+# Sent between actors
+
+
+class TaskSeen(Message):
+    """To Organization and Repository: the task's line changed."""
+
+    task: TaskSummary
+
+
+class PullRequestSeen(Message):
+    """GitHubState -> Repository -> Task: what GitHub says of a pull request whose head is a branch of ours."""
+
+    repository: RepositoryId
+    number: int
+    head: str
+    base: str
+    state: str  # open, closed, merged
+    url: str = ""
+    title: str = ""
+    action: str = ""  # opened, synchronize, closed, reopened, ...
+    at: datetime | None = None
+
+
+class SessionSeen(Message):
+    """TaskSession -> Task: its status changed."""
+
+    session: SessionSummary
+
+
+class PromptWaiting(Message):
+    """TaskSession -> Task: a prompt would like to run (R6)."""
+
+    session: SessionId
+    message: str
+
+
+class PromptGranted(Message):
+    """Task -> TaskSession: run this prompt now; the work tree is yours."""
+
+    message: str
+
+
+class PromptEnded(Message):
+    """TaskSession -> Task: the prompt is over, however it ended."""
+
+    session: SessionId
+    message: str
+    outcome: str  # end_turn, cancelled, failed, unknown, ...
+
+
+class SessionReady(Message):
+    """TaskSession -> Task: the agent's session exists."""
+
+    session: SessionId
