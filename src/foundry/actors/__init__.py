@@ -1,0 +1,1 @@
+"""The actor kinds, one package each, in the tree's names. Packages meet through `contracts` and the runtime."""

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from foundry.contracts.ids import OrganizationId, SandboxId
 from foundry.contracts.people import Access, Person, RepositoryRef
+from foundry.contracts.sandbox_words import Made
 from foundry.contracts.sandboxes import Endpoint
 from foundry.contracts.sessions import AgentSession, StreamItem
 from foundry.contracts.tasks import PullRequestRef, WorkTree
@@ -43,12 +44,19 @@ class GitHubDoor(Protocol):
 class SandboxDoor(Protocol):
     """Providers and, once a sandbox exists, its sandbox-agent's processes and files (R22)."""
 
-    async def create(self, sandbox: SandboxId, agents: list[str]) -> None: ...
+    async def create(self, sandbox: SandboxId, agents: list[str]) -> Made:
+        """Make it at the provider under this name; a repeat finds it."""
+        ...
+
     async def start(self, sandbox: SandboxId) -> Endpoint:
         """Start sandbox-agent in it; found again if it runs already."""
         ...
 
     async def wait_healthy(self, sandbox: SandboxId) -> None: ...
+    async def exists(self, sandbox: SandboxId) -> bool:
+        """Whether the provider knows it and its sandbox-agent answers."""
+        ...
+
     async def stop(self, sandbox: SandboxId) -> None: ...
     async def delete(self, sandbox: SandboxId) -> None: ...
     async def log(self, sandbox: SandboxId) -> str:
@@ -62,7 +70,7 @@ class SandboxDoor(Protocol):
         """Clone, cut the branch from its base (or check it out if it is there), set who commits; gives the head."""
         ...
 
-    async def work_tree(self, sandbox: SandboxId, *, base: str) -> WorkTree: ...
+    async def work_tree(self, sandbox: SandboxId, base: str) -> WorkTree: ...
     async def push(self, sandbox: SandboxId, repository: RepositoryRef, *, branch: str, token: str) -> str:
         """Push the branch; gives the head that GitHub now has."""
         ...

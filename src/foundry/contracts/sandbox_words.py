@@ -33,6 +33,13 @@ class SandboxView(Word):
     log: str = ""  # the end of sandbox-agent's log, as last read
 
 
+class Made(Word):
+    """What a provider said of a sandbox it made."""
+
+    provider: str
+    warning: str = ""
+
+
 class SandboxChanged(Event):
     """On `sandbox`: the whole new sandbox."""
 
@@ -44,8 +51,6 @@ class CreateSandbox(Command[None], Birth):
 
     id: SandboxId
     task: TaskId
-    provider: str
-    warning: str = ""
 
 
 class SandboxMoved(Command[None]):
@@ -53,7 +58,14 @@ class SandboxMoved(Command[None]):
 
     state: SandboxState
     endpoint: Endpoint | None = None
-    log: str | None = None
+    provider: str = ""
+    warning: str | None = None
+
+
+class LogSeen(Command[None]):
+    """To SandboxInstance, by a step: the end of the log."""
+
+    log: str
 
 
 class ReadLog(Command[None]):

@@ -201,6 +201,10 @@ class CreateSession(Message, Birth):
     person: Person
 
 
+class OpenAgent(Message):
+    """Task -> TaskSession: the sandbox is ready; open the agent's session. Ignored while that runs or is done."""
+
+
 class CloseSession(Message):
     """Task -> TaskSession: the task is archived."""
 

@@ -30,6 +30,12 @@ class UnpushedWork(FoundryError, code="unpushed_work", status=409):
     remedy = "Publish the branch first, or archive with discard."
 
 
+class NothingToPublish(FoundryError, code="nothing_to_publish", status=409):
+    """The branch has no commits that a pull request could show."""
+
+    remedy = "Let the agent commit its changes, then publish again."
+
+
 _BAD_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[-/.]|[/.]$|\.lock(/|$)|/\.|^@$")
 
 
@@ -122,6 +128,7 @@ class SessionSummary(Word):
     title: str = ""
     agent: str
     status: str
+    trouble: PhaseTrouble | None = None  # why it is in error, and what to do
 
 
 class TaskSummary(Word):
@@ -148,6 +155,7 @@ class TaskView(TaskSummary):
 
     prompt: str
     base: str
+    wanted_branch: str | None = None  # the person's own choice
     attempt: int = 1
     sandbox: SandboxId | None = None
     active_session: SessionId | None = None

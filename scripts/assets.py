@@ -1,0 +1,39 @@
+"""Bring the web pages' third-party files: npm installs what package-lock.json names and checks it; we copy."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENDOR = ROOT / "src" / "foundry" / "web" / "static" / "vendor"
+
+FILES = {
+    "htmx.org/dist/htmx.min.js": "htmx.min.js",
+    "htmx-ext-sse/dist/sse.min.js": "sse.min.js",
+    "idiomorph/dist/idiomorph-ext.min.js": "idiomorph-ext.min.js",
+    "@xterm/xterm/lib/xterm.js": "xterm.js",
+    "@xterm/xterm/css/xterm.css": "xterm.css",
+}
+
+
+def main() -> None:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    npm = shutil.which("npm") or shutil.which("npm", path=path)
+    if npm is None:
+        sys.exit('set-up: npm is missing; run: .venv/bin/pip install "foundry[node]"')
+    print("set-up: bringing the web pages' assets", flush=True)
+    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
+    if subprocess.run(command, cwd=ROOT, env={**os.environ, "PATH": path}).returncode != 0:
+        sys.exit("set-up: npm could not bring the web pages' assets; its own words are above")
+    VENDOR.mkdir(parents=True, exist_ok=True)
+    for source, name in FILES.items():
+        shutil.copyfile(ROOT / "node_modules" / source, VENDOR / name)
+    (VENDOR / ".ready").touch()
+
+
+if __name__ == "__main__":
+    main()

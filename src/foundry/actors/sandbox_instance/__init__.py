@@ -1,0 +1,1 @@
+"""SandboxInstance: one sandbox, separate from the task that uses it (R9)."""

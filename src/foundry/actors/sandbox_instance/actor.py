@@ -1,0 +1,76 @@
+"""SandboxInstance: one sandbox's lifecycle, endpoint and log."""
+
+from __future__ import annotations
+
+from foundry.actors.sandbox_instance.tables import sandboxes
+from foundry.actors.sandbox_instance.views import view
+from foundry.actors.sandbox_instance.words import FetchLog
+from foundry.contracts.errors import WrongState
+from foundry.contracts.issues import WorkflowTrouble
+from foundry.contracts.sandbox_words import CreateSandbox, LogSeen, ReadLog, SandboxChanged, SandboxMoved, SandboxState
+from foundry.contracts.words import millis
+from foundry.runtime.actor import Actor, creates, handles
+from foundry.runtime.turn import Turn
+
+S = SandboxState
+NEXT: dict[SandboxState, frozenset[SandboxState]] = {
+    S.CREATING: frozenset({S.CREATING, S.STOPPED, S.STARTING, S.KEPT, S.DELETED}),
+    S.STOPPED: frozenset({S.STOPPED, S.STARTING, S.RUNNING, S.KEPT, S.DELETED}),
+    S.STARTING: frozenset({S.STARTING, S.RUNNING, S.STOPPED, S.UNREACHABLE, S.KEPT, S.DELETED}),
+    S.RUNNING: frozenset({S.RUNNING, S.STARTING, S.STOPPED, S.UNREACHABLE, S.KEPT, S.DELETED}),
+    S.UNREACHABLE: frozenset({S.STARTING, S.RUNNING, S.STOPPED, S.UNREACHABLE, S.KEPT, S.DELETED}),
+    S.KEPT: frozenset({S.KEPT, S.STARTING, S.DELETED}),
+    S.DELETED: frozenset({S.DELETED}),
+}
+
+
+class SandboxInstance(Actor):
+    """Owns what is known of one sandbox. Its id is the sandbox's name at the provider, chosen before the create, so
+    one that was made but not recorded is found by it. The token of its sandbox-agent is derived from the server's
+    secret and this id (docs/decisions), so it is stored nowhere. Only its door talks to the provider."""
+
+    topic = "sandbox"
+
+    @creates(CreateSandbox)
+    def create(self, turn: Turn, command: CreateSandbox) -> None:
+        """A repeat, of a retried provisioning, changes nothing."""
+        if turn.born:
+            turn.insert(sandboxes, task=command.task, state=S.CREATING.value, state_since=millis(turn.now))
+            self._changed(turn)
+
+    @handles(SandboxMoved)
+    def moved(self, turn: Turn, command: SandboxMoved) -> None:
+        row = turn.one(sandboxes)
+        state, to = SandboxState(row.state), command.state
+        if to not in NEXT[state]:
+            raise WrongState(f"the sandbox is {state.value} and cannot become {to.value}")
+        turn.update(
+            sandboxes,
+            state=to.value,
+            state_since=row.state_since if to is state else millis(turn.now),
+            endpoint=command.endpoint.model_dump_json() if command.endpoint else row.endpoint,
+            provider=command.provider or row.provider,
+            warning=row.warning if command.warning is None else command.warning,
+        )
+        self._changed(turn)
+
+    @handles(LogSeen)
+    def log_seen(self, turn: Turn, command: LogSeen) -> None:
+        turn.update(sandboxes, log=command.log)
+        self._changed(turn)
+
+    @handles(ReadLog)
+    def read_log(self, turn: Turn, command: ReadLog) -> None:
+        if turn.one(sandboxes).state == S.DELETED:
+            raise WrongState("the sandbox is deleted; its log is what was last read")
+        turn.start("fetch_log", FetchLog(sandbox=turn.key))
+
+    @handles(WorkflowTrouble)
+    def trouble(self, turn: Turn, command: WorkflowTrouble) -> None:
+        """The log could not be read: said in its place."""
+        if command.trouble.retry_at is None:
+            turn.update(sandboxes, log=f"(the log could not be read: {command.trouble.message})")
+            self._changed(turn)
+
+    def _changed(self, turn: Turn) -> None:
+        turn.publish(SandboxChanged(entity=turn.key, sandbox=view(turn.one(sandboxes))))

@@ -1,0 +1,51 @@
+"""What the edge and the sandbox door read of a SandboxInstance."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from foundry.actors.sandbox_instance.tables import sandboxes
+from foundry.contracts.addresses import sandbox as address
+from foundry.contracts.errors import NotFound
+from foundry.contracts.ids import SandboxId, TaskId
+from foundry.contracts.sandbox_words import SandboxState, SandboxView
+from foundry.contracts.sandboxes import Endpoint
+from foundry.contracts.words import utc
+from foundry.runtime.turn import AnyRow, Reader
+
+
+def view(row: AnyRow) -> SandboxView:
+    """The sandbox as pages show it, from its row."""
+    return SandboxView(
+        id=SandboxId(row.sandbox),
+        task=TaskId(row.task),
+        provider=row.provider,
+        state=SandboxState(row.state),
+        state_since=utc(row.state_since),
+        endpoint=Endpoint.model_validate_json(row.endpoint) if row.endpoint else None,
+        warning=row.warning,
+        log=row.log,
+    )
+
+
+def sandbox_view(reader: Reader, sandbox: SandboxId) -> SandboxView:
+    """The whole sandbox.
+
+    Raises:
+        NotFound: there is none with this id.
+    """
+    row = reader.first(select(sandboxes).where(sandboxes.c.sandbox == sandbox))
+    if row is None:
+        raise NotFound(f"no sandbox with id {sandbox}")
+    return view(row)
+
+
+def sandbox_snapshot(reader: Reader, sandbox: SandboxId) -> tuple[int, SandboxView]:
+    """The topic's version and the whole sandbox, from one snapshot."""
+    return reader.version(address(sandbox)), sandbox_view(reader, sandbox)
+
+
+def endpoint(reader: Reader, sandbox: SandboxId) -> Endpoint | None:
+    """Where its sandbox-agent was last seen; None before the first start."""
+    row = reader.first(select(sandboxes.c.endpoint).where(sandboxes.c.sandbox == sandbox))
+    return Endpoint.model_validate_json(row.endpoint) if row and row.endpoint else None

@@ -1,0 +1,1 @@
+"""Task: one branch of one repository."""

@@ -1,0 +1,62 @@
+"""What a Task keeps. Contract models are stored as their JSON."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Integer, String, Text
+
+from foundry.runtime.store.tables import owned_table
+
+tasks = owned_table(
+    "Task",
+    "tasks",
+    Column("task", String, primary_key=True),
+    Column("organization", String, nullable=False),
+    Column("repository", Text, nullable=False),  # RepositoryRef
+    Column("prompt", Text, nullable=False),
+    Column("title", String, nullable=False),
+    Column("wanted_branch", String),  # what the person asked for
+    Column("branch", String),  # what Repository reserved; 1:1 from then on (R4)
+    Column("base", String, nullable=False),
+    Column("person", Text, nullable=False),  # Person
+    Column("state", String, nullable=False),
+    Column("phase", String, nullable=False),
+    Column("phase_since", BigInteger, nullable=False),
+    Column("attempt", Integer, nullable=False, server_default="1"),
+    Column("trouble", Text),  # PhaseTrouble
+    Column("workflow", String),  # the provisioning that runs
+    Column("publishing", String, nullable=False, server_default=""),
+    Column("publish_workflow", String),
+    Column("auto_publish", Boolean, nullable=False),
+    Column("agent", String, nullable=False),
+    Column("sandbox", String, nullable=False),  # the active one (R6)
+    Column("active_session", String),
+    Column("running_message", String),  # the prompt that has the work tree
+    Column("pull_request", Text),  # PullRequestRef
+    Column("work", Text, nullable=False, server_default="{}"),  # WorkTree
+    Column("note", Text, nullable=False, server_default=""),
+    Column("archived", String),
+    Column("created_at", BigInteger, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+)
+
+task_sessions_known = owned_table(
+    "Task",
+    "task_sessions_known",
+    Column("task", String, primary_key=True),
+    Column("session", String, primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("agent", String, nullable=False),
+    Column("title", String, nullable=False, server_default=""),
+    Column("status", String, nullable=False),
+    Column("trouble", Text),  # PhaseTrouble
+    Column("opening", Boolean, nullable=False, server_default="0"),  # its agent has been asked for
+)
+
+waiting_prompts = owned_table(
+    "Task",
+    "task_waiting_prompts",
+    Column("task", String, primary_key=True),
+    Column("message", String, primary_key=True),
+    Column("session", String, nullable=False),
+    Column("number", BigInteger, nullable=False),  # order of asking
+)

@@ -1,0 +1,15 @@
+"""Look at the work tree: what is committed, pushed and changed in the sandbox."""
+
+from __future__ import annotations
+
+from foundry.actors.task.words import Inspect
+from foundry.contracts.tasks import WorkSeen
+from foundry.runtime.workflow import Flow, Scope, workflow
+
+STEPS = ("looking at the work",)
+
+
+@workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS)
+async def inspect(flow: Flow, job: Inspect) -> None:
+    work = await flow.do("looking at the work", flow.doors.sandboxes.work_tree, job.sandbox, job.base)
+    await flow.ask("looking at the work", flow.owner, WorkSeen(work=work))

@@ -1,0 +1,103 @@
+"""Provisioning: from a prompt to a sandbox with the branch checked out. docs/states.md has the table.
+
+Every phase is two steps: the turn that shows it, and the one external thing. All ids (sandbox, session, and from
+the first step on the branch) were chosen by the Task before, so a step that runs again finds what it made.
+The agent's session is opened by TaskSession's own workflow, which the last turn here sets going.
+"""
+
+from __future__ import annotations
+
+from foundry.actors.task.states import branch_from
+from foundry.actors.task.views import task_view
+from foundry.actors.task.words import Provision
+from foundry.contracts import addresses
+from foundry.contracts.doors import Doors
+from foundry.contracts.ids import SandboxId
+from foundry.contracts.sandbox_words import CreateSandbox, SandboxMoved, SandboxState
+from foundry.contracts.tasks import BeginPhase, Named, Phase, Provisioned, ReserveBranch, TaskView
+from foundry.runtime.workflow import Flow, Scope, workflow
+
+STEPS = (
+    "reading the task",
+    "naming",
+    "creating sandbox",
+    "starting sandbox-agent",
+    "waiting for health",
+    "cloning",
+    "installing agent",
+    "creating session",
+)
+RELEASES = {"creating sandbox": "release"}
+
+CLONE_DEADLINE = 600.0  # seconds
+INSTALL_DEADLINE = 600.0  # seconds
+HEALTH_DEADLINE = 30.0  # seconds; a cold sandbox-agent answers well within one
+
+
+@workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES)
+async def provision(flow: Flow, job: Provision) -> None:
+    me = addresses.task(job.task)
+    task = await flow.read("reading the task", task_view, job.task)
+    assert task.sandbox
+    box = addresses.sandbox(task.sandbox)
+
+    await flow.ask("naming", me, BeginPhase(phase=Phase.NAMING))
+    branch = await _name(flow, task)
+
+    await flow.ask("creating sandbox", me, BeginPhase(phase=Phase.CREATING_SANDBOX))
+    await flow.ask(
+        "creating sandbox",
+        box,
+        CreateSandbox(
+            parent=addresses.organization(task.repository.organization),
+            scope=flow.scope,
+            id=task.sandbox,
+            task=job.task,
+        ),
+    )
+    agents = sorted({session.agent for session in task.sessions})
+    made = await flow.do("creating sandbox", flow.doors.sandboxes.create, task.sandbox, agents)
+    moved = SandboxMoved(state=SandboxState.STARTING, provider=made.provider, warning=made.warning)
+    await flow.ask("creating sandbox", box, moved)
+
+    await flow.ask("starting sandbox-agent", me, BeginPhase(phase=Phase.STARTING_AGENT_SERVER))
+    endpoint = await flow.do("starting sandbox-agent", flow.doors.sandboxes.start, task.sandbox)
+    await flow.ask("starting sandbox-agent", box, SandboxMoved(state=SandboxState.STARTING, endpoint=endpoint))
+
+    await flow.ask("waiting for health", me, BeginPhase(phase=Phase.WAITING_FOR_HEALTH))
+    await flow.do("waiting for health", flow.doors.sandboxes.wait_healthy, task.sandbox, deadline=HEALTH_DEADLINE)
+    await flow.ask("waiting for health", box, SandboxMoved(state=SandboxState.RUNNING, endpoint=endpoint))
+
+    await flow.ask("cloning", me, BeginPhase(phase=Phase.CLONING))
+    await flow.do("cloning", clone, flow.doors, task, task.sandbox, branch, deadline=CLONE_DEADLINE)
+
+    await flow.ask("installing agent", me, BeginPhase(phase=Phase.INSTALLING_AGENT))
+    for agent in agents:
+        await flow.do(
+            "installing agent", flow.doors.sandboxes.install_agent, task.sandbox, agent, deadline=INSTALL_DEADLINE
+        )
+
+    await flow.ask("creating session", me, Provisioned())
+
+
+async def _name(flow: Flow, task: TaskView) -> str:
+    """The branch: the task's own if it has one, else as wished, with a suffix where that is taken."""
+    if task.branch:
+        return task.branch
+    remote = await flow.do("naming", flow.doors.github.branch_names, task.repository)
+    wanted = task.wanted_branch or branch_from(task.title)
+    branch = await flow.ask(
+        "naming",
+        addresses.repository(task.repository.id),
+        ReserveBranch(task=task.id, wanted=wanted, exact=task.wanted_branch is not None, remote=remote),
+    )
+    await flow.ask("naming", flow.owner, Named(branch=branch, title=task.title, base=task.base))
+    return branch
+
+
+async def clone(doors: Doors, task: TaskView, sandbox: SandboxId, branch: str) -> str:
+    """Clone with a credential that lives as long as this call."""
+    async with doors.github.credential(task.repository, write=False) as token:
+        return await doors.sandboxes.clone(
+            sandbox, task.repository, branch=branch, base=task.base, person=task.created_by, token=token
+        )

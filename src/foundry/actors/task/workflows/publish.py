@@ -1,0 +1,52 @@
+"""Publish: push the branch, open the pull request. Each try finds what an earlier one did."""
+
+from __future__ import annotations
+
+from foundry.actors.task.words import Publish
+from foundry.contracts.doors import Doors
+from foundry.contracts.tasks import NothingToPublish, Publishing, PullRequestOpened, PullRequestRef, Pushed, WorkSeen
+from foundry.runtime.workflow import Flow, Scope, workflow
+
+STEPS = ("looking at the work", "pushing", "opening the pull request", "done")
+RELEASES = {"pushing": "nothing: a pushed branch is what was asked for"}
+
+PUSH_DEADLINE = 300.0  # seconds
+
+
+@workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES)
+async def publish(flow: Flow, job: Publish) -> None:
+    work = await flow.do("looking at the work", flow.doors.sandboxes.work_tree, job.sandbox, job.base)
+    new = await flow.ask("looking at the work", flow.owner, WorkSeen(work=work))
+    if not new and (job.by_itself or work.commits_ahead == 0):
+        if not job.by_itself:
+            await flow.do("looking at the work", nothing_to_publish, work.changed_files)
+        await flow.ask("done", flow.owner, Publishing(step=""))
+        return
+
+    await flow.ask("pushing", flow.owner, Publishing(step="pushing"))
+    head = await flow.do("pushing", push, flow.doors, job, deadline=PUSH_DEADLINE)
+    await flow.ask("pushing", flow.owner, Pushed(head=head))
+
+    await flow.ask("opening the pull request", flow.owner, Publishing(step="opening the pull request"))
+    opened = await flow.do("opening the pull request", open_pull_request, flow.doors, job)
+    await flow.ask("opening the pull request", flow.owner, PullRequestOpened(pull_request=opened))
+    await flow.ask("done", flow.owner, Publishing(step=""))
+
+
+async def nothing_to_publish(changed: list[str]) -> None:
+    """Refuse: a pull request needs commits."""
+    uncommitted = f"; {len(changed)} changed files are not committed" if changed else ""
+    raise NothingToPublish(f"the branch has no commits of its own{uncommitted}")
+
+
+async def push(doors: Doors, job: Publish) -> str:
+    """Push with a credential that lives as long as this call."""
+    async with doors.github.credential(job.repository, write=True) as token:
+        return await doors.sandboxes.push(job.sandbox, job.repository, branch=job.branch, token=token)
+
+
+async def open_pull_request(doors: Doors, job: Publish) -> PullRequestRef:
+    """The open pull request of the branch, made if there is none."""
+    return await doors.github.open_pull_request(
+        job.repository, head=job.branch, base=job.base, title=job.title, body=job.body, draft=job.draft
+    )

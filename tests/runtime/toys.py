@@ -1,0 +1,235 @@
+"""A small house to try the runtime in: ledgers that note what they are told, and a coordinator that notes trouble."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Column, Integer, String, Text, select
+
+from foundry.contracts.errors import WrongState
+from foundry.contracts.issues import EndTrouble, RecordTrouble, TroubleRaised, WorkflowTrouble
+from foundry.contracts.words import Address, Birth, Command, Event, Message, ScopeId, Word
+from foundry.runtime.actor import Actor, creates, due, handles, receives
+from foundry.runtime.runtime import House, Runtime
+from foundry.runtime.store.base import Store
+from foundry.runtime.store.postgres import PostgresStore
+from foundry.runtime.store.sqlite import SqliteStore, sqlite_engine
+from foundry.runtime.store.tables import metadata, owned_table
+from foundry.runtime.turn import Reader, Turn
+from foundry.runtime.worker import WorkerKind
+from foundry.runtime.workflow import Workflows
+
+notes = owned_table(
+    "Ledger",
+    "toy_notes",
+    Column("ledger", String, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("author", String, nullable=False),
+    Column("text", Text, nullable=False),
+)
+troubles = owned_table(
+    "Coordinator",
+    "toy_troubles",
+    Column("coordinator", String, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("fingerprint", String, nullable=False),
+    Column("body", Text, nullable=False),
+)
+
+
+class Open(Command[None], Birth): ...
+
+
+class Note(Command[int]):
+    """Answered with the note's number."""
+
+    author: str = "edge"
+    text: str
+    fail: bool = False
+    refuse: bool = False
+
+
+class Noted(Message):
+    author: str
+    text: str
+    fail: bool = False
+
+
+class Relay(Command[None]):
+    """Tell other ledgers, then perhaps fail."""
+
+    to: list[str]
+    texts: list[str]
+    fail: bool = False
+    fail_there: bool = False
+
+
+class Begin(Command[str]):
+    """Start a workflow; answered with its id."""
+
+    workflow: str
+    text: str = ""
+
+
+class Halt(Command[None]):
+    workflow: str
+
+
+class Remind(Command[None]):
+    milliseconds: int
+
+
+class Close(Command[None]): ...
+
+
+class NoteTaken(Event):
+    number: int
+    author: str
+    text: str
+
+
+class Job(Word):
+    text: str = ""
+
+
+class Ledger(Actor):
+    topic = "ledger"
+
+    @creates(Open)
+    def open(self, turn: Turn, command: Open) -> None:
+        pass
+
+    def _note(self, turn: Turn, author: str, text: str) -> int:
+        number = len(turn.all(notes))
+        turn.insert(notes, number=number, author=author, text=text)
+        turn.publish(NoteTaken(entity=str(number), number=number, author=author, text=text))
+        return number
+
+    @handles(Note)
+    def note(self, turn: Turn, command: Note) -> int:
+        number = self._note(turn, command.author, command.text)
+        if command.refuse:
+            raise WrongState("the ledger will not have it", field="text")
+        if command.fail:
+            raise RuntimeError("asked to fail")
+        return number
+
+    @receives(Noted)
+    def noted(self, turn: Turn, message: Noted) -> None:
+        self._note(turn, message.author, message.text)
+        if message.fail:
+            raise RuntimeError("asked to fail")
+
+    @handles(Relay)
+    def relay(self, turn: Turn, command: Relay) -> None:
+        for text in command.texts:
+            for to in command.to:
+                turn.send(Ledger.at(to), Noted(author=turn.key, text=text, fail=command.fail_there))
+        if command.fail:
+            raise RuntimeError("asked to fail")
+
+    @handles(Begin)
+    def begin(self, turn: Turn, command: Begin) -> str:
+        return turn.start(command.workflow, Job(text=command.text))
+
+    @handles(Halt)
+    def halt(self, turn: Turn, command: Halt) -> None:
+        turn.cancel(command.workflow)  # type: ignore[arg-type]
+
+    @handles(WorkflowTrouble)
+    def trouble(self, turn: Turn, command: WorkflowTrouble) -> None:
+        t = command.trouble
+        self._note(turn, "workflow", f"{t.step}:{t.attempt}:{'final' if t.retry_at is None else 'again'}:{t.message}")
+
+    @handles(Remind)
+    def remind(self, turn: Turn, command: Remind) -> None:
+        turn.schedule("reminder", timedelta(milliseconds=command.milliseconds))
+
+    @due("reminder")
+    def reminded(self, turn: Turn) -> None:
+        self._note(turn, "schedule", "reminder")
+
+    @handles(Close)
+    def close(self, turn: Turn, command: Close) -> None:
+        turn.end()
+
+
+class Coordinator(Actor):
+    @creates(Open)
+    def open(self, turn: Turn, command: Open) -> None:
+        pass
+
+    def _add(self, turn: Turn, fingerprint: str, body: str) -> None:
+        turn.insert(troubles, number=len(turn.all(troubles)), fingerprint=fingerprint, body=body)
+
+    @receives(TroubleRaised)
+    def raised(self, turn: Turn, message: TroubleRaised) -> None:
+        self._add(turn, message.trouble.fingerprint, message.trouble.model_dump_json())
+
+    @handles(RecordTrouble)
+    def record(self, turn: Turn, command: RecordTrouble) -> None:
+        self._add(turn, command.trouble.fingerprint, command.trouble.model_dump_json())
+
+    @handles(EndTrouble)
+    def ended(self, turn: Turn, command: EndTrouble) -> None:
+        turn.delete(troubles, fingerprint=command.fingerprint)
+
+
+COORDINATOR = Coordinator.at("app")
+
+
+def texts(reader: Reader, ledger: str) -> list[tuple[str, str]]:
+    rows = reader.all(select(notes.c.author, notes.c.text).where(notes.c.ledger == ledger).order_by(notes.c.number))
+    return [(row.author, row.text) for row in rows]
+
+
+def all_troubles(reader: Reader) -> list[str]:
+    return [row.body for row in reader.all(select(troubles.c.body).order_by(troubles.c.number))]
+
+
+def house(workflows: Workflows | None = None, workers: tuple[WorkerKind, ...] = ()) -> House:
+    def coordinator(scope: ScopeId) -> Address:
+        return COORDINATOR
+
+    return House((Ledger(), Coordinator()), coordinator, workflows or Workflows(), workers)
+
+
+def open_store(url: str) -> Store:
+    """The store of a database URL, with every table made."""
+    if url.startswith("sqlite"):
+        path = Path(url.removeprefix("sqlite:///"))
+        engine = sqlite_engine(path)
+        metadata.create_all(engine)
+        engine.dispose()
+        return SqliteStore(path)
+    from foundry.runtime.store.postgres import postgres_engine
+
+    engine = postgres_engine(url, 1)
+    metadata.create_all(engine)
+    engine.dispose()
+    return PostgresStore(url, threads=4)
+
+
+def workflow_url(url: str) -> str:
+    return url.replace("foundry.db", "workflows.db")
+
+
+@asynccontextmanager
+async def running(
+    url: str, house_: House | None = None, doors: Any = None, ledgers: tuple[str, ...] = ("a", "b", "c")
+) -> AsyncIterator[Runtime]:
+    """A runtime that works on this database, with some ledgers open."""
+    declared = house_ or house()
+    runtime = Runtime(declared, open_store(url), workflow_url=workflow_url(url) if declared.workflows.by_name else None)
+    await runtime.start(doors)
+    try:
+        for address in (COORDINATOR, *map(Ledger.at, ledgers)):
+            if not await runtime.read(lambda r, a=address: r.exists(a)):
+                await runtime.ask(address, Open())
+        yield runtime
+    finally:
+        await runtime.stop()

@@ -1,0 +1,89 @@
+"""The house holds to its plan: sizes, imports, what may be committed."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SRC = ROOT / "src" / "foundry"
+MODULES = sorted(SRC.rglob("*.py"))
+PACKAGES = sorted(p.name for p in (SRC / "actors").iterdir() if (p / "actor.py").exists())
+
+
+def tracked() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode != 0:
+        return [p for p in ROOT.rglob("*") if p.is_file() and ".venv" not in p.parts and "node_modules" not in p.parts]
+    return [ROOT / line for line in listed.stdout.splitlines() if (ROOT / line).is_file()]
+
+
+def imports(path: Path) -> set[str]:
+    """Every module a file imports, with the names taken from it as `module.name`."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if "runtime" in p.parts], ids=lambda p: p.name)
+def test_a_file_of_the_runtime_stays_under_400_lines(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 400
+
+
+def test_no_file_is_past_500_lines() -> None:
+    assert [p.name for p in MODULES if len(p.read_text().splitlines()) > 500] == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_an_actor_package_knows_no_other(package: str) -> None:
+    """They meet through contracts and the runtime (DESIGN 4)."""
+    for path in (SRC / "actors" / package).rglob("*.py"):
+        others = [
+            name
+            for name in imports(path)
+            if (match := re.match(r"foundry\.actors\.(\w+)", name))
+            and match[1] != package
+            and (SRC / "actors" / match[1]).is_dir()
+        ]
+        assert others == [], f"{path.relative_to(SRC)} imports {others}"
+
+
+def test_only_the_doors_packages_reach_outside() -> None:
+    """GitHub is reached by GitHubState alone (R10), sandboxes by SandboxInstance and TaskSession."""
+    allowed = {"github": {"github_state"}, "sandboxes": {"sandbox_instance", "task_session"}}
+    for path in (SRC / "actors").rglob("*.py"):
+        package = path.relative_to(SRC / "actors").parts[0]
+        for room, who in allowed.items():
+            reached = any(name == f"foundry.{room}" or name.startswith(f"foundry.{room}.") for name in imports(path))
+            assert not reached or package in who, f"{path.relative_to(SRC)} imports foundry.{room}"
+
+
+def test_no_machine_path_or_registry_is_committed() -> None:
+    hosts = ["registry." + "npmjs", "files." + "pythonhosted", "pypi." + "org", "deb." + "debian"]
+    paths = ["/" + "work/", "/" + "root/", "/tmp/" + "lab"]
+    for path in tracked():
+        try:
+            text = path.read_text()
+        except UnicodeDecodeError:
+            continue
+        for word in hosts + paths:
+            assert word not in text, f"{path.relative_to(ROOT)} names {word}"
+
+
+def test_no_third_party_file_is_committed() -> None:
+    names = [str(path.relative_to(ROOT)) for path in tracked()]
+    assert [n for n in names if re.search(r"(^|/)(node_modules|vendor)/|\.min\.(js|css)$", n)] == []
+
+
+def test_locks_carry_no_addresses() -> None:
+    assert '"resolved"' not in (ROOT / "package-lock.json").read_text()
+    for lock in ROOT.glob("requirements*.lock"):
+        assert "://" not in lock.read_text(), lock.name
