@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
+from foundry.contracts.errors import FoundryError
 from foundry.contracts.ids import SandboxId, TaskId
 from foundry.contracts.sandboxes import Endpoint
 from foundry.contracts.words import Birth, Command, Event, Word
@@ -70,3 +71,28 @@ class LogSeen(Command[None]):
 
 class ReadLog(Command[None]):
     """To SandboxInstance, by the edge: read the log's end again, in the background."""
+
+
+class GitFailed(FoundryError, code="git_failed", status=502):
+    """A git command in the sandbox failed; the detail has git's own words."""
+
+    transient = True
+    remedy = "Read git's words; if GitHub or the network was away, retry."
+
+
+class GitRejected(FoundryError, code="git_rejected", status=409):
+    """GitHub has commits on the branch that the sandbox does not have."""
+
+    remedy = "Let the agent fetch and merge the branch from GitHub, then publish again."
+
+
+class BaseMissing(FoundryError, code="base_missing", status=422):
+    """The branch to start from is not on GitHub."""
+
+    remedy = "Choose a branch that exists; an empty repository needs a first commit."
+
+
+class GitConfigRefused(FoundryError, code="git_config_refused", status=409):
+    """The work tree's git config could run programs or send the credential elsewhere, so Foundry runs no git there."""
+
+    remedy = "Remove the named entries from .git/config in the sandbox, then try again."

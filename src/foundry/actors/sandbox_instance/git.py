@@ -1,0 +1,199 @@
+"""Git in a sandbox, run by Foundry through the process API (DESIGN 6).
+
+An agent may have left hooks or config behind, so: an absolute git path; hooks, fsmonitor and credential helpers off;
+system and global config off; and a local config that can run programs or rewrite URLs is refused. The credential is
+an HTTP header in the environment of the one command that needs it: never on disk, in argv or in the remote's URL.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from foundry.contracts.people import Person
+from foundry.contracts.sandbox_words import BaseMissing, GitConfigRefused, GitFailed, GitRejected
+from foundry.contracts.sandboxes import ProcessResult
+from foundry.contracts.tasks import WorkTree
+
+DIFF_LIMIT = 256 * 1024  # characters of a stored diff
+FILES_LIMIT = 500  # changed files that are named
+QUICK = 30.0  # seconds for a command that touches no network
+
+SAFE = {
+    "core.hooksPath": "/dev/null",
+    "core.fsmonitor": "false",
+    "core.pager": "cat",
+    "credential.helper": "",
+    "protocol.allow": "never",
+    "protocol.http.allow": "always",
+    "protocol.https.allow": "always",
+    "gc.auto": "0",
+}
+
+DANGEROUS = re.compile(
+    r"^(include\.|includeif\.|filter\.|url\.|credential\.|gpg\.|protocol\.|http\.|alias\.|uploadpack\.|trace2\.|"
+    r"core\.(sshcommand|gitproxy|askpass|hookspath|fsmonitor|alternaterefscommand|worktree|editor|pager)$|"
+    r"diff\.external$|diff\..*\.(command|textconv)$|merge\..*\.driver$|extensions\.worktreeconfig$|"
+    r"remote\..*\.(proxy|uploadpack|receivepack|vcs|proxyauthmethod)$|submodule\..*\.update$)"
+)
+
+CLONE = """
+set -eu
+git=$1 path=$2 url=$3 branch=$4 base=$5 name=$6 email=$7
+if [ ! -d "$path/.git" ]; then
+  rm -rf "$path.partial"
+  "$git" clone --quiet "$url" "$path.partial"
+  cd "$path.partial"
+  if "$git" show-ref --verify --quiet "refs/remotes/origin/$branch"; then
+    "$git" checkout --quiet -B "$branch" "origin/$branch"
+    "$git" update-ref refs/foundry/pushed "origin/$branch"
+  else
+    "$git" show-ref --verify --quiet "refs/remotes/origin/$base" || exit 64
+    "$git" checkout --quiet --no-track -b "$branch" "origin/$base"
+  fi
+  "$git" update-ref refs/foundry/base "$("$git" merge-base HEAD "origin/$base")"
+  "$git" config user.name "$name"
+  "$git" config user.email "$email"
+  cd ..
+  mv "$path.partial" "$path"
+fi
+"$git" -C "$path" rev-parse HEAD
+"""
+
+
+class Runner(Protocol):
+    """Runs one command in a sandbox to its end."""
+
+    async def __call__(
+        self, argv: Sequence[str], *, cwd: str | None, env: Mapping[str, str], timeout: float
+    ) -> ProcessResult: ...
+
+
+def environment(url: str | None = None, token: str | None = None) -> dict[str, str]:
+    """What git gets to see: no config but ours, and the credential for one origin if there is one."""
+    config = dict(SAFE)
+    if url and token:
+        parts = urlsplit(url)
+        basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
+        config[f"http.{parts.scheme}://{parts.netloc}/.extraHeader"] = f"Authorization: Basic {basic}"
+    env = {
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ATTR_NOSYSTEM": "1",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "LC_ALL": "C",
+        "GIT_CONFIG_COUNT": str(len(config)),
+    }
+    for number, (key, value) in enumerate(config.items()):
+        env[f"GIT_CONFIG_KEY_{number}"] = key
+        env[f"GIT_CONFIG_VALUE_{number}"] = value
+    return env
+
+
+class Git:
+    """Git on one work tree."""
+
+    def __init__(self, run: Runner, path: str, *, git: str = "/usr/bin/git") -> None:
+        self._run = run
+        self._path = path
+        self._git = git
+
+    async def clone(self, url: str, *, branch: str, base: str, person: Person, token: str) -> str:
+        """Clone and cut the branch from its base, or check it out where GitHub has it; gives the head.
+
+        Raises:
+            BaseMissing: the base is not on GitHub.
+        """
+        argv = ["/bin/sh", "-c", CLONE, "clone", self._git, self._path, url, branch, base]
+        argv += [person.name or person.login, person.email or f"{person.login}@users.noreply.github.com"]
+        done = await self._run(argv, cwd=None, env=environment(url, token), timeout=590.0)
+        if done.exit_code == 64:
+            raise BaseMissing(f"the repository has no branch {base}", field="base")
+        return self._checked(done, "clone").strip()
+
+    async def work_tree(self) -> WorkTree:
+        """What is committed, pushed and changed."""
+        await self._refuse_dangerous_config()
+        head = (await self._read("rev-parse", "HEAD")).strip()
+        ahead = int(await self._read("rev-list", "--count", "refs/foundry/base..HEAD"))
+        pushed = (await self._read("for-each-ref", "--format=%(objectname)", "refs/foundry/pushed")).strip()
+        known = ["refs/foundry/base", *([pushed] if pushed else [])]
+        unpushed = int(await self._read("rev-list", "--count", "HEAD", "--not", *known))
+        status = await self._read("status", "--porcelain=v1", "-z", "--untracked-files=all")
+        diff = await self._read("diff", "--no-ext-diff", "--no-textconv", "--no-color", "refs/foundry/base", "--")
+        numbers = await self._read("diff", "--no-ext-diff", "--no-textconv", "--numstat", "refs/foundry/base", "--")
+        plus, minus = _sum(numbers)
+        return WorkTree(
+            head=head,
+            commits_ahead=ahead,
+            unpushed=unpushed,
+            changed_files=_names(status)[:FILES_LIMIT],
+            insertions=plus,
+            deletions=minus,
+            diff=diff[:DIFF_LIMIT],
+            diff_cut=len(diff) > DIFF_LIMIT,
+            seen_at=datetime.now(UTC),
+        )
+
+    async def push(self, url: str, *, branch: str, token: str) -> str:
+        """Push the branch as it is; gives the head that GitHub now has.
+
+        Raises:
+            GitRejected: GitHub has commits that are not here.
+        """
+        await self._refuse_dangerous_config()
+        head = (await self._read("rev-parse", "HEAD")).strip()
+        argv = [self._git, "push", "--porcelain", "--no-verify", url, f"{head}:refs/heads/{branch}"]
+        done = await self._run(argv, cwd=self._path, env=environment(url, token), timeout=290.0)
+        if done.exit_code != 0 and re.search(r"^!.*\[(rejected|remote rejected)\]", done.stdout, re.MULTILINE):
+            raise GitRejected(done.stdout.strip()[-500:])
+        self._checked(done, "push")
+        await self._read("update-ref", "refs/foundry/pushed", head)
+        return head
+
+    async def _read(self, *arguments: str) -> str:
+        done = await self._run([self._git, "--no-pager", *arguments], cwd=self._path, env=environment(), timeout=QUICK)
+        return self._checked(done, arguments[0])
+
+    async def _refuse_dangerous_config(self) -> None:
+        config = f"{self._path}/.git/config"
+        argv = [self._git, "config", "--file", config, "--no-includes", "--list", "-z", "--name-only"]
+        listed = await self._run(argv, cwd=None, env=environment(), timeout=QUICK)
+        names = {name for name in self._checked(listed, "config").split("\0") if name}
+        bad = sorted(name for name in names if DANGEROUS.match(name.lower()))
+        if bad:
+            raise GitConfigRefused(f"{config} has {', '.join(bad)}")
+
+    def _checked(self, done: ProcessResult, what: str) -> str:
+        if done.timed_out:
+            raise GitFailed(f"git {what} did not end in time")
+        if done.exit_code != 0:
+            words = (done.stderr or done.stdout).strip()[-800:]
+            raise GitFailed(f"git {what} ended with {done.exit_code}: {words}")
+        return done.stdout
+
+
+def _names(status: str) -> list[str]:
+    """The files of `git status --porcelain=v1 -z`; a rename's second field is its old name."""
+    names: list[str] = []
+    fields = iter(status.split("\0"))
+    for field in fields:
+        if len(field) > 3:
+            names.append(field[3:])
+            if field[0] in "RC":
+                next(fields, None)
+    return names
+
+
+def _sum(numstat: str) -> tuple[int, int]:
+    plus = minus = 0
+    for line in numstat.splitlines():
+        added, removed, *_ = line.split("\t")
+        plus += int(added) if added.isdigit() else 0
+        minus += int(removed) if removed.isdigit() else 0
+    return plus, minus
