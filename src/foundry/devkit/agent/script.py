@@ -1,0 +1,109 @@
+"""The script language, one command a line:
+
+    say TEXT                 words, streamed in chunks         think TEXT        a thought
+    plan A | [>] B | [x] C   a plan; [>] in progress, [x] done
+    read PATH                a tool call that reads a file
+    edit PATH <<EOF … EOF    write a file                      append PATH TEXT  add a line to a file
+    replace PATH OLD => NEW  once, and it has to be there
+    run COMMAND              in a shell in the repository, its output streamed as a tool call
+    test                     the repository's tests, as `run`
+    commit MESSAGE           everything, with the identity git finds
+    ask TITLE                session/request_permission; a reject skips the next command
+    sleep SECONDS            pace MILLISECONDS                 between streamed chunks
+    stream N [DELAY_MS] [SIZE]   N chunks, numbered `[1]`, `[2]`, … and padded to SIZE characters
+    fail MESSAGE             answer the prompt with a JSON-RPC error
+    stop REASON              end the turn now: end_turn, max_tokens, max_turn_requests, refusal
+    silent                   from here on never answer the prompt (a cancel is still obeyed)
+    hang                     never answer, and ignore cancel   crash             exit at once
+
+A prompt's script stands in a block fenced with ```script; other text around it is ignored. Any text may go on over
+lines as `<<WORD … WORD`. A prompt without a script gets a modest one made from its words (`default_script`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+VERBS = frozenset(
+    "say think plan read edit append replace run test commit ask "
+    "sleep pace stream fail stop silent hang crash".split()
+)
+STOP_REASONS = frozenset({"end_turn", "max_tokens", "max_turn_requests", "refusal"})
+
+_BLOCK = re.compile(r"^```script[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
+_HEREDOC = re.compile(r"^(.*?)\s*<<(\w+)$")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One command. `text` is what follows the verb, `body` what its heredoc holds."""
+
+    verb: str
+    text: str = ""
+    body: str | None = None
+
+    @property
+    def words(self) -> str:
+        """The text, whichever way it was written."""
+        return self.text if self.body is None else self.body
+
+
+class BadScript(Exception):
+    """The script has a line that means nothing."""
+
+
+def script_of(prompt: str, repository: Path) -> list[Line]:
+    """The prompt's own script, else the default one."""
+    blocks = _BLOCK.findall(prompt)
+    return parse("\n".join(blocks)) if blocks else default_script(prompt, repository)
+
+
+def parse(source: str) -> list[Line]:
+    lines = iter(source.splitlines())
+    script: list[Line] = []
+    for line in lines:
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        verb, _, text = line.partition(" ")
+        text = text.strip()
+        if verb not in VERBS:
+            raise BadScript(f"unknown command {verb!r}")
+        if verb == "stop" and text not in STOP_REASONS:
+            raise BadScript(f"stop needs one of {', '.join(sorted(STOP_REASONS))}")
+        heredoc = _HEREDOC.match(text)
+        if heredoc is None:
+            script.append(Line(verb, text))
+            continue
+        body: list[str] = []
+        for inner in lines:
+            if inner.strip() == heredoc[2]:
+                break
+            body.append(inner + "\n")
+        else:
+            raise BadScript(f"no {heredoc[2]} ends the text of {verb!r}")
+        script.append(Line(verb, heredoc[1], "".join(body)))
+    return script
+
+
+def default_script(prompt: str, repository: Path) -> list[Line]:
+    """Read, make one small real change named after the prompt, test, commit."""
+    wish = " ".join(prompt.split())[:120] or "Look around"
+    target = "README.md" if (repository / "README.md").exists() else "NOTES.md"
+    steps = ["Look at the repository", f"Change {target}", "Run the tests", "Commit"]
+
+    def plan(done: int) -> Line:
+        marks = ["[x] " if at < done else "[>] " if at == done else "" for at in range(len(steps))]
+        return Line("plan", " | ".join(mark + step for mark, step in zip(marks, steps, strict=True)))
+
+    script = [Line("think", f"The wish is: {wish}"), Line("say", "I will look at the repository first."), plan(0)]
+    script += [Line("run", "git log --oneline -5 && ls")]
+    if target == "README.md":
+        script += [Line("read", target)]
+    script += [plan(1), Line("append", f"{target} - {wish}"), plan(2), Line("test"), plan(3)]
+    if "permission" in prompt.lower():
+        script += [Line("ask", "Commit the change")]
+    script += [Line("commit", wish[:72]), plan(4), Line("say", f"Done: {target} now mentions “{wish}”.")]
+    return script

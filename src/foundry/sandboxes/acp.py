@@ -1,0 +1,237 @@
+"""Agents through sandbox-agent's ACP proxy: JSON-RPC in by POST, everything the agent says out by one event stream.
+
+A *server id* names one agent process and one event numbering; it is chosen by the caller and never used twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from foundry.contracts.errors import FoundryError
+from foundry.contracts.sandboxes import AgentRefused, SandboxUnreachable
+from foundry.contracts.sessions import Json, StreamItem
+from foundry.sandboxes.sse import events
+
+if TYPE_CHECKING:
+    from foundry.sandboxes.agent import SandboxAgent
+
+PROTOCOL_VERSION = 1  # of ACP
+REQUEST_LIMIT = 125.0  # seconds; sandbox-agent itself gives up a request after 120
+PROMPT_GRACE = 0.25  # seconds in which a refused prompt is expected to show
+STREAM_QUIET = 45.0  # seconds without a byte; sandbox-agent writes a keep-alive every 15
+INITIALIZE_ID = "foundry-initialize"
+OPEN_ID = "foundry-open"
+
+RpcId = str | int
+
+
+@dataclass(frozen=True)
+class Initialized:
+    """What the agent offers."""
+
+    can_load: bool
+    can_resume: bool
+    agent: str
+    raw: Json
+
+
+@dataclass(frozen=True)
+class ServerInfo:
+    server_id: str
+    agent: str
+
+
+class Acp:
+    """Every method raises AcpServerGone if sandbox-agent does not know the server id."""
+
+    def __init__(self, agent: SandboxAgent) -> None:
+        self._agent = agent
+        self._posting: set[asyncio.Task[Json | None]] = set()
+
+    async def close(self) -> None:
+        for task in list(self._posting):
+            task.cancel()
+        await asyncio.gather(*self._posting, return_exceptions=True)
+
+    async def servers(self) -> list[ServerInfo]:
+        found = await self._agent.ask("GET", "/v1/acp")
+        return [ServerInfo(server["serverId"], server["agent"]) for server in found["servers"]]
+
+    async def post(
+        self, server_id: str, message: Json, *, agent: str | None = None, limit: float = REQUEST_LIMIT
+    ) -> Json | None:
+        """Send one JSON-RPC message. A request's response; None for a notification or a response of ours.
+
+        Args:
+            agent: starts the agent's process if the server id is new; without it, such a server id is refused.
+        """
+        params = {"agent": agent} if agent else None
+        return await self._agent.ask("POST", f"/v1/acp/{server_id}", params=params, json=message, limit=limit)
+
+    async def request(
+        self, server_id: str, method: str, params: Json, *, rpc_id: RpcId, agent: str | None = None
+    ) -> Json:
+        """A request's result.
+
+        Raises:
+            AgentRefused: the agent answered with an error.
+        """
+        message = {"jsonrpc": "2.0", "id": rpc_id, "method": method, "params": params}
+        answer = await self.post(server_id, message, agent=agent) or {}
+        if "error" in answer:
+            raise AgentRefused(f"{method}: {_words(answer['error'])}")
+        return answer.get("result") or {}
+
+    async def initialize(self, server_id: str, agent: str) -> Initialized:
+        """Start the agent's process under this server id and greet it; a repeat greets the same process again."""
+        result = await self.request(
+            server_id,
+            "initialize",
+            {
+                "protocolVersion": PROTOCOL_VERSION,
+                "clientCapabilities": {"fs": {"readTextFile": False, "writeTextFile": False}, "terminal": False},
+                "clientInfo": {"name": "foundry", "title": "Foundry", "version": "1"},
+            },
+            rpc_id=INITIALIZE_ID,
+            agent=agent,
+        )
+        offers = result.get("agentCapabilities") or {}
+        return Initialized(
+            can_load=bool(offers.get("loadSession")),
+            can_resume=(offers.get("sessionCapabilities") or {}).get("resume") is not None,
+            agent=(result.get("agentInfo") or {}).get("name", agent),
+            raw=result,
+        )
+
+    async def new_session(self, server_id: str, cwd: str) -> Json:
+        """`session/new`'s result: `sessionId`, and modes and config options where the agent has them."""
+        return await self.request(server_id, "session/new", {"cwd": cwd, "mcpServers": []}, rpc_id=OPEN_ID)
+
+    async def load_session(self, server_id: str, session_id: str, cwd: str) -> Json:
+        """Open an earlier session; its history comes as updates on the stream before this returns."""
+        params = {"sessionId": session_id, "cwd": cwd, "mcpServers": []}
+        return await self.request(server_id, "session/load", params, rpc_id=OPEN_ID)
+
+    async def resume_session(self, server_id: str, session_id: str, cwd: str) -> Json:
+        """Open an earlier session without its history."""
+        params = {"sessionId": session_id, "cwd": cwd, "mcpServers": []}
+        return await self.request(server_id, "session/resume", params, rpc_id=OPEN_ID)
+
+    async def prompt(self, server_id: str, session_id: str, rpc_id: RpcId, text: str) -> None:
+        """Give the agent a prompt and go on: the turn's end is the response with this id on the stream.
+
+        Returns when the request is written and was not refused within `PROMPT_GRACE`. Its POST stays open behind
+        the scenes until the turn ends, 120 s pass, or this client is closed; none of this ends the turn.
+
+        Raises:
+            AgentRefused: the agent answered at once with an error; the same response is on the stream.
+        """
+        params = {"sessionId": session_id, "prompt": [{"type": "text", "text": text}]}
+        message: Json = {"jsonrpc": "2.0", "id": rpc_id, "method": "session/prompt", "params": params}
+        written = asyncio.Event()
+
+        async def trace(event: str, _: Any) -> None:
+            if event == "http11.send_request_body.complete":
+                written.set()
+
+        async def post() -> Json | None:
+            return await self._agent.ask(
+                "POST", f"/v1/acp/{server_id}", json=message, limit=REQUEST_LIMIT, extensions={"trace": trace}
+            )
+
+        posting = asyncio.create_task(post())
+        self._posting.add(posting)
+        posting.add_done_callback(self._posted)
+        sent = asyncio.create_task(written.wait())
+        await asyncio.wait({posting, sent}, return_when=asyncio.FIRST_COMPLETED)
+        sent.cancel()
+        await asyncio.wait({posting}, timeout=PROMPT_GRACE)
+        if posting.done():
+            answer = posting.result()
+            if answer and "error" in answer:
+                raise AgentRefused(f"session/prompt: {_words(answer['error'])}")
+
+    async def cancel(self, server_id: str, session_id: str) -> None:
+        """Ask the agent to end its turn; the prompt's response then says `cancelled`."""
+        params = {"sessionId": session_id}
+        await self.post(server_id, {"jsonrpc": "2.0", "method": "session/cancel", "params": params})
+
+    async def answer_permission(self, server_id: str, rpc_id: RpcId, option: str | None) -> None:
+        """Answer `session/request_permission`; None tells the agent that the turn is being cancelled.
+
+        Args:
+            rpc_id: the request's id as it came: agents number with integers, and 1 is not "1".
+        """
+        outcome = {"outcome": "cancelled"} if option is None else {"outcome": "selected", "optionId": option}
+        await self.post(server_id, {"jsonrpc": "2.0", "id": rpc_id, "result": {"outcome": outcome}})
+
+    async def delete(self, server_id: str) -> None:
+        """End the agent's process and forget the server id and its events; unknown ids are no error."""
+        await self._agent.ask("DELETE", f"/v1/acp/{server_id}")
+
+    async def stream(self, server_id: str, after: int = 0) -> AsyncIterator[StreamItem]:
+        """What the agent says and answers, after this event id: first what is kept, then as it comes.
+
+        The connection is drained into memory however slow the caller is, since sandbox-agent silently drops events
+        for a reader that stalls. Ends when the server closes the stream.
+
+        Raises:
+            AcpServerGone, SandboxTokenRefused, SandboxUnreachable: also in the middle, when the connection breaks.
+        """
+        queue: asyncio.Queue[StreamItem | None] = asyncio.Queue()
+
+        async def drain() -> None:
+            try:
+                headers = {"Last-Event-ID": str(after)}
+                async with self._agent.stream(f"/v1/acp/{server_id}", headers=headers, quiet=STREAM_QUIET) as answer:
+                    await self._agent.check(answer)
+                    async for event in events(answer.aiter_lines()):
+                        queue.put_nowait(StreamItem(event_id=int(event.id), message=json.loads(event.data)))
+            except httpx.TransportError as error:
+                raise self._agent.unreachable(error) from error
+            finally:
+                queue.put_nowait(None)
+
+        draining = asyncio.create_task(drain())
+        try:
+            while (item := await queue.get()) is not None:
+                yield item
+            await draining
+        finally:
+            draining.cancel()
+            await asyncio.gather(draining, return_exceptions=True)
+
+    async def replay(self, server_id: str, after: int = 0, *, quiet: float = 0.3) -> list[StreamItem]:
+        """What the server has kept after this event id: read until nothing comes for `quiet` seconds."""
+        found: list[StreamItem] = []
+        stream = self.stream(server_id, after)
+        try:
+            while True:
+                found.append(await asyncio.wait_for(anext(stream), quiet))
+        except (StopAsyncIteration, TimeoutError):
+            return found
+        finally:
+            await stream.aclose()  # type: ignore[attr-defined]
+
+    def _posted(self, task: asyncio.Task[Json | None]) -> None:
+        """A prompt's POST has ended; what it says is on the stream too, so only defects are worth raising."""
+        self._posting.discard(task)
+        if not task.cancelled():
+            error = task.exception()
+            if error is not None and not isinstance(error, FoundryError | SandboxUnreachable):
+                raise error
+
+
+def _words(error: Any) -> str:
+    """A JSON-RPC error for people."""
+    if not isinstance(error, dict):
+        return str(error)
+    data = error.get("data")
+    details = data.get("details") if isinstance(data, dict) else data
+    return f"{error.get('message', 'error')} ({error.get('code')}){f': {details}' if details else ''}"

@@ -1,0 +1,49 @@
+"""Files in a sandbox, through sandbox-agent. A path is absolute or relative to the sandbox's home."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from foundry.sandboxes.agent import SandboxAgent
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    path: str
+    is_directory: bool
+    size: int  # bytes
+    modified: str | None = None  # RFC 3339
+
+
+class Files:
+    """Raises SandboxPathMissing where there is nothing at the path."""
+
+    def __init__(self, agent: SandboxAgent) -> None:
+        self._agent = agent
+
+    async def read(self, path: str) -> bytes:
+        return await self._agent.ask("GET", "/v1/fs/file", params={"path": path}) or b""
+
+    async def write(self, path: str, content: bytes) -> None:
+        """Missing directories on the way are made."""
+        await self._agent.ask("PUT", "/v1/fs/file", params={"path": path}, content=content)
+
+    async def list(self, path: str) -> list[FileInfo]:
+        return [_info(entry) for entry in await self._agent.ask("GET", "/v1/fs/entries", params={"path": path})]
+
+    async def stat(self, path: str) -> FileInfo:
+        return _info(await self._agent.ask("GET", "/v1/fs/stat", params={"path": path}))
+
+    async def mkdir(self, path: str) -> None:
+        """With all directories on the way; one that is there is no error."""
+        await self._agent.ask("POST", "/v1/fs/mkdir", params={"path": path})
+
+    async def delete(self, path: str, *, recursive: bool = False) -> None:
+        params = {"path": path, "recursive": "true" if recursive else "false"}
+        await self._agent.ask("DELETE", "/v1/fs/entry", params=params)
+
+
+def _info(entry: dict[str, Any]) -> FileInfo:
+    return FileInfo(entry["path"], entry["entryType"] == "directory", entry["size"], entry.get("modified"))

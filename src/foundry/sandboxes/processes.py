@@ -1,0 +1,180 @@
+"""Processes in a sandbox, through sandbox-agent: commands that run to their end, and long-lived ones with their output.
+
+What 0.4.2 does, as tried: a process inherits sandbox-agent's own environment, `env` is added to it. A run that goes
+past its timeout is killed, but the answer comes only when its children have let go of its output too, so a caller needs
+a deadline of its own (`run` has one). The server's own limits (64 processes, 300 s a run, 1 MiB of output, 64 KiB of
+input at once) are settings that `run` raises where it has to.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from foundry.contracts.sandboxes import ProcessResult
+from foundry.sandboxes.sse import events
+
+if TYPE_CHECKING:
+    from foundry.sandboxes.agent import SandboxAgent
+
+GRACE = 10.0  # seconds that a run's answer may come after its own timeout
+FOLLOW_QUIET = 60.0  # seconds without a byte, keep-alives included, after which a followed log counts as broken
+INPUT_LIMIT = 48_000  # bytes a request, so that it stays below the server's limit in base64 too
+
+
+@dataclass(frozen=True)
+class ProcessInfo:
+    id: str
+    command: str
+    args: list[str]
+    running: bool
+    pid: int | None
+    exit_code: int | None
+    created_ms: int  # Unix time
+
+
+@dataclass(frozen=True)
+class LogEntry:
+    sequence: int  # follow or read on after it
+    stream: str  # stdout, stderr, pty
+    data: bytes
+
+
+class Processes:
+    def __init__(self, agent: SandboxAgent) -> None:
+        self._agent = agent
+        self._limits: dict[str, int] = {}
+
+    async def run(
+        self,
+        command: str,
+        args: Sequence[str] = (),
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        timeout: float = 30.0,
+        output_limit: int = 1_048_576,
+    ) -> ProcessResult:
+        """Run a command to its end.
+
+        Args:
+            env: added to sandbox-agent's own; not seen in argv.
+            timeout: seconds after which it is killed; the result then says `timed_out`.
+            output_limit: bytes of stdout, and of stderr, that are kept: the first ones.
+
+        Raises:
+            SandboxRefused: there is no such command or directory.
+            SandboxUnreachable: no answer `GRACE` seconds after the timeout.
+        """
+        millis = round(timeout * 1000)
+        await self._allow(maxRunTimeoutMs=millis, maxOutputBytes=output_limit)
+        body = {"command": command, "args": list(args), "timeoutMs": millis, "maxOutputBytes": output_limit}
+        if env:
+            body["env"] = dict(env)
+        if cwd:
+            body["cwd"] = cwd
+        found = await self._agent.ask("POST", "/v1/processes/run", json=body, limit=timeout + GRACE)
+        return ProcessResult(
+            exit_code=found["exitCode"],
+            stdout=found["stdout"],
+            stderr=found["stderr"],
+            timed_out=found["timedOut"],
+            truncated=found["stdoutTruncated"] or found["stderrTruncated"],
+            duration_ms=found["durationMs"],
+        )
+
+    async def start(
+        self,
+        command: str,
+        args: Sequence[str] = (),
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        tty: bool = False,
+    ) -> ProcessInfo:
+        """Start a long-lived process; its last 10 MiB of output are kept by the server."""
+        body: dict[str, Any] = {"command": command, "args": list(args), "env": dict(env or {}), "tty": tty}
+        if tty:
+            body["interactive"] = True
+        if cwd:
+            body["cwd"] = cwd
+        return _info(await self._agent.ask("POST", "/v1/processes", json=body))
+
+    async def list(self) -> list[ProcessInfo]:
+        return [_info(found) for found in (await self._agent.ask("GET", "/v1/processes"))["processes"]]
+
+    async def get(self, process: str) -> ProcessInfo:
+        """Raises NotFound."""
+        return _info(await self._agent.ask("GET", f"/v1/processes/{process}"))
+
+    async def stop(self, process: str, *, wait: float = 2.0) -> ProcessInfo:
+        """SIGTERM; gives its state after at most `wait` seconds."""
+        return await self._end(process, "stop", wait)
+
+    async def kill(self, process: str, *, wait: float = 2.0) -> ProcessInfo:
+        """SIGKILL."""
+        return await self._end(process, "kill", wait)
+
+    async def forget(self, process: str) -> None:
+        """Drop an ended process and its output."""
+        await self._agent.ask("DELETE", f"/v1/processes/{process}")
+
+    async def logs(self, process: str, *, since: int = 0) -> list[LogEntry]:
+        """What it has written so far, after this sequence."""
+        found = await self._agent.ask("GET", f"/v1/processes/{process}/logs", params={"since": since})
+        return [_entry(entry) for entry in found["entries"]]
+
+    async def follow(self, process: str, *, since: int = 0) -> AsyncIterator[LogEntry]:
+        """What it has written and writes, after this sequence, until the caller has enough or the connection ends.
+
+        The server does not end the stream when the process ends: ask `get` when it is quiet.
+        """
+        path, params = f"/v1/processes/{process}/logs", {"follow": "true", "since": str(since)}
+        try:
+            async with self._agent.stream(path, headers={}, params=params, quiet=FOLLOW_QUIET) as answer:
+                await self._agent.check(answer)
+                async for event in events(answer.aiter_lines()):
+                    if event.event == "log":
+                        yield _entry(json.loads(event.data))
+        except httpx.TransportError as error:
+            raise self._agent.unreachable(error) from error
+
+    async def write(self, process: str, data: bytes) -> None:
+        """To its stdin or terminal."""
+        for at in range(0, len(data), INPUT_LIMIT):
+            piece = base64.b64encode(data[at : at + INPUT_LIMIT]).decode()
+            await self._agent.ask("POST", f"/v1/processes/{process}/input", json={"data": piece, "encoding": "base64"})
+
+    async def _end(self, process: str, how: str, wait: float) -> ProcessInfo:
+        params = {"waitMs": round(wait * 1000)}
+        return _info(await self._agent.ask("POST", f"/v1/processes/{process}/{how}", params=params))
+
+    async def _allow(self, **wanted: int) -> None:
+        """Raise the server's own limits to what is wanted."""
+        if not self._limits:
+            self._limits = await self._agent.ask("GET", "/v1/processes/config")
+        higher = {name: value for name, value in wanted.items() if value > self._limits[name]}
+        if higher:
+            self._limits = await self._agent.ask("POST", "/v1/processes/config", json={**self._limits, **higher})
+
+
+def _info(found: dict[str, Any]) -> ProcessInfo:
+    return ProcessInfo(
+        id=found["id"],
+        command=found["command"],
+        args=found["args"],
+        running=found["status"] == "running",
+        pid=found.get("pid"),
+        exit_code=found.get("exitCode"),
+        created_ms=found["createdAtMs"],
+    )
+
+
+def _entry(found: dict[str, Any]) -> LogEntry:
+    data = base64.b64decode(found["data"]) if found["encoding"] == "base64" else found["data"].encode()
+    return LogEntry(found["sequence"], found["stream"], data)
