@@ -13,6 +13,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import structlog
@@ -88,6 +89,11 @@ def start_rows(reader: Reader, workflow_id: str | None = None) -> list[Started]:
     ]
 
 
+def _not_our_stop(record: logging.LogRecord) -> bool:
+    """DBOS warns of every task we let go at a stop or after a take-over; both are meant."""
+    return "Asyncio task cancelled" not in record.getMessage()
+
+
 @DBOS.workflow(name="foundry")
 async def _run(workflow_id: str) -> None:
     if _current is None:
@@ -116,11 +122,18 @@ class WorkflowSystem:
             raise RuntimeError("one process has one runtime with workflows")
         self._doors = doors
         _current = self
+        try:
+            await self._launch()
+        except BaseException:
+            _current = None
+            raise
+
+    async def _launch(self) -> None:
         if self._one_process:
             path = make_url(self._url).database
             assert path
             sqlite3.connect(path).execute("PRAGMA journal_mode=WAL").connection.close()
-        logging.getLogger("dbos").setLevel(logging.WARNING)
+        logging.getLogger("dbos").addFilter(_not_our_stop)
         config = DBOSConfig(
             name="foundry",
             system_database_url=self._url,
@@ -133,7 +146,7 @@ class WorkflowSystem:
         )
         DBOS(config=config)
         await self.beat()
-        await asyncio.to_thread(DBOS.launch)
+        DBOS.launch()  # on the loop's thread: DBOS runs resumed workflows in the loop it was launched in
         await DBOS.register_queue_async(QUEUE, polling_interval_sec=POLL)
         await self.compare()
         self._background = [
@@ -149,6 +162,8 @@ class WorkflowSystem:
         await asyncio.wait({*self._background, *self._tasks}, timeout=DRAIN) if self._background else None
         await self._host.system(Address("Lease", "replica"), self._beat(0))
         await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=0)
+        # DBOS made its own pool the loop's default one and has now shut it down.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(thread_name_prefix="foundry"))
         _current = None
 
     def poke(self) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from sqlalchemy import distinct, select
+from sqlalchemy import select
 
 from foundry.contracts.words import Address
 from foundry.runtime.store.base import Busy, Store
@@ -63,7 +63,8 @@ class Dispatcher:
     def _due(self, reader: Reader) -> list[Address]:
         now = int(time.time() * 1000)
         query = (
-            select(distinct(mailbox.c.receiver))
+            select(mailbox.c.receiver)
+            .distinct()
             .where(mailbox.c.set_aside_at.is_(None), mailbox.c.next_try_at <= now)
             .limit(SWEPT_AT_ONCE)
         )

@@ -131,6 +131,7 @@ class FlowHost(Protocol):
         workflow: WorkflowId | None = None,
     ) -> R: ...  # fmt: skip
 
+    async def read(self, function: Callable[..., T], *args: object) -> T: ...
     def coordinator(self, scope: ScopeId) -> Address: ...
 
 
@@ -152,23 +153,24 @@ class Flow:
         self.owner = owner
         self._host = host
         self._workflow = workflow
-        self._scope = scope
+        self.scope = scope
         self._live = live
         self._number = 0
 
-    async def do(self, step: str, function: Callable[..., Awaitable[T]], *args: object,
-                 deadline: float = DEADLINE, tries: int = TRIES) -> T:  # fmt: skip
+    async def do(self, step: str, function: Callable[..., Awaitable[T]], *args: object, deadline: float = DEADLINE,
+                 tries: int = TRIES, backoff: tuple[float, ...] = BACKOFF) -> T:  # fmt: skip
         """One external thing, through a door. Its result is recorded, so it must not be a secret.
 
         Args:
             deadline: seconds for one attempt.
             tries: attempts before the step has failed.
+            backoff: seconds before the second, third, ... attempt; the last one stands for all later ones.
 
         Raises:
             StepFailed: the last attempt failed, or trying again cannot help.
         """
         returns = get_type_hints(function).get("return", type(None))
-        return await self._step(step, lambda: function(*args), TypeAdapter(returns), deadline, tries)
+        return await self._step(step, lambda: function(*args), TypeAdapter(returns), deadline, tries, backoff)
 
     async def ask(self, step: str, address: Address, command: Command[R], *, tries: int = TRIES) -> R:
         """One turn of one actor, exactly once however often this step runs.
@@ -186,6 +188,11 @@ class Flow:
 
         return await self._step(step, turn, adapter, DEADLINE, tries)
 
+    async def read(self, step: str, view: Callable[..., T], *args: object) -> T:
+        """Read a view; its result is recorded, so a replay sees what the first run saw."""
+        returns = get_type_hints(view).get("return", type(None))
+        return await self._step(step, lambda: self._host.read(view, *args), TypeAdapter(returns), DEADLINE, TRIES)
+
     async def _step(
         self,
         step: str,
@@ -193,14 +200,15 @@ class Flow:
         adapter: TypeAdapter[T],
         deadline: float,
         tries: int,
+        backoff: tuple[float, ...] = BACKOFF,
     ) -> T:
         if step not in self._workflow.steps:
             raise RegistrationError(f"workflow {self._workflow.name} has no step {step!r}")
         self._number += 1
-        attempts = Attempts(self, step, tries, deadline)
+        attempts = Attempts(self, step, tries, deadline, backoff)
 
         async def body() -> dict[str, object]:
-            return await attempts.run(lambda: call(), adapter)
+            return await attempts.run(call, adapter)
 
         if not await self._live():
             raise Stopped
@@ -227,7 +235,7 @@ class Flow:
         return Trouble(
             kind=IssueKind.WORKFLOW_FAILED if retry_at is None else IssueKind.STEP_RETRYING,
             actor=str(self.owner),
-            scope=self._scope,
+            scope=self.scope,
             fingerprint=f"workflow:{self.id}",
             workflow=self._workflow.name,
             workflow_id=self.id,
@@ -242,12 +250,12 @@ class Flow:
     async def report(self, trouble: Trouble) -> None:
         """The on-error hook: the owner and the scope's coordinator hear of it, whatever the workflow's code does."""
         await outlast(lambda: self._host.ask(self.owner, WorkflowTrouble(trouble=trouble)))
-        await outlast(lambda: self._host.ask(self._host.coordinator(self._scope), RecordTrouble(trouble=trouble)))
+        await outlast(lambda: self._host.ask(self._host.coordinator(self.scope), RecordTrouble(trouble=trouble)))
 
     async def recovered(self) -> None:
         """The step that was in trouble has succeeded: its issue is over."""
         fingerprint = f"workflow:{self.id}"
-        await outlast(lambda: self._host.ask(self._host.coordinator(self._scope), EndTrouble(fingerprint=fingerprint)))
+        await outlast(lambda: self._host.ask(self._host.coordinator(self.scope), EndTrouble(fingerprint=fingerprint)))
 
 
 @dataclass
@@ -258,6 +266,7 @@ class Attempts:
     step: str
     tries: int
     deadline: float
+    backoff: tuple[float, ...]
 
     async def run(self, call: Callable[[], Awaitable[T]], adapter: TypeAdapter[T]) -> dict[str, object]:
         attempt = 0
@@ -276,7 +285,7 @@ class Attempts:
                     log.info("step refused", step=self.step, workflow=self.flow.id, error=error.detail)
                 else:
                     log.warning("step failed", step=self.step, workflow=self.flow.id, exc_info=error)
-                delay = BACKOFF[min(attempt, len(BACKOFF)) - 1]
+                delay = self.backoff[min(attempt, len(self.backoff)) - 1]
                 final = attempt >= self.tries or (isinstance(error, FoundryError) and not error.transient)
                 retry_at = None if final else datetime.now(UTC) + timedelta(seconds=delay)
                 trouble = self.flow.trouble(self.step, attempt, error, retry_at)

@@ -186,7 +186,7 @@ class PostgresTransaction:
         return isinstance(getattr(error, "orig", error), psycopg.errors.UniqueViolation)
 
     def execute(self, sql: str, *values: object) -> Sequence[Sequence[object]]:
-        cursor = self.raw.execute(psql.SQL(sql.replace("?", "%s")), values)  # pyright: ignore[reportArgumentType]
+        cursor = self.raw.execute(psql.SQL(sql.replace("%", "%%").replace("?", "%s")), values)  # pyright: ignore[reportArgumentType]
         return cursor.fetchall() if cursor.description else []
 
 

@@ -1,0 +1,156 @@
+"""What a workflow promises: steps in order, each recorded once, failures reported, nothing run twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from foundry.contracts.errors import FoundryError, WrongState
+from foundry.contracts.words import Word
+from foundry.runtime.actor import RegistrationError
+from foundry.runtime.workflow import Flow, Scope, Workflows, workflow
+from tests.runtime.toys import Begin, Halt, Job, Ledger, Note, all_troubles, house, running, texts
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.slow
+
+
+class Point(Word):
+    x: int
+    tags: tuple[str, ...] = ()
+
+
+class World:
+    """The outside of these tests: it counts what is done to it and fails on request."""
+
+    def __init__(self) -> None:
+        self.done: Counter[str] = Counter()
+        self.fail: dict[str, list[Exception]] = {}
+        self.hold = asyncio.Event()
+        self.hold.set()
+
+    async def act(self, what: str) -> Point:
+        self.done[what] += 1
+        if self.fail.get(what):
+            raise self.fail[what].pop(0)
+        await self.hold.wait()
+        return Point(x=len(what), tags=(what,))
+
+
+STEPS = ("first", "second", "third")
+
+
+@workflow(owner="Ledger", scope=Scope.APP, steps=STEPS)
+async def walk(flow: Flow, job: Job) -> None:
+    world: World = flow.doors  # type: ignore[assignment]
+    point = await flow.do("first", world.act, "one", backoff=(0.01,))
+    assert isinstance(point, Point)
+    assert point.tags == ("one",)
+    await flow.ask("second", flow.owner, Note(author="walk", text=f"{job.text} {point.x}"))
+    await flow.do("third", world.act, "two", backoff=(0.01,))
+    await flow.ask("third", flow.owner, Note(author="walk", text="over"))
+
+
+def walking() -> Workflows:
+    return Workflows().add(walk)
+
+
+async def walked(runtime: object, text: str) -> object:
+    return await eventually(
+        lambda: runtime.read(texts, "a"),  # type: ignore[attr-defined]
+        lambda notes: ("walk", text) in notes,
+        limit=20,
+    )
+
+
+async def test_steps_run_in_order_and_once(store_url: str) -> None:
+    world = World()
+    async with running(store_url, house(walking()), world) as runtime:
+        await runtime.ask(Ledger.at("a"), Begin(workflow="walk", text="hello"))
+        assert await walked(runtime, "over") == [("walk", "hello 3"), ("walk", "over")]
+        assert world.done == {"one": 1, "two": 1}
+
+
+async def test_a_failing_attempt_is_reported_and_tried_again(store_url: str) -> None:
+    world = World()
+    world.fail = {"one": [OSError("no route"), OSError("no route")]}
+    async with running(store_url, house(walking()), world) as runtime:
+        await runtime.ask(Ledger.at("a"), Begin(workflow="walk"))
+        notes = await walked(runtime, "over")
+        assert [n for a, n in notes if a == "workflow"] == [  # type: ignore[attr-defined]
+            "first:1:again:OSError: no route",
+            "first:2:again:OSError: no route",
+        ]
+        assert await runtime.read(all_troubles) == [], "what works again is no issue any more"
+
+
+async def test_the_last_failure_is_final(store_url: str) -> None:
+    world = World()
+    world.fail = {"two": [OSError("gone")] * 9}
+    async with running(store_url, house(walking()), world) as runtime:
+        await runtime.ask(Ledger.at("a"), Begin(workflow="walk"))
+        await eventually(
+            lambda: runtime.read(texts, "a"),
+            lambda notes: any(n.startswith("third:5:final") for _, n in notes),
+            limit=20,
+        )
+        assert world.done["two"] == 5
+        issues = await eventually(lambda: runtime.read(all_troubles), lambda t: len(t) == 5)
+        assert '"retry_at":null' in issues[-1]
+
+
+class Refused(FoundryError, code="test_refused", status=409): ...
+
+
+async def test_a_refusal_is_not_tried_again(store_url: str) -> None:
+    world = World()
+    world.fail = {"one": [WrongState("never")]}
+    async with running(store_url, house(walking()), world) as runtime:
+        await runtime.ask(Ledger.at("a"), Begin(workflow="walk"))
+        await eventually(
+            lambda: runtime.read(texts, "a"), lambda n: n == [("workflow", "first:1:final:never")], limit=20
+        )
+        assert world.done == {"one": 1}
+
+
+async def test_a_restart_goes_on_where_it_was(store_url: str) -> None:
+    world = World()
+    async with running(store_url, house(walking()), world) as runtime:
+        await runtime.ask(Ledger.at("a"), Begin(workflow="walk", text="x"))
+        await walked(runtime, "over")
+        world.hold.clear()
+        await runtime.ask(Ledger.at("b"), Begin(workflow="walk", text="y"))
+        await eventually(lambda: world.done["one"], lambda n: n == 2)
+    world.hold.set()
+    async with running(store_url, house(walking()), world) as runtime:
+        await eventually(lambda: runtime.read(texts, "b"), lambda n: n == [("walk", "y 3"), ("walk", "over")], limit=30)
+        assert world.done == {"one": 3, "two": 2}, "only the step in flight ran again"
+        assert await runtime.read(texts, "a") == [("walk", "x 3"), ("walk", "over")]
+
+
+async def test_a_cancelled_workflow_takes_no_further_step(store_url: str) -> None:
+    world = World()
+    async with running(store_url, house(walking()), world) as runtime:
+        world.hold.clear()
+        started = await runtime.ask(Ledger.at("a"), Begin(workflow="walk"))
+        await eventually(lambda: world.done["one"], lambda n: n == 1)
+        await runtime.ask(Ledger.at("a"), Halt(workflow=started))
+        world.hold.set()
+        from foundry.runtime.engine import start_rows
+
+        await eventually(lambda: runtime.read(start_rows), lambda rows: rows == [])
+        await runtime.ask(Ledger.at("b"), Begin(workflow="walk"))
+        await eventually(lambda: runtime.read(texts, "b"), lambda n: ("walk", "over") in n, limit=20)
+        assert await runtime.read(texts, "a") == []
+
+
+def test_a_workflow_without_owner_scope_or_steps_is_refused() -> None:
+    async def job(flow: Flow, job: Job) -> None: ...
+
+    for missing in ("owner", "scope", "steps"):
+        given = {"owner": "Ledger", "scope": Scope.APP, "steps": ("one",)}
+        del given[missing]
+        with pytest.raises(RegistrationError, match=missing):
+            workflow(**given)(job)  # type: ignore[arg-type]
