@@ -1,0 +1,73 @@
+"""Sign-in: GitHub's web application flow with state and PKCE."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from urllib.parse import urlencode
+
+import httpx2 as httpx
+
+from foundry.contracts.github import UserToken
+from foundry.github.errors import GitHubSignInFailed, GitHubUnavailable
+
+TIMEOUT = 15.0  # seconds
+
+
+class OAuth:
+    """The App's sign-in endpoints, below GitHub's web address."""
+
+    def __init__(self, web_url: str, client_id: str, client_secret: str, http: httpx.AsyncClient) -> None:
+        self._web = web_url.rstrip("/")
+        self._client_id = client_id
+        self._client_secret = client_secret
+        self._http = http
+
+    def authorize_url(self, *, redirect_uri: str, state: str, verifier: str) -> str:
+        """Where the person is sent; `verifier` stays with us until the exchange."""
+        challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+        query = {
+            "client_id": self._client_id,
+            "redirect_uri": redirect_uri,
+            "state": state,
+            "code_challenge": challenge,
+            "code_challenge_method": "S256",
+        }
+        return f"{self._web}/login/oauth/authorize?{urlencode(query)}"
+
+    async def exchange(self, *, code: str, redirect_uri: str, verifier: str) -> UserToken:
+        """The person's token for the code GitHub sent back.
+
+        Raises:
+            GitHubSignInFailed: the code is wrong, used or too old.
+        """
+        return await self._token({"code": code, "redirect_uri": redirect_uri, "code_verifier": verifier})
+
+    async def refresh(self, refresh_token: str) -> UserToken:
+        """A new pair for a refresh token, which is then used up.
+
+        Raises:
+            GitHubSignInFailed: it was used up already; the person has to sign in again.
+        """
+        return await self._token({"grant_type": "refresh_token", "refresh_token": refresh_token})
+
+    async def _token(self, fields: dict[str, str]) -> UserToken:
+        form = {"client_id": self._client_id, "client_secret": self._client_secret, **fields}
+        try:
+            response = await self._http.post(
+                f"{self._web}/login/oauth/access_token",
+                data=form,
+                headers={"Accept": "application/json"},
+                timeout=TIMEOUT,
+            )
+        except httpx.HTTPError as error:
+            raise GitHubUnavailable(f"GitHub did not answer the sign-in: {type(error).__name__}") from error
+        if response.status_code >= 500:
+            raise GitHubUnavailable(f"GitHub answered the sign-in with {response.status_code}")
+        try:
+            body = response.json()
+        except ValueError:
+            raise GitHubSignInFailed("GitHub's answer to the sign-in is no JSON") from None
+        if "access_token" not in body:  # errors come with status 200
+            raise GitHubSignInFailed(str(body.get("error_description") or body.get("error") or "no token"))
+        return UserToken.model_validate(body)
