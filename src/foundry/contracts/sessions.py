@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import StringConstraints
 
 from foundry.contracts.errors import FoundryError
-from foundry.contracts.ids import MessageId, PermissionId, SandboxId, SessionId, TaskId
+from foundry.contracts.ids import MessageId, PermissionId, SandboxId, SessionId, TaskId, UserId
 from foundry.contracts.people import Person, RepositoryRef
 from foundry.contracts.tasks import AgentName, Prompt
 from foundry.contracts.words import Birth, Command, Event, Message, Word
 
+DRAFT_LIMIT = 100_000  # characters
+
 Json = dict[str, Any]  # a JSON-RPC message of ACP, as it came
+Draft = Annotated[str, StringConstraints(max_length=DRAFT_LIMIT)]
 
 
 class SessionStatus(StrEnum):
@@ -49,11 +54,19 @@ class SessionClosed(FoundryError, code="session_closed", status=409):
     remedy = "Open another session on the task."
 
 
+class PromptDoubtful(FoundryError, code="prompt_doubtful", status=502):
+    """The connection broke while a message was being given to the agent: it may have it."""
+
+    remedy = "Look at the work, then send the message again if it is still needed."
+
+
 class SessionTrouble(Word):
     code: str
     message: str
     remedy: str
     actions: list[str] = []  # resend, resume, stop
+    attempt: int = 1
+    retry_at: datetime | None = None  # absent: nothing happens by itself
     at: datetime
 
 
@@ -118,11 +131,14 @@ class EntryChanged(Event):
 
 
 class MessageDelta(Event):
-    """On `session`: text appended to an entry. An offset that does not match the text so far means resync."""
+    """On `session`: text appended to the entry `entity`. Offset 0 begins it, incomplete, at this position.
+
+    An offset that does not match the text so far means resync. Offsets count Unicode code points.
+    """
 
     position: int
     kind: EntryKind
-    offset: int  # characters
+    offset: int  # code points
     text: str
     at: datetime
 
@@ -140,6 +156,11 @@ class SessionView(Word):
     trouble: SessionTrouble | None = None
     messages: list[QueuedMessage] = []  # those not yet in the transcript: queued, sending, unknown, failed
     permissions: list[PermissionView] = []  # those waiting or being answered
+    running: MessageId | None = None  # the message the agent works on
+    stopping: bool = False  # it was asked to stop and has not yet
+    mode: str = ""  # the agent's present mode, where it has modes
+    commands: list[str] = []  # slash commands it offers
+    usage: Json = {}  # tokens and cost, as the agent tells them
     created_at: datetime
 
 
@@ -147,6 +168,22 @@ class SessionChanged(Event):
     """On `session`: the whole new session."""
 
     session: SessionView
+
+
+class PersonalView(Word):
+    """What one person keeps in a session (R7)."""
+
+    session: SessionId
+    draft: str = ""
+    read_position: int = 0  # entries at or below it have been read
+    unread: int = 0  # entries of the agent's above it
+
+
+class PersonalChanged(Event):
+    """On `session`, to that person only: their draft or what they have read."""
+
+    draft: str
+    read_position: int
 
 
 # Asked by the edge
@@ -179,7 +216,30 @@ class ResumeSession(Command[SessionView]):
     person: Person
 
 
+class WithdrawMessage(Command[SessionView]):
+    """To TaskSession: take back a queued message, or dismiss one that failed or may have been sent."""
+
+    message: MessageId
+    person: Person
+
+
+class SaveDraft(Command[None]):
+    """To TaskSession: what this person is about to write."""
+
+    person: UserId
+    text: Draft
+
+
+class MarkRead(Command[None]):
+    """To TaskSession: this person has read so far; 0 makes everything unread again."""
+
+    person: UserId
+    position: int
+
+
 class AnswerPermission(Command[SessionView]):
+    """To TaskSession: one of the options the agent offers."""
+
     permission: PermissionId
     option: str
     person: Person
@@ -212,7 +272,12 @@ class CloseSession(Message):
 
 
 class SandboxLost(Message):
-    """Task -> TaskSession: the sandbox is being made anew; the agent's session is gone with the old one."""
+    """Task -> TaskSession: the sandbox is being made anew; the agent's session is gone with the old one.
+
+    The session is pending until the next `OpenAgent`.
+    """
+
+    sandbox: SandboxId | None = None  # the new one, if it has another id
 
 
 class AgentSession(Word):
@@ -223,6 +288,8 @@ class AgentSession(Word):
     can_load: bool = False
     can_resume: bool = False
     modes: list[str] = []
+    mode: str = ""
+    replay_ends: str = ""  # the JSON-RPC id whose response ends the replay of a load; none: nothing is replayed
 
 
 class ChooseServer(Command[str]):
@@ -248,7 +315,8 @@ class StreamItem(Word):
 class Ingest(Command[int]):
     """To TaskSession, by SessionStatusSync's worker: what the stream brought; answered with the cursor.
 
-    What the cursor has passed is ignored; a jump in ids becomes a gap entry.
+    What the cursor has passed is ignored; a jump in ids becomes a gap entry. No items: only ask for the cursor.
+    Answered with -1 if this server is not the session's (any more): follow it no longer.
     """
 
     server_id: str
@@ -256,14 +324,33 @@ class Ingest(Command[int]):
 
 
 class StreamLost(Command[None]):
-    """To TaskSession, by the worker: the ACP server or the agent's process is gone."""
+    """To TaskSession, by the worker: nobody answers (it goes on trying), or the ACP server is gone for good."""
 
     server_id: str
     message: str
+    gone: bool = True
+
+
+class StreamBack(Command[None]):
+    """To TaskSession, by the worker: after a `StreamLost` that was not for good, the stream flows again."""
+
+    server_id: str
 
 
 class PromptSent(Command[None]):
     """To TaskSession, by a step: the POST was accepted."""
+
+    message: MessageId
+
+
+class PromptUnknown(Command[None]):
+    """To TaskSession, by a step: an attempt had begun and its outcome is not known. The stream may still tell."""
+
+    message: MessageId
+
+
+class Stopped(Command[None]):
+    """To TaskSession, by a step: the agent has been told to stop; the stream tells when it has."""
 
     message: MessageId
 

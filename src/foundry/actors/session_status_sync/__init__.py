@@ -1,0 +1,1 @@
+"""SessionStatusSync: follows one live agent's event stream."""

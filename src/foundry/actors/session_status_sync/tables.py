@@ -1,0 +1,17 @@
+"""What a SessionStatusSync keeps: whose stream it follows."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, String
+
+from foundry.runtime.store.tables import owned_table
+
+followed_streams = owned_table(
+    "SessionStatusSync",
+    "followed_streams",
+    Column("session", String, primary_key=True),
+    Column("sandbox", String, nullable=False),
+    Column("server", String, nullable=False),
+    Column("following", Boolean, nullable=False, index=True),
+    Column("since", BigInteger, nullable=False),
+)

@@ -1,0 +1,183 @@
+"""The worker that follows one agent's stream: it reads into memory whatever the store does, and asks in batches.
+
+Guarantee: everything it has read is asked of TaskSession in order, under the lease; what was not stored when it
+stops is read again after the stored cursor. A store that does not keep up costs memory, not events: sandbox-agent
+silently drops events for a reader that stalls. The memory is bounded by `ROOM`; beyond it the newest are given up,
+and TaskSession shows the jump in ids as a gap.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from typing import TypeVar
+
+import structlog
+
+from foundry.actors.session_status_sync.views import Followed, followed, wanted
+from foundry.contracts import addresses
+from foundry.contracts.errors import FoundryError, NotFound, Unavailable
+from foundry.contracts.ids import SessionId
+from foundry.contracts.sandboxes import AcpServerGone
+from foundry.contracts.sessions import Ingest, StreamBack, StreamItem, StreamLost
+from foundry.contracts.words import Command
+from foundry.runtime.worker import Job, WorkerKind
+
+R = TypeVar("R")
+
+BATCH = 256  # items a turn
+LATENCY = 0.05  # seconds an item waits for others to share its turn
+ROOM = 20_000  # items in memory
+BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds before the next connection
+LOST_AFTER = 15.0  # seconds without a connection before it is said
+SETTLED = 2.0  # seconds a connection must last to count as one
+LOOK = 10.0  # seconds between looks whether this stream is still the one to follow
+AWAY = 1.0  # seconds between tries while our own database is away
+
+log = structlog.get_logger("foundry.session")
+
+
+async def follow(job: Job) -> None:
+    """Follow whatever this session's stream is now, until none is wanted."""
+    me = addresses.session(SessionId(job.key))
+    misses = 0
+    while True:
+        target = await job.read(followed, job.key)
+        if target is None:
+            return
+        try:
+            cursor = await job.ask(me, Ingest(server_id=target.server_id, items=[]))
+        except NotFound:
+            return
+        if cursor >= 0:
+            misses = 0
+            await Follower(job, target, cursor).run()
+        else:  # the session has another server already; its word to us is on the way
+            await asyncio.sleep(BACKOFF[min(misses, len(BACKOFF) - 1)])
+            misses += 1
+
+
+class Follower:
+    """One server's stream, from the cursor on."""
+
+    def __init__(self, job: Job, target: Followed, cursor: int) -> None:
+        self._job = job
+        self._target = target
+        self._session = addresses.session(SessionId(job.key))
+        self._read_up_to = cursor
+        self._items: deque[StreamItem] = deque()
+        self._given_up = 0
+        self._wake = asyncio.Event()
+        self._gone: str | None = None  # the server will not come back, and why
+        self._away: str | None = None  # nobody has answered for long, and why
+        self._said_away = False
+        self._down_since: float | None = None
+
+    async def run(self) -> None:
+        """Until the server is gone or another one is to be followed."""
+        reading = asyncio.create_task(self._read(), name=f"stream of {self._job.key}")
+        reading.add_done_callback(lambda _: self._wake.set())
+        try:
+            await self._store(reading)
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+
+    # reading
+
+    async def _read(self) -> None:
+        failures = 0
+        while True:
+            began = time.monotonic()
+            settled = asyncio.get_running_loop().call_later(SETTLED, self._up)
+            try:
+                stream = self._job.doors.agents.stream(
+                    self._target.sandbox, self._target.server_id, after=self._read_up_to
+                )
+                async for item in stream:
+                    self._take(item)
+                reason = "the stream ended"
+            except AcpServerGone as error:
+                self._gone = error.detail
+                self._wake.set()
+                return
+            except FoundryError as error:
+                reason = error.detail
+            finally:
+                settled.cancel()
+            now = time.monotonic()
+            failures = 0 if now - began > SETTLED else failures
+            if self._down_since is None:
+                self._down_since = now
+            if now - self._down_since >= LOST_AFTER:
+                self._away = reason
+                self._wake.set()
+            await asyncio.sleep(BACKOFF[min(failures, len(BACKOFF) - 1)])
+            failures += 1
+
+    def _take(self, item: StreamItem) -> None:
+        self._up()
+        self._read_up_to = max(self._read_up_to, item.event_id)
+        if len(self._items) >= ROOM:
+            self._given_up += 1
+            if self._given_up == 1:
+                log.warning("the store does not keep up with an agent's stream", session=self._job.key)
+            return
+        self._items.append(item)
+        self._wake.set()
+
+    def _up(self) -> None:
+        self._down_since, self._away = None, None
+        if self._said_away:
+            self._wake.set()
+
+    # storing
+
+    async def _store(self, reading: asyncio.Task[None]) -> None:
+        while True:
+            try:
+                await asyncio.wait_for(self._wake.wait(), LOOK)
+            except TimeoutError:
+                if await self._job.read(followed, self._job.key) != self._target:
+                    return
+            self._wake.clear()
+            if reading.done() and not reading.cancelled() and (error := reading.exception()):
+                raise error
+            if self._items:
+                if len(self._items) < BATCH:
+                    await asyncio.sleep(LATENCY)
+                if await self._ingest() < 0:
+                    return
+            elif self._gone is not None:
+                await self._tell(StreamLost(server_id=self._target.server_id, message=self._gone))
+                return
+            elif self._away is not None and not self._said_away:
+                self._said_away = True
+                await self._tell(StreamLost(server_id=self._target.server_id, message=self._away, gone=False))
+            elif self._said_away and self._down_since is None:
+                self._said_away = False
+                await self._tell(StreamBack(server_id=self._target.server_id))
+            if self._items or self._gone is not None:
+                self._wake.set()
+
+    async def _ingest(self) -> int:
+        """Ask for one batch; gives the cursor, -1 if this server's stream is not wanted any more."""
+        batch = [self._items.popleft() for _ in range(min(BATCH, len(self._items)))]
+        if not self._items:
+            self._given_up = 0
+        self._said_away = False  # items say as much as `StreamBack`
+        return await self._ask(Ingest(server_id=self._target.server_id, items=batch))
+
+    async def _tell(self, command: StreamLost | StreamBack) -> None:
+        await self._ask(command)
+
+    async def _ask(self, command: Command[R]) -> R:
+        while True:
+            try:
+                return await self._job.ask(self._session, command)
+            except Unavailable:  # the reader goes on meanwhile
+                await asyncio.sleep(AWAY)
+
+
+WORKER = WorkerKind("SessionStatusSync", wanted, follow)

@@ -1,0 +1,1 @@
+"""TaskSession: one conversation with one agent."""

@@ -1,0 +1,593 @@
+"""TaskSession: one conversation with one agent; its queue, its transcript, its permission requests."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Literal
+
+from foundry.actors.task_session.conversation import UNREACHABLE, Conversation
+from foundry.actors.task_session.reading import Reading
+from foundry.actors.task_session.state import State
+from foundry.actors.task_session.tables import session_messages, session_people, session_permissions, sessions
+from foundry.actors.task_session.words import Answer, CloseServer, Connect, SendPrompt, StopPrompt
+from foundry.contracts import addresses
+from foundry.contracts.errors import BadInput, NotFound, WrongState
+from foundry.contracts.ids import MessageId, SandboxId, SessionId, UserId, WorkflowId
+from foundry.contracts.issues import Trouble, WorkflowTrouble
+from foundry.contracts.people import Person
+from foundry.contracts.sandboxes import AcpServerGone, SandboxUnreachable
+from foundry.contracts.sessions import (
+    AnswerPermission,
+    ChooseServer,
+    CloseSession,
+    CreateSession,
+    EntryKind,
+    Follow,
+    Ingest,
+    MarkRead,
+    MessageState,
+    OpenAgent,
+    PermissionDelivered,
+    PermissionOption,
+    PermissionState,
+    PersonalChanged,
+    PromptSent,
+    PromptUnknown,
+    ResendMessage,
+    ResumeSession,
+    SandboxLost,
+    SaveDraft,
+    SendMessage,
+    SessionClosed,
+    SessionOpened,
+    SessionStatus,
+    SessionView,
+    Stopped,
+    StopSession,
+    StreamBack,
+    StreamLost,
+    WithdrawMessage,
+)
+from foundry.contracts.tasks import PromptEnded, PromptGranted, PromptWaiting, SessionReady
+from foundry.contracts.words import millis
+from foundry.runtime.actor import Actor, creates, due, handles, receives
+from foundry.runtime.turn import AnyRow, Turn
+
+TITLE = 72  # characters of a title made from the first message
+EVIDENCE = timedelta(seconds=10)  # how long the stream may still show that a doubtful prompt has arrived
+STOP_LIMIT = timedelta(seconds=30)  # an agent that has not stopped by then is started anew
+ABLE = (SessionStatus.READY, SessionStatus.IDLE)
+
+
+class TaskSession(Actor):
+    """Owns the queue of messages, the transcript and the stream's cursor, permission requests, drafts and read marks.
+
+    Never talks to an agent: its workflows do, through the agents' door, and what comes back is read from the stream.
+    Never decides which session may run: it asks its task for the work tree and waits for the grant (R6).
+    """
+
+    topic = "session"
+    keeps_events = True  # they are the transcript
+
+    # its life
+
+    @creates(CreateSession)
+    def create(self, turn: Turn, message: CreateSession) -> None:
+        """1. Pending, until the task says that the sandbox is there. 2. A first prompt waits in the queue."""
+        if not turn.born:
+            return
+        now = millis(turn.now)
+        state = State(
+            session=turn.key,
+            task=message.task,
+            repository=message.repository.model_dump_json(),
+            repository_id=message.repository.id,
+            sandbox=message.sandbox,
+            agent=message.agent,
+            title=_title(message.prompt or ""),
+            status=SessionStatus.PENDING.value,
+            status_since=now,
+            trouble=None,
+            told="",
+            created_at=now,
+        )
+        turn.insert(sessions, **state.values())
+        c = Conversation(turn)
+        c.changed()
+        if message.prompt:
+            self._queue(c, message.message or MessageId(turn.new_id("msg")), message.prompt, message.person)
+        c.done()
+
+    @receives(OpenAgent)
+    def open_agent(self, turn: Turn, message: OpenAgent) -> None:
+        """Once: while it is being opened or is open, this changes nothing. After an error it is the retry."""
+        c = Conversation(turn)
+        if c.status is SessionStatus.PENDING and not c.state.opening:
+            self._open(c)
+        elif c.status is SessionStatus.ERROR and not c.state.opening:
+            self._reconnect(c, "A person asked to retry.")
+        elif c.status in ABLE:
+            c.tell(SessionReady(session=SessionId(turn.key)))
+        c.done()
+
+    @handles(ChooseServer)
+    def choose_server(self, turn: Turn, command: ChooseServer) -> str:
+        """Chosen before the agent is started under it, and kept until it is given up."""
+        c = Conversation(turn)
+        if command.fresh or not c.state.server:
+            c.state.server = turn.new_id("acp")
+        c.done()
+        return c.state.server
+
+    @handles(SessionOpened)
+    def opened(self, turn: Turn, command: SessionOpened) -> None:
+        """1. Only the one that was chosen. 2. Follow its stream. 3. Ready: what is queued asks for the work tree."""
+        c, opened = Conversation(turn), command.opened
+        if c.status is SessionStatus.CLOSED or opened.server_id != c.state.server:
+            turn.start("close_server", CloseServer(sandbox=SandboxId(c.state.sandbox), server_id=opened.server_id))
+            return
+        state = c.state
+        state.agent_session = opened.model_dump_json()
+        state.connected, state.cursor, state.opening = True, 0, None
+        state.replay_ends, state.mode = opened.replay_ends, opened.mode
+        if state.prompted:
+            self._say_how(c, command.how)
+        c.well()
+        c.move(SessionStatus.IDLE if state.prompted else SessionStatus.READY)
+        turn.send(
+            addresses.status_sync(SessionId(turn.key)),
+            Follow(
+                parent=turn.address,
+                scope=turn.scope,
+                session=SessionId(turn.key),
+                sandbox=SandboxId(state.sandbox),
+                server_id=opened.server_id,
+            ),
+        )
+        c.tell(SessionReady(session=SessionId(turn.key)))
+        c.ask_for_the_work_tree()
+        c.done()
+
+    def _say_how(self, c: Conversation, how: Literal["new", "load", "resume"]) -> None:
+        c.state.needs_context = how == "new"
+        if how == "new":
+            text = "The agent runs again, in a new session; it gets the recent transcript with the next message."
+        else:
+            text = "The agent runs again and has kept its session."
+        c.transcript.add(EntryKind.NOTE, text)
+
+    @handles(ResumeSession)
+    def resume(self, turn: Turn, command: ResumeSession) -> SessionView:
+        """After an error only; asked again while it runs, it goes on running."""
+        c = Conversation(turn)
+        self._refuse_closed(c)
+        if not c.state.opening:
+            if c.status is not SessionStatus.ERROR:
+                raise WrongState(f"the session is {c.status.value}; only one in error is resumed")
+            self._reconnect(c, f"{command.person.login} asked to resume.")
+        return c.done()
+
+    @receives(SandboxLost)
+    def sandbox_lost(self, turn: Turn, message: SandboxLost) -> None:
+        """The agent went with its sandbox. Pending until the new one is there."""
+        c = Conversation(turn)
+        if c.status is SessionStatus.CLOSED:
+            return
+        self._stop_opening(c)
+        c.cut_off()
+        c.disconnect()
+        c.state.agent_session = None
+        c.state.needs_context = c.state.prompted
+        c.state.sandbox = message.sandbox or c.state.sandbox
+        c.well()
+        c.move(SessionStatus.PENDING)
+        c.done()
+
+    @receives(CloseSession)
+    def close(self, turn: Turn, message: CloseSession) -> None:
+        """1. What runs or waits is cancelled. 2. The agent ends in the background. 3. The transcript stays."""
+        c = Conversation(turn)
+        if c.status is SessionStatus.CLOSED:
+            return
+        self._stop_opening(c)
+        c.cancel_sending()
+        c.end_prompt(MessageState.CANCELLED, "closed", status=None)
+        for row in turn.all(session_messages, state=MessageState.QUEUED.value):
+            c.move_message(row, MessageState.CANCELLED, outcome="closed")
+        c.drop_permissions()
+        c.transcript.end_text()
+        c.give_up_server()
+        c.well()
+        c.move(SessionStatus.CLOSED)
+        c.done()
+
+    # messages
+
+    @handles(SendMessage)
+    def send_message(self, turn: Turn, command: SendMessage) -> SessionView:
+        """1. Queue it. 2. Ask the task for the work tree. 3. Its author's draft has been sent."""
+        c = Conversation(turn)
+        self._refuse_closed(c)
+        if c.message(command.id) is None:
+            self._queue(c, command.id, command.text, command.person)
+            if not c.state.title:
+                c.state.title = _title(command.text)
+            self._personal(c, command.person.id, draft="")
+        return c.done()
+
+    @receives(PromptGranted)
+    def granted(self, turn: Turn, message: PromptGranted) -> None:
+        """1. Mark it sending, with its JSON-RPC id. 2. Show it in the transcript. 3. Start to send it."""
+        c = Conversation(turn)
+        row, session = c.message(message.message), c.agent_session()
+        if row is None or row.state != MessageState.QUEUED or c.status not in ABLE or session is None:
+            outcome = row.state if row is not None and row.state != MessageState.QUEUED else "not_sent"
+            c.tell(PromptEnded(session=SessionId(turn.key), message=message.message, outcome=outcome))
+            c.done()
+            return
+        person = Person.model_validate_json(row.person)
+        data = {"message": row.message, "login": person.login, "name": person.name, "avatar_url": person.avatar_url}
+        entry = row.entry or c.transcript.add(EntryKind.USER, row.text, data)
+        rpc_id = turn.new_id("rpc")
+        job = SendPrompt(
+            session=SessionId(turn.key),
+            sandbox=SandboxId(c.state.sandbox),
+            agent_session=session,
+            message=MessageId(row.message),
+            rpc_id=rpc_id,
+            text=row.text,
+            context_without=entry if c.state.needs_context else None,
+        )
+        workflow = turn.start("prompt", job)
+        c.move_message(
+            row, MessageState.SENDING, rpc=rpc_id, entry=entry, workflow=workflow, outcome="", doubtful=False
+        )
+        c.state.running, c.state.lost, c.state.stopping = row.message, None, False
+        c.state.prompted = True
+        c.well()
+        c.move(SessionStatus.RUNNING)
+        c.done()
+
+    @handles(PromptSent)
+    def prompt_sent(self, turn: Turn, command: PromptSent) -> None:
+        """The server has it. A stop that was asked for meanwhile may have come too early: once more."""
+        c = Conversation(turn)
+        if c.state.running == command.message:
+            c.arrived()
+            if c.state.stopping:
+                self._start_stop(c, [])
+        c.done()
+
+    @handles(PromptUnknown)
+    def prompt_unknown(self, turn: Turn, command: PromptUnknown) -> None:
+        """Never sent again by itself. The stream gets some time to show that it has arrived."""
+        c = Conversation(turn)
+        row = c.message(command.message)
+        if c.state.running == command.message and row and row.state == MessageState.SENDING:
+            turn.update(session_messages, {"message": command.message}, doubtful=True)
+            turn.schedule("evidence", EVIDENCE)
+        c.done()
+
+    @due("evidence")
+    def no_evidence(self, turn: Turn) -> None:
+        c = Conversation(turn)
+        row = c.message(c.state.running) if c.state.running else None
+        if row and row.doubtful and row.state == MessageState.SENDING:
+            c.end_prompt(MessageState.UNKNOWN, "unknown")
+            c.trouble("prompt_unknown", "The message may have been sent.", "Look at the work, then resend.", "resend")
+        c.done()
+
+    @handles(ResendMessage)
+    def resend(self, turn: Turn, command: ResendMessage) -> SessionView:
+        """Only what failed or may have been sent; it becomes a new entry of the transcript when it is sent."""
+        c = Conversation(turn)
+        self._refuse_closed(c)
+        row = self._message(c, command.message)
+        if row.state != MessageState.QUEUED:  # asked twice
+            if row.state not in (MessageState.UNKNOWN, MessageState.FAILED):
+                raise WrongState(f"message {row.message} is {row.state}; there is nothing to resend")
+            if c.state.lost == row.message:
+                c.state.lost = None
+            c.move_message(row, MessageState.QUEUED, outcome="", rpc=None, entry=None)
+            c.tell(PromptWaiting(session=SessionId(turn.key), message=row.message))
+        return c.done()
+
+    @handles(WithdrawMessage)
+    def withdraw(self, turn: Turn, command: WithdrawMessage) -> SessionView:
+        """What is not with the agent is taken back; the task hears of it if it grants it the work tree."""
+        c = Conversation(turn)
+        row = self._message(c, command.message)
+        if row.state in (MessageState.SENDING, MessageState.RUNNING, MessageState.DONE):
+            raise WrongState(f"message {row.message} is {row.state}", remedy="Stop the session instead.")
+        if row.state != MessageState.CANCELLED:
+            c.move_message(row, MessageState.CANCELLED, outcome="withdrawn")
+        return c.done()
+
+    @handles(StopSession)
+    def stop(self, turn: Turn, command: StopSession) -> SessionView:
+        """1. Tell the agent. 2. It waits for no answer any more. 3. The stream says when it has stopped."""
+        c = Conversation(turn)
+        if c.status is not SessionStatus.RUNNING:
+            raise WrongState(f"the session is {c.status.value}; nothing runs that could be stopped")
+        if not c.state.stopping:
+            c.state.stopping = True
+            c.changed()
+            self._start_stop(c, c.drop_permissions())
+            turn.schedule("stop", STOP_LIMIT)
+        return c.done()
+
+    @handles(Stopped)
+    def stop_delivered(self, turn: Turn, command: Stopped) -> None:
+        """The agent knows; the limit counts from here."""
+        if Conversation(turn).state.running == command.message:
+            turn.schedule("stop", STOP_LIMIT)
+
+    @due("stop")
+    def stop_overdue(self, turn: Turn) -> None:
+        """An agent that does not stop is ended, and started anew."""
+        c = Conversation(turn)
+        if c.state.stopping and c.state.running and c.status is SessionStatus.RUNNING:
+            c.end_prompt(MessageState.CANCELLED, "cancelled", status=SessionStatus.ERROR)
+            c.state.resumed = True
+            c.resume("The agent did not stop when asked.")
+        c.done()
+
+    # permission requests
+
+    @handles(AnswerPermission)
+    def answer(self, turn: Turn, command: AnswerPermission) -> SessionView:
+        """1. The first answer counts. 2. It is delivered in the background."""
+        c = Conversation(turn)
+        row = turn.find(session_permissions, permission=command.permission)
+        if row is None:
+            raise NotFound(f"session {turn.key} has no permission request {command.permission}")
+        if row.state != PermissionState.WAITING:
+            if row.answer == command.option:
+                return c.done()
+            raise WrongState(f"permission request {command.permission} is {row.state}")
+        if command.option not in {option.id for option in _options(row)}:
+            raise BadInput(f"the agent offers no option {command.option!r}", field="option")
+        session = c.agent_session()
+        assert session  # a waiting request has an agent that waits
+        job = Answer(
+            session=SessionId(turn.key),
+            sandbox=SandboxId(c.state.sandbox),
+            agent_session=session,
+            permission=command.permission,
+            rpc_id=row.rpc,
+            option=command.option,
+        )
+        workflow = turn.start("answer_permission", job)
+        person = command.person.model_dump_json()
+        c.move_permission(row, PermissionState.ANSWERING, answer=command.option, person=person, workflow=workflow)
+        return c.done()
+
+    @handles(PermissionDelivered)
+    def permission_delivered(self, turn: Turn, command: PermissionDelivered) -> None:
+        c = Conversation(turn)
+        row = turn.one(session_permissions, permission=command.permission)
+        if row.state == PermissionState.ANSWERING:
+            c.move_permission(row, PermissionState.ANSWERED)
+        c.done()
+
+    # the stream
+
+    @handles(Ingest)
+    def ingest(self, turn: Turn, command: Ingest) -> int:
+        """1. Only the session's own server. 2. Read what is new. 3. Store the cursor with it."""
+        c = Conversation(turn)
+        if not c.state.connected or command.server_id != c.state.server:
+            return -1
+        if command.items:
+            self._reachable(c)
+            Reading(c).take(command.items)
+            c.done_quietly()
+        return c.state.cursor if c.state.connected else -1
+
+    @handles(StreamLost)
+    def stream_lost(self, turn: Turn, command: StreamLost) -> None:
+        """Gone for good: start the agent again. Unreachable: say so, keep what runs, and give it some time."""
+        c = Conversation(turn)
+        if not c.state.connected or command.server_id != c.state.server:
+            return
+        if command.gone:
+            c.agent_gone(command.message)
+        elif not c.state.unreachable:
+            c.state.unreachable = True
+            c.move(SessionStatus.ERROR)
+            remedy = "Foundry goes on trying. If the sandbox stays away, resume the session."
+            c.trouble(SandboxUnreachable.code, command.message, remedy, "resume")
+            turn.schedule("unreachable", UNREACHABLE)
+        c.done()
+
+    @handles(StreamBack)
+    def stream_back(self, turn: Turn, command: StreamBack) -> None:
+        c = Conversation(turn)
+        if c.state.connected and command.server_id == c.state.server:
+            self._reachable(c)
+        c.done()
+
+    @due("unreachable")
+    def unreachable_for_long(self, turn: Turn) -> None:
+        c = Conversation(turn)
+        if c.state.unreachable and not c.state.resumed:
+            c.agent_gone("The sandbox could not be reached.")
+        c.done()
+
+    def _reachable(self, c: Conversation) -> None:
+        if c.state.unreachable:
+            c.state.unreachable = False
+            c.turn.unschedule("unreachable")
+            c.well()
+            c.move(SessionStatus.RUNNING if c.state.running else self._rest(c))
+            c.ask_for_the_work_tree()
+
+    # people (R7)
+
+    @handles(SaveDraft)
+    def save_draft(self, turn: Turn, command: SaveDraft) -> None:
+        self._personal(Conversation(turn), command.person, draft=command.text)
+
+    @handles(MarkRead)
+    def mark_read(self, turn: Turn, command: MarkRead) -> None:
+        position = max(0, min(command.position, turn.version))
+        self._personal(Conversation(turn), command.person, read_position=position)
+
+    def _personal(self, c: Conversation, person: UserId, **values: str | int) -> None:
+        """Published for this person alone, and only if it is news."""
+        turn = c.turn
+        row = turn.find(session_people, person=person)
+        now: dict[str, str | int] = {
+            "draft": row.draft if row else "",
+            "read_position": row.read_position if row else 0,
+        }
+        wanted = {**now, **values}
+        if wanted == now:
+            return
+        if row is None:
+            turn.insert(session_people, person=person, **wanted)
+        else:
+            turn.update(session_people, {"person": person}, **values)
+        entity = f"{turn.key}:{person}"
+        turn.compact(entity)
+        turn.publish(
+            PersonalChanged(
+                entity=entity,
+                repository=c.state.repository_id,
+                person=person,
+                draft=str(wanted["draft"]),
+                read_position=int(wanted["read_position"]),
+            )
+        )
+
+    # trouble in the long work
+
+    @handles(WorkflowTrouble)
+    def trouble(self, turn: Turn, command: WorkflowTrouble) -> None:
+        """An attempt failed: shown with what to do. The last one ends what it was for."""
+        c, trouble = Conversation(turn), command.trouble
+        match trouble.workflow:
+            case "open_session" | "resume_session" if trouble.workflow_id == c.state.opening:
+                self._opening_trouble(c, trouble)
+            case "prompt":
+                self._prompt_trouble(c, trouble)
+            case "answer_permission":
+                self._answer_trouble(c, trouble)
+            case "stop" if c.state.stopping:
+                c.trouble(trouble.code, trouble.message, trouble.remedy, "stop",
+                          attempt=trouble.attempt, retry_at=trouble.retry_at)  # fmt: skip
+            case _:
+                pass  # the runtime issue says it all
+        c.done()
+
+    def _opening_trouble(self, c: Conversation, trouble: Trouble) -> None:
+        over = trouble.retry_at is None
+        c.trouble(trouble.code, trouble.message, trouble.remedy, *(["resume"] if over else []),
+                  attempt=trouble.attempt, retry_at=trouble.retry_at)  # fmt: skip
+        if over:
+            c.state.opening = None
+            c.give_up_server()
+            c.move(SessionStatus.ERROR)
+
+    def _prompt_trouble(self, c: Conversation, trouble: Trouble) -> None:
+        """What surely was not sent goes back to the queue; of anything else nobody knows."""
+        row = c.message(c.state.running) if c.state.running else None
+        if row is None or row.workflow != trouble.workflow_id or row.state != MessageState.SENDING:
+            return
+        c.trouble(trouble.code, trouble.message, trouble.remedy, attempt=trouble.attempt, retry_at=trouble.retry_at)
+        if trouble.retry_at is not None:
+            return
+        if trouble.code == AcpServerGone.code:
+            c.take_back(trouble.message)
+            c.agent_gone(trouble.message)
+        elif trouble.code == SandboxUnreachable.code:
+            c.take_back(trouble.message)
+            c.move(SessionStatus.ERROR)
+            c.trouble(trouble.code, trouble.message, trouble.remedy, "resume")
+            c.state.unreachable = True
+            c.turn.schedule("unreachable", UNREACHABLE)
+        else:
+            c.end_prompt(MessageState.UNKNOWN, "unknown")
+            c.trouble("prompt_unknown", trouble.message, "Look at the work, then resend.", "resend")
+
+    def _answer_trouble(self, c: Conversation, trouble: Trouble) -> None:
+        row = c.turn.find(session_permissions, workflow=trouble.workflow_id)
+        if row is None or row.state != PermissionState.ANSWERING:
+            return
+        if trouble.retry_at is None:
+            c.move_permission(row, PermissionState.WAITING, answer=None, person=None, workflow=None)
+        c.trouble(trouble.code, trouble.message, trouble.remedy, attempt=trouble.attempt, retry_at=trouble.retry_at)
+
+    # helpers
+
+    def _queue(self, c: Conversation, message: MessageId, text: str, person: Person) -> None:
+        number = len(c.turn.all(session_messages)) + 1
+        c.turn.insert(
+            session_messages,
+            message=message,
+            number=number,
+            text=text,
+            person=person.model_dump_json(),
+            state=MessageState.QUEUED.value,
+            at=millis(c.turn.now),
+        )
+        c.changed()
+        c.tell(PromptWaiting(session=SessionId(c.turn.key), message=message))
+
+    def _open(self, c: Conversation) -> None:
+        job = Connect(
+            session=SessionId(c.turn.key),
+            sandbox=SandboxId(c.state.sandbox),
+            agent=c.state.agent,
+            earlier=c.agent_session(),
+        )
+        c.state.opening = c.turn.start("open_session", job)
+
+    def _reconnect(self, c: Conversation, why: str) -> None:
+        """A person asks: with the agent's earlier session if there was one, else as the first time."""
+        if c.agent_session():
+            c.resume(why)
+        else:
+            c.trouble("opening", why, "Foundry is opening the agent's session.")
+            self._open(c)
+
+    def _stop_opening(self, c: Conversation) -> None:
+        if c.state.opening:
+            c.turn.cancel(WorkflowId(c.state.opening))
+            c.state.opening = None
+
+    def _start_stop(self, c: Conversation, requests: list[str]) -> None:
+        session = c.agent_session()
+        if session and c.state.running:
+            job = StopPrompt(
+                session=SessionId(c.turn.key),
+                sandbox=SandboxId(c.state.sandbox),
+                agent_session=session,
+                message=MessageId(c.state.running),
+                requests=requests,
+            )
+            c.turn.start("stop", job)
+
+    def _rest(self, c: Conversation) -> SessionStatus:
+        return SessionStatus.IDLE if c.state.prompted else SessionStatus.READY
+
+    def _refuse_closed(self, c: Conversation) -> None:
+        if c.status is SessionStatus.CLOSED:
+            raise SessionClosed(f"session {c.turn.key} is closed")
+
+    def _message(self, c: Conversation, message: MessageId) -> AnyRow:
+        row = c.message(message)
+        if row is None:
+            raise NotFound(f"session {c.turn.key} has no message {message}")
+        return row
+
+
+def _title(text: str) -> str:
+    """The first line of a message that says something, cut."""
+    line = next((line.strip(" #*->\t") for line in text.splitlines() if line.strip(" #*->\t")), "")
+    return line if len(line) <= TITLE else line[: TITLE - 1] + "…"
+
+
+def _options(row: AnyRow) -> list[PermissionOption]:
+    return [PermissionOption.model_validate(option) for option in json.loads(row.options)]

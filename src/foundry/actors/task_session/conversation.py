@@ -1,0 +1,299 @@
+"""One turn's hold on a session: its row, its transcript, and what others have to hear of it at the end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from foundry.actors.task_session.state import State
+from foundry.actors.task_session.states import MESSAGE, PERMISSION, SESSION, advance
+from foundry.actors.task_session.tables import session_messages, session_permissions, sessions
+from foundry.actors.task_session.transcript import Transcript
+from foundry.actors.task_session.views import ASKED, SHOWN, view
+from foundry.actors.task_session.words import CloseServer, Connect
+from foundry.contracts import addresses
+from foundry.contracts.ids import SandboxId, SessionId, TaskId, WorkflowId
+from foundry.contracts.sessions import (
+    AgentSession,
+    EntryKind,
+    MessageState,
+    PermissionState,
+    SessionChanged,
+    SessionStatus,
+    SessionTrouble,
+    SessionView,
+    Unfollow,
+)
+from foundry.contracts.tasks import PhaseTrouble, PromptEnded, PromptWaiting, SessionSeen, SessionSummary
+from foundry.contracts.words import Message, millis
+from foundry.runtime.turn import AnyRow, Turn
+
+UNREACHABLE = timedelta(seconds=45)  # an unreachable sandbox is given so long before the agent is started again
+BY_ITSELF = "Foundry is starting the agent again by itself."
+
+
+class Conversation:
+    """Change `state` and `transcript` freely; `done` writes and tells, once."""
+
+    def __init__(self, turn: Turn) -> None:
+        self.turn = turn
+        self.state = State.of(turn.one(sessions))
+        self._before = replace(self.state)
+        self.transcript = Transcript(turn, self.state)
+        self._mail: list[Message] = []
+        self._changed = False
+
+    @property
+    def status(self) -> SessionStatus:
+        return SessionStatus(self.state.status)
+
+    def changed(self) -> None:
+        """What `SessionView` shows is another than before."""
+        self._changed = True
+
+    def move(self, to: SessionStatus) -> None:
+        if self.status is not to:
+            self.state.status = advance(SESSION, f"session {self.turn.key}", self.status, to).value
+            self.state.status_since = millis(self.turn.now)
+            self._changed = True
+
+    def tell(self, message: Message) -> None:
+        """Send it to the task, after its news of this session's status."""
+        self._mail.append(message)
+
+    def trouble(self, code: str, message: str, remedy: str, *actions: str, attempt: int = 1,
+                retry_at: object = None) -> None:  # fmt: skip
+        self.state.trouble = SessionTrouble.model_validate(
+            {
+                "code": code,
+                "message": message,
+                "remedy": remedy,
+                "actions": list(actions),
+                "attempt": attempt,
+                "retry_at": retry_at,
+                "at": self.turn.now,
+            }
+        ).model_dump_json()
+        self._changed = True
+
+    def well(self) -> None:
+        if self.state.trouble:
+            self.state.trouble = None
+            self._changed = True
+
+    def agent_session(self) -> AgentSession | None:
+        return AgentSession.model_validate_json(self.state.agent_session) if self.state.agent_session else None
+
+    # messages and permissions
+
+    def message(self, message: str) -> AnyRow | None:
+        return self.turn.find(session_messages, message=message)
+
+    def move_message(self, row: AnyRow, to: MessageState, **values: object) -> None:
+        advance(MESSAGE, f"message {row.message}", MessageState(row.state), to)
+        self.turn.update(session_messages, {"message": row.message}, state=to.value, **values)
+        self._changed = True
+
+    def move_permission(self, row: AnyRow, to: PermissionState, **values: object) -> None:
+        advance(PERMISSION, f"permission {row.permission}", PermissionState(row.state), to)
+        self.turn.update(session_permissions, {"permission": row.permission}, state=to.value, **values)
+        done = to in (PermissionState.ANSWERED, PermissionState.GONE)
+        shown: dict[str, object] = {"state": to.value}
+        if "answer" in values:
+            shown["answer"] = values["answer"]
+        self.transcript.card(f"permission:{row.permission}", EntryKind.PERMISSION, shown, done=done)
+        self._changed = True
+
+    def drop_permissions(self) -> list[str]:
+        """The agent waits for none of them any more; gives their JSON-RPC ids."""
+        asked = [state.value for state in ASKED]
+        rows = self.turn.all(session_permissions, session_permissions.c.state.in_(asked))
+        for row in rows:
+            self.move_permission(row, PermissionState.GONE)
+        return [row.rpc for row in rows]
+
+    # the prompt that runs
+
+    def arrived(self) -> None:
+        """The agent has shown that it has the prompt."""
+        state = self.state
+        if state.running is None and state.lost and self.status is SessionStatus.IDLE:
+            row = self.message(state.lost)
+            if row and row.state == MessageState.UNKNOWN:  # it had been delivered after all
+                state.running, state.lost = state.lost, None
+                self.move_message(row, MessageState.RUNNING)
+                self.move(SessionStatus.RUNNING)
+            return
+        row = self.message(state.running) if state.running else None
+        if row and row.state == MessageState.SENDING:
+            self.move_message(row, MessageState.RUNNING)
+            self.turn.unschedule("evidence")
+            state.needs_context = False
+
+    def end_prompt(self, to: MessageState, outcome: str, *, status: SessionStatus | None = SessionStatus.IDLE) -> None:
+        """1. Close what was open. 2. Say how it ended. 3. The work tree is free.
+
+        Args:
+            status: the session's next; None leaves it to the caller.
+        """
+        state = self.state
+        row = self.message(state.running) if state.running else None
+        if row is None:
+            return
+        self.transcript.end_text()
+        for card in self.transcript.open_cards("tool:"):
+            unfinished = {} if to is MessageState.DONE else {"status": "cancelled"}
+            self.transcript.card(card, EntryKind.TOOL, unfinished, done=True)
+        self.drop_permissions()
+        self.transcript.add(EntryKind.STOP, outcome, {"message": row.message, "state": to.value})
+        self.move_message(row, to, outcome=outcome)
+        state.lost = row.message if to is MessageState.UNKNOWN else None
+        state.running, state.stopping = None, False
+        if to in (MessageState.DONE, MessageState.CANCELLED):
+            state.resumed, state.needs_context = False, False
+        self.turn.unschedule("stop")
+        self.turn.unschedule("evidence")
+        if status:
+            self.move(status)
+        self.tell(PromptEnded(session=SessionId(self.turn.key), message=row.message, outcome=outcome))
+
+    def cancel_sending(self) -> None:
+        row = self.message(self.state.running) if self.state.running else None
+        if row and row.workflow:
+            self.turn.cancel(WorkflowId(row.workflow))
+
+    def take_back(self, reason: str) -> None:
+        """The running prompt was surely not sent: it waits again."""
+        row = self.message(self.state.running) if self.state.running else None
+        if row is None:
+            return
+        self.move_message(row, MessageState.QUEUED, outcome=reason)
+        self.state.running, self.state.stopping = None, False
+        self.turn.unschedule("stop")
+        self.turn.unschedule("evidence")
+        self.tell(PromptEnded(session=SessionId(self.turn.key), message=row.message, outcome="not_sent"))
+
+    def ask_for_the_work_tree(self) -> None:
+        """Every queued message waits for the task's grant; the task ignores what it knows."""
+        queued = self.turn.all(session_messages, state=MessageState.QUEUED.value, order_by=session_messages.c.number)
+        for row in queued:
+            self.tell(PromptWaiting(session=SessionId(self.turn.key), message=row.message))
+
+    # the connection
+
+    def disconnect(self) -> str | None:
+        """Listen to this server no longer; gives its id."""
+        server, self.state.server = self.state.server, None
+        if self.state.connected:
+            self.turn.send(addresses.status_sync(SessionId(self.turn.key)), Unfollow())
+        self.state.connected, self.state.unreachable, self.state.replay_ends = False, False, ""
+        self.turn.unschedule("unreachable")
+        return server
+
+    def agent_gone(self, message: str) -> None:
+        """1. What ran may have been executed: unknown. 2. Say so. 3. Start the agent again by itself, once."""
+        self.cut_off()
+        old = self.disconnect()
+        self.move(SessionStatus.ERROR)
+        if self.state.resumed:
+            self.transcript.add(EntryKind.NOTE, message)
+            self.trouble("acp_server_gone", message, "Resume the session.", "resume")
+        else:
+            self.state.resumed = True
+            self.resume(message, old)
+
+    def cut_off(self) -> None:
+        """The agent is gone: the running prompt may have been executed, and nobody waits for an answer."""
+        self.cancel_sending()
+        self.end_prompt(MessageState.UNKNOWN, "unknown", status=None)
+        self.state.lost = None  # its server's stream has ended
+        self.transcript.end_text()
+        self.drop_permissions()
+
+    def resume(self, message: str, old_server: str | None = None) -> None:
+        """Start the agent again under a new server id, with its earlier session where it keeps one."""
+        state, earlier = self.state, self.agent_session()
+        self.cut_off()
+        old_server = old_server or self.disconnect() or (earlier.server_id if earlier else None)
+        self.transcript.add(EntryKind.NOTE, f"{message} {BY_ITSELF}".strip())
+        self.trouble("acp_server_gone", message, BY_ITSELF)
+        job = Connect(
+            session=SessionId(state.session),
+            sandbox=SandboxId(state.sandbox),
+            agent=state.agent,
+            earlier=earlier,
+            fresh=True,
+            old_server=old_server,
+        )
+        state.opening = self.turn.start("resume_session", job)
+
+    def give_up_server(self) -> None:
+        """The server id is not used again; whatever runs under it is ended in the background."""
+        server = self.disconnect()
+        if server:
+            self.turn.start("close_server", CloseServer(sandbox=SandboxId(self.state.sandbox), server_id=server))
+
+    # the end of the turn
+
+    def done(self) -> SessionView:
+        """1. Publish the transcript's changes. 2. Write the row. 3. Tell who watches, and the task."""
+        self.transcript.flush()
+        shown = self.turn.all(
+            session_messages,
+            session_messages.c.state.in_([state.value for state in SHOWN]),
+            order_by=session_messages.c.number,
+        )
+        asked = self.turn.all(
+            session_permissions,
+            session_permissions.c.state.in_([state.value for state in ASKED]),
+            order_by=session_permissions.c.permission,
+        )
+        whole = view(self.state, shown, asked)
+        if self._changed:
+            self._publish(whole)
+        self._write()
+        task = addresses.task(TaskId(self.state.task))
+        for message in self._mail:
+            self.turn.send(task, message)
+        return whole
+
+    def done_quietly(self) -> None:
+        """The same, where nobody needs the view: a batch of chunks costs no more than its event and its row."""
+        if self._changed or self._mail:
+            self.done()
+        else:
+            self.transcript.flush()
+            self._write()
+
+    def _publish(self, whole: SessionView) -> None:
+        self.turn.compact(self.turn.key)
+        self.turn.publish(SessionChanged(entity=self.turn.key, repository=self.state.repository_id, session=whole))
+        summary = self._summary(whole).model_dump_json()
+        if summary != self.state.told:
+            self.state.told = summary
+            told = SessionSummary.model_validate_json(summary)
+            self.turn.send(addresses.task(whole.task), SessionSeen(session=told))
+
+    def _summary(self, whole: SessionView) -> SessionSummary:
+        trouble = whole.trouble
+        return SessionSummary(
+            id=whole.id,
+            title=whole.title,
+            agent=whole.agent,
+            status=whole.status.value,
+            trouble=trouble
+            and PhaseTrouble(
+                code=trouble.code,
+                message=trouble.message,
+                remedy=trouble.remedy,
+                attempt=trouble.attempt,
+                retry_at=trouble.retry_at,
+            ),
+        )
+
+    def _write(self) -> None:
+        before = self._before.values()
+        changes = {name: value for name, value in self.state.values().items() if value != before[name]}
+        if changes:
+            self.turn.update(sessions, **changes)
+        self._before = replace(self.state)

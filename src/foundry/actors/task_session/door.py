@@ -1,0 +1,118 @@
+"""The agents' door: ACP through a sandbox's sandbox-agent. Used by workflow steps and by the stream's worker only.
+
+How a dead agent shows (sandbox-agent 0.4.2): its process's end is the notification `_adapter/agent_exited` on the
+stream, which otherwise stays open; a sandbox-agent that was started anew does not know the server id (AcpServerGone).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import httpx
+
+from foundry.actors.task_session.acp import array, mapping, string
+from foundry.contracts.ids import SandboxId
+from foundry.contracts.sandboxes import AgentRefused, SandboxUnreachable
+from foundry.contracts.sessions import AgentSession, Json, PromptDoubtful, StreamItem
+from foundry.sandboxes.acp import OPEN_ID, Acp, Initialized
+from foundry.sandboxes.agent import SandboxAgent
+
+NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)  # the request did not leave
+
+
+class AcpDoor:
+    """`foundry.contracts.doors.AgentDoor`.
+
+    Args:
+        reach: the long-lived client of a sandbox's sandbox-agent; a prompt's POST stays open in it behind the scenes.
+        directory: where the sandbox has its repository; agents work there.
+    """
+
+    def __init__(
+        self,
+        reach: Callable[[SandboxId], Awaitable[SandboxAgent]],
+        directory: Callable[[SandboxId], Awaitable[str]],
+    ) -> None:
+        self._reach = reach
+        self._directory = directory
+
+    async def open(
+        self, sandbox: SandboxId, server_id: str, agent: str, *, earlier: AgentSession | None
+    ) -> AgentSession:
+        """1. Find what a first try opened. 2. Start and greet the agent. 3. Resume, load or begin a session."""
+        acp, cwd = (await self._reach(sandbox)).acp, await self._directory(sandbox)
+        known = server_id in {server.server_id for server in await acp.servers()}
+        offers = await acp.initialize(server_id, agent)
+        if known and (found := await self._found(acp, server_id, offers, earlier)):
+            return found
+        if earlier and (offers.can_resume or offers.can_load):
+            try:
+                return await self._again(acp, server_id, offers, earlier.agent_session_id, cwd)
+            except AgentRefused:  # it does not know that session any more
+                pass
+        result = await acp.new_session(server_id, cwd)
+        return _session(server_id, str(result["sessionId"]), offers, result)
+
+    async def _found(
+        self, acp: Acp, server_id: str, offers: Initialized, earlier: AgentSession | None
+    ) -> AgentSession | None:
+        for item in reversed(await acp.replay(server_id)):
+            if item.message.get("id") == OPEN_ID and "result" in item.message:
+                result: Json = item.message["result"] or {}
+                if "sessionId" in result:
+                    return _session(server_id, result["sessionId"], offers, result)
+                if earlier:
+                    return _session(server_id, earlier.agent_session_id, offers, result, again=True)
+        return None
+
+    async def _again(self, acp: Acp, server_id: str, offers: Initialized, session: str, cwd: str) -> AgentSession:
+        if offers.can_resume:  # without its history: the transcript is ours
+            result = await acp.resume_session(server_id, session, cwd)
+        else:
+            result = await acp.load_session(server_id, session, cwd)
+        return _session(server_id, session, offers, result, again=True)
+
+    async def prompt(self, sandbox: SandboxId, session: AgentSession, rpc_id: str, text: str) -> None:
+        """Returns once the request is written and was not refused at once.
+
+        Raises:
+            SandboxUnreachable: nobody took the request; sending again is right.
+            PromptDoubtful: the connection broke; the agent may have it.
+        """
+        acp = (await self._reach(sandbox)).acp
+        try:
+            await acp.prompt(session.server_id, session.agent_session_id, rpc_id, text)
+        except SandboxUnreachable as error:
+            if isinstance(error.__cause__, NEVER_SENT):
+                raise
+            raise PromptDoubtful(error.detail) from error
+
+    async def cancel(self, sandbox: SandboxId, session: AgentSession) -> None:
+        await (await self._reach(sandbox)).acp.cancel(session.server_id, session.agent_session_id)
+
+    async def answer(self, sandbox: SandboxId, session: AgentSession, rpc_id: str, option: str | None) -> None:
+        """Answer a permission request; `rpc_id` is its JSON-RPC id as JSON."""
+        acp = (await self._reach(sandbox)).acp
+        await acp.answer_permission(session.server_id, json.loads(rpc_id), option)
+
+    async def stream(self, sandbox: SandboxId, server_id: str, after: int) -> AsyncIterator[StreamItem]:
+        agent = await self._reach(sandbox)
+        async for item in agent.acp.stream(server_id, after):
+            yield item
+
+    async def close(self, sandbox: SandboxId, server_id: str) -> None:
+        await (await self._reach(sandbox)).acp.delete(server_id)
+
+
+def _session(server_id: str, session: str, offers: Initialized, result: Json, *, again: bool = False) -> AgentSession:
+    modes = mapping(result.get("modes"))
+    return AgentSession(
+        server_id=server_id,
+        agent_session_id=session,
+        can_load=offers.can_load,
+        can_resume=offers.can_resume,
+        modes=[string(mapping(mode).get("id")) for mode in array(modes.get("availableModes"))],
+        mode=string(modes.get("currentModeId")),
+        replay_ends=OPEN_ID if again and not offers.can_resume else "",
+    )

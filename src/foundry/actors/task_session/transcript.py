@@ -1,0 +1,185 @@
+"""The transcript, written: its rows are the session topic's events.
+
+Guarantee: folding the stored events gives the transcript; a streamed text is deltas while it grows and one row
+under the same id once it has ended, whatever its number of chunks. A turn publishes each entry it touched once: all
+chunks of a batch are one delta. So the work for a text is proportional to its length.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from foundry.actors.task_session.state import State
+from foundry.actors.task_session.tables import session_cards
+from foundry.contracts.sessions import Entry, EntryChanged, EntryKind, Json, MessageDelta
+from foundry.contracts.words import millis, utc
+from foundry.runtime.turn import Turn
+
+
+@dataclass(eq=False)
+class _Text:
+    """The streamed entry, with what this turn adds to it."""
+
+    id: str
+    kind: EntryKind
+    key: str
+    at: int  # Unix milliseconds
+    position: int = 0  # 0: not published yet
+    length: int = 0  # code points published
+    added: list[str] = field(default_factory=list[str])
+    ended: bool = False
+
+
+@dataclass(eq=False)
+class _Whole:
+    """An entry that is published as a whole; `stored` is whether earlier rows of it exist."""
+
+    entry: Entry
+    stored: bool = False
+
+
+class Transcript:
+    """What one turn does to the transcript; nothing is published before `flush`."""
+
+    def __init__(self, turn: Turn, state: State) -> None:
+        self._turn = turn
+        self._state = state
+        self._touched: list[_Text | _Whole] = []  # in the order they are published
+        self._cards: dict[str, _Whole] = {}
+        self._open: _Text | None = None
+        if state.open_entry:
+            self._open = _Text(
+                state.open_entry,
+                EntryKind(state.open_kind),
+                state.open_key,
+                state.open_at,
+                state.open_position,
+                state.open_length,
+            )
+
+    def say(self, kind: EntryKind, text: str, key: str = "") -> None:
+        """Add streamed text: to the open entry if it is of this kind and message, else to a new one."""
+        if not text:
+            return
+        text_ = self._open
+        if text_ is None or text_.kind is not kind or text_.key != key:
+            self.end_text()
+            text_ = _Text(self._turn.new_id("ent"), kind, key, millis(self._turn.now))
+            self._open = text_
+        if text_ not in self._touched:
+            self._touched.append(text_)
+        text_.added.append(text)
+
+    def end_text(self) -> None:
+        """The streamed entry is complete."""
+        if self._open is None:
+            return
+        self._open.ended = True
+        if self._open not in self._touched:
+            self._touched.append(self._open)
+        self._open = None
+
+    def add(self, kind: EntryKind, text: str = "", data: Json | None = None) -> str:
+        """Add an entry that is complete at once; gives its id."""
+        self.end_text()
+        entry = Entry(id=self._turn.new_id("ent"), position=0, kind=kind, text=text, data=data or {}, at=self._turn.now)
+        self._touched.append(_Whole(entry))
+        return entry.id
+
+    def card(self, card: str, kind: EntryKind, data: Json, *, text: str | None = None, done: bool) -> Json:
+        """Set fields of an entry that changes as a whole, made if there is none; gives all its fields."""
+        whole = self._cards.get(card) or self._stored(card)
+        if whole is None:
+            self.end_text()
+            entry = Entry(id=self._turn.new_id("ent"), position=0, kind=kind, complete=done, at=self._turn.now)
+            whole = _Whole(entry)
+            self._turn.insert(session_cards, card=card, entry=entry.id, open=not done)
+        elif whole.entry.complete != done:
+            self._turn.update(session_cards, {"card": card}, open=not done)
+        changes: dict[str, Any] = {"data": {**whole.entry.data, **data}, "complete": done}
+        if text is not None:
+            changes["text"] = text
+        whole.entry = whole.entry.model_copy(update=changes)
+        self._cards[card] = whole
+        if whole not in self._touched:
+            self._touched.append(whole)
+        return whole.entry.data
+
+    def data(self, card: str) -> Json | None:
+        """The fields of a card, None if there is none."""
+        whole = self._cards.get(card) or self._stored(card)
+        if whole is None:
+            return None
+        self._cards[card] = whole
+        return whole.entry.data
+
+    def open_cards(self, prefix: str) -> list[str]:
+        """The cards of this kind that are not finished."""
+        rows = self._turn.all(session_cards, open=True, order_by=session_cards.c.entry)
+        return [row.card for row in rows if row.card.startswith(prefix)]
+
+    def _stored(self, card: str) -> _Whole | None:
+        row = self._turn.find(session_cards, card=card)
+        if row is None:
+            return None
+        events = self._turn.own_events(row.entry)
+        if not events:
+            return None
+        return _Whole(EntryChanged.model_validate_json(events[-1].body).entry, stored=True)
+
+    def flush(self) -> None:
+        """Publish what was touched, in order, each once, and remember the open entry."""
+        for touched in self._touched:
+            if isinstance(touched, _Whole):
+                self._publish(touched.entry, touched.stored)
+            elif touched.ended:
+                self._finish(touched)
+            else:
+                self._delta(touched)
+        self._touched.clear()
+        self._cards.clear()
+        open_, state = self._open, self._state
+        state.open_entry = open_.id if open_ else None
+        state.open_kind = open_.kind.value if open_ else ""
+        state.open_key = open_.key if open_ else ""
+        state.open_position = open_.position if open_ else 0
+        state.open_length = open_.length if open_ else 0
+        state.open_at = open_.at if open_ else 0
+
+    def _publish(self, entry: Entry, stored: bool) -> None:
+        if stored:
+            self._turn.compact(entry.id)
+        if not entry.position:
+            entry = entry.model_copy(update={"position": self._turn.version + 1})
+        self._turn.publish(EntryChanged(entity=entry.id, repository=self._state.repository_id, entry=entry))
+
+    def _finish(self, text: _Text) -> None:
+        """Its deltas become one row under the same id."""
+        stored = self._turn.own_events(text.id) if text.length else ()
+        parts = [MessageDelta.model_validate_json(row.body).text for row in stored if row.word == "MessageDelta"]
+        entry = Entry(
+            id=text.id,
+            position=text.position,
+            kind=text.kind,
+            text="".join([*parts, *text.added]),
+            at=utc(text.at),
+        )
+        self._publish(entry, bool(stored))
+
+    def _delta(self, text: _Text) -> None:
+        added = "".join(text.added)
+        text.position = text.position or self._turn.version + 1
+        self._turn.publish(
+            MessageDelta(
+                entity=text.id,
+                repository=self._state.repository_id,
+                position=text.position,
+                kind=text.kind,
+                offset=text.length,
+                text=added,
+                at=utc(text.at),
+            )
+        )
+        text.length += len(added)
+        text.added.clear()

@@ -1,0 +1,214 @@
+"""What the edge reads of a session: itself, its transcript, and what one person keeps in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import select
+
+from foundry.actors.task_session.state import State
+from foundry.actors.task_session.tables import session_messages, session_people, session_permissions, sessions
+from foundry.contracts import addresses
+from foundry.contracts.errors import NotFound
+from foundry.contracts.ids import MessageId, PermissionId, SessionId, TaskId, UserId
+from foundry.contracts.people import Person, RepositoryRef
+from foundry.contracts.sessions import (
+    Entry,
+    EntryChanged,
+    EntryKind,
+    MessageDelta,
+    MessageState,
+    PermissionOption,
+    PermissionState,
+    PermissionView,
+    PersonalView,
+    QueuedMessage,
+    SessionStatus,
+    SessionTrouble,
+    SessionView,
+)
+from foundry.contracts.words import Event, utc
+from foundry.runtime.turn import AnyRow, Reader
+
+SHOWN = (MessageState.QUEUED, MessageState.SENDING, MessageState.UNKNOWN, MessageState.FAILED)
+ASKED = (PermissionState.WAITING, PermissionState.ANSWERING)
+CONTEXT_ENTRIES = 50
+CONTEXT_CHARACTERS = 12_000
+
+
+def view(state: State, messages: Iterable[AnyRow], permissions: Iterable[AnyRow]) -> SessionView:
+    """The session as its page shows it, from its rows."""
+    return SessionView(
+        id=SessionId(state.session),
+        task=TaskId(state.task),
+        repository=RepositoryRef.model_validate_json(state.repository),
+        title=state.title,
+        agent=state.agent,
+        status=SessionStatus(state.status),
+        status_since=utc(state.status_since),
+        trouble=SessionTrouble.model_validate_json(state.trouble) if state.trouble else None,
+        messages=[_message(row) for row in messages],
+        permissions=[_permission(row) for row in permissions],
+        running=MessageId(state.running) if state.running else None,
+        stopping=state.stopping,
+        mode=state.mode,
+        commands=json.loads(state.commands),
+        usage=json.loads(state.usage),
+        created_at=utc(state.created_at),
+    )
+
+
+def _message(row: AnyRow) -> QueuedMessage:
+    return QueuedMessage(
+        id=MessageId(row.message),
+        text=row.text,
+        person=Person.model_validate_json(row.person),
+        state=MessageState(row.state),
+        at=utc(row.at),
+        outcome=row.outcome,
+    )
+
+
+def _permission(row: AnyRow) -> PermissionView:
+    return PermissionView(
+        id=PermissionId(row.permission),
+        title=row.title,
+        detail=row.detail,
+        options=[PermissionOption.model_validate(option) for option in json.loads(row.options)],
+        state=PermissionState(row.state),
+        answer=row.answer,
+        answered_by=Person.model_validate_json(row.person) if row.person else None,
+        at=utc(row.at),
+    )
+
+
+def session_view(reader: Reader, session: SessionId) -> SessionView:
+    """The session without its transcript.
+
+    Raises:
+        NotFound: there is none with this id.
+    """
+    row = reader.first(select(sessions).where(sessions.c.session == session))
+    if row is None:
+        raise NotFound(f"no session with id {session}")
+    messages = select(session_messages).where(
+        session_messages.c.session == session, session_messages.c.state.in_([s.value for s in SHOWN])
+    )
+    permissions = select(session_permissions).where(
+        session_permissions.c.session == session, session_permissions.c.state.in_([s.value for s in ASKED])
+    )
+    return view(
+        State.of(row),
+        reader.all(messages.order_by(session_messages.c.number)),
+        reader.all(permissions.order_by(session_permissions.c.permission)),
+    )
+
+
+def fold(entries: dict[str, Entry], event: Event) -> None:
+    """Apply one event of the session's topic to a transcript, as every client does.
+
+    Raises:
+        ValueError: a delta does not fit the text so far; take a fresh snapshot.
+    """
+    if isinstance(event, EntryChanged):
+        entries[event.entry.id] = event.entry
+    elif isinstance(event, MessageDelta):
+        known = entries.get(event.entity)
+        if known is None and event.offset == 0:
+            known = Entry(id=event.entity, position=event.position, kind=event.kind, complete=False, at=event.at)
+        if known is None or len(known.text) != event.offset:
+            raise ValueError(f"a delta at {event.offset} does not fit entry {event.entity}")
+        entries[event.entity] = known.model_copy(update={"text": known.text + event.text})
+
+
+def _folded(rows: Sequence[AnyRow]) -> list[Entry]:
+    """The entries of these stored events, in order. Deltas are joined once, so that a long text stays linear."""
+    entries: dict[str, Entry] = {}
+    added: dict[str, list[str]] = {}
+    for row in rows:
+        if row.word == "EntryChanged":
+            entries[row.entity] = EntryChanged.model_validate_json(row.body).entry
+        elif row.word == "MessageDelta":
+            delta = MessageDelta.model_validate_json(row.body)
+            if row.entity not in entries:
+                entries[row.entity] = Entry(
+                    id=row.entity, position=delta.position, kind=delta.kind, complete=False, at=delta.at
+                )
+            added.setdefault(row.entity, []).append(delta.text)
+    for entity, texts in added.items():
+        entries[entity] = entries[entity].model_copy(update={"text": "".join(texts)})
+    return sorted(entries.values(), key=lambda entry: entry.position)
+
+
+def transcript(reader: Reader, session: SessionId, after_version: int = 0) -> list[Entry]:
+    """The entries that were changed after this version, each with its whole present state, in order."""
+    address = addresses.session(session)
+    rows = reader.events(address, after=after_version)
+    begun = {
+        row.entity
+        for row in rows
+        if after_version and row.word == "MessageDelta" and MessageDelta.model_validate_json(row.body).offset
+    }
+    earlier = [row for entity in sorted(begun) for row in reader.events(address, entity=entity)]
+    return _folded([*earlier, *(row for row in rows if row.entity not in begun)])
+
+
+def session_snapshot(reader: Reader, session: SessionId) -> tuple[int, SessionView, list[Entry]]:
+    """The topic's version, the session and its whole transcript, from one snapshot."""
+    found = session_view(reader, session)
+    return reader.version(addresses.session(session)), found, transcript(reader, session)
+
+
+def personal_view(reader: Reader, session: SessionId, person: UserId) -> PersonalView:
+    """This person's draft and what they have not read yet (R7)."""
+    row = reader.first(
+        select(session_people).where(session_people.c.session == session, session_people.c.person == person)
+    )
+    read = row.read_position if row else 0
+    news = {
+        event.entity
+        for event in reader.events(addresses.session(session), after=read)
+        if event.word in ("EntryChanged", "MessageDelta") and _is_news(event, read)
+    }
+    return PersonalView(session=session, draft=row.draft if row else "", read_position=read, unread=len(news))
+
+
+def _is_news(event: AnyRow, read: int) -> bool:
+    if event.word == "MessageDelta":
+        delta = MessageDelta.model_validate_json(event.body)
+        return delta.kind is EntryKind.AGENT and delta.position > read
+    entry = EntryChanged.model_validate_json(event.body).entry
+    return entry.kind in (EntryKind.AGENT, EntryKind.PERMISSION) and entry.position > read
+
+
+def sessions_wanted(reader: Reader) -> list[SessionId]:
+    """The sessions whose agent's stream is to be followed."""
+    rows = reader.all(select(sessions.c.session).where(sessions.c.connected.is_(True)))
+    return [SessionId(row.session) for row in rows]
+
+
+def recent(reader: Reader, session: SessionId, without: str) -> str:
+    """What was said, but for this entry, for an agent that starts anew: the last entries, oldest first, cut."""
+    said = [line for entry in transcript(reader, session) if entry.id != without and (line := _line(entry))]
+    lines: list[str] = []
+    room = CONTEXT_CHARACTERS
+    for line in reversed(said[-CONTEXT_ENTRIES:]):
+        if len(line) > room:
+            lines.append("…" + line[-room:] if room > 200 else "…")
+            break
+        lines.append(line)
+        room -= len(line) + 1
+    return "\n".join(reversed(lines))
+
+
+def _line(entry: Entry) -> str:
+    match entry.kind:
+        case EntryKind.USER:
+            return f"[person] {entry.text}"
+        case EntryKind.AGENT:
+            return f"[you] {entry.text}"
+        case EntryKind.TOOL:
+            return f"[tool] {entry.data.get('title', '')} ({entry.data.get('status', '')})"
+        case _:
+            return ""

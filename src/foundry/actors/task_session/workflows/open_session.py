@@ -1,0 +1,51 @@
+"""Opening the agent's session.
+
+| step | owner | id chosen before | evidence on repeat | release |
+|---|---|---|---|---|
+| choosing server | TaskSession | the server id, in its turn | the turn's key gives the same one | |
+| installing agent | sandbox | | it is installed already | |
+| opening | agents' door | the server id | the server is open already: its session is found | close_server |
+| opened | TaskSession | | the turn's key | |
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from foundry.actors.task_session.words import Connect
+from foundry.contracts import addresses
+from foundry.contracts.doors import Doors
+from foundry.contracts.sessions import AgentSession, ChooseServer, SessionOpened
+from foundry.runtime.workflow import Flow, Scope, workflow
+
+STEPS = ("choosing server", "installing agent", "opening", "opened")
+RELEASES = {"opening": "close_server"}
+
+INSTALL_DEADLINE = 600.0  # seconds
+OPEN_DEADLINE = 120.0  # seconds; some agents sign in or start a sidecar first
+
+
+@workflow(owner="TaskSession", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES)
+async def open_session(flow: Flow, job: Connect) -> None:
+    await connect(flow, job)
+
+
+async def connect(flow: Flow, job: Connect) -> None:
+    """The four steps, for a first opening and for a resume."""
+    me = addresses.session(job.session)
+    server = await flow.ask("choosing server", me, ChooseServer(fresh=job.fresh))
+    install = flow.doors.sandboxes.install_agent
+    await flow.do("installing agent", install, job.sandbox, job.agent, deadline=INSTALL_DEADLINE)
+    opened = await flow.do("opening", open_agent, flow.doors, job, server, deadline=OPEN_DEADLINE)
+    await flow.ask("opened", me, SessionOpened(opened=opened, how=how(job.earlier, opened)))
+
+
+async def open_agent(doors: Doors, job: Connect, server: str) -> AgentSession:
+    return await doors.agents.open(job.sandbox, server, job.agent, earlier=job.earlier)
+
+
+def how(earlier: AgentSession | None, opened: AgentSession) -> Literal["new", "load", "resume"]:
+    """Whether the agent knows the conversation: only under the same session id."""
+    if earlier is None or earlier.agent_session_id != opened.agent_session_id:
+        return "new"
+    return "load" if opened.replay_ends else "resume"
