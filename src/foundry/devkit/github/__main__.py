@@ -1,0 +1,40 @@
+"""`python -m foundry.devkit.github --dir DIR [--port N] [--webhook-url URL]`: serve on 127.0.0.1 until ended.
+
+Prints one line of JSON, {"ready": URL}, once it listens.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import socket
+from pathlib import Path
+
+import uvicorn
+
+from foundry.devkit.github.app import create_github
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="foundry.devkit.github")
+    parser.add_argument("--dir", type=Path, required=True)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--webhook-url")
+    given = parser.parse_args()
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", given.port))
+    listener.listen(128)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    app = create_github(given.dir, url, webhook=given.webhook_url)
+    print(json.dumps({"ready": url}), flush=True)
+    _serve(app, listener)
+
+
+def _serve(app: object, listener: socket.socket) -> None:
+    config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off")  # pyright: ignore[reportArgumentType]
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""What the stand-in remembers: documents by kind and key, in SQLite, so that a kill loses nothing."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+Doc = dict[str, Any]
+
+
+def now() -> str:
+    """GitHub's way to write a moment."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Store:
+    """Documents; every write is committed before it returns."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+        self._db = sqlite3.connect(directory / "github.db", check_same_thread=False, isolation_level=None)
+        self._lock = threading.RLock()
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("CREATE TABLE IF NOT EXISTS docs (kind TEXT, key TEXT, body TEXT, PRIMARY KEY (kind, key))")
+
+    def get(self, kind: str, key: object) -> Doc | None:
+        with self._lock:
+            row = self._db.execute("SELECT body FROM docs WHERE kind=? AND key=?", (kind, str(key))).fetchone()
+        return json.loads(row[0]) if row else None
+
+    def put(self, kind: str, key: object, body: Doc) -> Doc:
+        with self._lock:
+            self._db.execute("INSERT OR REPLACE INTO docs VALUES (?,?,?)", (kind, str(key), json.dumps(body)))
+        return body
+
+    def remove(self, kind: str, key: object) -> None:
+        with self._lock:
+            self._db.execute("DELETE FROM docs WHERE kind=? AND key=?", (kind, str(key)))
+
+    def all(self, kind: str) -> list[Doc]:
+        with self._lock:
+            rows = self._db.execute("SELECT body FROM docs WHERE kind=? ORDER BY rowid", (kind,)).fetchall()
+        return [json.loads(row[0]) for row in rows]
+
+    def next(self, counter: str) -> int:
+        """The next number of this counter, from 1."""
+        with self._lock:
+            number = (self.get("counter", counter) or {"n": 0})["n"] + 1
+            self.put("counter", counter, {"n": number})
+        return number
+
+    def app(self) -> Doc:
+        """The sample App's identity, made on first use."""
+        made = self.get("app", "app")
+        if made is None:
+            key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+            pem = key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+            )
+            public = key.public_key().public_bytes(
+                serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+            )
+            made = {
+                "app_id": "5001",
+                "client_id": "Iv23li" + secrets.token_hex(7),
+                "client_secret": secrets.token_hex(20),
+                "webhook_secret": secrets.token_hex(20),
+                "private_key": pem.decode(),
+                "public_key": public.decode(),
+            }
+            self.put("app", "app", made)
+        return made
