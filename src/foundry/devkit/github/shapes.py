@@ -71,8 +71,8 @@ class Shapes:
         name = f"{repo['owner']}/{repo['name']}"
         open_ = pull["state"] == "open"
         heads = self.repositories.heads(repo)
-        head_sha: str = heads.get(pull["head"], pull["head_sha"]) if open_ else pull["head_sha"]
-        base_sha: str = heads.get(pull["base"], pull["base_sha"]) if open_ else pull["base_sha"]
+        head_sha: str = (heads.get(pull["head"]) if open_ else None) or pull["head_sha"]
+        base_sha: str = (heads.get(pull["base"]) if open_ else None) or pull["base_sha"]
         ref = {"repo": self.repo(repo), "user": self.account(repo["owner"])}
         body = {
             "id": 70_000_000 + pull["number"] + repo["id"] * 1000, "node_id": f"PR_{repo['id']}_{pull['number']}",

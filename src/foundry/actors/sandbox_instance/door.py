@@ -1,0 +1,151 @@
+"""The sandboxes' door: providers for their lifecycle, and once a sandbox exists its sandbox-agent (R22).
+
+The token of a sandbox's sandbox-agent is derived from the server's secret and the sandbox's id, so it can be chosen
+before the start and found after a crash without being stored or returned anywhere (docs/decisions/0001).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import structlog
+
+from foundry.actors.sandbox_instance.git import Git
+from foundry.contracts.ids import SandboxId
+from foundry.contracts.people import Person, RepositoryRef
+from foundry.contracts.sandbox_words import Made
+from foundry.contracts.sandboxes import Endpoint, ProcessResult, SandboxGone, SandboxSpec, SandboxUnreachable
+from foundry.contracts.tasks import WorkTree
+from foundry.sandboxes.agent import SandboxAgent
+from foundry.sandboxes.provider import Provider
+
+HEALTHY = 20.0  # seconds; a cold sandbox-agent answers well within one
+OUTPUT = 8 * 1024 * 1024  # bytes of a git command's output
+
+log = structlog.get_logger("foundry.sandbox")
+
+
+class Sandboxes:
+    """`foundry.contracts.doors.SandboxDoor`.
+
+    Args:
+        provider: where sandboxes are made.
+        secret: what tokens are derived from.
+        endpoint: where SandboxInstance last saw a sandbox's sandbox-agent.
+        git: the absolute path of git inside the sandboxes.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        secret: bytes,
+        endpoint: Callable[[SandboxId], Awaitable[Endpoint | None]],
+        *,
+        git: str = "/usr/bin/git",
+    ) -> None:
+        self._provider = provider
+        self._secret = secret
+        self._endpoint = endpoint
+        self._git = git
+        self._clients: dict[SandboxId, SandboxAgent] = {}
+
+    def token(self, sandbox: SandboxId) -> str:
+        """The bearer token of this sandbox's sandbox-agent. Goes into its Authorization header and nowhere else."""
+        return hmac.new(self._secret, f"sandbox-agent:{sandbox}".encode(), hashlib.sha256).hexdigest()
+
+    async def create(self, sandbox: SandboxId, agents: list[str]) -> Made:
+        """Make it at the provider under this name; a repeat finds it."""
+        await self._provider.create(sandbox, SandboxSpec(agents=agents))
+        return Made(provider=self._provider.name, warning=self._provider.warning or "")
+
+    async def start(self, sandbox: SandboxId) -> Endpoint:
+        """Start sandbox-agent in it; found again if it runs already."""
+        endpoint = await self._provider.start(sandbox, self.token(sandbox))
+        await self._forget(sandbox)
+        self._clients[sandbox] = self._client(sandbox, endpoint)
+        return endpoint
+
+    async def wait_healthy(self, sandbox: SandboxId) -> None:
+        await (await self.reach(sandbox)).wait_healthy(HEALTHY)
+
+    async def exists(self, sandbox: SandboxId) -> bool:
+        """Whether the provider knows it and its sandbox-agent answers."""
+        if await self._provider.find(sandbox) is None:
+            return False
+        try:
+            await (await self.reach(sandbox)).health()
+        except (SandboxUnreachable, SandboxGone):
+            return False
+        return True
+
+    async def stop(self, sandbox: SandboxId) -> None:
+        await self._forget(sandbox)
+        await self._provider.stop(sandbox)
+
+    async def delete(self, sandbox: SandboxId) -> None:
+        await self._forget(sandbox)
+        await self._provider.delete(sandbox)
+
+    async def log(self, sandbox: SandboxId) -> str:
+        return await self._provider.log(sandbox)
+
+    async def install_agent(self, sandbox: SandboxId, agent: str) -> None:
+        await (await self.reach(sandbox)).install_agent(agent)
+
+    async def clone(
+        self, sandbox: SandboxId, repository: RepositoryRef, *, branch: str, base: str, person: Person, token: str
+    ) -> str:
+        git = await self._on(sandbox)
+        return await git.clone(repository.clone_url, branch=branch, base=base, person=person, token=token)
+
+    async def work_tree(self, sandbox: SandboxId, base: str) -> WorkTree:
+        return await (await self._on(sandbox)).work_tree()
+
+    async def push(self, sandbox: SandboxId, repository: RepositoryRef, *, branch: str, token: str) -> str:
+        return await (await self._on(sandbox)).push(repository.clone_url, branch=branch, token=token)
+
+    # for the agents' door
+
+    async def reach(self, sandbox: SandboxId) -> SandboxAgent:
+        """The long-lived client of a sandbox's sandbox-agent.
+
+        Raises:
+            SandboxGone: the sandbox was never started, or is no more.
+        """
+        client = self._clients.get(sandbox)
+        if client is None:
+            endpoint = await self._endpoint(sandbox)
+            if endpoint is None:
+                raise SandboxGone(f"sandbox {sandbox} has not been started")
+            client = self._clients[sandbox] = self._client(sandbox, endpoint)
+        return client
+
+    async def directory(self, sandbox: SandboxId) -> str:
+        """Where the repository is cloned, as agents see it."""
+        return self._provider.repository_path(sandbox)
+
+    async def close(self) -> None:
+        """Close every connection; the sandboxes go on."""
+        for sandbox in list(self._clients):
+            await self._forget(sandbox)
+
+    # plumbing
+
+    def _client(self, sandbox: SandboxId, endpoint: Endpoint) -> SandboxAgent:
+        return SandboxAgent(endpoint.url, self.token(sandbox), headers=endpoint.headers)
+
+    async def _forget(self, sandbox: SandboxId) -> None:
+        client = self._clients.pop(sandbox, None)
+        if client is not None:
+            await client.close()
+
+    async def _on(self, sandbox: SandboxId) -> Git:
+        agent = await self.reach(sandbox)
+
+        async def run(argv: Sequence[str], *, cwd: str | None, env: Mapping[str, str], timeout: float) -> ProcessResult:
+            command, *arguments = argv
+            return await agent.processes.run(command, arguments, env=env, cwd=cwd, timeout=timeout, output_limit=OUTPUT)
+
+        return Git(run, self._provider.repository_path(sandbox), git=self._git)

@@ -1,0 +1,184 @@
+"""Settings: one table of names, units and defaults; sources in rising strength: file, environment, flags.
+
+`foundry config check` prints what is in force and where it came from, secrets masked.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from foundry.contracts.errors import FoundryError
+
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+
+class BadSetting(FoundryError, code="bad_setting", status=422):
+    """A setting has a value that cannot be used."""
+
+    remedy = "Correct it where the message says it comes from; `foundry config check` shows all settings."
+
+
+def _data_dir() -> Path:
+    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(base) / "foundry"
+
+
+class Settings(BaseModel):
+    """Everything that can be set. A field's environment variable is `FOUNDRY_` and its name in capitals."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data_dir: Path = Field(default_factory=_data_dir, description="where everything is kept")
+    database_url: str = Field("", description="postgresql://...; empty: SQLite in the data directory")
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(7741, ge=0, le=65535, description="port to listen on; 0: any free one")
+    public_url: str = Field("", description="how browsers and GitHub reach it; empty: http://HOST:PORT")
+    secret_key: SecretStr = Field(SecretStr(""), description="key material; empty: a 0600 file in the data directory")
+    github_app_id: str = Field("", description="the GitHub App's id")
+    github_app_private_key: SecretStr = Field(SecretStr(""), description="its private key, PEM, or a path to it")
+    github_client_id: str = Field("", description="the App's client id, for signing in")
+    github_client_secret: SecretStr = Field(SecretStr(""), description="the App's client secret")
+    github_webhook_secret: SecretStr = Field(SecretStr(""), description="what deliveries are signed with")
+    github_api_url: str = Field("https://api.github.com", description="GitHub's REST API")
+    github_web_url: str = Field("https://github.com", description="GitHub's pages")
+    daytona_api_key: SecretStr = Field(SecretStr(""), description="Daytona's API key")
+    daytona_api_url: str = Field("https://app.daytona.io/api", description="Daytona's API")
+    sandbox_provider: str = Field("local", pattern="^(local)$", description="where sandboxes are made: local")
+    agent_launchers: dict[str, list[str]] = Field(default_factory=dict, description="JSON: agent -> its ACP command")
+    default_agent: str = Field("claude", pattern="^[a-z][a-z0-9-]*$", description="the agent of a task that names none")
+    auto_publish: bool = Field(False, description="publish by itself when an agent ends its turn with new commits")
+    devkit_sign_in: bool = Field(False, description="GitHub is the stand-in, whose sample people need no password")
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="how much is logged")
+
+    @property
+    def url(self) -> str:
+        """How browsers reach it, without a trailing slash."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @property
+    def github_configured(self) -> bool:
+        return bool(self.github_app_id and self.github_app_private_key.get_secret_value())
+
+    def private_key(self) -> str:
+        """The App's private key, read from its file if a path was given."""
+        text = self.github_app_private_key.get_secret_value()
+        return text if "-----BEGIN" in text or not text else Path(text).expanduser().read_text()
+
+
+class Row(NamedTuple):
+    """One line of `foundry config check`."""
+
+    name: str
+    value: str
+    source: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Settings, where each came from, and what was not understood."""
+
+    settings: Settings
+    sources: dict[str, str]
+    warnings: list[str]
+
+    def rows(self) -> list[Row]:
+        """Every setting, secrets masked."""
+        found: list[Row] = []
+        for name, field in Settings.model_fields.items():
+            value = getattr(self.settings, name)
+            secret = isinstance(value, SecretStr)
+            shown = ("********" if value.get_secret_value() else "") if secret else str(value)
+            found.append(Row(name, shown, self.sources.get(name, "default"), field.description or ""))
+        return found
+
+
+def config_path(environ: Mapping[str, str]) -> Path:
+    base = environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Path(base) / "foundry" / "config.toml"
+
+
+def load(
+    flags: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+    config: Path | None = None,
+) -> Loaded:
+    """Read the settings from file, environment and flags.
+
+    Raises:
+        BadSetting: one has a value that cannot be used, or they do not fit together.
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    warnings: list[str] = []
+    path = config or config_path(environ)
+    for name, value in _file(path, required=config is not None).items():
+        if name in Settings.model_fields:
+            values[name], sources[name] = value, str(path)
+        else:
+            warnings.append(f"{path} has {name}, which is no setting")
+    for variable, text in environ.items():
+        name = variable.removeprefix("FOUNDRY_").lower()
+        if not variable.startswith("FOUNDRY_") or variable in ("FOUNDRY_NO_SKIPS", "FOUNDRY_TEST_CACHE"):
+            continue
+        if name in Settings.model_fields:
+            values[name], sources[name] = _parsed(name, text, variable), variable
+        else:
+            warnings.append(f"{variable} is set, which is no setting")
+    for name, value in (flags or {}).items():
+        if value is not None:
+            values[name], sources[name] = value, f"--{name.replace('_', '-')}"
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        where = sources.get(name, "default")
+        raise BadSetting(f"{name} (from {where}): {first['msg']}", field=name) from None
+    _check(settings)
+    return Loaded(settings, sources, warnings)
+
+
+def _file(path: Path, *, required: bool) -> dict[str, Any]:
+    if not path.exists():
+        if required:
+            raise BadSetting(f"there is no file {path}", field="config")
+        return {}
+    try:
+        return tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, OSError) as error:
+        raise BadSetting(f"{path}: {error}", field="config") from None
+
+
+def _parsed(name: str, text: str, variable: str) -> object:
+    if name != "agent_launchers":
+        return text
+    try:
+        return cast("object", json.loads(text))
+    except ValueError:
+        raise BadSetting(f"{variable} is no JSON", field=name) from None
+
+
+def _check(settings: Settings) -> None:
+    """What only makes sense together."""
+    if settings.devkit_sign_in and settings.host not in LOOPBACK:
+        raise BadSetting(
+            f"sample people need no password, so the server must not listen on {settings.host}",
+            field="host",
+            remedy="Listen on 127.0.0.1, or connect a real GitHub App and turn devkit_sign_in off.",
+        )
+    scheme = urlsplit(settings.database_url).scheme
+    if settings.database_url and scheme not in ("postgresql", "postgres", "sqlite"):
+        raise BadSetting(f"no database is reached by {scheme or 'this'}", field="database_url")
+    if bool(settings.github_app_id) != bool(settings.github_app_private_key.get_secret_value()):
+        raise BadSetting("the GitHub App needs both its id and its private key", field="github_app_id")
