@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
-from foundry.actors.task_session.conversation import UNREACHABLE, Conversation
+from foundry.actors.task_session.conversation import Conversation
 from foundry.actors.task_session.reading import Reading
 from foundry.actors.task_session.state import State
 from foundry.actors.task_session.tables import session_messages, session_people, session_permissions, sessions
@@ -55,9 +56,16 @@ from foundry.runtime.actor import Actor, creates, due, handles, receives
 from foundry.runtime.turn import AnyRow, Turn
 
 TITLE = 72  # characters of a title made from the first message
-EVIDENCE = timedelta(seconds=10)  # how long the stream may still show that a doubtful prompt has arrived
-STOP_LIMIT = timedelta(seconds=30)  # an agent that has not stopped by then is started anew
 ABLE = (SessionStatus.READY, SessionStatus.IDLE)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a session waits before it does something by itself."""
+
+    evidence: timedelta = timedelta(seconds=10)  # for the stream to show that a doubtful prompt has arrived
+    stop: timedelta = timedelta(seconds=30)  # for an agent to stop when asked; then it is started anew
+    unreachable: timedelta = timedelta(seconds=45)  # for a sandbox to answer again; then its agent is started anew
 
 
 class TaskSession(Actor):
@@ -69,6 +77,9 @@ class TaskSession(Actor):
 
     topic = "session"
     keeps_events = True  # they are the transcript
+
+    def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008
+        self._limits = limits
 
     # its life
 
@@ -266,7 +277,7 @@ class TaskSession(Actor):
         row = c.message(command.message)
         if c.state.running == command.message and row and row.state == MessageState.SENDING:
             turn.update(session_messages, {"message": command.message}, doubtful=True)
-            turn.schedule("evidence", EVIDENCE)
+            turn.schedule("evidence", self._limits.evidence)
         c.done()
 
     @due("evidence")
@@ -314,14 +325,14 @@ class TaskSession(Actor):
             c.state.stopping = True
             c.changed()
             self._start_stop(c, c.drop_permissions())
-            turn.schedule("stop", STOP_LIMIT)
+            turn.schedule("stop", self._limits.stop)
         return c.done()
 
     @handles(Stopped)
     def stop_delivered(self, turn: Turn, command: Stopped) -> None:
         """The agent knows; the limit counts from here."""
         if Conversation(turn).state.running == command.message:
-            turn.schedule("stop", STOP_LIMIT)
+            turn.schedule("stop", self._limits.stop)
 
     @due("stop")
     def stop_overdue(self, turn: Turn) -> None:
@@ -398,7 +409,7 @@ class TaskSession(Actor):
             c.move(SessionStatus.ERROR)
             remedy = "Foundry goes on trying. If the sandbox stays away, resume the session."
             c.trouble(SandboxUnreachable.code, command.message, remedy, "resume")
-            turn.schedule("unreachable", UNREACHABLE)
+            turn.schedule("unreachable", self._limits.unreachable)
         c.done()
 
     @handles(StreamBack)
@@ -506,7 +517,7 @@ class TaskSession(Actor):
             c.move(SessionStatus.ERROR)
             c.trouble(trouble.code, trouble.message, trouble.remedy, "resume")
             c.state.unreachable = True
-            c.turn.schedule("unreachable", UNREACHABLE)
+            c.turn.schedule("unreachable", self._limits.unreachable)
         else:
             c.end_prompt(MessageState.UNKNOWN, "unknown")
             c.trouble("prompt_unknown", trouble.message, "Look at the work, then resend.", "resend")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 
 from foundry.actors.task_session.state import State
 from foundry.actors.task_session.states import MESSAGE, PERMISSION, SESSION, advance
@@ -28,7 +27,6 @@ from foundry.contracts.tasks import PhaseTrouble, PromptEnded, PromptWaiting, Se
 from foundry.contracts.words import Message, millis
 from foundry.runtime.turn import AnyRow, Turn
 
-UNREACHABLE = timedelta(seconds=45)  # an unreachable sandbox is given so long before the agent is started again
 BY_ITSELF = "Foundry is starting the agent again by itself."
 
 

@@ -1,0 +1,488 @@
+"""A stage for sessions: the real runtime, the two session actors, a task that grants the work tree, scripted agents.
+
+`Stage.check` is what every command's test ends with: the old snapshot and the events since then give a fresh one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Column, Integer, String, Text, select
+
+from foundry.actors.session_status_sync.actor import SessionStatusSync
+from foundry.actors.session_status_sync.worker import WORKER
+from foundry.actors.task_session.actor import Limits, TaskSession
+from foundry.actors.task_session.views import fold, session_snapshot
+from foundry.actors.task_session.workflows import WORKFLOWS
+from foundry.contracts import addresses
+from foundry.contracts.ids import MessageId, OrganizationId, RepositoryId, SandboxId, SessionId, TaskId, UserId, new_id
+from foundry.contracts.people import Person, RepositoryRef
+from foundry.contracts.sandbox_words import SandboxMoved
+from foundry.contracts.sandboxes import AcpServerGone, Endpoint
+from foundry.contracts.sessions import (
+    AgentSession,
+    ChooseServer,
+    CreateSession,
+    Entry,
+    EntryChanged,
+    Ingest,
+    Json,
+    MessageDelta,
+    OpenAgent,
+    SendMessage,
+    SessionChanged,
+    SessionOpened,
+    SessionView,
+    StreamItem,
+)
+from foundry.contracts.tasks import PromptEnded, PromptGranted, PromptWaiting, SessionReady, SessionSeen
+from foundry.contracts.words import APP, Address, Birth, Command, Message, ScopeId
+from foundry.runtime.actor import Actor, creates, handles, receives
+from foundry.runtime.runtime import House, Runtime
+from foundry.runtime.store.tables import owned_table, workflows
+from foundry.runtime.topic import Published, Subscription
+from foundry.runtime.turn import Reader, Turn
+from foundry.runtime.workflow import Workflows
+from tests.runtime.toys import COORDINATOR, Coordinator, Open, open_store, workflow_url
+from tests.waiting import eventually
+
+ADA = Person(id=UserId("7"), login="ada", name="Ada")
+BOB = Person(id=UserId("8"), login="bob", name="Bob")
+REPOSITORY = RepositoryRef(id=RepositoryId("42"), organization=OrganizationId("1"), owner="acme", name="web")
+SANDBOX = SandboxId("sbx_1")
+TASK = TaskId("tsk_1")
+WORDS = {"EntryChanged": EntryChanged, "MessageDelta": MessageDelta, "SessionChanged": SessionChanged}
+
+LIMITS = Limits(evidence=timedelta(seconds=0.5), stop=timedelta(seconds=2), unreachable=timedelta(seconds=5))
+
+heard = owned_table(
+    "Task",
+    "stage_heard",
+    Column("task", String, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("word", String, nullable=False),
+    Column("body", Text, nullable=False),
+)
+
+
+class Begin(Command[None], Birth):
+    """Let the task exist; optionally let it say something to a session."""
+
+    grants: bool = True
+
+
+class Say(Command[None]):
+    """Let the task send a message to a session."""
+
+    session: SessionId
+    word: str
+    body: str = "{}"
+
+
+class Task(Actor):
+    """Grants at once, notes what it hears."""
+
+    @creates(Begin)
+    def begin(self, turn: Turn, command: Begin) -> None:
+        turn.insert(heard, number=0, word="grants" if command.grants else "waits", body="")
+
+    @handles(Say)
+    def say(self, turn: Turn, command: Say) -> None:
+        word = next(w for w in Message.__subclasses__() if w.__name__ == command.word)
+        turn.send(addresses.session(command.session), word.model_validate_json(command.body))
+
+    def _note(self, turn: Turn, message: Message) -> None:
+        number = len(turn.all(heard))
+        turn.insert(heard, number=number, word=type(message).__name__, body=message.model_dump_json())
+
+    @receives(SessionSeen)
+    def seen(self, turn: Turn, message: SessionSeen) -> None:
+        self._note(turn, message)
+
+    @receives(SessionReady)
+    def ready(self, turn: Turn, message: SessionReady) -> None:
+        self._note(turn, message)
+        self._grant(turn)
+
+    @receives(PromptWaiting)
+    def waiting(self, turn: Turn, message: PromptWaiting) -> None:
+        self._note(turn, message)
+        self._grant(turn)
+
+    @receives(PromptEnded)
+    def ended(self, turn: Turn, message: PromptEnded) -> None:
+        self._note(turn, message)
+        self._grant(turn)
+
+    def _grant(self, turn: Turn) -> None:
+        rows = turn.all(heard, order_by=heard.c.number)
+        if rows[0].word != "grants":
+            return
+        able: dict[str, bool] = {}
+        queue: list[PromptWaiting] = []
+        running: str | None = None
+        for row in rows:
+            if row.word == "SessionSeen":
+                session = SessionSeen.model_validate_json(row.body).session
+                able[session.id] = session.status in ("ready", "idle")
+            elif row.word == "PromptWaiting":
+                queue.append(PromptWaiting.model_validate_json(row.body))
+            elif row.word == "granted":
+                running = row.body
+                queue = [w for w in queue if w.message != row.body]
+            elif row.word == "PromptEnded":
+                ended = PromptEnded.model_validate_json(row.body)
+                queue = [w for w in queue if w.message != ended.message]
+                running = None if running == ended.message else running
+        first = next((w for w in queue if able.get(w.session)), None)
+        if running is None and first is not None:
+            turn.insert(heard, number=len(rows), word="granted", body=first.message)
+            turn.send(addresses.session(first.session), PromptGranted(message=first.message))
+
+
+class SandboxInstance(Actor):
+    @creates(Open)
+    def open(self, turn: Turn, command: Open) -> None:
+        pass
+
+    @handles(SandboxMoved)
+    def moved(self, turn: Turn, command: SandboxMoved) -> None:
+        pass
+
+
+@dataclass
+class Server:
+    """One ACP server's log and what was said to it."""
+
+    items: list[StreamItem] = field(default_factory=list[StreamItem])
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    gone: bool = False
+    offset: int = 0  # added to event ids, to make a gap
+
+
+class Agents:
+    """The agents' door, scripted: a test says what the agent says, and fails calls on request."""
+
+    def __init__(self) -> None:
+        self.servers: dict[str, Server] = {}
+        self.calls: list[tuple[str, str]] = []
+        self.prompts: list[tuple[str, str]] = []  # JSON-RPC id, text
+        self.answers: list[tuple[str, str | None]] = []
+        self.fail: dict[str, list[Exception]] = {}
+        self.down: Exception | None = None  # what connections fail with
+        self.hold = asyncio.Event()  # cleared: prompts wait here before they are taken
+        self.hold.set()
+        self.can_load = False
+        self._sessions = itertools.count(1)
+
+    def _call(self, name: str, what: str) -> None:
+        self.calls.append((name, what))
+        if self.fail.get(name):
+            raise self.fail[name].pop(0)
+
+    async def open(
+        self, sandbox: SandboxId, server_id: str, agent: str, *, earlier: AgentSession | None
+    ) -> AgentSession:
+        self._call("open", server_id)
+        self.servers[server_id] = Server()
+        kept = earlier is not None and self.can_load
+        number = earlier.agent_session_id if earlier and kept else f"agent-{next(self._sessions)}"
+        return AgentSession(
+            server_id=server_id, agent_session_id=number, can_load=self.can_load, replay_ends="load" if kept else ""
+        )
+
+    async def prompt(self, sandbox: SandboxId, session: AgentSession, rpc_id: str, text: str) -> None:
+        self._call("prompt", text)
+        await self.hold.wait()
+        self.prompts.append((rpc_id, text))
+
+    async def cancel(self, sandbox: SandboxId, session: AgentSession) -> None:
+        self._call("cancel", session.server_id)
+
+    async def answer(self, sandbox: SandboxId, session: AgentSession, rpc_id: str, option: str | None) -> None:
+        self._call("answer", rpc_id)
+        self.answers.append((rpc_id, option))
+
+    async def stream(self, sandbox: SandboxId, server_id: str, after: int) -> AsyncIterator[StreamItem]:
+        self.calls.append(("stream", server_id))
+        if self.down:
+            raise self.down
+        server = self.servers[server_id]
+        position = 0
+        while not server.gone:
+            while position < len(server.items):
+                item = server.items[position]
+                position += 1
+                if item.event_id > after:
+                    yield item
+            server.news.clear()
+            await server.news.wait()
+            if self.down:
+                raise self.down
+        raise AcpServerGone(f"{server_id} is not known")
+
+    async def close(self, sandbox: SandboxId, server_id: str) -> None:
+        self._call("close", server_id)
+        if server_id in self.servers:
+            self.lose(server_id)
+
+    # what the test does
+
+    def emit(self, server_id: str, *messages: Json) -> None:
+        server = self.servers[server_id]
+        for message in messages:
+            server.items.append(StreamItem(event_id=len(server.items) + 1 + server.offset, message=message))
+        server.news.set()
+
+    def lose(self, server_id: str) -> None:
+        self.servers[server_id].gone = True
+        self.servers[server_id].news.set()
+
+    def break_connections(self, error: Exception | None) -> None:
+        self.down = error
+        for server in self.servers.values():
+            server.news.set()
+
+
+class Sandboxes:
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.fail: dict[str, list[Exception]] = {}
+
+    async def start(self, sandbox: SandboxId) -> Endpoint:
+        self.calls.append("start")
+        if self.fail.get("start"):
+            raise self.fail["start"].pop(0)
+        return Endpoint(url="http://127.0.0.1:1")
+
+    async def install_agent(self, sandbox: SandboxId, agent: str) -> None:
+        self.calls.append("install")
+        if self.fail.get("install"):
+            raise self.fail["install"].pop(0)
+
+
+class Doors:
+    def __init__(self, agents: Any = None, sandboxes: Any = None) -> None:
+        self.agents = agents or Agents()
+        self.sandboxes = sandboxes or Sandboxes()
+        self.github: Any = None
+
+
+@dataclass
+class Stage:
+    """One session of one task. Without workflows the test itself plays their steps."""
+
+    runtime: Runtime
+    doors: Doors
+    session: SessionId
+    watch: Subscription
+    version: int = 0
+    seen: SessionView | None = None
+    entries: dict[str, Entry] = field(default_factory=dict[str, Entry])
+    begun_at: tuple[int, dict[str, Entry]] = (0, {})
+    server: str = ""
+    next_id: int = 1
+
+    @property
+    def address(self) -> Address:
+        return addresses.session(self.session)
+
+    @property
+    def agents(self) -> Agents:
+        return self.doors.agents
+
+    async def ask(self, command: Command[Any]) -> Any:
+        return await self.runtime.ask(self.address, command)
+
+    async def task_says(self, message: Message) -> None:
+        body = message.model_dump_json()
+        await self.runtime.ask(addresses.task(TASK), Say(session=self.session, word=type(message).__name__, body=body))
+
+    async def snapshot(self) -> tuple[int, SessionView, list[Entry]]:
+        return await self.runtime.read(session_snapshot, self.session)
+
+    async def view(self) -> SessionView:
+        return (await self.snapshot())[1]
+
+    async def transcript(self) -> list[Entry]:
+        return (await self.snapshot())[2]
+
+    async def until(self, condition: Any, limit: float = 10.0) -> SessionView:
+        """The session, once the condition holds of it."""
+        return await eventually(self.view, condition, limit=limit)
+
+    async def heard(self, word: str | None = None) -> list[str]:
+        """What the task has heard, as `Word` or the bodies of one word."""
+
+        def look(reader: Reader) -> list[str]:
+            rows = reader.all(select(heard).where(heard.c.task == TASK, heard.c.number > 0).order_by(heard.c.number))
+            return [row.body if word else row.word for row in rows if word is None or row.word == word]
+
+        return await self.runtime.read(look)
+
+    async def started(self, name: str) -> list[str]:
+        """The jobs of workflows of this name that were started and have not ended."""
+
+        def look(reader: Reader) -> list[str]:
+            query = select(workflows.c.job).where(workflows.c.name == name, workflows.c.cancelled == 0)
+            return [row.job for row in reader.all(query.order_by(workflows.c.started_at, workflows.c.id))]
+
+        return await self.runtime.read(look)
+
+    # shortcuts
+
+    async def send(self, text: str, person: Person = ADA) -> MessageId:
+        message = MessageId(new_id("msg"))
+        await self.ask(SendMessage(id=message, text=text, person=person))
+        return message
+
+    async def open(self, *, how: Any = "new", agent_session: str = "agent-1", replay_ends: str = "") -> None:
+        """Play the steps of opening."""
+        self.server = await self.ask(ChooseServer(fresh=bool(self.server)))
+        self.next_id = 1
+        opened = AgentSession(server_id=self.server, agent_session_id=agent_session, replay_ends=replay_ends)
+        await self.ask(SessionOpened(opened=opened, how=how))
+
+    async def run(self, text: str = "Fix it") -> tuple[MessageId, str]:
+        """Send a prompt and wait until it is with the agent; gives the message and its JSON-RPC id."""
+        import json
+
+        message = await self.send(text)
+        await self.until(lambda v: v.running == message)
+        jobs = [json.loads(job) for job in await self.started("prompt")]
+        return message, next(job["rpc_id"] for job in jobs if job["message"] == message)
+
+    async def stream(self, *messages: Json, skip: int = 0) -> int:
+        """Ingest these messages as the next of the session's server."""
+        self.next_id += skip
+        items = [StreamItem(event_id=self.next_id + n, message=message) for n, message in enumerate(messages)]
+        self.next_id += len(items)
+        return await self.ask(Ingest(server_id=self.server, items=items))
+
+    async def check(self) -> None:
+        """Old snapshot + events = fresh snapshot, for a watcher and for one who catches up from the stored events."""
+        version, view, entries = await self.snapshot()
+        live: list[Published] = []
+
+        async def collected() -> int:
+            while self.watch._queue:
+                live.append(self.watch._queue.popleft())
+            return live[-1].version if live else self.version
+
+        await eventually(collected, lambda reached: reached >= version)
+        self._apply([(e.version, e.word, e.body) for e in live], version)
+        assert sorted(self.entries.values(), key=lambda e: e.position) == entries
+        assert self.seen == view
+        since, kept = self.begun_at
+        stored = await self.runtime.read(lambda r: r.events(self.address, after=since))
+        late = Stage(self.runtime, self.doors, self.session, self.watch, since, None, dict(kept))
+        late._apply([(row.version, row.word, row.body) for row in stored], version)
+        assert sorted(late.entries.values(), key=lambda e: e.position) == entries
+        self.version = version
+
+    def _apply(self, events: list[tuple[int, str, str]], until: int) -> None:
+        for version, word, body in events:
+            if not self.version < version <= until or word not in WORDS:
+                continue
+            event = WORDS[word].model_validate_json(body)
+            if isinstance(event, SessionChanged):
+                self.seen = event.session
+            else:
+                fold(self.entries, event)
+
+
+@asynccontextmanager
+async def stage(
+    url: str, *, live: bool = False, doors: Doors | None = None, opened: bool = True, grants: bool = True,
+    prompt: str | None = None, again: SessionId | None = None, limits: Limits = LIMITS,
+) -> AsyncIterator[Stage]:  # fmt: skip
+    """A session on this database. `live`: with workflows and workers; else the test plays them."""
+    doors = doors or Doors()
+
+    def coordinator(scope: ScopeId) -> Address:
+        return COORDINATOR
+
+    house = House(
+        (TaskSession(limits), SessionStatusSync(), Task(), SandboxInstance(), Coordinator()),
+        coordinator,
+        Workflows().add(*WORKFLOWS) if live else Workflows(),
+        (WORKER,) if live else (),
+    )
+    runtime = Runtime(house, open_store(url), workflow_url=workflow_url(url) if live else None)
+    await runtime.start(doors)  # type: ignore[arg-type]
+    try:
+        session = again or SessionId(new_id("ses"))
+        watch = runtime.hub.subscribe(addresses.session(session))
+        built = Stage(runtime, doors, session, watch)
+        if again is None:
+            await _begin(built, prompt, grants)
+            if live and opened:
+                await built.task_says(OpenAgent())
+                await built.until(lambda v: v.status != "pending")
+                built.server = next(iter(built.agents.servers), "")
+            elif opened:
+                await built.open()
+        else:
+            version, view, entries = await built.snapshot()
+            built.version, built.seen = version, view
+            built.entries = {entry.id: entry for entry in entries}
+            built.begun_at = (version, dict(built.entries))
+        yield built
+        if again is None or live:
+            await built.check()
+    finally:
+        await runtime.stop()
+
+
+async def _begin(stage_: Stage, prompt: str | None, grants: bool) -> None:
+    await stage_.runtime.ask(COORDINATOR, Open())
+    await stage_.runtime.ask(addresses.sandbox(SANDBOX), Open())
+    await stage_.runtime.ask(addresses.task(TASK), Begin(grants=grants))
+    create = CreateSession(
+        parent=addresses.task(TASK),
+        scope=APP,
+        id=stage_.session,
+        task=TASK,
+        repository=REPOSITORY,
+        sandbox=SANDBOX,
+        agent="mock",
+        prompt=prompt,
+        person=ADA,
+    )
+    await stage_.task_says(create)
+    await eventually(lambda: stage_.runtime.read(lambda r: r.exists(stage_.address)))
+
+
+# what an agent says
+
+
+def update(which: str, **fields: Any) -> Json:
+    params = {"sessionId": "agent-1", "update": {"sessionUpdate": which, **fields}}
+    return {"jsonrpc": "2.0", "method": "session/update", "params": params}
+
+
+def words(text: str, kind: str = "agent_message_chunk", **fields: Any) -> Json:
+    return update(kind, content={"type": "text", "text": text}, **fields)
+
+
+def stopped(rpc_id: str, reason: str = "end_turn") -> Json:
+    return {"jsonrpc": "2.0", "id": rpc_id, "result": {"stopReason": reason}}
+
+
+def refused(rpc_id: str, message: str = "no credit") -> Json:
+    return {"jsonrpc": "2.0", "id": rpc_id, "error": {"code": -32000, "message": message}}
+
+
+def asks(rpc_id: str | int, title: str = "Run make", **call: Any) -> Json:
+    options = [
+        {"optionId": "yes", "name": "Allow", "kind": "allow_once"},
+        {"optionId": "no", "name": "Reject", "kind": "reject_once"},
+    ]
+    params = {"sessionId": "agent-1", "toolCall": {"toolCallId": "t1", "title": title, **call}, "options": options}
+    return {"jsonrpc": "2.0", "id": rpc_id, "method": "session/request_permission", "params": params}
