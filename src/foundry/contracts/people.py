@@ -84,6 +84,21 @@ class OpenAppShell(Command[None], Birth):
     """To AppShell, at every start."""
 
 
+class InstallationView(Word):
+    """One installation of the App, as the start page shows it."""
+
+    installation: int
+    organization: OrganizationId
+    login: str
+    active: bool = True
+
+
+class InstallationsChanged(Event):
+    """On `app`: the whole new list."""
+
+    installations: list[InstallationView]
+
+
 # UserGitHubData
 
 
@@ -93,6 +108,14 @@ class StoreIdentity(Command[None], Birth):
     person: Person
     access_token: str  # encrypted
     refresh_token: str | None = None  # encrypted
+    expires_at: datetime | None = None
+
+
+class SealedTokens(Word):
+    """A person's tokens as they are stored: encrypted. Only the door that uses them opens them."""
+
+    access_token: str
+    refresh_token: str | None = None
     expires_at: datetime | None = None
 
 
@@ -107,6 +130,7 @@ class OrganizationSeen(Message, Birth):
     name: str = ""
     avatar_url: str = ""
     installation: int | None = None
+    active: bool = True  # false: the App was removed or suspended there
 
 
 class RepositoriesSeen(Message):
@@ -143,6 +167,13 @@ class OrganizationView(Word):
     login: str
     name: str = ""
     avatar_url: str = ""
+    active: bool = True
+
+
+class OrganizationChanged(Event):
+    """On `organization`: its name, its picture, or whether the App is still installed there."""
+
+    organization: OrganizationView
 
 
 class RepositoriesChanged(Event):

@@ -1,0 +1,41 @@
+"""AppShell's tables. Times are Unix milliseconds."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, String
+
+from foundry.actors.issue_book import issue_table
+from foundry.runtime.store.tables import owned_table
+
+app_sessions = owned_table(
+    "AppShell",
+    "app_sessions",
+    Column("app", String, primary_key=True),
+    Column("token_hash", String, primary_key=True),
+    Column("user", String, nullable=False),
+    Column("login", String, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Index("app_sessions_expires", "app", "expires_at"),
+)
+
+app_users = owned_table(
+    "AppShell",
+    "app_users",
+    Column("app", String, primary_key=True),
+    Column("user", String, primary_key=True),
+    Column("login", String, nullable=False),
+    Column("signed_in_at", BigInteger, nullable=False),
+)
+
+app_installations = owned_table(
+    "AppShell",
+    "app_installations",
+    Column("app", String, primary_key=True),
+    Column("installation", BigInteger, primary_key=True, autoincrement=False),
+    Column("organization", String, nullable=False),
+    Column("login", String, nullable=False),
+    Column("active", Boolean, nullable=False),
+)
+
+app_issues = issue_table("AppShell", "app_issues")

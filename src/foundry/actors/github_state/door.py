@@ -1,0 +1,217 @@
+"""The one door to GitHub (R10): every call Foundry makes there, and the git credential.
+
+The installation that works for an organization, and the present name of a repository, are read from GitHubState's
+tables at each call, so a rename or a new installation is followed at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Protocol, cast
+
+import structlog
+from pydantic import SecretStr
+
+from foundry.actors.github_state.shapes import installation_summary, pull_request_view, repository_ref
+from foundry.actors.github_state.views import installation_of, known_repository
+from foundry.contracts.doors import Doors, GitHubDoor
+from foundry.contracts.github import GitHubPullRequest, UserToken
+from foundry.contracts.github_state import (
+    GitHubIdentity,
+    InstallationSummary,
+    Member,
+    NotInstalled,
+    PullRequestView,
+)
+from foundry.contracts.ids import OrganizationId, RepositoryId, UserId
+from foundry.contracts.people import Access, Person, RepositoryRef
+from foundry.contracts.tasks import NothingToPublish, PullRequestRef
+from foundry.github.client import GitHub
+from foundry.github.errors import GitHubNotFound, GitHubRefused
+from foundry.github.oauth import OAuth
+from foundry.runtime.turn import Reader
+
+ReadState = Callable[[Callable[[Reader], tuple[int | None, RepositoryRef | None]]], Awaitable[
+    tuple[int | None, RepositoryRef | None]]]  # fmt: skip
+"""Reads GitHubState's tables: `runtime.read`."""
+
+log = structlog.get_logger("foundry.github")
+
+
+class GitHubReader(Protocol):
+    """What GitHubState's own workflows use of the door beyond `contracts.doors.GitHubDoor`."""
+
+    async def installations(self) -> list[InstallationSummary]: ...
+    async def repositories(self, organization: OrganizationId, installation: int) -> list[RepositoryRef]: ...
+    async def members(self, login: str, installation: int) -> list[Member] | None: ...
+    async def pull_requests(self, repository: RepositoryRef) -> list[PullRequestView]: ...
+    async def pull_request(self, repository: RepositoryRef, number: int) -> PullRequestView | None: ...
+
+
+def reading(doors: Doors) -> GitHubReader:
+    """The door as the sync workflows use it: the composition root hands over this package's."""
+    return cast(GitHubReader, doors.github)
+
+
+class GitHubOutside(GitHubDoor, GitHubReader):
+    """GitHub's API, as the App's installations.
+
+    Args:
+        client: the App's client.
+        read: runs a view on GitHubState's tables, as `Runtime.read` does.
+    """
+
+    def __init__(self, client: GitHub, read: ReadState) -> None:
+        self._client = client
+        self._read = read
+
+    # for other rooms' workflows, and the edge
+
+    async def branch_names(self, repository: RepositoryRef) -> list[str]:
+        installation, present = await self._reach(repository)
+        return [branch.name for branch in await self._client.branches(installation, present.full_name)]
+
+    @asynccontextmanager
+    async def credential(self, repository: RepositoryRef, *, write: bool) -> AsyncGenerator[str]:
+        """A token for git: this repository alone, contents alone, for as long as the `async with` lasts."""
+        installation, present = await self._reach(repository)
+        may = "write" if write else "read"
+        audit = log.bind(repository=present.full_name, repository_id=repository.id, contents=may)
+        async with self._client.git_token(installation, int(repository.id), write=write) as token:
+            audit.info("git credential minted", installation=installation)
+            try:
+                yield token
+            finally:
+                audit.info("git credential given back", installation=installation)
+
+    async def open_pull_request(
+        self, repository: RepositoryRef, *, head: str, base: str, title: str, body: str, draft: bool
+    ) -> PullRequestRef:
+        """1. Find the open one of this head. 2. Else open one. 3. Somebody else was first: find theirs.
+
+        Raises:
+            NothingToPublish: GitHub sees no commits between the two branches.
+        """
+        installation, present = await self._reach(repository)
+        found = await self._open_one(installation, present, head)
+        if found is None:
+            try:
+                found = await self._client.create_pull_request(
+                    installation, present.full_name, head=head, base=base, title=title, body=body, draft=draft
+                )
+            except GitHubRefused as refused:
+                found = await self._open_one(installation, present, head)
+                if found is None:
+                    if "no commits between" in refused.detail.lower():
+                        raise NothingToPublish(f"GitHub sees no commits between {base} and {head}") from refused
+                    raise
+        return PullRequestRef(number=found.number, state=found.outcome, url=found.html_url)
+
+    async def _open_one(self, installation: int, repository: RepositoryRef, head: str) -> GitHubPullRequest | None:
+        listed = await self._client.pull_requests(installation, repository.full_name, head=f"{repository.owner}:{head}")
+        return next((p for p in listed if p.head.ref == head and _same_repository(p, repository)), None)
+
+    async def permission(self, organization: OrganizationId, repository: RepositoryRef, login: str) -> Access:
+        installation, present = await self._reach(repository.model_copy(update={"organization": organization}))
+        return Access(await self._client.permission(installation, present.full_name, login))
+
+    # for GitHubState's own workflows
+
+    async def installations(self) -> list[InstallationSummary]:
+        return [installation_summary(seen) for seen in await self._client.installations()]
+
+    async def repositories(self, organization: OrganizationId, installation: int) -> list[RepositoryRef]:
+        return [repository_ref(organization, seen) for seen in await self._client.repositories(installation)]
+
+    async def members(self, login: str, installation: int) -> list[Member] | None:
+        """The organization's members; None if the App may not see them."""
+        try:
+            found = await self._client.members(installation, login)
+        except (GitHubRefused, GitHubNotFound) as refused:
+            log.warning("members are not read", organization=login, reason=refused.detail)
+            return None
+        return [Member(id=UserId(str(account.id)), login=account.login) for account in found]
+
+    async def pull_requests(self, repository: RepositoryRef) -> list[PullRequestView]:
+        """The open ones."""
+        installation, present = await self._reach(repository)
+        listed = await self._client.pull_requests(installation, present.full_name)
+        return [pull_request_view(repository.id, seen) for seen in listed]
+
+    async def pull_request(self, repository: RepositoryRef, number: int) -> PullRequestView | None:
+        """One, whatever became of it; None if GitHub does not show it."""
+        installation, present = await self._reach(repository)
+        try:
+            return pull_request_view(
+                repository.id, await self._client.pull_request(installation, present.full_name, number)
+            )
+        except GitHubNotFound:
+            return None
+
+    async def _reach(self, repository: RepositoryRef) -> tuple[int, RepositoryRef]:
+        """The installation to ask as, and the repository as it is called now.
+
+        Raises:
+            NotInstalled: the App works nowhere for this organization.
+        """
+
+        def look(reader: Reader) -> tuple[int | None, RepositoryRef | None]:
+            organization = repository.organization
+            return installation_of(reader, organization), known_repository(reader, organization, repository.id)
+
+        installation, present = await self._read(look)
+        if installation is None:
+            raise NotInstalled(f"the GitHub App is not installed for {repository.owner}, or it is suspended there")
+        return installation, present or repository
+
+
+class OAuthDoor:
+    """Sign-in with GitHub, for the edge (R12): a person's own account and tokens."""
+
+    def __init__(self, oauth: OAuth, client: GitHub) -> None:
+        self._oauth = oauth
+        self._client = client
+
+    def authorize_url(self, *, redirect_uri: str, state: str, verifier: str) -> str:
+        """Where the person is sent; `verifier` stays with us until the exchange."""
+        return self._oauth.authorize_url(redirect_uri=redirect_uri, state=state, verifier=verifier)
+
+    async def sign_in(self, *, code: str, redirect_uri: str, verifier: str) -> GitHubIdentity:
+        """Who came back from GitHub with this code, and their tokens.
+
+        Raises:
+            foundry.github.errors.GitHubSignInFailed: the code is wrong, used or too old.
+        """
+        return await self._identity(await self._oauth.exchange(code=code, redirect_uri=redirect_uri, verifier=verifier))
+
+    async def refresh(self, refresh_token: str) -> GitHubIdentity:
+        """The same person with new tokens. The refresh token is used up, whatever happens to the answer.
+
+        Raises:
+            foundry.github.errors.GitHubSignInFailed: it was used up before; the person signs in again.
+        """
+        return await self._identity(await self._oauth.refresh(refresh_token))
+
+    async def _identity(self, tokens: UserToken) -> GitHubIdentity:
+        account = await self._client.user(tokens.access_token)
+        # GitHub's no-reply address where the real one is private
+        email = account.email or f"{account.id}+{account.login}@users.noreply.github.com"
+        lasts = tokens.expires_in
+        return GitHubIdentity(
+            person=Person(
+                id=UserId(str(account.id)),
+                login=account.login,
+                name=account.name or "",
+                email=email,
+                avatar_url=account.avatar_url,
+            ),
+            access_token=SecretStr(tokens.access_token),
+            refresh_token=SecretStr(tokens.refresh_token) if tokens.refresh_token else None,
+            expires_at=None if lasts is None else datetime.now(UTC) + timedelta(seconds=lasts),
+        )
+
+
+def _same_repository(seen: GitHubPullRequest, repository: RepositoryRef) -> bool:
+    return seen.head.repo is not None and RepositoryId(str(seen.head.repo.id)) == repository.id

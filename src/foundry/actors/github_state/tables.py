@@ -1,0 +1,89 @@
+"""GitHubState's tables. Times are Unix milliseconds."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Text
+
+from foundry.runtime.store.tables import owned_table
+
+github_states = owned_table(
+    "GitHubState",
+    "github_states",
+    Column("github", String, primary_key=True),  # `app` or the organization
+    Column("installation", BigInteger),
+    Column("login", String, nullable=False, server_default=""),
+    Column("name", String, nullable=False, server_default=""),
+    Column("avatar_url", String, nullable=False, server_default=""),
+    Column("personal", Boolean, nullable=False, server_default="0"),
+    Column("active", Boolean, nullable=False, server_default="1"),
+    Column("sync_workflow", String),  # the one that runs
+    Column("sync_started_at", BigInteger),
+    Column("sync_again", Boolean, nullable=False, server_default="0"),  # something changed while it ran
+    Column("synced_at", BigInteger),
+    Column("trouble", Text, nullable=False, server_default=""),
+    Column("fingerprint", String),  # of the issue that the last failed sync left
+)
+
+github_installations = owned_table(  # the key `app` alone has these
+    "GitHubState",
+    "github_installations",
+    Column("github", String, primary_key=True),
+    Column("installation", BigInteger, primary_key=True, autoincrement=False),
+    Column("organization", String, nullable=False),
+    Column("login", String, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("removed", Boolean, nullable=False, server_default="0"),  # for good; GitHub never uses the id again
+)
+
+github_deliveries = owned_table(  # the key `app` alone has these
+    "GitHubState",
+    "github_deliveries",
+    Column("github", String, primary_key=True),
+    Column("delivery", String, primary_key=True),
+    Column("event", String, nullable=False),
+    Column("action", String, nullable=False),
+    Column("installation", BigInteger),
+    Column("outcome", String, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Index("github_deliveries_at", "github", "at"),
+)
+
+github_repositories = owned_table(
+    "GitHubState",
+    "github_repositories",
+    Column("github", String, primary_key=True),
+    Column("repository", String, primary_key=True),
+    Column("ref", Text, nullable=False),  # RepositoryRef
+    Column("updated_at", BigInteger),  # GitHub's clock, of the last event
+)
+
+github_members = owned_table(
+    "GitHubState",
+    "github_members",
+    Column("github", String, primary_key=True),
+    Column("user", String, primary_key=True),
+    Column("login", String, nullable=False),
+)
+
+github_pull_requests = owned_table(
+    "GitHubState",
+    "github_pull_requests",
+    Column("github", String, primary_key=True),
+    Column("repository", String, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("state", String, nullable=False),
+    Column("head", String, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),  # GitHub's clock; 0: GitHub has not described it yet
+    Column("view", Text, nullable=False),  # PullRequestView
+    Index("github_pull_requests_state", "github", "state"),
+)
+
+github_permissions = owned_table(
+    "GitHubState",
+    "github_permissions",
+    Column("github", String, primary_key=True),
+    Column("repository", String, primary_key=True),
+    Column("login", String, primary_key=True),  # lowercase
+    Column("access", String, nullable=False),
+    Column("checked_at", BigInteger, nullable=False),
+)

@@ -1,0 +1,123 @@
+"""What the edge and the door read of GitHubState."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from foundry.actors.github_state.tables import (
+    github_deliveries,
+    github_installations,
+    github_members,
+    github_permissions,
+    github_pull_requests,
+    github_repositories,
+    github_states,
+)
+from foundry.contracts.github_state import (
+    DeliveryView,
+    GitHubStateView,
+    Member,
+    PermissionView,
+    PullRequestState,
+    PullRequestView,
+)
+from foundry.contracts.ids import OrganizationId, RepositoryId, UserId
+from foundry.contracts.people import Access, RepositoryRef
+from foundry.contracts.words import APP, utc
+from foundry.runtime.turn import Reader
+
+
+def github_state(reader: Reader, organization: OrganizationId) -> GitHubStateView:
+    """How far the organization's picture of GitHub is trusted; all unknown if the App was never there."""
+    row = reader.first(select(github_states).where(github_states.c.github == organization))
+    if row is None:
+        return GitHubStateView(organization=organization, active=False)
+    return GitHubStateView(
+        organization=organization,
+        installation=row.installation,
+        active=row.active,
+        synced_at=None if row.synced_at is None else utc(row.synced_at),
+        syncing_since=utc(row.sync_started_at) if row.sync_workflow and row.sync_started_at else None,
+        trouble=row.trouble,
+    )
+
+
+def installation_of(reader: Reader, organization: OrganizationId) -> int | None:
+    """The installation of the App that works for this organization; None if there is none (any more)."""
+    row = reader.first(select(github_states).where(github_states.c.github == organization))
+    return row.installation if row is not None and row.active else None
+
+
+def known_repository(reader: Reader, organization: OrganizationId, repository: RepositoryId) -> RepositoryRef | None:
+    """The repository as GitHub last described it; None if the App does not see it there (any more)."""
+    c = github_repositories.c
+    row = reader.first(select(c.ref).where(c.github == organization, c.repository == repository))
+    return None if row is None else RepositoryRef.model_validate_json(row.ref)
+
+
+def organization_of(reader: Reader, installation: int) -> OrganizationId | None:
+    """The organization of an installation that is known, active or not."""
+    c = github_installations.c
+    row = reader.first(select(c.organization).where(c.github == APP, c.installation == installation))
+    return None if row is None else OrganizationId(row.organization)
+
+
+def pull_requests(
+    reader: Reader,
+    organization: OrganizationId,
+    repository: RepositoryId | None = None,
+    *,
+    state: PullRequestState | None = PullRequestState.OPEN,
+) -> list[PullRequestView]:
+    """The organization's pull requests, or one repository's, the latest number first; `state` None: all of them."""
+    c = github_pull_requests.c
+    query = select(c.view).where(c.github == organization)
+    if repository is not None:
+        query = query.where(c.repository == repository)
+    if state is not None:
+        query = query.where(c.state == state.value)
+    rows = reader.all(query.order_by(c.repository, c.number.desc()))
+    return [PullRequestView.model_validate_json(row.view) for row in rows]
+
+
+def pull_request(
+    reader: Reader, organization: OrganizationId, repository: RepositoryId, number: int
+) -> PullRequestView | None:
+    """One pull request as GitHub last described it; None if it is not known here."""
+    c = github_pull_requests.c
+    where = (c.github == organization, c.repository == repository, c.number == number)
+    row = reader.first(select(c.view).where(*where))
+    return None if row is None else PullRequestView.model_validate_json(row.view)
+
+
+def permission(
+    reader: Reader, organization: OrganizationId, repository: RepositoryId, login: str
+) -> PermissionView | None:
+    """What GitHub last said of this person's access and when; None if it has to be asked."""
+    c = github_permissions.c
+    where = (c.github == organization, c.repository == repository, c.login == login.lower())
+    row = reader.first(select(c.access, c.checked_at).where(*where))
+    return None if row is None else PermissionView(access=Access(row.access), checked_at=utc(row.checked_at))
+
+
+def members(reader: Reader, organization: OrganizationId) -> list[Member]:
+    """The organization's members, by login; none for a person's own account."""
+    rows = reader.all(select(github_members).where(github_members.c.github == organization))
+    found = [Member(id=UserId(row.user), login=row.login) for row in rows]
+    return sorted(found, key=lambda member: member.login.lower())
+
+
+def deliveries(reader: Reader, limit: int = 50) -> list[DeliveryView]:
+    """The latest webhook deliveries, newest first."""
+    query = select(github_deliveries).order_by(github_deliveries.c.at.desc(), github_deliveries.c.delivery)
+    return [
+        DeliveryView(
+            id=row.delivery,
+            event=row.event,
+            action=row.action,
+            installation=row.installation,
+            outcome=row.outcome,
+            at=utc(row.at),
+        )
+        for row in reader.all(query.limit(limit))
+    ]

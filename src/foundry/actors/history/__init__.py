@@ -1,0 +1,1 @@
+"""History: what happened in one repository, append-only (R2)."""

@@ -1,0 +1,134 @@
+"""Organization: the coordinator of what belongs to one GitHub organization or one person's account."""
+
+from __future__ import annotations
+
+from foundry.actors.issue_book import IssueBook
+from foundry.actors.organization.tables import (
+    organization_issues,
+    organization_repositories,
+    organization_tasks,
+    organizations,
+)
+from foundry.actors.organization.views import repository_refs, view
+from foundry.contracts.issues import EndTrouble, RecordTrouble, TroubleEnded, TroubleRaised
+from foundry.contracts.people import (
+    ClearIssues,
+    OrganizationChanged,
+    OrganizationSeen,
+    RepositoriesChanged,
+    RepositoriesSeen,
+    RepositoryRef,
+)
+from foundry.contracts.tasks import TaskListed, TaskSeen, TaskSummary
+from foundry.contracts.words import millis
+from foundry.runtime.actor import Actor, creates, handles, receives
+from foundry.runtime.turn import Turn
+
+
+class Organization(Actor):
+    """Owns the lookup index (tasks, repositories) that every list is read from, and the runtime issues.
+
+    Never asks its children for anything and never waits for work of theirs (R16): they tell it what changed.
+    """
+
+    topic = "organization"
+    book = IssueBook(organization_issues)
+
+    @creates(OrganizationSeen)
+    def seen(self, turn: Turn, message: OrganizationSeen) -> None:
+        """GitHub knows it, and the App is installed there; again for what changed (R13)."""
+        values = {
+            "login": message.login,
+            "name": message.name,
+            "avatar_url": message.avatar_url,
+            "installation": message.installation,
+            "active": message.active,
+        }
+        known = turn.find(organizations)
+        if known is not None and all(getattr(known, name) == value for name, value in values.items()):
+            return
+        if known is None:
+            turn.insert(organizations, **values)
+        else:
+            turn.update(organizations, **values)
+        turn.publish(OrganizationChanged(entity="organization", organization=view(turn.one(organizations))))
+
+    # the lookup index (R1)
+
+    @receives(TaskSeen)
+    def task_seen(self, turn: Turn, message: TaskSeen) -> None:
+        """A task's line is new or changed; what is older than the line here is ignored."""
+        task = message.task
+        known = turn.find(organization_tasks, task=task.id)
+        if known is not None and known.changed_at > millis(task.changed_at):
+            return
+        repository = turn.find(organization_repositories, repository=task.repository.id)
+        if repository is not None:
+            task = task.model_copy(update={"repository": RepositoryRef.model_validate_json(repository.ref)})
+        self._list(turn, task, new=known is None)
+
+    @receives(RepositoriesSeen)
+    def repositories_seen(self, turn: Turn, message: RepositoriesSeen) -> None:
+        """1. Keep the repositories the App may see. 2. A renamed one's tasks show its new name."""
+        changed = 0
+        for gone in message.gone:
+            changed += turn.delete(organization_repositories, repository=gone)
+        for repository in message.repositories:
+            known = turn.find(organization_repositories, repository=repository.id)
+            ref = repository.model_dump_json()
+            if known is not None and known.ref == ref:
+                continue
+            changed += 1
+            if known is None:
+                turn.insert(
+                    organization_repositories, repository=repository.id, full_name=repository.full_name, ref=ref
+                )
+            else:
+                where = {"repository": repository.id}
+                turn.update(organization_repositories, where, full_name=repository.full_name, ref=ref)
+            self._describe_again(turn, repository)
+        if changed:
+            refs = repository_refs(turn.all(organization_repositories))
+            turn.publish(RepositoriesChanged(entity="repositories", repositories=refs))
+
+    def _describe_again(self, turn: Turn, repository: RepositoryRef) -> None:
+        for row in turn.all(organization_tasks, repository=repository.id):
+            task = TaskSummary.model_validate_json(row.summary)
+            if task.repository != repository:
+                self._list(turn, task.model_copy(update={"repository": repository}), new=False)
+
+    def _list(self, turn: Turn, task: TaskSummary, *, new: bool) -> None:
+        values = {
+            "repository": task.repository.id,
+            "archived": task.archived is not None,
+            "created_at": millis(task.created_at),
+            "changed_at": millis(task.changed_at),
+            "summary": task.model_dump_json(),
+        }
+        if new:
+            turn.insert(organization_tasks, task=task.id, **values)
+        else:
+            turn.update(organization_tasks, {"task": task.id}, **values)
+        turn.publish(TaskListed(entity=task.id, repository=task.repository.id, task=task))
+
+    # runtime issues (R18-R20)
+
+    @receives(TroubleRaised)
+    def trouble_raised(self, turn: Turn, message: TroubleRaised) -> None:
+        self.book.record(turn, message.trouble)
+
+    @receives(TroubleEnded)
+    def trouble_ended(self, turn: Turn, message: TroubleEnded) -> None:
+        self.book.end(turn, message.fingerprint)
+
+    @handles(RecordTrouble)
+    def record_trouble(self, turn: Turn, command: RecordTrouble) -> None:
+        self.book.record(turn, command.trouble)
+
+    @handles(EndTrouble)
+    def end_trouble(self, turn: Turn, command: EndTrouble) -> None:
+        self.book.end(turn, command.fingerprint)
+
+    @handles(ClearIssues)
+    def clear_issues(self, turn: Turn, command: ClearIssues) -> int:
+        return self.book.clear(turn, command.issue)

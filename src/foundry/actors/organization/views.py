@@ -1,0 +1,87 @@
+"""What the edge reads of Organization: every list there is (R1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+
+from foundry.actors.issue_book import listed
+from foundry.actors.organization.tables import (
+    organization_issues,
+    organization_repositories,
+    organization_tasks,
+)
+from foundry.actors.organization.tables import (
+    organizations as table,
+)
+from foundry.contracts.errors import NotFound
+from foundry.contracts.ids import OrganizationId, RepositoryId
+from foundry.contracts.people import IssueView, OrganizationView, RepositoryRef
+from foundry.contracts.tasks import TaskSummary
+from foundry.runtime.turn import AnyRow, Reader
+
+
+def organization_view(reader: Reader, organization: OrganizationId) -> OrganizationView:
+    """The organization.
+
+    Raises:
+        NotFound: the App was never installed there.
+    """
+    row = reader.first(select(table).where(table.c.organization == organization))
+    if row is None:
+        raise NotFound(f"no organization with id {organization}")
+    return view(row)
+
+
+def organizations(reader: Reader) -> list[OrganizationView]:
+    """Every organization that has the App installed, by login."""
+    found = [view(row) for row in reader.all(select(table).where(table.c.active.is_(True)))]
+    return sorted(found, key=lambda organization: organization.login.lower())
+
+
+def task_list(reader: Reader, organization: OrganizationId, *, archived: bool = False) -> list[TaskSummary]:
+    """The organization's tasks, the newest first; the archived ones in a list of their own."""
+    tasks = organization_tasks.c
+    query = select(tasks.summary).where(tasks.organization == organization, tasks.archived.is_(archived))
+    rows = reader.all(query.order_by(tasks.created_at.desc(), tasks.task.desc()))
+    return [TaskSummary.model_validate_json(row.summary) for row in rows]
+
+
+def repository_list(reader: Reader, organization: OrganizationId) -> list[RepositoryRef]:
+    """The repositories the App may see there, by name."""
+    repositories = organization_repositories
+    return repository_refs(reader.all(select(repositories).where(repositories.c.organization == organization)))
+
+
+def repository_ref(reader: Reader, organization: OrganizationId, repository: RepositoryId) -> RepositoryRef:
+    """One of the organization's repositories.
+
+    Raises:
+        NotFound: the App does not see it there.
+    """
+    c = organization_repositories.c
+    row = reader.first(select(c.ref).where(c.organization == organization, c.repository == repository))
+    if row is None:
+        raise NotFound(f"no repository with id {repository} in organization {organization}")
+    return RepositoryRef.model_validate_json(row.ref)
+
+
+def issues(reader: Reader, organization: OrganizationId) -> list[IssueView]:
+    """The organization's runtime issues, the latest first: what badges and settings show (R19)."""
+    return listed(reader.all(select(organization_issues).where(organization_issues.c.owner == organization)))
+
+
+def view(row: AnyRow) -> OrganizationView:
+    return OrganizationView(
+        id=OrganizationId(row.organization),
+        login=row.login,
+        name=row.name,
+        avatar_url=row.avatar_url,
+        active=row.active,
+    )
+
+
+def repository_refs(rows: Sequence[AnyRow]) -> list[RepositoryRef]:
+    found = sorted(rows, key=lambda row: (row.full_name.lower(), row.repository))
+    return [RepositoryRef.model_validate_json(row.ref) for row in found]

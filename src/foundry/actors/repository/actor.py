@@ -1,0 +1,125 @@
+"""Repository: one repository's branches, tasks and what happened in it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from foundry.actors.repository.branches import free_branch, taken_by
+from foundry.actors.repository.tables import repositories, repository_branches, repository_tasks
+from foundry.contracts import addresses
+from foundry.contracts.ids import RepositoryId, TaskId
+from foundry.contracts.people import HistoryEntry, Person, RepositoryRef, RepositorySeen
+from foundry.contracts.tasks import (
+    ArchiveReason,
+    BranchTaken,
+    PullRequestSeen,
+    ReserveBranch,
+    TaskListed,
+    TaskSeen,
+    TaskSummary,
+)
+from foundry.contracts.words import millis
+from foundry.runtime.actor import Actor, creates, handles, receives
+from foundry.runtime.turn import Turn
+
+ENDED = {
+    ArchiveReason.ARCHIVED: "was archived",
+    ArchiveReason.KILLED: "was ended and archived",
+    ArchiveReason.MERGED: "was merged and archived",
+}
+
+
+class Repository(Actor):
+    """Owns which task holds which branch, and the repository's index of tasks; tells History what happened.
+
+    Keeps nothing of a pull request (R14): what GitHubState says of one goes on to the task that holds its branch.
+    """
+
+    topic = "repository"
+
+    @creates(RepositorySeen)
+    def seen(self, turn: Turn, message: RepositorySeen) -> None:
+        """GitHub knows it; again when its name, owner or default branch changed, which its tasks then show."""
+        repository = message.repository
+        if turn.born:
+            turn.insert(repositories, organization=repository.organization, ref=repository.model_dump_json())
+            return
+        turn.update(repositories, organization=repository.organization, ref=repository.model_dump_json())
+        for row in turn.all(repository_tasks):
+            task = TaskSummary.model_validate_json(row.summary)
+            if task.repository != repository:
+                self._list(turn, task.model_copy(update={"repository": repository}), new=False)
+
+    @handles(ReserveBranch)
+    def reserve_branch(self, turn: Turn, command: ReserveBranch) -> str:
+        """1. A task that has its branch keeps it (R4). 2. A chosen name is had or refused. 3. Another gets a suffix."""
+        held = turn.find(repository_branches, task=command.task)
+        if held is not None:
+            return held.branch
+        reserved = {row.branch: row.task for row in turn.all(repository_branches)}
+        taken = reserved.keys() | set(command.remote)
+        if command.exact:
+            branch, obstacle = command.wanted, taken_by(command.wanted, taken)
+            if obstacle is not None:
+                holder = f"is the branch of task {reserved[obstacle]}" if obstacle in reserved else "exists on GitHub"
+                reason = "" if obstacle == branch else f" and git keeps no branch {branch!r} beside it"
+                raise BranchTaken(f"{obstacle!r} {holder}{reason}", field="branch")
+        else:
+            branch = free_branch(command.wanted, taken)
+        turn.insert(repository_branches, branch=branch, task=command.task, reserved_at=millis(turn.now))
+        return branch
+
+    # the task index (R3)
+
+    @receives(TaskSeen)
+    def task_seen(self, turn: Turn, message: TaskSeen) -> None:
+        """1. What is older than the line here is ignored. 2. Its beginning and its end are history."""
+        known = turn.find(repository_tasks, task=message.task.id)
+        if known is not None and known.changed_at > millis(message.task.changed_at):
+            return
+        ref = RepositoryRef.model_validate_json(turn.one(repositories).ref)
+        task = message.task.model_copy(update={"repository": ref})
+        self._list(turn, task, new=known is None)
+        if known is None:
+            text = f"Task “{task.title}” was created"
+            self._tell(turn, "task_created", text, task.created_at, task=task.id, person=task.created_by)
+        if task.archived is not None and (known is None or not known.archived):
+            text = f"Task “{task.title}” {ENDED[task.archived]}"
+            self._tell(turn, "task_archived", text, task.changed_at, task=task.id)
+
+    def _list(self, turn: Turn, task: TaskSummary, *, new: bool) -> None:
+        values = {
+            "archived": task.archived is not None,
+            "created_at": millis(task.created_at),
+            "changed_at": millis(task.changed_at),
+            "summary": task.model_dump_json(),
+        }
+        if new:
+            turn.insert(repository_tasks, task=task.id, **values)
+        else:
+            turn.update(repository_tasks, {"task": task.id}, **values)
+        turn.publish(TaskListed(entity=task.id, repository=turn.key, task=task))
+
+    # pull requests pass through
+
+    @receives(PullRequestSeen)
+    def pull_request_seen(self, turn: Turn, message: PullRequestSeen) -> None:
+        """1. To the task that holds the branch. 2. What became of it is history; mere changes are not."""
+        held = turn.find(repository_branches, branch=message.head)
+        if held is not None:
+            turn.send(addresses.task(TaskId(held.task)), message)
+        if message.action in ("opened", "reopened", "closed", "merged"):
+            name = f"Pull request #{message.number}" + (f" “{message.title}”" if message.title else "")
+            closed = "closed without merging" if message.action == "closed" else message.action
+            task = None if held is None else TaskId(held.task)
+            at = message.at or turn.now
+            self._tell(turn, f"pull_request_{message.action}", f"{name} was {closed}", at, task=task)
+
+    def _tell(
+        self, turn: Turn, what: str, text: str, at: datetime, *, task: TaskId | None, person: Person | None = None
+    ) -> None:
+        repository = RepositoryId(turn.key)
+        entry = HistoryEntry(
+            parent=turn.address, scope=turn.scope, what=what, text=text, person=person, task=task, at=at
+        )
+        turn.send(addresses.history(repository), entry)

@@ -1,0 +1,32 @@
+"""What the edge reads of Repository."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from foundry.actors.repository.tables import repositories, repository_tasks
+from foundry.contracts.errors import NotFound
+from foundry.contracts.ids import RepositoryId
+from foundry.contracts.people import RepositoryRef
+from foundry.contracts.tasks import TaskSummary
+from foundry.runtime.turn import Reader
+
+
+def repository_view(reader: Reader, repository: RepositoryId) -> RepositoryRef:
+    """The repository.
+
+    Raises:
+        NotFound: the App has never seen it.
+    """
+    row = reader.first(select(repositories.c.ref).where(repositories.c.repository == repository))
+    if row is None:
+        raise NotFound(f"no repository with id {repository}")
+    return RepositoryRef.model_validate_json(row.ref)
+
+
+def task_list(reader: Reader, repository: RepositoryId, *, archived: bool = False) -> list[TaskSummary]:
+    """The repository's tasks, the newest first; the archived ones in a list of their own."""
+    tasks = repository_tasks.c
+    query = select(tasks.summary).where(tasks.repository == repository, tasks.archived.is_(archived))
+    rows = reader.all(query.order_by(tasks.created_at.desc(), tasks.task.desc()))
+    return [TaskSummary.model_validate_json(row.summary) for row in rows]

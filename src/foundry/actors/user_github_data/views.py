@@ -1,0 +1,52 @@
+"""What the edge reads of UserGitHubData."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from foundry.actors.user_github_data.tables import user_identities
+from foundry.contracts.errors import NotFound
+from foundry.contracts.ids import UserId
+from foundry.contracts.people import Person, SealedTokens
+from foundry.contracts.words import utc
+from foundry.runtime.turn import AnyRow, Reader
+
+
+def person(reader: Reader, user: UserId) -> Person:
+    """Who this is.
+
+    Raises:
+        NotFound: this person never signed in here.
+    """
+    return _person(_row(reader, user))
+
+
+def people(reader: Reader) -> list[Person]:
+    """Everybody who ever signed in, by login."""
+    found = [_person(row) for row in reader.all(select(user_identities))]
+    return sorted(found, key=lambda person: person.login.lower())
+
+
+def sealed_tokens(reader: Reader, user: UserId) -> SealedTokens:
+    """The person's tokens as they are stored: encrypted.
+
+    Raises:
+        NotFound: this person never signed in here.
+    """
+    row = _row(reader, user)
+    return SealedTokens(
+        access_token=row.access_token,
+        refresh_token=row.refresh_token,
+        expires_at=None if row.expires_at is None else utc(row.expires_at),
+    )
+
+
+def _row(reader: Reader, user: UserId) -> AnyRow:
+    row = reader.first(select(user_identities).where(user_identities.c.user == user))
+    if row is None:
+        raise NotFound(f"nobody with the id {user} has signed in here")
+    return row
+
+
+def _person(row: AnyRow) -> Person:
+    return Person(id=UserId(row.user), login=row.login, name=row.name, email=row.email, avatar_url=row.avatar_url)
