@@ -26,10 +26,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-VERBS = frozenset(
-    "say think plan read edit append replace run test commit ask "
-    "sleep pace stream fail stop silent hang crash".split()
-)
+_VERBS = """
+say think plan read edit append replace run test commit ask sleep pace stream fail stop silent hang crash
+"""
+VERBS = frozenset(_VERBS.split())
 STOP_REASONS = frozenset({"end_turn", "max_tokens", "max_turn_requests", "refusal"})
 
 _BLOCK = re.compile(r"^```script[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)

@@ -1,0 +1,102 @@
+"""The walls around a local sandbox: bubblewrap where it works, none otherwise.
+
+Inside: the system read-only and without the machine's own secrets; the sandbox's home and work directories at the same
+paths as outside, writable; a /tmp, /proc and /dev of its own; no other process in sight. Foundry's data directory,
+people's homes, /var, /srv and /mnt do not exist there. The network is shared, since agents need their models. Agents
+run as user 1000 in a user namespace (some refuse to run as root), which outside is the user who runs Foundry.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+PROBE_LIMIT = 10.0  # seconds
+
+USER = 1000  # uid and gid inside
+
+_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix/store", "/gnu/store")
+_SECRET_FILES = ("/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/sudoers", "/etc/krb5.keytab")
+_SECRET_FOLDERS = ("/etc/ssh", "/etc/ssl/private", "/etc/sudoers.d", "/etc/NetworkManager", "/etc/wireguard")
+
+
+@dataclass(frozen=True)
+class Walls:
+    """How commands are wrapped. `warning` is set where they are not isolated."""
+
+    bwrap: str | None
+    warning: str | None
+
+    def wrap(
+        self, command: Sequence[str], *, writable: Sequence[Path], read_only: Sequence[Path], cwd: Path, passwd: Path
+    ) -> list[str]:
+        """The command, inside the walls.
+
+        Args:
+            writable: directories seen at their own paths; they have to exist.
+            read_only: files and directories seen at their own paths; missing ones are left out.
+            passwd: the file shown as /etc/passwd.
+        """
+        if self.bwrap is None:
+            return list(command)
+        return [self.bwrap, *_walls(writable, read_only, passwd), "--chdir", str(cwd), "--", *command]
+
+
+def probe() -> Walls:
+    """Whether bubblewrap works, found out by running it."""
+    bwrap = shutil.which("bwrap")
+    if sys.platform != "linux" or bwrap is None:
+        return Walls(None, _warning("bubblewrap (bwrap) is not installed"))
+    try:
+        command = [bwrap, *_walls([], [], None), "--", "/bin/sh", "-c", "exit 0"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_LIMIT, check=False, env={})
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Walls(None, _warning(f"bubblewrap does not run: {error}"))
+    if done.returncode:
+        return Walls(None, _warning(f"bubblewrap does not work here: {done.stderr.strip()[:300]}"))
+    return Walls(bwrap, None)
+
+
+def python_paths() -> list[Path]:
+    """What this Python needs to be run inside: its environment, its installation, and Foundry's own source."""
+    source = Path(__file__).parents[2]  # .../src/foundry or .../site-packages/foundry
+    return [Path(sys.prefix), Path(sys.base_prefix), source]
+
+
+def _warning(reason: str) -> str:
+    return (
+        f"Sandboxes are not isolated from this machine: {reason}. Agents run as the user who runs Foundry and can read "
+        "that user's files. Install bubblewrap and allow user namespaces, or use another provider."
+    )
+
+
+def _walls(writable: Sequence[Path], read_only: Sequence[Path], passwd: Path | None) -> list[str]:
+    words = ["--unshare-user", "--uid", str(USER), "--gid", str(USER)]
+    words += ["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--cap-drop", "ALL"]
+    for path in _SYSTEM:
+        if os.path.islink(path):
+            words += ["--symlink", os.readlink(path), path]
+        elif os.path.isdir(path):
+            words += ["--ro-bind", path, path]
+    words += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/run", "--tmpfs", "/var/tmp"]
+    for path in _SECRET_FILES:
+        if os.path.isfile(path) and not os.path.islink(path):
+            words += ["--ro-bind", "/dev/null", path]
+    for path in _SECRET_FOLDERS:
+        if os.path.isdir(path) and not os.path.islink(path):
+            words += ["--tmpfs", path]
+    resolver = os.path.realpath("/etc/resolv.conf")
+    if not resolver.startswith("/etc/") and os.path.exists(resolver):
+        words += ["--ro-bind", resolver, resolver]
+    if passwd is not None:
+        words += ["--ro-bind", str(passwd), "/etc/passwd"]
+    for path in read_only:
+        words += ["--ro-bind-try", str(path), str(path)]
+    for path in writable:
+        words += ["--bind", str(path), str(path)]
+    return words
