@@ -104,6 +104,9 @@ class Follower:
                 return
             except FoundryError as error:
                 reason = error.detail
+            except Exception as error:  # e.g. the client was closed as the sandbox was started again
+                log.warning("an agent's stream broke", session=self._job.key, exc_info=True)
+                reason = f"{type(error).__name__}: {error}"
             finally:
                 settled.cancel()
             now = time.monotonic()

@@ -8,16 +8,26 @@ from datetime import timedelta
 from typing import Literal
 
 from foundry.actors.task_session.conversation import Conversation
+from foundry.actors.task_session.jobs import (
+    deliver_answer,
+    open_agent,
+    reconnect,
+    send_prompt,
+    stop_opening,
+    tell_to_stop,
+)
+from foundry.actors.task_session.people import keep
 from foundry.actors.task_session.reading import Reading
 from foundry.actors.task_session.state import State
-from foundry.actors.task_session.tables import session_messages, session_people, session_permissions, sessions
-from foundry.actors.task_session.words import Answer, CloseServer, Connect, SendPrompt, StopPrompt
+from foundry.actors.task_session.tables import session_messages, session_permissions, sessions
+from foundry.actors.task_session.troubles import take_trouble
+from foundry.actors.task_session.words import CloseServer
 from foundry.contracts import addresses
 from foundry.contracts.errors import BadInput, NotFound, WrongState
-from foundry.contracts.ids import MessageId, SandboxId, SessionId, UserId, WorkflowId
-from foundry.contracts.issues import Trouble, WorkflowTrouble
+from foundry.contracts.ids import MessageId, SandboxId, SessionId
+from foundry.contracts.issues import WorkflowTrouble
 from foundry.contracts.people import Person
-from foundry.contracts.sandboxes import AcpServerGone, SandboxUnreachable
+from foundry.contracts.sandboxes import SandboxUnreachable
 from foundry.contracts.sessions import (
     AnswerPermission,
     ChooseServer,
@@ -32,7 +42,6 @@ from foundry.contracts.sessions import (
     PermissionDelivered,
     PermissionOption,
     PermissionState,
-    PersonalChanged,
     PromptSent,
     PromptUnknown,
     ResendMessage,
@@ -78,7 +87,7 @@ class TaskSession(Actor):
     topic = "session"
     keeps_events = True  # they are the transcript
 
-    def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008
+    def __init__(self, limits: Limits = Limits()) -> None:
         self._limits = limits
 
     # its life
@@ -115,9 +124,9 @@ class TaskSession(Actor):
         """Once: while it is being opened or is open, this changes nothing. After an error it is the retry."""
         c = Conversation(turn)
         if c.status is SessionStatus.PENDING and not c.state.opening:
-            self._open(c)
+            open_agent(c)
         elif c.status is SessionStatus.ERROR and not c.state.opening:
-            self._reconnect(c, "A person asked to retry.")
+            reconnect(c, "A person asked to retry.")
         elif c.status in ABLE:
             c.tell(SessionReady(session=SessionId(turn.key)))
         c.done()
@@ -176,7 +185,7 @@ class TaskSession(Actor):
         if not c.state.opening:
             if c.status is not SessionStatus.ERROR:
                 raise WrongState(f"the session is {c.status.value}; only one in error is resumed")
-            self._reconnect(c, f"{command.person.login} asked to resume.")
+            reconnect(c, f"{command.person.login} asked to resume.")
         return c.done()
 
     @receives(SandboxLost)
@@ -185,7 +194,7 @@ class TaskSession(Actor):
         c = Conversation(turn)
         if c.status is SessionStatus.CLOSED:
             return
-        self._stop_opening(c)
+        stop_opening(c)
         c.cut_off()
         c.disconnect()
         c.state.agent_session = None
@@ -201,7 +210,7 @@ class TaskSession(Actor):
         c = Conversation(turn)
         if c.status is SessionStatus.CLOSED:
             return
-        self._stop_opening(c)
+        stop_opening(c)
         c.cancel_sending()
         c.end_prompt(MessageState.CANCELLED, "closed", status=None)
         for row in turn.all(session_messages, state=MessageState.QUEUED.value):
@@ -224,7 +233,7 @@ class TaskSession(Actor):
             self._queue(c, command.id, command.text, command.person)
             if not c.state.title:
                 c.state.title = _title(command.text)
-            self._personal(c, command.person.id, draft="")
+            keep(c, command.person.id, draft="")
         return c.done()
 
     @receives(PromptGranted)
@@ -241,16 +250,7 @@ class TaskSession(Actor):
         data = {"message": row.message, "login": person.login, "name": person.name, "avatar_url": person.avatar_url}
         entry = row.entry or c.transcript.add(EntryKind.USER, row.text, data)
         rpc_id = turn.new_id("rpc")
-        job = SendPrompt(
-            session=SessionId(turn.key),
-            sandbox=SandboxId(c.state.sandbox),
-            agent_session=session,
-            message=MessageId(row.message),
-            rpc_id=rpc_id,
-            text=row.text,
-            context_without=entry if c.state.needs_context else None,
-        )
-        workflow = turn.start("prompt", job)
+        workflow = send_prompt(c, session, row, rpc_id, entry)
         c.move_message(
             row, MessageState.SENDING, rpc=rpc_id, entry=entry, workflow=workflow, outcome="", doubtful=False
         )
@@ -267,7 +267,7 @@ class TaskSession(Actor):
         if c.state.running == command.message:
             c.arrived()
             if c.state.stopping:
-                self._start_stop(c, [])
+                tell_to_stop(c, [])
         c.done()
 
     @handles(PromptUnknown)
@@ -324,7 +324,7 @@ class TaskSession(Actor):
         if not c.state.stopping:
             c.state.stopping = True
             c.changed()
-            self._start_stop(c, c.drop_permissions())
+            tell_to_stop(c, c.drop_permissions())
             turn.schedule("stop", self._limits.stop)
         return c.done()
 
@@ -359,17 +359,7 @@ class TaskSession(Actor):
             raise WrongState(f"permission request {command.permission} is {row.state}")
         if command.option not in {option.id for option in _options(row)}:
             raise BadInput(f"the agent offers no option {command.option!r}", field="option")
-        session = c.agent_session()
-        assert session  # a waiting request has an agent that waits
-        job = Answer(
-            session=SessionId(turn.key),
-            sandbox=SandboxId(c.state.sandbox),
-            agent_session=session,
-            permission=command.permission,
-            rpc_id=row.rpc,
-            option=command.option,
-        )
-        workflow = turn.start("answer_permission", job)
+        workflow = deliver_answer(c, command.permission, row.rpc, command.option)
         person = command.person.model_dump_json()
         c.move_permission(row, PermissionState.ANSWERING, answer=command.option, person=person, workflow=workflow)
         return c.done()
@@ -438,97 +428,22 @@ class TaskSession(Actor):
 
     @handles(SaveDraft)
     def save_draft(self, turn: Turn, command: SaveDraft) -> None:
-        self._personal(Conversation(turn), command.person, draft=command.text)
+        keep(Conversation(turn), command.person, draft=command.text)
 
     @handles(MarkRead)
     def mark_read(self, turn: Turn, command: MarkRead) -> None:
         position = max(0, min(command.position, turn.version))
-        self._personal(Conversation(turn), command.person, read_position=position)
-
-    def _personal(self, c: Conversation, person: UserId, **values: str | int) -> None:
-        """Published for this person alone, and only if it is news."""
-        turn = c.turn
-        row = turn.find(session_people, person=person)
-        now: dict[str, str | int] = {
-            "draft": row.draft if row else "",
-            "read_position": row.read_position if row else 0,
-        }
-        wanted = {**now, **values}
-        if wanted == now:
-            return
-        if row is None:
-            turn.insert(session_people, person=person, **wanted)
-        else:
-            turn.update(session_people, {"person": person}, **values)
-        entity = f"{turn.key}:{person}"
-        turn.compact(entity)
-        turn.publish(
-            PersonalChanged(
-                entity=entity,
-                repository=c.state.repository_id,
-                person=person,
-                draft=str(wanted["draft"]),
-                read_position=int(wanted["read_position"]),
-            )
-        )
+        keep(Conversation(turn), command.person, read_position=position)
 
     # trouble in the long work
 
     @handles(WorkflowTrouble)
     def trouble(self, turn: Turn, command: WorkflowTrouble) -> None:
         """An attempt failed: shown with what to do. The last one ends what it was for."""
-        c, trouble = Conversation(turn), command.trouble
-        match trouble.workflow:
-            case "open_session" | "resume_session" if trouble.workflow_id == c.state.opening:
-                self._opening_trouble(c, trouble)
-            case "prompt":
-                self._prompt_trouble(c, trouble)
-            case "answer_permission":
-                self._answer_trouble(c, trouble)
-            case "stop" if c.state.stopping:
-                c.trouble(trouble.code, trouble.message, trouble.remedy, "stop",
-                          attempt=trouble.attempt, retry_at=trouble.retry_at)  # fmt: skip
-            case _:
-                pass  # the runtime issue says it all
+        c = Conversation(turn)
+        if take_trouble(c, command.trouble):
+            turn.schedule("unreachable", self._limits.unreachable)
         c.done()
-
-    def _opening_trouble(self, c: Conversation, trouble: Trouble) -> None:
-        over = trouble.retry_at is None
-        c.trouble(trouble.code, trouble.message, trouble.remedy, *(["resume"] if over else []),
-                  attempt=trouble.attempt, retry_at=trouble.retry_at)  # fmt: skip
-        if over:
-            c.state.opening = None
-            c.give_up_server()
-            c.move(SessionStatus.ERROR)
-
-    def _prompt_trouble(self, c: Conversation, trouble: Trouble) -> None:
-        """What surely was not sent goes back to the queue; of anything else nobody knows."""
-        row = c.message(c.state.running) if c.state.running else None
-        if row is None or row.workflow != trouble.workflow_id or row.state != MessageState.SENDING:
-            return
-        c.trouble(trouble.code, trouble.message, trouble.remedy, attempt=trouble.attempt, retry_at=trouble.retry_at)
-        if trouble.retry_at is not None:
-            return
-        if trouble.code == AcpServerGone.code:
-            c.take_back(trouble.message)
-            c.agent_gone(trouble.message)
-        elif trouble.code == SandboxUnreachable.code:
-            c.take_back(trouble.message)
-            c.move(SessionStatus.ERROR)
-            c.trouble(trouble.code, trouble.message, trouble.remedy, "resume")
-            c.state.unreachable = True
-            c.turn.schedule("unreachable", self._limits.unreachable)
-        else:
-            c.end_prompt(MessageState.UNKNOWN, "unknown")
-            c.trouble("prompt_unknown", trouble.message, "Look at the work, then resend.", "resend")
-
-    def _answer_trouble(self, c: Conversation, trouble: Trouble) -> None:
-        row = c.turn.find(session_permissions, workflow=trouble.workflow_id)
-        if row is None or row.state != PermissionState.ANSWERING:
-            return
-        if trouble.retry_at is None:
-            c.move_permission(row, PermissionState.WAITING, answer=None, person=None, workflow=None)
-        c.trouble(trouble.code, trouble.message, trouble.remedy, attempt=trouble.attempt, retry_at=trouble.retry_at)
 
     # helpers
 
@@ -545,40 +460,6 @@ class TaskSession(Actor):
         )
         c.changed()
         c.tell(PromptWaiting(session=SessionId(c.turn.key), message=message))
-
-    def _open(self, c: Conversation) -> None:
-        job = Connect(
-            session=SessionId(c.turn.key),
-            sandbox=SandboxId(c.state.sandbox),
-            agent=c.state.agent,
-            earlier=c.agent_session(),
-        )
-        c.state.opening = c.turn.start("open_session", job)
-
-    def _reconnect(self, c: Conversation, why: str) -> None:
-        """A person asks: with the agent's earlier session if there was one, else as the first time."""
-        if c.agent_session():
-            c.resume(why)
-        else:
-            c.trouble("opening", why, "Foundry is opening the agent's session.")
-            self._open(c)
-
-    def _stop_opening(self, c: Conversation) -> None:
-        if c.state.opening:
-            c.turn.cancel(WorkflowId(c.state.opening))
-            c.state.opening = None
-
-    def _start_stop(self, c: Conversation, requests: list[str]) -> None:
-        session = c.agent_session()
-        if session and c.state.running:
-            job = StopPrompt(
-                session=SessionId(c.turn.key),
-                sandbox=SandboxId(c.state.sandbox),
-                agent_session=session,
-                message=MessageId(c.state.running),
-                requests=requests,
-            )
-            c.turn.start("stop", job)
 
     def _rest(self, c: Conversation) -> SessionStatus:
         return SessionStatus.IDLE if c.state.prompted else SessionStatus.READY

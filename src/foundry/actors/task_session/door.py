@@ -6,6 +6,7 @@ stream, which otherwise stays open; a sandbox-agent that was started anew does n
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -87,6 +88,11 @@ class AcpDoor:
             if isinstance(error.__cause__, NEVER_SENT):
                 raise
             raise PromptDoubtful(error.detail) from error
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task and task.cancelling():
+                raise
+            raise PromptDoubtful("the connection was closed, as the sandbox was started again") from None
 
     async def cancel(self, sandbox: SandboxId, session: AgentSession) -> None:
         await (await self._reach(sandbox)).acp.cancel(session.server_id, session.agent_session_id)

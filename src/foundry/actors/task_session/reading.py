@@ -24,9 +24,9 @@ from foundry.actors.task_session.acp import (
     tool_fields,
 )
 from foundry.actors.task_session.conversation import Conversation
+from foundry.actors.task_session.jobs import deliver_answer
 from foundry.actors.task_session.tables import session_messages, session_permissions
-from foundry.actors.task_session.words import Answer
-from foundry.contracts.ids import PermissionId, SandboxId, SessionId
+from foundry.contracts.ids import PermissionId
 from foundry.contracts.sessions import (
     EntryKind,
     Json,
@@ -234,16 +234,6 @@ class Reading:
         }
         c.transcript.card(f"permission:{permission}", EntryKind.PERMISSION, data, text=title[:TITLE], done=False)
         c.changed()
-        session = c.agent_session()
-        if session and c.state.stopping:
-            row = c.turn.one(session_permissions, permission=permission)
-            c.move_permission(row, PermissionState.GONE)
-            job = Answer(
-                session=SessionId(c.state.session),
-                sandbox=SandboxId(c.state.sandbox),
-                agent_session=session,
-                permission=permission,
-                rpc_id=rpc_key(rpc),
-                option=None,
-            )
-            c.turn.start("answer_permission", job)
+        if c.state.stopping:
+            c.move_permission(c.turn.one(session_permissions, permission=permission), PermissionState.GONE)
+            deliver_answer(c, permission, rpc_key(rpc), None)

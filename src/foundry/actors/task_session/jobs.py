@@ -1,0 +1,79 @@
+"""The long work a session starts: each function is one workflow's job, put together in a turn."""
+
+from __future__ import annotations
+
+from foundry.actors.task_session.conversation import Conversation
+from foundry.actors.task_session.words import Answer, Connect, SendPrompt, StopPrompt
+from foundry.contracts.ids import MessageId, PermissionId, SandboxId, SessionId, WorkflowId
+from foundry.contracts.sessions import AgentSession
+from foundry.runtime.turn import AnyRow
+
+
+def open_agent(c: Conversation) -> None:
+    """Open the agent's session; the workflow is remembered, so that it is started once."""
+    job = Connect(
+        session=SessionId(c.turn.key),
+        sandbox=SandboxId(c.state.sandbox),
+        agent=c.state.agent,
+        earlier=c.agent_session(),
+    )
+    c.state.opening = c.turn.start("open_session", job)
+
+
+def reconnect(c: Conversation, why: str) -> None:
+    """A person asks: with the agent's earlier session if there was one, else as the first time."""
+    if c.agent_session():
+        c.resume(why)
+    else:
+        c.trouble("opening", why, "Foundry is opening the agent's session.")
+        open_agent(c)
+
+
+def stop_opening(c: Conversation) -> None:
+    if c.state.opening:
+        c.turn.cancel(WorkflowId(c.state.opening))
+        c.state.opening = None
+
+
+def send_prompt(c: Conversation, session: AgentSession, row: AnyRow, rpc_id: str, entry: str) -> WorkflowId:
+    """Give the agent this message, at most once, with the recent transcript if it knows nothing of it."""
+    job = SendPrompt(
+        session=SessionId(c.turn.key),
+        sandbox=SandboxId(c.state.sandbox),
+        agent_session=session,
+        message=MessageId(row.message),
+        rpc_id=rpc_id,
+        text=row.text,
+        context_without=entry if c.state.needs_context else None,
+    )
+    return c.turn.start("prompt", job)
+
+
+def tell_to_stop(c: Conversation, requests: list[str]) -> None:
+    """Cancel the running prompt, and these requests that it waits for."""
+    session = c.agent_session()
+    if session and c.state.running:
+        job = StopPrompt(
+            session=SessionId(c.turn.key),
+            sandbox=SandboxId(c.state.sandbox),
+            agent_session=session,
+            message=MessageId(c.state.running),
+            requests=requests,
+        )
+        c.turn.start("stop", job)
+
+
+def deliver_answer(c: Conversation, permission: PermissionId, rpc: str, option: str | None) -> WorkflowId | None:
+    """Answer a permission request; None cancels it. Gives nothing if there is no agent to answer."""
+    session = c.agent_session()
+    if session is None:
+        return None
+    job = Answer(
+        session=SessionId(c.turn.key),
+        sandbox=SandboxId(c.state.sandbox),
+        agent_session=session,
+        permission=permission,
+        rpc_id=rpc,
+        option=option,
+    )
+    return c.turn.start("answer_permission", job)

@@ -1,0 +1,78 @@
+"""What a failed attempt of a session's long work means for the session (the runtime issue is recorded anyway)."""
+
+from __future__ import annotations
+
+from foundry.actors.task_session.conversation import Conversation
+from foundry.actors.task_session.tables import session_permissions
+from foundry.contracts.issues import Trouble
+from foundry.contracts.sandboxes import AcpServerGone, SandboxUnreachable
+from foundry.contracts.sessions import MessageState, PermissionState, SessionStatus
+
+
+def take_trouble(c: Conversation, trouble: Trouble) -> bool:
+    """Show it; the last attempt's ends what it was for. Whether the sandbox is given time to come back."""
+    match trouble.workflow:
+        case "open_session" | "resume_session" if trouble.workflow_id == c.state.opening:
+            _opening(c, trouble)
+        case "prompt":
+            return _prompt(c, trouble)
+        case "answer_permission":
+            _answer(c, trouble)
+        case "stop" if c.state.stopping:
+            _show(c, trouble, "stop")
+        case _:
+            pass  # the runtime issue says it all
+    return False
+
+
+def _show(c: Conversation, trouble: Trouble, *actions: str) -> None:
+    c.trouble(
+        trouble.code,
+        trouble.message,
+        trouble.remedy,
+        *actions,
+        attempt=trouble.attempt,
+        retry_at=trouble.retry_at,
+    )
+
+
+def _opening(c: Conversation, trouble: Trouble) -> None:
+    if trouble.retry_at is not None:
+        _show(c, trouble)
+        return
+    _show(c, trouble, "resume")
+    c.state.opening = None
+    c.give_up_server()
+    c.move(SessionStatus.ERROR)
+
+
+def _prompt(c: Conversation, trouble: Trouble) -> bool:
+    """What surely was not sent goes back to the queue; of anything else nobody knows."""
+    row = c.message(c.state.running) if c.state.running else None
+    if row is None or row.workflow != trouble.workflow_id or row.state != MessageState.SENDING:
+        return False
+    if trouble.retry_at is not None:
+        _show(c, trouble)
+    elif trouble.code == AcpServerGone.code:
+        c.take_back(trouble.message)
+        c.agent_gone(trouble.message)
+    elif trouble.code == SandboxUnreachable.code:
+        c.take_back(trouble.message)
+        c.move(SessionStatus.ERROR)
+        _show(c, trouble, "resume")
+        c.state.unreachable = True
+        return True
+    else:
+        c.end_prompt(MessageState.UNKNOWN, "unknown")
+        c.trouble("prompt_unknown", trouble.message, "Look at the work, then resend.", "resend")
+    return False
+
+
+def _answer(c: Conversation, trouble: Trouble) -> None:
+    """An answer that did not get through can be given again."""
+    row = c.turn.find(session_permissions, workflow=trouble.workflow_id)
+    if row is None or row.state != PermissionState.ANSWERING:
+        return
+    if trouble.retry_at is None:
+        c.move_permission(row, PermissionState.WAITING, answer=None, person=None, workflow=None)
+    _show(c, trouble)
