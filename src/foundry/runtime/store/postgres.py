@@ -53,7 +53,7 @@ MAIL = f"""
 SELECT m.id, m.sender, m.seq, m.word, m.body, m.tries FROM mailbox m
 WHERE m.receiver = %s AND m.set_aside_at IS NULL AND NOT EXISTS (
   SELECT 1 FROM mailbox e WHERE e.receiver = m.receiver AND e.sender = m.sender AND e.seq <= m.seq
-  AND e.set_aside_at IS NULL AND e.next_try_at > {NOW})
+  AND e.set_aside_at IS NULL AND e.next_try_at > 0 AND e.next_try_at > {NOW})
 ORDER BY m.id LIMIT %s
 """
 

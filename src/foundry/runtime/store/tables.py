@@ -14,6 +14,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData()
@@ -57,6 +58,13 @@ mailbox = Table(
     Column("error", Text),
     UniqueConstraint("sender", "seq", name="mailbox_sender_seq"),
     Index("mailbox_receiver", "receiver", "id"),
+    Index(  # the few that wait for their next try; without it every look would be quadratic in a long mailbox
+        "mailbox_waiting",
+        "receiver",
+        "sender",
+        sqlite_where=text("next_try_at > 0"),
+        postgresql_where=text("next_try_at > 0"),
+    ),
     sqlite_autoincrement=True,
 )
 

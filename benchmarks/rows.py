@@ -1,0 +1,60 @@
+"""One measured row, and how a run is written down."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results" / "latest.json"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A value, what stands beside it in the same run, and what it should reach.
+
+    `ratio` is value / beside_value. `reached` is absent where nothing is asked.
+    """
+
+    name: str
+    value: float
+    unit: str
+    beside: str = ""
+    beside_value: float | None = None
+    ratio: float | None = None
+    reach: str = ""
+    reached: bool | None = None
+
+
+def row(name: str, value: float, unit: str, beside: str = "", beside_value: float | None = None, *,
+        most: float | None = None, ratio_most: float | None = None, ratio_least: float | None = None) -> Row:  # fmt: skip
+    """A row with its limits: at most `most` of its unit, at most or at least so many times what stands beside it."""
+    ratio = value / beside_value if beside_value else None
+    wishes: list[tuple[str, bool]] = []
+    if most is not None:
+        wishes.append((f"<= {most:g} {unit}", value <= most))
+    if ratio_most is not None and ratio is not None:
+        wishes.append((f"<= {ratio_most:g} x", ratio <= ratio_most))
+    if ratio_least is not None and ratio is not None:
+        wishes.append((f">= {ratio_least:g} x", ratio >= ratio_least))
+    reached = all(ok for _, ok in wishes) if wishes else None
+    return Row(name, value, unit, beside, beside_value, ratio, " and ".join(text for text, _ in wishes), reached)
+
+
+def write(rows: Sequence[Row]) -> None:
+    """Print one table and write the list as JSON."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="Foundry, measured")
+    for column in ("what", "value", "beside", "its value", "ratio", "to reach", ""):
+        table.add_column(column, justify="right" if column in ("value", "its value", "ratio") else "left")
+    for r in rows:
+        beside = f"{r.beside_value:.4g} {r.unit}" if r.beside_value is not None else ""
+        ratio = f"{r.ratio:.2f}" if r.ratio is not None else ""
+        mark = {True: "reached", False: "NOT reached", None: ""}[r.reached]
+        table.add_row(r.name, f"{r.value:.4g} {r.unit}", r.beside, beside, ratio, r.reach, mark)
+    Console(width=150).print(table)
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    RESULTS.write_text(json.dumps([asdict(r) for r in rows], indent=1) + "\n")

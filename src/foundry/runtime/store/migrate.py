@@ -1,0 +1,158 @@
+"""Bring a database to the shape this version needs, at start-up, safely when two processes start at once.
+
+On SQLite the caller holds the data directory's lock; on PostgreSQL an advisory lock lets one process migrate while
+the others wait. A database that is up to date is found so with one read, without importing Alembic.
+
+`python -m foundry.runtime.store.migrate "what changes"` writes the next revision from the tables as they are declared.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, Engine, inspect, text
+
+from foundry.contracts.errors import FoundryError
+from foundry.runtime.store.base import Store
+from foundry.runtime.store.postgres import PostgresStore, postgres_engine
+from foundry.runtime.store.sqlite import SqliteStore, sqlite_engine
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+HERE = Path(__file__).parent / "migrations"
+LOCK = 0x666F756E647279  # "foundry": PostgreSQL's advisory lock for migrations
+
+
+class DatabaseTooNew(FoundryError, code="database_too_new", status=409):
+    """The database was made by a later version of Foundry."""
+
+    remedy = "Start the later version, or restore the backup that was made before it."
+
+
+def sqlite_path(url: str) -> Path:
+    """The file of a `sqlite:///path` URL."""
+    return Path(url.removeprefix("sqlite:///"))
+
+
+def engine_of(url: str) -> Engine:
+    """An engine for migrations and other work beside the store."""
+    return sqlite_engine(sqlite_path(url)) if url.startswith("sqlite") else postgres_engine(url, 1)
+
+
+def open_store(url: str) -> Store:
+    """The store of a database URL. SQLite: the caller holds the directory's lock."""
+    return SqliteStore(sqlite_path(url)) if url.startswith("sqlite") else PostgresStore(url)
+
+
+def revisions() -> dict[str, str | None]:
+    """Revision -> the one before it, read from the files' own lines."""
+    found: dict[str, str | None] = {}
+    for path in (HERE / "versions").glob("[0-9]*.py"):
+        source = path.read_text()
+        revision = re.search(r"^revision = ['\"](\w+)['\"]", source, re.MULTILINE)
+        down = re.search(r"^down_revision = ['\"](\w+)['\"]", source, re.MULTILINE)
+        assert revision, path
+        found[revision[1]] = down[1] if down else None
+    return found
+
+
+def head() -> str:
+    """The newest revision of this version."""
+    known = revisions()
+    (newest,) = known.keys() - {down for down in known.values() if down}
+    return newest
+
+
+def migrate(url: str) -> bool:
+    """Bring the database up to date; whether anything had to be done.
+
+    Raises:
+        DatabaseTooNew: it is at a revision this version does not know.
+    """
+    engine = engine_of(url)
+    try:
+        with engine.connect() as connection:
+            if _current(connection) == head():
+                return False
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})
+                connection.commit()
+                try:
+                    return _upgrade(connection)
+                finally:
+                    connection.rollback()
+                    connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": LOCK})
+                    connection.commit()
+            return _upgrade(connection)
+    finally:
+        engine.dispose()
+
+
+def _upgrade(connection: Connection) -> bool:
+    current = _current(connection)
+    if current == head():
+        return False
+    if current is not None and current not in revisions():
+        raise DatabaseTooNew(f"the database is at revision {current}, which this version does not know")
+    from alembic import command
+
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    command.upgrade(_config(connection), "head")
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("COMMIT")
+    else:
+        connection.commit()
+    return True
+
+
+def _config(connection: Connection) -> Config:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(HERE).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _current(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    row = connection.execute(text("SELECT version_num FROM alembic_version")).first()
+    return row[0] if row else None
+
+
+def load_tables() -> None:
+    """Import every module that declares tables, so that the metadata is whole."""
+    actors = importlib.import_module("foundry.actors")
+    for found in pkgutil.walk_packages(actors.__path__, "foundry.actors."):
+        if found.name.endswith(".tables"):
+            importlib.import_module(found.name)
+
+
+def main(message: str) -> None:
+    """Write the next revision: what the declared tables have and the revisions so far do not."""
+    import tempfile
+
+    from alembic import command
+
+    load_tables()
+    with tempfile.TemporaryDirectory() as scratch:
+        url = f"sqlite:///{scratch}/scratch.db"
+        if revisions():
+            migrate(url)
+        engine = engine_of(url)
+        with engine.connect() as connection:
+            number = f"{len(revisions()) + 1:04d}"
+            command.revision(_config(connection), message, autogenerate=True, rev_id=number)
+        engine.dispose()
+
+
+if __name__ == "__main__":
+    main(" ".join(sys.argv[1:]))
