@@ -1,0 +1,292 @@
+"""The composition root: the only place where rooms are wired together.
+
+`assemble` builds one server's parts from its settings, `Server` runs them inside a loop, `create_app` puts the edge in
+front of them, and `serve` listens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import httpx2
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+from foundry import api
+from foundry.actors.app_shell.actor import AppShell
+from foundry.actors.github_state import workflows as github_state_workflows
+from foundry.actors.github_state.actor import GitHubState
+from foundry.actors.github_state.door import GitHubOutside
+from foundry.actors.history.actor import History
+from foundry.actors.organization.actor import Organization
+from foundry.actors.repository.actor import Repository
+from foundry.actors.sandbox_instance import workflows as sandbox_instance_workflows
+from foundry.actors.sandbox_instance.actor import SandboxInstance
+from foundry.actors.sandbox_instance.door import Sandboxes
+from foundry.actors.sandbox_instance.views import endpoint
+from foundry.actors.sealing import Sealer, load_or_create_key
+from foundry.actors.session_status_sync.actor import SessionStatusSync
+from foundry.actors.session_status_sync.worker import WORKER
+from foundry.actors.task import workflows as task_workflows
+from foundry.actors.task.actor import Task
+from foundry.actors.task_session import workflows as task_session_workflows
+from foundry.actors.task_session.actor import TaskSession
+from foundry.actors.task_session.door import AcpDoor
+from foundry.actors.user_github_data.actor import UserGitHubData
+from foundry.api.context import Foundry
+from foundry.contracts import addresses
+from foundry.contracts.doors import AgentDoor, GitHubDoor, SandboxDoor
+from foundry.contracts.errors import FoundryError
+from foundry.contracts.github_state import SyncInstallations
+from foundry.contracts.ids import SandboxId
+from foundry.contracts.people import OpenAppShell
+from foundry.contracts.sandboxes import Endpoint
+from foundry.github.client import GitHub, http_client
+from foundry.github.oauth import OAuth
+from foundry.runtime.runtime import House, Runtime
+from foundry.runtime.store.migrate import migrate, open_store
+from foundry.runtime.store.sqlite import lock_directory
+from foundry.runtime.workflow import Workflows
+from foundry.sandboxes.local import install, isolation
+from foundry.sandboxes.local.provider import LocalProvider
+from foundry.settings import Settings
+
+AGENTS = ("claude", "codex", "opencode", "amp", "mock")
+DRAIN = 5  # seconds that open requests get at a stop
+
+log = structlog.get_logger("foundry.app")
+
+
+class PortTaken(FoundryError, code="port_taken", status=409):
+    """Something else listens on the address."""
+
+    remedy = "Choose another with --port, or stop what listens there."
+
+
+@dataclass(frozen=True)
+class Outside:
+    """`foundry.contracts.doors.Doors`."""
+
+    github: GitHubDoor
+    sandboxes: SandboxDoor
+    agents: AgentDoor
+
+
+def house() -> House:
+    """Every actor kind, workflow and worker there is (R28)."""
+    actors = (
+        AppShell(), GitHubState(), UserGitHubData(), Organization(), Repository(), History(),
+        Task(), TaskSession(), SessionStatusSync(), SandboxInstance(),
+    )  # fmt: skip
+    workflows = Workflows().add(
+        *github_state_workflows.WORKFLOWS,
+        *task_workflows.WORKFLOWS,
+        *task_session_workflows.WORKFLOWS,
+        *sandbox_instance_workflows.WORKFLOWS,
+    )
+    return House(actors, addresses.coordinator, workflows, (WORKER,))
+
+
+class Server:
+    """One Foundry: its parts, from the lock on the data directory to the doors."""
+
+    def __init__(self, settings: Settings, *, progress: Callable[[str], None] = lambda text: None) -> None:
+        self.settings = settings
+        self._progress = progress
+        self._lock: IO[str] | None = None
+
+    async def start(self) -> Foundry:
+        """1. Lock and migrate. 2. Secrets. 3. Doors. 4. The runtime. 5. What every start asks."""
+        settings = self.settings
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        url = settings.database_url or f"sqlite:///{settings.data_dir / 'foundry.db'}"
+        if url.startswith("sqlite"):
+            self._lock = lock_directory(settings.data_dir)
+        await asyncio.to_thread(migrate, url)
+        workflow_url = f"sqlite:///{settings.data_dir / 'workflows.db'}" if url.startswith("sqlite") else url
+
+        given = settings.secret_key.get_secret_value().encode()
+        key = given or load_or_create_key(settings.data_dir / "secret.key")
+        self.runtime = Runtime(house(), open_store(url), workflow_url=workflow_url)
+        self._http: httpx2.AsyncClient = http_client()
+        github = GitHub(
+            settings.github_api_url, self._http, app_id=settings.github_app_id, private_key=settings.private_key()
+        )
+        self._boxes = await self._sandboxes(key)
+        doors = Outside(
+            github=GitHubOutside(github, self.runtime.read),
+            sandboxes=self._boxes,
+            agents=AcpDoor(self._boxes.reach, self._boxes.directory),
+        )
+        await self.runtime.start(doors)
+        await self.runtime.ask(addresses.app_shell(), OpenAppShell())
+        if settings.github_configured:
+            await self.runtime.ask(addresses.github_app(), SyncInstallations())
+        oauth = OAuth(
+            settings.github_web_url,
+            settings.github_client_id,
+            settings.github_client_secret.get_secret_value(),
+            self._http,
+        )
+        return Foundry(
+            runtime=self.runtime,
+            doors=doors,
+            sealer=Sealer([key]),
+            public_url=settings.url,
+            admin_token=admin_token(settings.data_dir),
+            webhook_secret=settings.github_webhook_secret.get_secret_value(),
+            agents=tuple(dict.fromkeys((*AGENTS, *settings.agent_launchers))),
+            default_agent=settings.default_agent,
+            auto_publish=settings.auto_publish,
+            oauth=oauth if settings.github_client_id else None,
+            identify=github.user,
+            settings=settings,
+        )
+
+    async def stop(self) -> None:
+        """In bounded time. Sandboxes and their agents go on; the next start finds them."""
+        await self.runtime.stop()
+        await self._boxes.close()
+        await self._http.aclose()
+        if self._lock:
+            self._lock.close()
+
+    async def _sandboxes(self, secret: bytes) -> Sandboxes:
+        binary = await install.install(self.settings.data_dir, self._progress)
+        git = shutil.which("git") or "/usr/bin/git"
+        provider = LocalProvider(
+            self.settings.data_dir,
+            launchers=self.settings.agent_launchers,
+            extra_read_only=[*isolation.python_paths(), Path(__file__).parent.parent],
+            binary=binary,
+        )
+        if provider.warning:
+            log.warning("sandboxes are not isolated", reason=provider.warning)
+
+        async def known(sandbox: SandboxId) -> Endpoint | None:
+            return await self.runtime.read(endpoint, sandbox)
+
+        return Sandboxes(provider, secret, known, git=git)
+
+
+def admin_token(data_dir: Path) -> str:
+    """The local admin token: in a file that its owner alone can read, made on the first start (DESIGN 6)."""
+    path = data_dir / "admin.token"
+    if not path.exists():
+        partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(32))
+        partial.replace(path)
+    return path.read_text().strip()
+
+
+def create_app(settings: Settings, *, progress: Callable[[str], None] = lambda text: None) -> FastAPI:
+    """The server as an ASGI application; its parts live from start-up to shutdown."""
+    server = Server(settings, progress=progress)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.foundry = foundry = await server.start()
+        try:
+            yield
+        finally:
+            foundry.close_streams()
+            await server.stop()
+
+    app = FastAPI(title="Foundry", version="0.1.0", lifespan=lifespan)
+    api.install(app)
+    return app
+
+
+def listen(settings: Settings) -> socket.socket:
+    """The listening socket.
+
+    Raises:
+        PortTaken: something else listens there.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise PortTaken(f"{settings.host}:{settings.port}: {error.strerror}", field="port") from None
+    listener.listen(512)
+    return listener
+
+
+def serve(settings: Settings, *, listener: socket.socket | None = None, ready: Callable[[str], None] | None = None,
+          progress: Callable[[str], None] = lambda text: None) -> None:  # fmt: skip
+    """Listen until told to stop. `ready` is called with the URL once requests are taken.
+
+    Raises:
+        FoundryError: it could not start; the message says why and what to do.
+    """
+    set_up_logging(settings.log_level)
+    listener = listener or listen(settings)
+    port = listener.getsockname()[1]
+    settings = settings.model_copy(update={"port": port})
+    app = create_app(settings, progress=progress)
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, timeout_graceful_shutdown=DRAIN, lifespan="on", loop="uvloop"
+    )
+    server = _Uvicorn(config, settings.url, ready)
+    server.run(sockets=[listener])
+    if server.failed:
+        sys.exit(3)
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn, which tells when it is ready, and ends open event streams when it is told to stop."""
+
+    def __init__(self, config: uvicorn.Config, url: str, ready: Callable[[str], None] | None) -> None:
+        super().__init__(config)
+        self._url, self._ready = url, ready
+        self.failed = False
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.failed = self.should_exit
+        if not self.failed and self._ready:
+            self._ready(self._url)
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        super().handle_exit(sig, frame)  # pyright: ignore[reportArgumentType]
+        foundry: Foundry | None = getattr(getattr(self.config.app, "state", None), "foundry", None)
+        if foundry is not None:
+            foundry.close_streams()
+        if sig == signal.SIGINT:
+            self.force_exit = False  # Ctrl-C once is a graceful stop too
+
+
+def set_up_logging(level: str) -> None:
+    """One line an event on standard error, ours and the libraries'."""
+    number = logging.getLevelNamesMapping()[level]
+    logging.basicConfig(
+        level=max(number, logging.WARNING), stream=sys.stderr, format="%(levelname)s %(name)s %(message)s"
+    )
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="%H:%M:%S"),
+            structlog.processors.format_exc_info,
+            structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
