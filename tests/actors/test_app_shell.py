@@ -1,0 +1,94 @@
+"""AppShell: who is signed in, whose an installation is, and the issues of scope `app`."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+import pytest
+
+from foundry.actors.app_shell.views import (
+    installation_organization,
+    installations,
+    issues,
+    person_of_token,
+    users,
+)
+from foundry.contracts import addresses
+from foundry.contracts.errors import BadInput
+from foundry.contracts.ids import UserId
+from foundry.contracts.issues import EndTrouble, RecordTrouble
+from foundry.contracts.people import ClearIssues, IssuesChanged, SignIn, SignOut
+from foundry.contracts.words import APP
+from tests.actors.tree import ADA, tree, trouble
+
+SHELL = addresses.app_shell()
+TOKEN = sha256(b"a token").hexdigest()
+
+
+async def test_a_person_is_signed_in_for_thirty_days(store_url: str) -> None:
+    async with tree(store_url) as stage:
+        expires = datetime.fromisoformat(await stage.ask(SHELL, SignIn(token_hash=TOKEN, user=ADA.id, login="ada")))
+        assert await stage.read(person_of_token, TOKEN) == (UserId("1001"), "ada")
+        last = expires - timedelta(seconds=1)
+        assert await stage.read(person_of_token, TOKEN, last) == (UserId("1001"), "ada")
+        assert await stage.read(person_of_token, TOKEN, expires) is None
+        assert abs(expires - datetime.now(expires.tzinfo) - timedelta(days=30)) < timedelta(minutes=1)
+
+
+async def test_each_sign_in_ends_by_itself(store_url: str) -> None:
+    async with tree(store_url) as stage:
+        phone = sha256(b"phone").hexdigest()
+        for token in (TOKEN, phone):
+            await stage.ask(SHELL, SignIn(token_hash=token, user=ADA.id, login="ada"))
+        await stage.ask(SHELL, SignOut(token_hash=TOKEN))
+        assert await stage.read(person_of_token, TOKEN) is None
+        assert await stage.read(person_of_token, phone) == ("1001", "ada")
+        assert await stage.read(users) == [("1001", "ada")]
+
+
+async def test_a_token_itself_is_not_taken(tmp_path: object) -> None:
+    async with tree(f"sqlite:///{tmp_path}/foundry.db") as stage:
+        with pytest.raises(BadInput) as caught:
+            await stage.ask(SHELL, SignIn(token_hash="the-token-itself", user=ADA.id, login="ada"))
+        assert caught.value.field == "token_hash"
+
+
+async def test_unknown_tokens_and_installations_are_nobodys(tmp_path: object) -> None:
+    async with tree(f"sqlite:///{tmp_path}/foundry.db") as stage:
+        assert await stage.read(person_of_token, TOKEN) is None
+        assert await stage.read(installation_organization, 7) is None
+        assert await stage.read(installations) == []
+
+
+async def test_the_same_failure_is_one_issue_until_it_ends(store_url: str) -> None:
+    async with tree(store_url) as stage:
+        for message in ("first", "again"):
+            await stage.ask(SHELL, RecordTrouble(trouble=trouble("one", message, scope=APP)))
+        await stage.ask(SHELL, RecordTrouble(trouble=trouble("two", scope=APP)))
+        found = {issue.trouble.fingerprint: issue for issue in await stage.read(issues)}
+        assert (found["one"].times, found["one"].trouble.message) == (2, "again")
+        assert found["one"].first_at <= found["one"].last_at
+        await stage.ask(SHELL, EndTrouble(fingerprint="one"))
+        left = await stage.read(issues)
+        assert [issue.trouble.fingerprint for issue in left] == ["two"]
+        word, body = (await stage.events(SHELL))[-1]
+        assert word == "IssuesChanged"
+        assert IssuesChanged.model_validate_json(body).issues == left
+
+
+async def test_a_person_clears_one_issue_or_all(store_url: str) -> None:
+    async with tree(store_url) as stage:
+        for name in ("one", "two", "three"):
+            await stage.ask(SHELL, RecordTrouble(trouble=trouble(name, scope=APP)))
+        first = (await stage.read(issues))[0]
+        assert await stage.ask(SHELL, ClearIssues(issue=first.id)) == 1
+        assert await stage.ask(SHELL, ClearIssues(issue=first.id)) == 0
+        assert await stage.ask(SHELL, ClearIssues()) == 2
+        assert await stage.read(issues) == []
+
+
+async def test_what_was_never_reported_ends_in_silence(tmp_path: object) -> None:
+    async with tree(f"sqlite:///{tmp_path}/foundry.db") as stage:
+        await stage.ask(SHELL, EndTrouble(fingerprint="never"))
+        assert await stage.events(SHELL) == []
