@@ -1,0 +1,37 @@
+"""R6: at most one active session; a prompt to another waits, visibly queued, until the running one ends."""
+
+from __future__ import annotations
+
+from foundry.contracts import addresses
+from foundry.contracts.ids import SessionId, new_id
+from foundry.contracts.tasks import OpenSession
+from tests.rules.world import ADA, World
+from tests.waiting import eventually
+
+
+async def test_two_agents_never_write_one_work_tree_at_once(tree: World) -> None:
+    task = await tree.create("first")
+    running = await tree.until(task, lambda v: v.phase == "running")
+    first = running.active_session
+    second = SessionId(new_id("ses"))
+    await tree.runtime.ask(addresses.task(task), OpenSession(session=second, agent="mock", prompt="second", person=ADA))
+    await tree.until(task, lambda v: [s.status for s in v.sessions][1] == "ready")
+    view = await tree.session(second)
+    assert [m.state for m in view.messages] == ["queued"]
+    assert len(tree.outside.prompts) == 1
+
+    tree.outside.end_turn()
+    after = await tree.until(task, lambda v: v.active_session == second)
+    assert after.active_session != first
+    await eventually(lambda: len(tree.outside.prompts), lambda n: n == 1)
+    assert tree.outside.done["prompt"] == 2
+
+
+async def test_a_task_has_one_sandbox_for_all_sessions(tree: World) -> None:
+    task = await tree.create()
+    await tree.until(task, lambda v: v.phase == "running")
+    await tree.runtime.ask(
+        addresses.task(task), OpenSession(session=SessionId(new_id("ses")), agent="mock", person=ADA)
+    )
+    await tree.until(task, lambda v: all(s.status != "pending" for s in v.sessions))
+    assert tree.outside.done["create"] == 1

@@ -1,0 +1,39 @@
+"""R17: a workflow is a chain of small durable steps; what it uses is declared, what it makes has its release."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+
+import pytest
+
+from foundry.app import house
+from foundry.runtime.workflow import Workflow
+
+WORKFLOWS = list(house().workflows.by_name.values())
+
+
+def used_steps(workflow: Workflow) -> set[str]:
+    """Every step name that the workflow's module gives to a flow as a literal."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(inspect.getsource(inspect.getmodule(workflow.run)))):  # type: ignore[arg-type]
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
+            continue
+        first = node.args[0]
+        of_flow = isinstance(node.func.value, ast.Name) and node.func.value.id == "flow"
+        if of_flow and node.func.attr in ("do", "ask", "read") and isinstance(first, ast.Constant):
+            found.add(str(first.value))
+    return found
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda w: w.name)
+def test_every_step_used_is_declared(workflow: Workflow) -> None:
+    assert used_steps(workflow) <= set(workflow.steps)
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda w: w.name)
+def test_a_workflow_is_described_by_its_steps(workflow: Workflow) -> None:
+    module = inspect.getmodule(workflow.run)
+    assert module
+    assert module.__doc__
+    assert set(workflow.releases) <= set(workflow.steps)

@@ -1,0 +1,46 @@
+"""R18: every workflow has an on-error hook, installed by the runtime, not by memory."""
+
+from __future__ import annotations
+
+import pytest
+
+from foundry.actors.organization.views import issues
+from foundry.app import house
+from foundry.contracts.issues import IssueKind, WorkflowTrouble
+from foundry.contracts.sandboxes import SandboxGone
+from foundry.runtime.actor import Actor, RegistrationError, Registry
+from foundry.runtime.workflow import Workflows
+from tests.rules.world import ORGANIZATION, World
+from tests.waiting import eventually
+
+WORKFLOWS = house().workflows
+
+
+@pytest.mark.parametrize("name", sorted(WORKFLOWS.by_name))
+def test_the_owner_of_every_workflow_hears_of_its_failures(name: str) -> None:
+    registry = Registry(house().actors)
+    assert WorkflowTrouble in registry.kinds[WORKFLOWS.by_name[name].owner].handlers
+
+
+@pytest.mark.parametrize("name", sorted(WORKFLOWS.by_name))
+def test_a_deaf_owner_is_refused_at_start_up(name: str) -> None:
+    owner = type(WORKFLOWS.by_name[name].owner, (Actor,), {})()
+    with pytest.raises(RegistrationError, match="WorkflowTrouble"):
+        Workflows({name: WORKFLOWS.by_name[name]}).check(Registry([owner]))
+
+
+async def test_a_failed_attempt_and_a_final_failure_are_recorded(tree: World) -> None:
+    """The workflow's own code has no word about errors; both are in the organization's runtime issues all the same."""
+    tree.outside.fail["clone"] = [OSError("reset"), SandboxGone("gone")]
+    task = await tree.create()
+    first = await eventually(lambda: tree.runtime.read(issues, ORGANIZATION))
+    assert first[0].trouble.kind is IssueKind.STEP_RETRYING
+    assert (first[0].trouble.workflow, first[0].trouble.step, first[0].trouble.attempt) == ("provision", "cloning", 1)
+    assert first[0].trouble.retry_at
+    await tree.until(task, lambda v: v.state == "failed")
+    last = await eventually(
+        lambda: tree.runtime.read(issues, ORGANIZATION), lambda i: i[0].trouble.kind is IssueKind.WORKFLOW_FAILED
+    )
+    assert (last[0].trouble.attempt, last[0].trouble.message, last[0].trouble.retry_at) == (2, "gone", None)
+    assert last[0].trouble.actor == f"Task:{task}"
+    assert last[0].trouble.scope == ORGANIZATION

@@ -1,0 +1,241 @@
+"""All actors on a real runtime, with an outside that does what a test tells it: for the rules of the tree."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from foundry.app import house
+from foundry.contracts import addresses
+from foundry.contracts.ids import (
+    MessageId,
+    OrganizationId,
+    RepositoryId,
+    SandboxId,
+    SessionId,
+    TaskId,
+    UserId,
+    new_id,
+)
+from foundry.contracts.people import OpenAppShell, Person, RepositoryRef
+from foundry.contracts.sandbox_words import Made
+from foundry.contracts.sandboxes import Endpoint
+from foundry.contracts.sessions import AgentSession, SendMessage, SessionView, StreamItem
+from foundry.contracts.tasks import CreateTask, PullRequestRef, TaskView, WorkTree
+from foundry.contracts.words import Birth, Message, ScopeId
+from foundry.runtime.actor import Actor, creates
+from foundry.runtime.runtime import House, Runtime
+from foundry.runtime.store.migrate import engine_of, load_tables, open_store
+from foundry.runtime.store.tables import metadata
+from foundry.runtime.turn import Turn
+from tests.waiting import eventually
+
+ORGANIZATION = OrganizationId("2001")
+REPOSITORY = RepositoryRef(
+    id=RepositoryId("4001"), organization=ORGANIZATION, owner="lumen-works", name="tally", clone_url="http://x/y.git"
+)
+ADA = Person(id=UserId("1001"), login="ada", name="Ada Byron")
+
+
+class Plant(Message, Birth):
+    """Creates what GitHub would have announced."""
+
+
+class Outside:
+    """Every door at once; `fail` and `hold` say what goes wrong at which call, `done` counts them."""
+
+    def __init__(self) -> None:
+        self.github = self.sandboxes = self.agents = self
+        self.done: Counter[str] = Counter()
+        self.fail: dict[str, list[Exception]] = {}
+        self.held: dict[str, asyncio.Event] = {}
+        self.work = WorkTree()
+        self.branches = ["main"]
+        self.prompts: list[tuple[str, str]] = []  # JSON-RPC id, text
+        self.streams: dict[str, asyncio.Queue[StreamItem]] = {}
+        self.numbers: Counter[str] = Counter()
+
+    def hold(self, what: str) -> asyncio.Event:
+        self.held[what] = asyncio.Event()
+        return self.held[what]
+
+    async def _do(self, what: str) -> None:
+        self.done[what] += 1
+        if self.fail.get(what):
+            raise self.fail[what].pop(0)
+        if what in self.held:
+            await self.held[what].wait()
+
+    # GitHub
+
+    async def branch_names(self, repository: RepositoryRef) -> list[str]:
+        await self._do("branch_names")
+        return self.branches
+
+    @asynccontextmanager
+    async def credential(self, repository: RepositoryRef, *, write: bool) -> AsyncIterator[str]:
+        yield "token"
+
+    async def open_pull_request(self, repository: RepositoryRef, **_: Any) -> PullRequestRef:
+        await self._do("open_pull_request")
+        return PullRequestRef(number=7, state="open", url="http://x/pull/7")
+
+    # sandboxes
+
+    async def create(self, sandbox: SandboxId, agents: list[str]) -> Made:
+        await self._do("create")
+        return Made(provider="test")
+
+    async def start(self, sandbox: SandboxId) -> Endpoint:
+        await self._do("start")
+        return Endpoint(url="http://127.0.0.1:9")
+
+    async def wait_healthy(self, sandbox: SandboxId) -> None:
+        await self._do("wait_healthy")
+
+    async def exists(self, sandbox: SandboxId) -> bool:
+        return self.done["start"] > 0
+
+    async def stop(self, sandbox: SandboxId) -> None:
+        await self._do("stop")
+
+    async def delete(self, sandbox: SandboxId) -> None:
+        await self._do("delete")
+
+    async def log(self, sandbox: SandboxId) -> str:
+        return "the log"
+
+    async def install_agent(self, sandbox: SandboxId, agent: str) -> None:
+        await self._do("install_agent")
+
+    async def clone(self, sandbox: SandboxId, repository: RepositoryRef, **_: Any) -> str:
+        await self._do("clone")
+        return "0" * 40
+
+    async def work_tree(self, sandbox: SandboxId, base: str) -> WorkTree:
+        await self._do("work_tree")
+        return self.work
+
+    async def push(self, sandbox: SandboxId, repository: RepositoryRef, **_: Any) -> str:
+        await self._do("push")
+        return "1" * 40
+
+    # agents
+
+    async def open(
+        self, sandbox: SandboxId, server_id: str, agent: str, *, earlier: AgentSession | None
+    ) -> AgentSession:
+        await self._do("open")
+        self.streams[server_id] = asyncio.Queue()
+        return AgentSession(server_id=server_id, agent_session_id=f"agent-{server_id}")
+
+    async def prompt(self, sandbox: SandboxId, session: AgentSession, rpc_id: str, text: str) -> None:
+        await self._do("prompt")
+        self.prompts.append((session.server_id, rpc_id))
+
+    async def cancel(self, sandbox: SandboxId, session: AgentSession) -> None:
+        await self._do("cancel")
+
+    async def answer(self, sandbox: SandboxId, session: AgentSession, rpc_id: str, option: str | None) -> None:
+        await self._do("answer")
+
+    async def stream(self, sandbox: SandboxId, server_id: str, after: int) -> AsyncIterator[StreamItem]:
+        queue = self.streams[server_id]
+        while True:
+            yield await queue.get()
+
+    async def close(self, sandbox: SandboxId, server_id: str) -> None: ...
+
+    def says(self, server_id: str, message: dict[str, Any]) -> None:
+        """Put one JSON-RPC message on a server's stream."""
+        self.numbers[server_id] += 1
+        item = StreamItem(event_id=self.numbers[server_id], message={"jsonrpc": "2.0", **message})
+        self.streams[server_id].put_nowait(item)
+
+    def end_turn(self) -> None:
+        """The agent ends the oldest prompt it has."""
+        server_id, rpc_id = self.prompts.pop(0)
+        self.says(server_id, {"id": rpc_id, "result": {"stopReason": "end_turn"}})
+
+
+class World:
+    """One organization with one repository, and Ada who works there."""
+
+    def __init__(self, runtime: Runtime, outside: Outside) -> None:
+        self.runtime, self.outside = runtime, outside
+
+    async def create(self, prompt: str = "Do it", **wish: Any) -> TaskId:
+        """Open a task as the edge does."""
+        task = TaskId(new_id("tsk"))
+        given = {
+            "id": task, "session": SessionId(new_id("ses")), "sandbox": SandboxId(new_id("sbx")),
+            "repository": REPOSITORY, "prompt": prompt, "agent": "mock", "person": ADA,
+            "parent": addresses.repository(REPOSITORY.id), "scope": ScopeId(ORGANIZATION),
+        }  # fmt: skip
+        await self.runtime.ask(addresses.task(task), CreateTask(**{**given, **wish}))
+        return task
+
+    async def task(self, task: TaskId) -> TaskView:
+        from foundry.actors.task.views import task_view
+
+        return await self.runtime.read(task_view, task)
+
+    async def session(self, session: SessionId) -> SessionView:
+        from foundry.actors.task_session.views import session_view
+
+        return await self.runtime.read(session_view, session)
+
+    async def until(self, task: TaskId, holds: Any, limit: float = 15.0) -> TaskView:
+        """The task once `holds` is true of it."""
+        return await eventually(lambda: self.task(task), holds, limit=limit)
+
+    async def send(self, session: SessionId, text: str) -> SessionView:
+        message = SendMessage(id=MessageId(new_id("msg")), text=text, person=ADA)
+        return await self.runtime.ask(addresses.session(session), message)
+
+
+class _Ground(Actor):
+    """Lets a test put actors in place that GitHub's sync would have made."""
+
+    @creates(Plant)
+    def plant(self, turn: Turn, message: Plant) -> None:
+        from foundry.contracts.people import OrganizationSeen, RepositorySeen
+
+        turn.send(
+            addresses.organization(ORGANIZATION),
+            OrganizationSeen(scope=ScopeId(ORGANIZATION), id=ORGANIZATION, login="lumen-works"),
+        )
+        turn.send(
+            addresses.repository(REPOSITORY.id),
+            RepositorySeen(
+                parent=addresses.organization(ORGANIZATION), scope=ScopeId(ORGANIZATION), repository=REPOSITORY
+            ),
+        )
+
+
+@asynccontextmanager
+async def world(url: str, outside: Outside | None = None) -> AsyncIterator[World]:
+    """The tree, running."""
+    from foundry.contracts.words import Address
+
+    load_tables()
+    engine = engine_of(url)
+    metadata.create_all(engine)
+    engine.dispose()
+    whole = house()
+    declared = House((*whole.actors, _Ground()), whole.coordinator, whole.workflows, whole.workers)
+    outside = outside or Outside()
+    runtime = Runtime(declared, open_store(url), workflow_url=url.replace("foundry.db", "workflows.db"))
+    await runtime.start(outside)  # type: ignore[arg-type]
+    try:
+        await runtime.ask(addresses.app_shell(), OpenAppShell())
+        await runtime.ask(Address("_Ground", "x"), Plant())  # type: ignore[arg-type]
+        await eventually(lambda: runtime.read(lambda r: r.exists(addresses.repository(REPOSITORY.id))))
+        yield World(runtime, outside)
+    finally:
+        for event in outside.held.values():
+            event.set()
+        await runtime.stop()
