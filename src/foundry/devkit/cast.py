@@ -229,49 +229,90 @@ PERMISSIONS = {
 }
 """What the sample App asks for."""
 
-MEDIAN_PROMPT = _text(
-    """
-    Add a median to the statistics, with a test.
 
-    ```script
-    say I will add `median` to the statistics, and a test for it.
-    plan [>] Write median | Test it | Commit
-    read tally/stats.py
-    append tally/stats.py <<EOF
+@dataclass(frozen=True)
+class Statistic:
+    """A function that `tally` could have, for a task of the demo."""
 
-
-    def median(numbers: Sequence[float]) -> float:
-        \"\"\"The middle value; the mean of the two middle ones for an even count.
-
-        Raises:
-            ValueError: there are no numbers.
-        \"\"\"
-        if not numbers:
-            raise ValueError("the median of no numbers is not defined")
-        ordered = sorted(numbers)
-        half = len(ordered) // 2
-        if len(ordered) % 2:
-            return ordered[half]
-        return (ordered[half - 1] + ordered[half]) / 2
-    EOF
-    append tests/test_median.py <<EOF
-    import unittest
-
-    from tally.stats import median
+    name: str
+    says: str
+    body: str
+    test: str
 
 
-    class Median(unittest.TestCase):
-        def test_median(self) -> None:
-            self.assertEqual(median([3, 1, 2]), 2)
-            self.assertEqual(median([4, 1, 2, 3]), 2.5)
-    EOF
-    plan [x] Write median | [>] Test it | Commit
-    test
-    ask Commit the change?
-    commit Add median
-    plan [x] Write median | [x] Test it | [x] Commit
-    say Done: `median` is written, tested and committed.
-    ```
-    """
+STATISTICS = (
+    Statistic(
+        "median",
+        "The middle value; the mean of the two middle ones for an even count.",
+        """
+        ordered, half = sorted(numbers), len(numbers) // 2
+        return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
+        """,
+        "self.assertEqual(median([4, 1, 2, 3]), 2.5)",
+    ),
+    Statistic(
+        "spread",
+        "The largest less the smallest.",
+        "return max(numbers) - min(numbers)",
+        "self.assertEqual(spread([3, 9, 4]), 6)",
+    ),
+    Statistic(
+        "variance",
+        "The mean of the squared distances from the mean.",
+        "return mean([(number - mean(numbers)) ** 2 for number in numbers])",
+        "self.assertEqual(variance([1, 3]), 1)",
+    ),
+    Statistic(
+        "midrange",
+        "Half-way between the smallest and the largest.",
+        "return (max(numbers) + min(numbers)) / 2",
+        "self.assertEqual(midrange([3, 9, 4]), 6)",
+    ),
 )
-"""A task for the scripted agent on `tally`, as `foundry demo` gives it."""
+
+
+def demo_prompt(number: int) -> str:
+    """The `number`-th task of the demo, from 0, for the scripted agent on `tally`: another statistic, with its test."""
+    chosen, again = STATISTICS[number % len(STATISTICS)], number // len(STATISTICS)
+    name = chosen.name + (f"_{again + 1}" if again else "")
+    body = "\n".join("    " + line for line in dedent(chosen.body).strip().splitlines())
+    test = chosen.test.replace(f"{chosen.name}(", f"{name}(")
+    return f"""Add {name} to the statistics, with a test.
+
+```script
+say I will add `{name}` to the statistics, and a test for it.
+plan [>] Write {name} | Test it | Commit
+read tally/stats.py
+append tally/stats.py <<EOF
+
+
+def {name}(numbers: Sequence[float]) -> float:
+    \"\"\"{chosen.says}
+
+    Raises:
+        ValueError: there are no numbers.
+    \"\"\"
+    if not numbers:
+        raise ValueError("the {name} of no numbers is not defined")
+{body}
+EOF
+edit tests/test_{name}.py <<EOF
+import unittest
+
+from tally.stats import {name}
+
+
+class {name.title().replace("_", "")}(unittest.TestCase):
+    def test_{name}(self) -> None:
+        {test}
+        with self.assertRaises(ValueError):
+            {name}([])
+EOF
+plan [x] Write {name} | [>] Test it | Commit
+test
+ask Commit the change?
+commit Add {name}
+plan [x] Write {name} | [x] Test it | [x] Commit
+say Done: `{name}` is written, tested and committed.
+```
+"""
