@@ -1,12 +1,30 @@
 """Agents through sandbox-agent's ACP proxy: JSON-RPC in by POST, everything the agent says out by one event stream.
 
 A *server id* names one agent process and one event numbering; it is chosen by the caller and never used twice.
+
+What 0.4.2 does, as tried (tests/sandboxes/test_acp.py holds each of these to the real server):
+
+- Event ids are 1, 2, 3, … without holes, and also number the responses to our own requests. The last 1,024 are kept:
+  after a longer absence the stream begins at a higher id than asked for, without a word about it. An id from the
+  future is not refused; nothing is sent until the numbering has passed it.
+- Every response is on the stream, whoever sent the request and whether or not its POST still waits.
+- An agent process that ends shows as one event `_adapter/agent_exited {code, success}` (code null: by a signal), and
+  in nothing else: the stream stays open with heartbeats, the server id stays listed, what was asked gets no response
+  (its POST hangs until 120 s). Any POST afterwards is a 502 "failed writing to agent stdin", here AcpServerGone. It
+  is never started again under that server id: delete it and choose another.
+- A line of the agent's output that is no JSON comes as `_adapter/invalid_stdout {error, raw}`; its stderr goes to
+  sandbox-agent's log only.
+- DELETE forgets the server id at once and ends its stream, but answers only when the agent's process has ended, and
+  that is ended only by closing its stdin, once DELETE's own connection is given up. `delete` does that, then kills.
+- The list of servers holds what was not deleted, dead agents included. After a restart of sandbox-agent it is empty.
+- `session/new` again gives one more session of the same process. A known server id with another agent is a 409.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from foundry.contracts.errors import FoundryError
-from foundry.contracts.sandboxes import AgentRefused, SandboxUnreachable
+from foundry.contracts.sandboxes import AgentRefused, AgentUnavailable, SandboxUnreachable
 from foundry.contracts.sessions import Json, StreamItem
 from foundry.sandboxes.sse import events
 
@@ -25,6 +43,9 @@ PROTOCOL_VERSION = 1  # of ACP
 REQUEST_LIMIT = 125.0  # seconds; sandbox-agent itself gives up a request after 120
 PROMPT_GRACE = 0.25  # seconds in which a refused prompt is expected to show
 STREAM_QUIET = 45.0  # seconds without a byte; sandbox-agent writes a keep-alive every 15
+EXIT_LOOK = 1.0  # seconds without a response after which a request looks whether the agent's process has ended
+DELETE_LIMIT = 0.5  # seconds; DELETE answers at once if the process has ended, and never otherwise
+END_LIMIT = 1.0  # seconds that an agent has to end after its stdin closed, before it is killed
 INITIALIZE_ID = "foundry-initialize"
 OPEN_ID = "foundry-open"
 
@@ -45,6 +66,21 @@ class Initialized:
 class ServerInfo:
     server_id: str
     agent: str
+    created_ms: int  # Unix time; within milliseconds of its agent process's start
+
+
+@dataclass(frozen=True)
+class AgentExit:
+    """The agent's process has ended."""
+
+    code: int | None  # absent: by a signal
+
+
+def agent_exit(message: Json) -> AgentExit | None:
+    """What a stream's message says of the agent's end, if it does."""
+    if message.get("method") != "_adapter/agent_exited":
+        return None
+    return AgentExit((message.get("params") or {}).get("code"))
 
 
 class Acp:
@@ -61,7 +97,7 @@ class Acp:
 
     async def servers(self) -> list[ServerInfo]:
         found = await self._agent.ask("GET", "/v1/acp")
-        return [ServerInfo(server["serverId"], server["agent"]) for server in found["servers"]]
+        return [ServerInfo(one["serverId"], one["agent"], one["createdAtMs"]) for one in found["servers"]]
 
     async def post(
         self, server_id: str, message: Json, *, agent: str | None = None, limit: float = REQUEST_LIMIT
@@ -81,9 +117,21 @@ class Acp:
 
         Raises:
             AgentRefused: the agent answered with an error.
+            AgentUnavailable: the agent's process ended instead of answering, or did not answer within 120 s.
         """
         message = {"jsonrpc": "2.0", "id": rpc_id, "method": method, "params": params}
-        answer = await self.post(server_id, message, agent=agent) or {}
+        posting = asyncio.create_task(self.post(server_id, message, agent=agent))
+        looking = asyncio.create_task(self._exit(server_id))
+        try:
+            await asyncio.wait({posting, looking}, return_when=asyncio.FIRST_COMPLETED)
+            if not posting.done() and (ended := looking.result()) is not None:
+                how = "by a signal" if ended.code is None else f"with code {ended.code}"
+                raise AgentUnavailable(f"{method}: the agent's process ended {how} before it answered")
+            answer = await posting or {}
+        finally:
+            posting.cancel()
+            looking.cancel()
+            await asyncio.gather(posting, looking, return_exceptions=True)
         if "error" in answer:
             raise AgentRefused(f"{method}: {_words(answer['error'])}")
         return answer.get("result") or {}
@@ -172,8 +220,24 @@ class Acp:
         await self.post(server_id, {"jsonrpc": "2.0", "id": rpc_id, "result": {"outcome": outcome}})
 
     async def delete(self, server_id: str) -> None:
-        """End the agent's process and forget the server id and its events; unknown ids are no error."""
-        await self._agent.ask("DELETE", f"/v1/acp/{server_id}")
+        """End the agent's process, for sure, and forget the server id and its events; unknown ids are no error.
+
+        1. Note when its process was started. 2. DELETE, and hang up. 3. If its process is still there after
+        `END_LIMIT`, kill it and its children.
+        """
+        created = next((one.created_ms for one in await self.servers() if one.server_id == server_id), None)
+        try:
+            await self._agent.ask("DELETE", f"/v1/acp/{server_id}", limit=DELETE_LIMIT)
+            return
+        except SandboxUnreachable as error:
+            if not isinstance(error.__cause__, httpx.ReadTimeout) or created is None:
+                raise
+        until = time.monotonic() + END_LIMIT
+        while family := await self._agent.processes.family_started_at(created):
+            if time.monotonic() > until:
+                await self._agent.processes.run("/bin/sh", ["-c", 'kill -9 "$@"', "kill", *map(str, family)])
+                return
+            await asyncio.sleep(0.1)
 
     async def stream(self, server_id: str, after: int = 0) -> AsyncIterator[StreamItem]:
         """What the agent says and answers, after this event id: first what is kept, then as it comes.
@@ -219,12 +283,23 @@ class Acp:
         finally:
             await stream.aclose()  # type: ignore[attr-defined]
 
+    async def _exit(self, server_id: str) -> AgentExit | None:
+        """Once the agent's process has ended: how. None if that cannot be found out."""
+        await asyncio.sleep(EXIT_LOOK)
+        try:
+            async for item in self.stream(server_id):
+                if ended := agent_exit(item.message):
+                    return ended
+        except FoundryError:
+            return None
+        return None
+
     def _posted(self, task: asyncio.Task[Json | None]) -> None:
         """A prompt's POST has ended; what it says is on the stream too, so only defects are worth raising."""
         self._posting.discard(task)
         if not task.cancelled():
             error = task.exception()
-            if error is not None and not isinstance(error, FoundryError | SandboxUnreachable):
+            if error is not None and not isinstance(error, FoundryError):
                 raise error
 
 

@@ -189,6 +189,12 @@ def refusal(answer: httpx.Response) -> FoundryError:
             return SandboxTokenRefused(f"sandbox-agent at {answer.request.url.host}: {detail}")
         case _, "session_not_found":
             return AcpServerGone(detail)
+        case _, _ if "failed writing to agent stdin" in detail:  # the agent's process has ended
+            return AcpServerGone(detail)
+        case 400, _ if "missing required 'agent' query parameter" in detail:  # a POST to an unknown server id
+            return AcpServerGone(detail)
+        case 504, "timeout":
+            return AgentUnavailable(detail)
         case _, "unsupported_agent" | "agent_not_installed" | "install_failed" | "agent_process_exited":
             return AgentUnavailable(detail)
         case 404, _:
