@@ -79,6 +79,8 @@ class Runtime:
         self.timer = Timer(self, self.store)
         self.supervisor = Supervisor(self, self.house.workers, doors)
         self.store.start(self._settled)
+        if self.store.dialect == "sqlite":  # the directory's lock is the lease: whoever held these is gone
+            await self.system(Address("Lease", "all"), lambda tx: tx.execute("UPDATE leases SET expires_at=0"))
         if self.flows:
             await self.flows.start(doors)
         upkeep = Upkeep(self.store, self.hub, self.registry, self.system)
