@@ -132,11 +132,11 @@ class Tree:
 
 
 @asynccontextmanager
-async def tree(url: str, doors: Any = None) -> AsyncIterator[Tree]:
-    """The stage on this database, AppShell open; workflows run where there are doors for them."""
+async def tree(url: str, doors: Callable[[Runtime], Any] | None = None) -> AsyncIterator[Tree]:
+    """The stage on this database, AppShell open; workflows run where something makes doors for them."""
     workflows = Workflows().add(*WORKFLOWS) if doors else Workflows()
     runtime = Runtime(house(workflows), open_store(url), workflow_url=workflow_url(url) if doors else None)
-    await runtime.start(doors)
+    await runtime.start(doors(runtime) if doors else None)  # type: ignore[arg-type]
     try:
         await runtime.ask(addresses.app_shell(), OpenAppShell())
         yield Tree(runtime)
@@ -145,9 +145,9 @@ async def tree(url: str, doors: Any = None) -> AsyncIterator[Tree]:
 
 
 @asynccontextmanager
-async def tally_tree(url: str, doors: Any = None) -> AsyncIterator[Tree]:
+async def tally_tree(url: str) -> AsyncIterator[Tree]:
     """The stage with the organization lumen-works and its repository tally."""
-    async with tree(url, doors) as stage:
+    async with tree(url) as stage:
         organization = addresses.organization(ORG)
         here = OrganizationSeen(parent=addresses.app_shell(), scope=ScopeId(ORG), id=ORG, login="lumen-works")
         await stage.say(here, RepositoriesSeen(repositories=[TALLY]), to=organization)

@@ -1,0 +1,172 @@
+"""The tree with the stand-in GitHub behind it: real HTTP both ways, real git, signed webhooks."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+import uvicorn
+from fastapi import FastAPI, Request, Response
+
+from foundry.actors.github_state.door import GitHubOutside, OAuthDoor
+from foundry.actors.github_state.views import github_state
+from foundry.actors.repository.views import repository_view
+from foundry.contracts import addresses
+from foundry.contracts.github_state import SyncInstallations, delivery
+from foundry.contracts.people import RepositoryRef
+from foundry.github.client import GitHub, http_client
+from foundry.github.oauth import OAuth
+from foundry.github.webhooks import verify
+from foundry.runtime.runtime import Runtime
+from tests.actors.tree import REPO, TALLY, Tree, tree
+from tests.waiting import eventually
+
+STARTED = 20.0  # seconds; a cold stand-in on 2 busy cores
+
+
+@dataclass
+class Sample:
+    """A running stand-in and what a person would copy from its settings page."""
+
+    url: str
+    identity: dict[str, str]
+
+    def client(self, http: httpx.AsyncClient) -> GitHub:
+        api, app = self.identity["api_url"], self.identity["app_id"]
+        return GitHub(api, http, app_id=app, private_key=self.identity["private_key"])
+
+    def oauth(self, http: httpx.AsyncClient) -> OAuth:
+        known = self.identity
+        return OAuth(known["web_url"], known["client_id"], known["client_secret"], http)
+
+
+@contextmanager
+def sample_github(directory: Path) -> Iterator[Sample]:
+    command = [sys.executable, "-m", "foundry.devkit.github", "--port", "0", "--dir", str(directory)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            ready = json.loads(process.stdout.readline())
+            yield Sample(ready["ready"], json.loads((directory / "app.json").read_text()))
+        finally:
+            process.terminate()
+            process.wait(STARTED)
+
+
+@dataclass
+class Outside:
+    github: GitHubOutside
+
+
+class GitHubStage:
+    """The tree, and the hands of the people on GitHub."""
+
+    def __init__(self, stage: Tree, sample: Sample, http: httpx.AsyncClient, directory: Path) -> None:
+        self.tree = stage
+        self.sample = sample
+        self.http = http
+        self.client = sample.client(http)
+        self.door = GitHubOutside(self.client, stage.read)
+        self.sign_in = OAuthDoor(sample.oauth(http), self.client)
+        self.repository: RepositoryRef = TALLY
+        self._directory = directory
+
+    async def control(self, method: str, path: str, body: object) -> None:
+        (await self.http.request(method, f"{self.sample.url}/_devkit/{path}", json=body)).raise_for_status()
+
+    async def api(self, method: str, path: str, **body: object) -> Any:
+        """A call as the App's installation 3001, as some other program would make it."""
+        made = await self.client.installation_token(3001)
+        url = f"{self.sample.identity['api_url']}/repos/lumen-works/tally/{path}"
+        answer = await self.http.request(method, url, json=body, headers={"Authorization": f"Bearer {made.token}"})
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    async def push(self, branch: str) -> None:
+        """Push a commit on a new branch, with a credential of the door's."""
+        async with self.door.credential(self.repository, write=True) as token:
+            await asyncio.to_thread(self._push, branch, token)
+
+    def _push(self, branch: str, token: str) -> None:
+        where = self._directory / branch.replace("/", "-")
+        url = self.repository.clone_url.replace("://", f"://x-access-token:{token}@")
+        git("clone", "-q", url, str(where), cwd=self._directory)
+        (where / "note.txt").write_text(branch)
+        git("checkout", "-q", "-b", branch, cwd=where)
+        git("add", ".", cwd=where)
+        git("-c", "user.name=Ada", "-c", "user.email=ada@example.test", "commit", "-qm", branch, cwd=where)
+        git("push", "-q", "origin", branch, cwd=where)
+
+    async def synced(self) -> None:
+        """Ask for a sync as a start does, and wait until everything is read anew."""
+        org = self.repository.organization
+        before = (await self.tree.read(github_state, org)).synced_at
+        await self.tree.ask(addresses.github_app(), SyncInstallations(parent=addresses.app_shell()))
+        await eventually(
+            lambda: self.tree.read(github_state, org),
+            lambda state: state.synced_at not in (None, before) and state.syncing_since is None,
+            limit=STARTED,
+        )
+        await self.tree.quiet()
+        self.repository = await self.tree.read(repository_view, REPO)
+
+
+def git(*words: str, cwd: Path) -> None:
+    env = {"PATH": os.environ["PATH"], "HOME": str(cwd), "GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_NOSYSTEM": "1"}
+    done = subprocess.run(["git", *words], cwd=cwd, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@asynccontextmanager
+async def github_stage(url: str, directory: Path, *, webhooks: bool = False) -> AsyncIterator[GitHubStage]:
+    """The stage with the stand-in; its webhooks come in through an endpoint that checks them, if wanted."""
+    http = http_client()
+    with sample_github(directory / "github") as sample:
+        try:
+            async with tree(url, lambda runtime: _doors(runtime, sample, http)) as stage:
+                made = GitHubStage(stage, sample, http, directory)
+                if not webhooks:
+                    yield made
+                    return
+                async with endpoint(stage, sample.identity["webhook_secret"]) as target:
+                    await made.control("PUT", "webhook", {"url": target})
+                    yield made
+        finally:
+            await http.aclose()
+
+
+def _doors(runtime: Runtime, sample: Sample, http: httpx.AsyncClient) -> Outside:
+    return Outside(GitHubOutside(sample.client(http), runtime.read))
+
+
+@asynccontextmanager
+async def endpoint(stage: Tree, secret: str) -> AsyncIterator[str]:
+    """What the edge does with a delivery, and no more."""
+    app = FastAPI()
+
+    @app.post("/hooks")
+    async def hooks(request: Request) -> Response:
+        body = await request.body()
+        verify(secret, body, request.headers.get("X-Hub-Signature-256"))
+        command = delivery(request.headers["X-GitHub-Delivery"], request.headers["X-GitHub-Event"], body)
+        await stage.ask(addresses.github_app(), command)
+        return Response(status_code=202)
+
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", lifespan="off"))
+    serving = asyncio.create_task(server.serve())
+    try:
+        await eventually(lambda: server.started, limit=STARTED)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}/hooks"
+    finally:
+        server.should_exit = True
+        await serving
