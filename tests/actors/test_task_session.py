@@ -327,6 +327,17 @@ async def test_the_past_that_a_loaded_session_repeats_is_not_new(url: str) -> No
         assert [e.text for e in await at.transcript() if e.kind == EntryKind.AGENT] == ["once", "twice"]
 
 
+async def test_a_past_too_long_to_be_repeated_whole_is_no_gap(url: str) -> None:
+    async with stage(url) as at:
+        _, rpc = await at.run()
+        await at.stream(words("once"), stopped(rpc), {"method": "_adapter/agent_exited"})
+        await at.open(how="load", replay_ends="load-1")
+        await at.stream(words("once"), {"id": "load-1", "result": {}}, skip=500)
+        assert "gap" not in await kinds(at)
+        await at.stream(words("twice"), skip=2)
+        assert "gap" in await kinds(at)
+
+
 async def test_an_agent_that_forgot_gets_the_recent_transcript(url: str) -> None:
     import json
 

@@ -448,11 +448,11 @@ class TaskSession(Actor):
     # helpers
 
     def _queue(self, c: Conversation, message: MessageId, text: str, person: Person) -> None:
-        number = len(c.turn.all(session_messages)) + 1
+        last = c.turn.all(session_messages, order_by=session_messages.c.number.desc(), limit=1)
         c.turn.insert(
             session_messages,
             message=message,
-            number=number,
+            number=last[0].number + 1 if last else 1,
             text=text,
             person=person.model_dump_json(),
             state=MessageState.QUEUED.value,

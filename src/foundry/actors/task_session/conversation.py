@@ -27,7 +27,7 @@ from foundry.contracts.tasks import PhaseTrouble, PromptEnded, PromptWaiting, Se
 from foundry.contracts.words import Message, millis
 from foundry.runtime.turn import AnyRow, Turn
 
-BY_ITSELF = "Foundry is starting the agent again by itself."
+STARTING = "Foundry is starting the agent again."
 
 
 class Conversation:
@@ -213,8 +213,8 @@ class Conversation:
         state, earlier = self.state, self.agent_session()
         self.cut_off()
         old_server = old_server or self.disconnect() or (earlier.server_id if earlier else None)
-        self.transcript.add(EntryKind.NOTE, f"{message} {BY_ITSELF}".strip())
-        self.trouble("acp_server_gone", message, BY_ITSELF)
+        self.transcript.add(EntryKind.NOTE, f"{message} {STARTING}".strip())
+        self.trouble("acp_server_gone", message, STARTING)
         job = Connect(
             session=SessionId(state.session),
             sandbox=SandboxId(state.sandbox),

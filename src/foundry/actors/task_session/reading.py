@@ -74,7 +74,7 @@ class Reading:
             if item.event_id <= state.cursor:
                 continue
             missing = item.event_id - state.cursor - 1
-            if missing:
+            if missing and not state.replay_ends:  # what is missing of a repeated past is in the transcript
                 self._c.transcript.add(EntryKind.GAP, "", {"events": missing})
             state.cursor = item.event_id
             self._message(item.message)
@@ -162,6 +162,7 @@ class Reading:
         row = self._c.turn.find(session_messages, rpc=rpc) if isinstance(rpc, str) else None
         if row is None:
             return  # of initialize, session/new and the like
+        state.replay_ends = ""
         error = message.get("error")
         if error is not None:
             self._failed(row, mapping(error))

@@ -7,6 +7,7 @@ chunks of a batch are one delta. So the work for a text is proportional to its l
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -157,7 +158,7 @@ class Transcript:
     def _finish(self, text: _Text) -> None:
         """Its deltas become one row under the same id."""
         stored = self._turn.own_events(text.id) if text.length else ()
-        parts = [MessageDelta.model_validate_json(row.body).text for row in stored if row.word == "MessageDelta"]
+        parts = [json.loads(row.body)["text"] for row in stored if row.word == MessageDelta.__name__]
         entry = Entry(
             id=text.id,
             position=text.position,

@@ -1,0 +1,184 @@
+"""A session with the real sandbox-agent and the scripted agent in a local sandbox, through the real doors."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from foundry.actors.sandbox_instance.door import Sandboxes
+from foundry.actors.task_session.door import AcpDoor
+from foundry.contracts.ids import SandboxId
+from foundry.contracts.sandboxes import Endpoint
+from foundry.contracts.sessions import (
+    AnswerPermission,
+    CloseSession,
+    EntryKind,
+    MessageState,
+    OpenAgent,
+    SessionStatus,
+    SessionView,
+    StopSession,
+)
+from tests.actors.task_session_stage import ADA, SANDBOX, Doors, Stage, stage
+from tests.sandboxes.conftest import Lab, binary, lab, walls  # noqa: F401
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.slow
+
+LIMIT = 20.0  # seconds; an agent's process starts within two on two busy cores
+
+Open = Callable[..., AbstractAsyncContextManager[Stage]]
+
+
+def script(*lines: str) -> str:
+    return "\n".join(["```script", *lines, "```"])
+
+
+@pytest.fixture
+async def real(lab: Lab, tmp_path: Path) -> AsyncIterator[Open]:  # noqa: F811
+    """Opens the stage with doors to one sandbox that runs."""
+    made: list[Sandboxes] = []
+
+    async def endpoint(sandbox: SandboxId) -> Endpoint | None:
+        found = await lab.provider.find(sandbox)
+        return found.endpoint if found else None
+
+    async def doors() -> Doors:
+        sandboxes = Sandboxes(lab.provider, b"a secret", endpoint)
+        made.append(sandboxes)
+        await sandboxes.create(SANDBOX, ["mock"])
+        await sandboxes.start(SANDBOX)
+        await (await sandboxes.reach(SANDBOX)).files.mkdir(await sandboxes.directory(SANDBOX))
+        return Doors(AcpDoor(sandboxes.reach, sandboxes.directory), sandboxes)
+
+    @asynccontextmanager
+    async def open_(**options: object) -> AsyncIterator[Stage]:
+        options = {"doors": await doors(), "live": True, **options}
+        async with stage(f"sqlite:///{tmp_path}/foundry.db", **options) as at:  # type: ignore[arg-type]
+            yield at
+
+    yield open_
+    for sandboxes in made:
+        await sandboxes.close()
+
+
+def idle(view: SessionView) -> bool:
+    return view.status == SessionStatus.IDLE and view.trouble is None
+
+
+async def said(at: Stage) -> list[str]:
+    return [e.text.strip() for e in await at.transcript() if e.kind == EntryKind.AGENT]
+
+
+async def test_a_prompt_from_start_to_end(real: Open) -> None:
+    prompt = script("think Hm", "plan [x] A | [>] B", "say Hello there", "run echo out", "say Bye")
+    async with real(opened=False, prompt=prompt) as at:
+        await _open(at)
+        await at.until(idle, LIMIT)
+        entries = await at.transcript()
+        shown = [e.kind.value for e in entries]
+        assert shown == ["user", "thought", "plan", "agent", "tool", "agent", "stop"]
+        assert (entries[-1].text, entries[4].data["status"], await said(at)) == (
+            "end_turn", "completed", ["Hello there", "Bye"],
+        )  # fmt: skip
+
+
+async def test_a_permission_request_is_answered(real: Open) -> None:
+    async with real(opened=False, prompt=script("ask Delete it", "say allowed")) as at:
+        await _open(at)
+        view = await at.until(lambda v: v.permissions, LIMIT)
+        [request] = view.permissions
+        assert "Delete it" in request.title
+        await at.ask(AnswerPermission(permission=request.id, option=request.options[0].id, person=ADA))
+        await at.until(idle, LIMIT)
+        assert await said(at) == ["allowed"]
+
+
+async def test_a_failing_prompt_fails_its_message_only(real: Open) -> None:
+    async with real(opened=False, prompt=script("fail no credit")) as at:
+        await _open(at)
+        view = await at.until(lambda v: v.messages and v.messages[0].state == MessageState.FAILED, LIMIT)
+        assert (view.status, view.messages[0].outcome) == (SessionStatus.IDLE, "no credit")
+        await at.send(script("say fine"))
+        await eventually(lambda: said(at), lambda texts: texts == ["fine"], limit=LIMIT)
+
+
+async def test_stop_ends_a_silent_agents_prompt(real: Open) -> None:
+    async with real(opened=False, prompt=script("say working", "silent")) as at:
+        await _open(at)
+        await eventually(lambda: said(at), bool, limit=LIMIT)
+        await at.ask(StopSession(person=ADA))
+        await at.until(idle, LIMIT)
+        assert (await at.transcript())[-1].text == "cancelled"
+
+
+async def test_an_agent_that_ignores_a_stop_is_replaced(real: Open) -> None:
+    async with real(opened=False, prompt=script("say working", "hang")) as at:
+        await _open(at)
+        await eventually(lambda: said(at), bool, limit=LIMIT)
+        await at.ask(StopSession(person=ADA))
+        await at.until(lambda v: v.status == SessionStatus.ERROR, LIMIT)
+        await at.until(idle, LIMIT)
+        await at.send(script("say again"))
+        await eventually(lambda: said(at), lambda texts: texts == ["working", "again"], limit=LIMIT)
+
+
+async def test_a_crashed_agent_comes_back_with_its_session(real: Open) -> None:
+    """The scripted agent offers load: what it repeats is not shown twice."""
+    async with real(opened=False, prompt=script("say first")) as at:
+        await _open(at)
+        await at.until(idle, LIMIT)
+        message = await at.send(script("say second", "crash"))
+        unknown = (message, MessageState.UNKNOWN)
+        await at.until(lambda v: idle(v) and [(m.id, m.state) for m in v.messages] == [unknown], LIMIT)
+        await at.send(script("say third"))
+        await eventually(lambda: said(at), lambda texts: texts == ["first", "second", "third"], limit=LIMIT)
+        notes = [e.text for e in await at.transcript() if e.kind == EntryKind.NOTE]
+        assert len(notes) == 2
+        assert "kept its session" in notes[1]
+
+
+async def test_a_long_stream_arrives_whole(real: Open) -> None:
+    async with real(opened=False, prompt=script("stream 3000")) as at:
+        await _open(at)
+        await at.until(idle, 60)
+        assert await said(at) == ["".join(f"[{n}]" for n in range(1, 3001))]
+
+
+async def test_a_restart_in_the_middle_loses_and_doubles_nothing(real: Open) -> None:
+    async with real(opened=False, prompt=script("stream 300 10")) as at:
+        await _open(at)
+        await eventually(lambda: said(at), bool, limit=LIMIT)
+        session = at.session
+    async with real(again=session) as at:
+        await at.until(idle, LIMIT)
+        assert await said(at) == ["".join(f"[{n}]" for n in range(1, 301))]
+
+
+async def test_sandbox_agent_started_anew_means_a_new_agent(real: Open, lab: Lab) -> None:  # noqa: F811
+    async with real(opened=False, prompt=script("say first")) as at:
+        await _open(at)
+        await at.until(idle, LIMIT)
+        await lab.provider.stop(SANDBOX)
+        await at.doors.sandboxes.start(SANDBOX)
+        await at.until(lambda v: v.status == SessionStatus.ERROR, LIMIT)
+        await at.until(idle, LIMIT)
+        await at.send(script("say second"))
+        await eventually(lambda: said(at), lambda texts: texts == ["first", "second"], limit=LIMIT)
+
+
+async def test_a_closed_session_leaves_no_agent(real: Open) -> None:
+    async with real(opened=False) as at:
+        await _open(at)
+        acp = (await at.doors.sandboxes.reach(SANDBOX)).acp
+        assert len(await acp.servers()) == 1
+        await at.task_says(CloseSession())
+        await eventually(acp.servers, lambda servers: servers == [], limit=LIMIT)
+
+
+async def _open(at: Stage) -> None:
+    await at.task_says(OpenAgent())
+    await at.until(lambda v: v.status not in (SessionStatus.PENDING,), LIMIT)
