@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -109,10 +108,13 @@ async def main():
 asyncio.run(main())
 """
     arguments = [str(lab.data_dir), str(lab.provider._binary), lab.provider._walls.bwrap or ""]
-    with subprocess.Popen([sys.executable, "-c", script, *arguments], stdout=subprocess.PIPE, text=True) as foundry:
-        assert foundry.stdout is not None
-        line = await asyncio.to_thread(foundry.stdout.readline)
-        foundry.kill()
+    foundry = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, *arguments, stdout=asyncio.subprocess.PIPE
+    )
+    assert foundry.stdout is not None
+    line = (await foundry.stdout.readline()).decode()
+    foundry.kill()
+    await foundry.wait()
     found = await lab.provider.find("sbx_1")
     assert found is not None
     assert found.endpoint is not None

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from foundry.contracts.errors import FoundryError
-from foundry.contracts.sandboxes import AgentRefused, AgentUnavailable, SandboxUnreachable
+from foundry.contracts.sandboxes import AgentRefused, AgentUnavailable, SandboxRefused, SandboxUnreachable
 from foundry.contracts.sessions import Json, StreamItem
 from foundry.sandboxes.sse import events
 
@@ -46,6 +46,7 @@ STREAM_QUIET = 45.0  # seconds without a byte; sandbox-agent writes a keep-alive
 EXIT_LOOK = 1.0  # seconds without a response after which a request looks whether the agent's process has ended
 DELETE_LIMIT = 0.5  # seconds; DELETE answers at once if the process has ended, and never otherwise
 END_LIMIT = 1.0  # seconds that an agent has to end after its stdin closed, before it is killed
+KILL_LIMIT = 5.0  # seconds after SIGKILL
 INITIALIZE_ID = "foundry-initialize"
 OPEN_ID = "foundry-open"
 
@@ -222,22 +223,27 @@ class Acp:
     async def delete(self, server_id: str) -> None:
         """End the agent's process, for sure, and forget the server id and its events; unknown ids are no error.
 
-        1. Note when its process was started. 2. DELETE, and hang up. 3. If its process is still there after
-        `END_LIMIT`, kill it and its children.
+        1. Note its process and that one's children. 2. DELETE, and hang up, which closes its stdin. 3. Kill what is
+        left of them after `END_LIMIT`.
+
+        Raises:
+            SandboxRefused: something of it runs even after SIGKILL.
         """
+        processes = self._agent.processes
         created = next((one.created_ms for one in await self.servers() if one.server_id == server_id), None)
+        family = await processes.family_started_at(created) if created is not None else {}
         try:
             await self._agent.ask("DELETE", f"/v1/acp/{server_id}", limit=DELETE_LIMIT)
-            return
         except SandboxUnreachable as error:
-            if not isinstance(error.__cause__, httpx.ReadTimeout) or created is None:
+            if not isinstance(error.__cause__, httpx.ReadTimeout):
                 raise
-        until = time.monotonic() + END_LIMIT
-        while family := await self._agent.processes.family_started_at(created):
-            if time.monotonic() > until:
-                await self._agent.processes.run("/bin/sh", ["-c", 'kill -9 "$@"', "kill", *map(str, family)])
-                return
-            await asyncio.sleep(0.1)
+        end = time.monotonic() + END_LIMIT
+        while family := await processes.living(family) if family else {}:
+            if time.monotonic() > end + KILL_LIMIT:
+                raise SandboxRefused(f"the agent of {server_id} does not end: processes {sorted(family)}")
+            if time.monotonic() > end:
+                await processes.kill_family(family)
+            await asyncio.sleep(0.05)
 
     async def stream(self, server_id: str, after: int = 0) -> AsyncIterator[StreamItem]:
         """What the agent says and answers, after this event id: first what is kept, then as it comes.

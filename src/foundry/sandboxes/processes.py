@@ -12,7 +12,7 @@ import base64
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
 
@@ -44,6 +44,17 @@ class LogEntry:
     sequence: int  # follow or read on after it
     stream: str  # stdout, stderr, pty
     data: bytes
+
+
+Family = dict[int, int]
+"""Pids in the sandbox, each with its start in clock ticks, which tells it from a later process of the same pid."""
+
+
+class _Process(NamedTuple):
+    pid: int
+    parent: int
+    ticks: int
+    unix_ms: float  # when it was started
 
 
 class Processes:
@@ -151,29 +162,44 @@ class Processes:
             piece = base64.b64encode(data[at : at + INPUT_LIMIT]).decode()
             await self._agent.ask("POST", f"/v1/processes/{process}/input", json={"data": piece, "encoding": "base64"})
 
-    async def family_started_at(self, unix_ms: int) -> list[int]:
-        """The pids of the process that sandbox-agent itself started then, and of that one's descendants.
+    async def family_started_at(self, unix_ms: int) -> Family:
+        """The process that sandbox-agent itself started then, and that one's descendants; empty if nothing fits.
 
         sandbox-agent does not tell the pids of agents, so the sandbox's /proc has to. What this API has started is
-        left out. Nothing that fits gives an empty list.
+        left out.
         """
+        everyone, server, me = await self._everyone()
+        other = {one.pid for one in await self.list()} | {me}
+        far = {one.pid: abs(one.unix_ms - unix_ms) for one in everyone if one.parent == server}
+        near = [pid for pid in sorted(far, key=lambda pid: far[pid]) if pid not in other and far[pid] < START_SLACK]
+        found = near[:1]
+        for pid in found:  # grows while it is walked
+            found += [one.pid for one in everyone if one.parent == pid]
+        return {one.pid: one.ticks for one in everyone if one.pid in found}
+
+    async def living(self, family: Family) -> Family:
+        """Those of the family that still run; another process that got one's pid is not one of them."""
+        everyone, _, _ = await self._everyone()
+        return {one.pid: one.ticks for one in everyone if family.get(one.pid) == one.ticks}
+
+    async def kill_family(self, family: Family) -> None:
+        """SIGKILL to all of them."""
+        await self.run("/bin/sh", ["-c", 'kill -9 "$@" 2>/dev/null', "kill", *map(str, family)])
+
+    async def _everyone(self) -> tuple[list[_Process], int, int]:
+        """All processes in sight; sandbox-agent's pid; the pid of the shell that looked."""
         script = "cat /proc/[0-9]*/stat 2>/dev/null; cat /proc/uptime; date +%s%3N; getconf CLK_TCK; echo $PPID $$"
         *stats, uptime, now, hertz, ids = (await self.run("/bin/sh", ["-c", script])).stdout.splitlines()
-        server, me = map(int, ids.split())
         boot_ms = int(now) - float(uptime.split()[0]) * 1000
-        parents: dict[int, int] = {}
-        starts: dict[int, float] = {}
+        everyone: list[_Process] = []
         for line in stats:
-            pid, rest = int(line.split(" ", 1)[0]), line[line.rindex(")") + 2 :].split()
+            rest = line[line.rindex(")") + 2 :].split()  # the name in brackets may hold anything
             if rest[0] not in "ZX":
-                parents[pid], starts[pid] = int(rest[1]), boot_ms + int(rest[19]) / int(hertz) * 1000
-        other = {one.pid for one in await self.list()} | {me}
-        far = {pid: abs(starts[pid] - unix_ms) for pid, parent in parents.items() if parent == server}
-        near = [pid for pid in sorted(far, key=lambda pid: far[pid]) if pid not in other and far[pid] < START_SLACK]
-        family = near[:1]
-        for one in family:  # grows while it is walked
-            family += [pid for pid, parent in parents.items() if parent == one]
-        return family
+                ticks = int(rest[19])
+                pid = int(line.split(" ", 1)[0])
+                everyone.append(_Process(pid, int(rest[1]), ticks, boot_ms + ticks / int(hertz) * 1000))
+        server, me = map(int, ids.split())
+        return everyone, server, me
 
     async def _end(self, process: str, how: str, wait: float) -> ProcessInfo:
         params = {"waitMs": round(wait * 1000)}

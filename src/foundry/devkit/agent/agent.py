@@ -30,6 +30,7 @@ class Session:
     cwd: Path
     memory: Memory
     running: asyncio.Task[str] | None = None
+    cancelled: bool = False  # by the client
     deaf: Deaf = field(default_factory=Deaf)
 
 
@@ -82,10 +83,13 @@ class ScriptedAgent:
         except BadScript as problem:
             raise acp.RequestError.invalid_params({"details": str(problem)}) from None
         performer = Performer(self._client, session.id, session.cwd, session.memory, session.deaf)
+        session.cancelled = False
         session.running = asyncio.create_task(performer.perform(script))
         try:
             reason = await session.running
         except asyncio.CancelledError:
+            if not session.cancelled:  # the connection is closing
+                raise
             reason = "cancelled"
         except Failed as failure:
             session.memory.write("failed", str(failure))
@@ -98,6 +102,7 @@ class ScriptedAgent:
     async def cancel(self, session_id: str, **_: Any) -> None:
         session = self._known(session_id)
         if session.running is not None and not session.deaf.deaf:
+            session.cancelled = True
             session.running.cancel()
 
     def _open(self, session_id: str, cwd: str) -> Session:
