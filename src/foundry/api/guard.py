@@ -1,0 +1,132 @@
+"""What every request passes first: its size, its content type, where a browser sent it from; and what catches defects.
+
+Guarantee: a body over the limit is refused by its Content-Length, or as soon as it has grown over it; nothing of it
+reaches a route. A state-changing request that carries the session cookie comes from Foundry's own pages. An
+exception that nobody expected is logged with an id and answered without details.
+"""
+
+from __future__ import annotations
+
+import time
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from foundry.api.context import Foundry
+from foundry.api.errors import BadOrigin, NotJson, TooLarge
+from foundry.api.problems import problem_response, unexpected
+from foundry.contracts.errors import FoundryError
+
+COOKIE = "foundry_session"
+WEBHOOKS = "/api/rivet/app/webhooks/github"
+# The longest prompt is 100,000 characters, and JSON may spell one in twelve bytes: what is legal always fits.
+BODY_LIMIT = 2 * 1024 * 1024  # bytes
+WEBHOOK_LIMIT = 25 * 1024 * 1024  # bytes; GitHub's own limit
+SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+class Guard:
+    """The outermost ASGI middleware."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        foundry: Foundry = scope["app"].state.foundry
+        begun, status = time.perf_counter(), 0
+
+        async def watch(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            body = b"" if scope["method"] in SAFE else await self._admit(scope, receive)
+            await self._app(scope, _replay(body, receive) if body is not None else receive, watch)
+        except FoundryError as error:
+            await problem_response(error, {"Connection": "close"})(scope, receive, watch)
+        except Exception as error:
+            refusal = unexpected(error, f"{scope['method']} {scope['path']}")
+            if status:
+                raise  # too late to say so
+            await problem_response(refusal)(scope, receive, watch)
+        finally:
+            route = getattr(scope.get("route"), "path", "(none)")
+            foundry.metrics.requests.labels(scope["method"], route, str(status)).inc()
+            if route != "/api/realtime":
+                foundry.metrics.seconds.labels(route).observe(time.perf_counter() - begun)
+
+    async def _admit(self, scope: Scope, receive: Receive) -> bytes:
+        """The whole body of a state-changing request.
+
+        Raises:
+            FoundryError: it is not let in.
+        """
+        connection = HTTPConnection(scope)
+        headers = connection.headers
+        limit = WEBHOOK_LIMIT if scope["path"] == WEBHOOKS else BODY_LIMIT
+        announced = headers.get("content-length", "")
+        if announced.isdigit() and int(announced) > limit:
+            raise _too_large(limit)
+        if COOKIE in connection.cookies and "authorization" not in headers:
+            check_origin(headers, scope["app"].state.foundry.public_url)
+        parts, size = [], 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                break
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > limit:
+                raise _too_large(limit)
+            if not message.get("more_body"):
+                break
+        if size and scope["path"].startswith("/api/") and not _is_json(headers.get("content-type", "")):
+            raise NotJson(f"{scope['path']} takes JSON alone", field="Content-Type")
+        return b"".join(parts)
+
+
+def check_origin(headers: Headers, public_url: str) -> None:
+    """Let a browser's change pass if it comes from a page of ours.
+
+    Raises:
+        BadOrigin: it comes from somewhere else.
+    """
+    came_from = headers.get("origin") or headers.get("referer")
+    if came_from is None:
+        if headers.get("sec-fetch-site", "none") in ("same-origin", "none"):
+            return  # no browser says nothing of the three where it matters
+        raise BadOrigin("the change comes from another site's page", field="Origin")
+    origin, ours = urlsplit(came_from), urlsplit(public_url)
+    same_host = origin.scheme in ("http", "https") and origin.netloc == headers.get("host")
+    if not same_host and (origin.scheme, origin.netloc) != (ours.scheme, ours.netloc):
+        raise BadOrigin(f"the change comes from a page of {came_from[:200]}", field="Origin")
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"the body is larger than {limit // 1024} KiB", field="body")
+
+
+def _is_json(content_type: str) -> bool:
+    kind = content_type.split(";")[0].strip().lower()
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Give the body that was read already, then whatever else comes."""
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again

@@ -1,0 +1,164 @@
+"""Every error goes out as application/problem+json (RFC 9457) with a stable code, the field at fault and a remedy."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from sqlalchemy.exc import InterfaceError, OperationalError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from foundry.api.errors import BadJson, BadRequest, MethodNotAllowed, NotJson, TooLarge
+from foundry.contracts.errors import BadInput, FoundryError, NotFound, NotSignedIn, Unavailable
+from foundry.contracts.ids import new_id
+from foundry.runtime.store.base import Busy
+
+MEDIA_TYPE = "application/problem+json"
+
+log = structlog.get_logger("foundry.api")
+
+
+class Problem(BaseModel):
+    """What went wrong, for people (title, detail, remedy) and for programs (code, field)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    field: str | None = None
+    remedy: str
+
+
+def problem(error: FoundryError) -> Problem:
+    """An error as it goes out."""
+    title = (inspect.getdoc(type(error)) or error.code).split("\n")[0].split(". ")[0].rstrip(".")
+    return Problem(
+        type=f"urn:foundry:error:{error.code}",
+        title=title,
+        status=error.status,
+        detail=error.detail,
+        code=error.code,
+        field=error.field,
+        remedy=error.remedy,
+    )
+
+
+def problem_response(error: FoundryError, headers: Mapping[str, str] | None = None) -> Response:
+    extra = dict(headers or {})
+    if error.status == 503:
+        extra.setdefault("Retry-After", "1")
+    if isinstance(error, NotSignedIn):
+        extra.setdefault("WWW-Authenticate", 'Bearer realm="foundry"')
+    return Response(problem(error).model_dump_json(), error.status, extra, MEDIA_TYPE)
+
+
+def unexpected(error: BaseException, what: str) -> FoundryError:
+    """A defect: logged with an id, answered without details."""
+    reference = new_id("err")
+    log.error("a request failed unexpectedly", reference=reference, request=what, exc_info=error)
+    return FoundryError(f"something went wrong here; the server's log has it under {reference}")
+
+
+# pydantic's errors as ours
+
+REMEDIES = {
+    "missing": "Add the field.",
+    "extra_forbidden": "Leave the field out; it is not known here.",
+    "string_too_short": "Send at least {min_length} character(s) that are not blank.",
+    "string_too_long": "Send at most {max_length} characters.",
+    "string_unicode": "Send valid Unicode, without lone surrogates.",
+    "string_pattern_mismatch": "Send text of the form {pattern}.",
+}
+
+
+def bad_input(errors: Sequence[Mapping[str, Any]]) -> FoundryError:
+    """The first of pydantic's errors, without the value at fault."""
+    first = errors[0]
+    place, kind = [str(part) for part in first["loc"]], str(first["type"])
+    field = ".".join(place[1:]) or place[0]
+    if kind == "json_invalid":
+        return BadJson(f"the body is no JSON: {first.get('ctx', {}).get('error', first['msg'])}", field="body")
+    if place[0] == "path":
+        return NotFound(f"no {field} has an id of this form", field=field)
+    message = str(first["msg"]).removeprefix("Value error, ")
+    remedy = REMEDIES.get(kind)
+    return BadInput(f"{field}: {message}", field=field, remedy=remedy and remedy.format(**first.get("ctx", {})))
+
+
+def _of_http(error: HTTPException, request: Request) -> FoundryError:
+    match error.status_code:
+        case 404:
+            return NotFound(f"there is nothing at {request.url.path}", field="path")
+        case 405:
+            return MethodNotAllowed(f"{request.url.path} does not take {request.method}", field="method")
+        case 413:
+            return TooLarge(str(error.detail), field="body")
+        case 415:
+            return NotJson(str(error.detail), field="Content-Type")
+        case 400 if error.__cause__ is not None:
+            return BadJson("the body is no JSON that can be read", field="body")
+        case status if 400 <= status < 500:
+            return BadRequest(str(error.detail))
+        case _:
+            return unexpected(error, f"{request.method} {request.url.path}")
+
+
+async def answer(request: Request, error: FoundryError, headers: Mapping[str, str] | None = None) -> Response:
+    """The response for an error; one that names no field gets the thing in the path that it is about.
+
+    Pages may put their own `error_page(request, problem)` into `app.state`; it is asked where a browser navigates.
+    """
+    if error.field is None and 400 <= error.status < 500 and request.path_params:
+        error.field = next(reversed(request.path_params))
+    page = getattr(request.app.state, "error_page", None)
+    if (
+        page is not None
+        and "text/html" in request.headers.get("accept", "")
+        and not request.url.path.startswith("/api/")
+    ):
+        return await page(request, problem(error))
+    return problem_response(error, headers)
+
+
+def install_problems(app: FastAPI) -> None:
+    """Every error of every route becomes a problem. Defects are caught further out, in `guard`."""
+
+    async def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, FoundryError)
+        return await answer(request, error)
+
+    async def invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return await answer(request, bad_input(error.errors()))
+
+    async def http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        cause = error.__cause__
+        return await answer(
+            request, cause if isinstance(cause, FoundryError) else _of_http(error, request), error.headers
+        )
+
+    async def away(request: Request, error: Exception) -> Response:
+        log.warning("the database was away", error=str(error))
+        return await answer(request, Unavailable("the database did not answer; nothing was changed"))
+
+    app.add_exception_handler(FoundryError, refused)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, http)
+    for kind in (Busy, OperationalError, InterfaceError):
+        app.add_exception_handler(kind, away)
+
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "What went wrong, and what to do.",
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+}

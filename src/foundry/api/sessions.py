@@ -1,0 +1,138 @@
+"""Sessions: messages, stop, resume, permissions, and what each person keeps (drafts, unread)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Request, Response
+from pydantic import Field
+
+from foundry.actors.task_session.views import personal_view, session_snapshot
+from foundry.api import access
+from foundry.api.auth import Signed
+from foundry.api.context import foundry_of
+from foundry.api.keys import IdempotencyKey, id_from_key
+from foundry.api.tasks import Body
+from foundry.contracts import addresses
+from foundry.contracts.errors import NotFound
+from foundry.contracts.ids import MessageId, PermissionId, is_id
+from foundry.contracts.sessions import (
+    AnswerPermission,
+    Draft,
+    Entry,
+    MarkRead,
+    PersonalView,
+    ResendMessage,
+    ResumeSession,
+    SaveDraft,
+    SendMessage,
+    SessionView,
+    StopSession,
+)
+from foundry.contracts.tasks import Prompt
+from foundry.contracts.words import Word
+
+router = APIRouter(prefix="/api/sessions/{session}", tags=["sessions"])
+
+
+class SessionSnapshot(Word):
+    """A session, its whole transcript, what is this person's own, and the version of it all."""
+
+    version: int
+    session: SessionView
+    transcript: list[Entry]
+    mine: PersonalView
+
+
+class NewMessage(Body):
+    text: Prompt
+
+
+class Answer(Body):
+    option: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class NewDraft(Body):
+    text: Draft
+
+
+class Read(Body):
+    position: Annotated[int, Field(ge=0)]
+
+
+@router.get("")
+async def shown(request: Request, who: Signed, session: str) -> SessionSnapshot:
+    found, runtime = await access.session_of(request, who, session), foundry_of(request).runtime
+    version, view, entries = await runtime.read(session_snapshot, found.id)
+    mine = await runtime.read(personal_view, found.id, who.person.id)
+    return SessionSnapshot(version=version, session=view, transcript=entries, mine=mine)
+
+
+@router.post("/messages", status_code=201)
+async def send(
+    request: Request, response: Response, who: Signed, session: str, wish: NewMessage, key: IdempotencyKey = None
+) -> SessionView:
+    """A message to the agent; queued while it runs."""
+    found = await access.session_of(request, who, session, change=True)
+    message = MessageId(id_from_key("msg", f"{who.caller}/{session}", key))
+    command = SendMessage(id=message, text=wish.text, person=who.person)
+    response.headers["Location"] = f"/api/sessions/{session}"
+    return await foundry_of(request).runtime.ask(addresses.session(found.id), command, key=key, caller=who.caller)
+
+
+@router.post("/messages/{message}/resend")
+async def resend(request: Request, who: Signed, session: str, message: str, key: IdempotencyKey = None) -> SessionView:
+    found = await access.session_of(request, who, session, change=True)
+    command = ResendMessage(message=MessageId(message), person=who.person)
+    return await foundry_of(request).runtime.ask(addresses.session(found.id), command, key=key, caller=who.caller)
+
+
+@router.post("/stop")
+async def stop(request: Request, who: Signed, session: str, key: IdempotencyKey = None) -> SessionView:
+    """End the running prompt."""
+    found = await access.session_of(request, who, session, change=True)
+    command = StopSession(person=who.person)
+    return await foundry_of(request).runtime.ask(addresses.session(found.id), command, key=key, caller=who.caller)
+
+
+@router.post("/resume")
+async def resume(request: Request, who: Signed, session: str, key: IdempotencyKey = None) -> SessionView:
+    """Connect to the agent again after an error."""
+    found = await access.session_of(request, who, session, change=True)
+    command = ResumeSession(person=who.person)
+    return await foundry_of(request).runtime.ask(addresses.session(found.id), command, key=key, caller=who.caller)
+
+
+@router.post("/permissions/{permission}")
+async def answer(
+    request: Request, who: Signed, session: str, permission: str, wish: Answer, key: IdempotencyKey = None
+) -> SessionView:
+    """Choose one of the options the agent offers."""
+    found = await access.session_of(request, who, session, change=True)
+    if not is_id(permission, "prm"):
+        raise NotFound(f"no permission request with id {permission}", field="permission")
+    command = AnswerPermission(permission=PermissionId(permission), option=wish.option, person=who.person)
+    return await foundry_of(request).runtime.ask(addresses.session(found.id), command, key=key, caller=who.caller)
+
+
+@router.put("/draft", status_code=204)
+async def draft(request: Request, who: Signed, session: str, wish: NewDraft) -> None:
+    """What this person is about to write (R7)."""
+    found = await access.session_of(request, who, session)
+    command = SaveDraft(person=who.person.id, text=wish.text)
+    await foundry_of(request).runtime.ask(addresses.session(found.id), command)
+
+
+@router.put("/read", status_code=204)
+async def read(request: Request, who: Signed, session: str, wish: Read) -> None:
+    """This person has read so far (R7)."""
+    found = await access.session_of(request, who, session)
+    command = MarkRead(person=who.person.id, position=wish.position)
+    await foundry_of(request).runtime.ask(addresses.session(found.id), command)
+
+
+@router.delete("/read", status_code=204)
+async def unread(request: Request, who: Signed, session: str) -> None:
+    """Everything is unread again, for this person."""
+    found = await access.session_of(request, who, session)
+    await foundry_of(request).runtime.ask(addresses.session(found.id), MarkRead(person=who.person.id, position=0))

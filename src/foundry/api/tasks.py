@@ -1,0 +1,183 @@
+"""Tasks: open, look at, publish, retry, archive."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from foundry.actors.organization.views import task_list
+from foundry.api import access
+from foundry.api.auth import Me, Signed
+from foundry.api.context import Foundry, foundry_of
+from foundry.api.errors import UnknownAgent, UnknownRepository
+from foundry.api.keys import IdempotencyKey, id_from_key
+from foundry.contracts import addresses
+from foundry.contracts.ids import OrganizationId, SandboxId, SessionId, TaskId
+from foundry.contracts.tasks import (
+    AgentName,
+    ArchiveTask,
+    BranchName,
+    CreateTask,
+    OpenSession,
+    Prompt,
+    PublishTask,
+    RefreshWork,
+    RetryProvisioning,
+    TaskSummary,
+    TaskView,
+    Title,
+)
+from foundry.contracts.words import ScopeId
+
+router = APIRouter(prefix="/api", tags=["tasks"])
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class NewTask(Body):
+    repository: Annotated[str, Field(min_length=1, description="its id, or owner/name")]
+    prompt: Prompt
+    title: Title | None = None
+    branch: BranchName | None = None
+    base: BranchName | None = None
+    agent: AgentName | None = None
+    auto_publish: bool | None = None
+
+
+class NewSession(Body):
+    agent: AgentName | None = None
+    prompt: Prompt | None = None
+
+
+class Publish(Body):
+    title: Title | None = None
+    body: Annotated[str, Field(max_length=60_000)] | None = None
+    draft: bool = False
+
+
+class Archive(Body):
+    discard: bool = False
+    kill: bool = False
+
+
+def agent_of(foundry: Foundry, wish: str | None) -> str:
+    """The agent to use.
+
+    Raises:
+        UnknownAgent: it is not offered here.
+    """
+    name = wish or foundry.default_agent
+    if name not in foundry.agents:
+        raise UnknownAgent(f"{name} is none of: {', '.join(foundry.agents)}", field="agent")
+    return name
+
+
+async def open_task(
+    foundry: Foundry, who: Me, organization: OrganizationId, wish: NewTask, key: str | None
+) -> TaskView:
+    """One ask; the ids are minted here, from the idempotency key where there is one."""
+    known = await access.organization(foundry, who, organization)
+    repository = next((r for r in known if wish.repository in (r.id, r.full_name)), None)
+    if repository is None:
+        raise UnknownRepository(f"{wish.repository} is no repository of the organization", field="repository")
+    await access.may_change(foundry, who, repository, f"no repository {wish.repository}")
+    task = TaskId(id_from_key("tsk", who.caller, key))
+    command = CreateTask(
+        parent=addresses.repository(repository.id),
+        scope=ScopeId(organization),
+        id=task,
+        session=SessionId(id_from_key("ses", who.caller, key)),
+        sandbox=SandboxId(id_from_key("sbx", who.caller, key)),
+        repository=repository,
+        prompt=wish.prompt,
+        title=wish.title or None,
+        branch=wish.branch,
+        base=wish.base,
+        agent=agent_of(foundry, wish.agent),
+        person=who.person,
+        auto_publish=foundry.auto_publish if wish.auto_publish is None else wish.auto_publish,
+    )
+    return await foundry.runtime.ask(addresses.task(task), command, key=key, caller=who.caller)
+
+
+@router.get("/organizations/{organization}/tasks")
+async def listed(request: Request, who: Signed, organization: str, archived: bool = False) -> list[TaskSummary]:
+    """The organization's tasks, newest first."""
+    foundry = foundry_of(request)
+    repositories = await access.organization(foundry, who, organization)
+    found = await foundry.runtime.read(lambda r: task_list(r, OrganizationId(organization), archived=archived))
+    return access.only_in(found, repositories)
+
+
+@router.post("/organizations/{organization}/tasks", status_code=201)
+async def create(
+    request: Request, response: Response, who: Signed, organization: str, wish: NewTask, key: IdempotencyKey = None
+) -> TaskView:
+    """Open a task. Answered as soon as its row is committed; provisioning follows."""
+    task = await open_task(foundry_of(request), who, OrganizationId(organization), wish, key)
+    response.headers["Location"] = f"/api/tasks/{task.id}"
+    return task
+
+
+@router.get("/tasks/{task}")
+async def shown(request: Request, who: Signed, task: str) -> TaskView:
+    return await access.task_of(request, who, task)
+
+
+@router.get("/tasks/{task}/diff")
+async def diff(request: Request, who: Signed, task: str) -> Response:
+    """The branch against its base, as last seen; cut at 256 KiB."""
+    found = await access.task_of(request, who, task)
+    return Response(found.work.diff, media_type="text/plain; charset=utf-8")
+
+
+@router.post("/tasks/{task}/work", status_code=202)
+async def refresh(request: Request, who: Signed, task: str, key: IdempotencyKey = None) -> None:
+    """Look at the sandbox's work tree again, in the background."""
+    found = await access.task_of(request, who, task, change=True)
+    await foundry_of(request).runtime.ask(addresses.task(found.id), RefreshWork(), key=key, caller=who.caller)
+
+
+@router.post("/tasks/{task}/sessions", status_code=201)
+async def open_session(
+    request: Request, response: Response, who: Signed, task: str, wish: NewSession, key: IdempotencyKey = None
+) -> TaskView:
+    """One more conversation; pending until its agent is ready."""
+    found, foundry = await access.task_of(request, who, task, change=True), foundry_of(request)
+    session = SessionId(id_from_key("ses", f"{who.caller}/{task}", key))
+    command = OpenSession(session=session, agent=agent_of(foundry, wish.agent), prompt=wish.prompt, person=who.person)
+    response.headers["Location"] = f"/api/sessions/{session}"
+    return await foundry.runtime.ask(addresses.task(found.id), command, key=key, caller=who.caller)
+
+
+@router.post("/tasks/{task}/pull-request", status_code=202)
+async def publish(
+    request: Request, who: Signed, task: str, wish: Publish | None = None, key: IdempotencyKey = None
+) -> TaskView:
+    """Push the branch and open the pull request, in the background."""
+    found, given = await access.task_of(request, who, task, change=True), wish or Publish()
+    command = PublishTask(person=who.person, title=given.title or None, body=given.body, draft=given.draft)
+    return await foundry_of(request).runtime.ask(addresses.task(found.id), command, key=key, caller=who.caller)
+
+
+@router.post("/tasks/{task}/retry")
+async def retry(request: Request, who: Signed, task: str, key: IdempotencyKey = None) -> TaskView:
+    """Go on where provisioning failed."""
+    found = await access.task_of(request, who, task, change=True)
+    return await foundry_of(request).runtime.ask(
+        addresses.task(found.id), RetryProvisioning(), key=key, caller=who.caller
+    )
+
+
+@router.post("/tasks/{task}/archive")
+async def archive(
+    request: Request, who: Signed, task: str, wish: Archive | None = None, key: IdempotencyKey = None
+) -> TaskView:
+    """Commits at once; the sandbox is released in the background."""
+    found, given = await access.task_of(request, who, task, change=True), wish or Archive()
+    command = ArchiveTask(person=who.person, discard=given.discard, kill=given.kill)
+    return await foundry_of(request).runtime.ask(addresses.task(found.id), command, key=key, caller=who.caller)
