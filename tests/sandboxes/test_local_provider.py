@@ -21,6 +21,7 @@ from foundry.contracts.sandboxes import (
 from foundry.sandboxes.agent import SandboxAgent
 from foundry.sandboxes.local import processes
 from foundry.sandboxes.local.isolation import Walls
+from foundry.sandboxes.local.provider import LocalProvider
 from tests.sandboxes.conftest import TOKEN, Lab, make
 from tests.waiting import eventually
 
@@ -97,6 +98,7 @@ async def test_it_outlives_a_foundry_that_is_killed_and_is_found_again(lab: Lab)
     script = """
 import asyncio, sys, time
 from pathlib import Path
+from foundry.sandboxes.local.provider import LocalProvider
 from tests.sandboxes.conftest import TOKEN, make
 from foundry.contracts.sandboxes import SandboxSpec
 from foundry.sandboxes.local.isolation import Walls
@@ -238,6 +240,23 @@ async def test_walls_show_the_system_read_only_and_nothing_of_foundrys(lab: Lab,
         assert (await sh("id -un")).startswith("foundry")
         assert "0000000000000000" in await sh("grep CapEff /proc/self/status")
     assert not Path("/tmp/x").exists()
+
+
+async def test_the_data_directory_is_hidden_even_where_something_shown_holds_it(
+    lab: Lab, binary: Path, walls: Walls, tmp_path: Path
+):
+    if walls.bwrap is None:
+        pytest.skip(f"bubblewrap does not work here: {walls.warning}")
+    (tmp_path / "shown").write_text("shown")
+    (lab.data_dir / "tools").mkdir(parents=True)
+    (lab.data_dir / "foundry.db").write_text("secret")
+    shown = [tmp_path, lab.data_dir / "tools"]
+    provider = LocalProvider(lab.data_dir, extra_read_only=shown, binary=binary, walls=walls)
+    await provider.create("sbx_1", SandboxSpec())
+    endpoint = await provider.start("sbx_1", TOKEN)
+    async with SandboxAgent(endpoint.url, TOKEN) as agent:
+        seen = (await agent.processes.run("ls", [str(tmp_path), str(lab.data_dir)])).stdout
+    assert seen.split() == [f"{tmp_path}:", "data", "shown", f"{lab.data_dir}:", "sandboxes", "tools"]
 
 
 def test_without_walls_there_is_a_warning_people_can_read(lab: Lab, binary: Path, monkeypatch: pytest.MonkeyPatch):

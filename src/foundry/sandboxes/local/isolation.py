@@ -33,18 +33,30 @@ class Walls:
     warning: str | None
 
     def wrap(
-        self, command: Sequence[str], *, writable: Sequence[Path], read_only: Sequence[Path], cwd: Path, passwd: Path
+        self,
+        command: Sequence[str],
+        *,
+        writable: Sequence[Path],
+        read_only: Sequence[Path],
+        hidden: Path,
+        cwd: Path,
+        passwd: Path,
     ) -> list[str]:
         """The command, inside the walls.
 
         Args:
             writable: directories seen at their own paths; they have to exist.
             read_only: files and directories seen at their own paths; missing ones are left out.
+            hidden: a directory of which nothing is seen but what is given besides, wherever it lies.
             passwd: the file shown as /etc/passwd.
         """
         if self.bwrap is None:
             return list(command)
-        return [self.bwrap, *_walls(writable, read_only, passwd), "--chdir", str(cwd), "--", *command]
+        inner = [path for path in read_only if path.is_relative_to(hidden)]
+        outer = [path for path in read_only if not path.is_relative_to(hidden)]
+        words = [*_system(), *_home(), *_binds("--ro-bind-try", outer), "--tmpfs", str(hidden)]
+        words += [*_binds("--ro-bind-try", inner), "--ro-bind", str(passwd), "/etc/passwd", *_binds("--bind", writable)]
+        return [self.bwrap, *words, "--chdir", str(cwd), "--", *command]
 
 
 def probe() -> Walls:
@@ -53,7 +65,7 @@ def probe() -> Walls:
     if sys.platform != "linux" or bwrap is None:
         return Walls(None, _warning("bubblewrap (bwrap) is not installed"))
     try:
-        command = [bwrap, *_walls([], [], None), "--", "/bin/sh", "-c", "exit 0"]
+        command = [bwrap, *_system(), *_home(), "--", "/bin/sh", "-c", "exit 0"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_LIMIT, check=False, env={})
     except (OSError, subprocess.TimeoutExpired) as error:
         return Walls(None, _warning(f"bubblewrap does not run: {error}"))
@@ -63,9 +75,10 @@ def probe() -> Walls:
 
 
 def python_paths() -> list[Path]:
-    """What this Python needs to be run inside: its environment, its installation, and Foundry's own source."""
+    """What this Python needs to be run inside: its environment, its installation, its packages, Foundry's source."""
     source = Path(__file__).parents[2]  # .../src/foundry or .../site-packages/foundry
-    return [Path(sys.prefix), Path(sys.base_prefix), source]
+    packages = [Path(path) for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+    return [Path(sys.prefix), Path(sys.base_prefix), *packages, source]
 
 
 def _warning(reason: str) -> str:
@@ -75,7 +88,7 @@ def _warning(reason: str) -> str:
     )
 
 
-def _walls(writable: Sequence[Path], read_only: Sequence[Path], passwd: Path | None) -> list[str]:
+def _system() -> list[str]:
     words = ["--unshare-user", "--uid", str(USER), "--gid", str(USER)]
     words += ["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--cap-drop", "ALL"]
     for path in _SYSTEM:
@@ -93,10 +106,15 @@ def _walls(writable: Sequence[Path], read_only: Sequence[Path], passwd: Path | N
     resolver = os.path.realpath("/etc/resolv.conf")
     if not resolver.startswith("/etc/") and os.path.exists(resolver):
         words += ["--ro-bind", resolver, resolver]
-    if passwd is not None:
-        words += ["--ro-bind", str(passwd), "/etc/passwd"]
-    for path in read_only:
-        words += ["--ro-bind-try", str(path), str(path)]
-    for path in writable:
-        words += ["--bind", str(path), str(path)]
     return words
+
+
+def _home() -> list[str]:
+    """Hide the home of the user who runs Foundry where it lies within the system, as a service's may in /opt."""
+    home = Path.home()
+    within = any(home.is_relative_to(path) for path in _SYSTEM if not os.path.islink(path))
+    return ["--tmpfs", str(home)] if within and home.is_dir() and str(home) not in _SYSTEM else []
+
+
+def _binds(how: str, paths: Sequence[Path]) -> list[str]:
+    return [word for path in paths for word in (how, str(path), str(path))]

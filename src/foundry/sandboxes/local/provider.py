@@ -208,6 +208,7 @@ class LocalProvider:
             [str(binary), "server", "--host", "127.0.0.1", "--port", str(port), "--no-telemetry", "--token", token],
             writable=[home, work],
             read_only=[binary, *self._read_only],
+            hidden=self._data_dir,
             cwd=work,
             passwd=folder / "passwd",
         )
