@@ -40,6 +40,7 @@ class Conversation:
         self.transcript = Transcript(turn, self.state)
         self._mail: list[Message] = []
         self._changed = False
+        self._shown: tuple[str | None, str | None] | None = None
 
     @property
     def status(self) -> SessionStatus:
@@ -115,6 +116,9 @@ class Conversation:
     def arrived(self) -> None:
         """The agent has shown that it has the prompt."""
         state = self.state
+        if self._shown == (state.running, state.lost):
+            return  # looked up once a turn, not once a chunk
+        self._shown = (state.running, state.lost)
         if state.running is None and state.lost and self.status is SessionStatus.IDLE:
             row = self.message(state.lost)
             if row and row.state == MessageState.UNKNOWN:  # it had been delivered after all
