@@ -338,6 +338,7 @@ class WorkflowSystem:
             await self._refuse(row, IssueKind.WORKFLOW_CRASHED, f"the process died in it {crashes} times in a row")
         elif crashes:
             log.info("workflow resumed", workflow=row.name, id=row.id, crashes=crashes)
+            self._handed.add(row.id)
             await DBOS.resume_workflow_async(row.id, queue_name=QUEUE)
 
     async def _refuse(self, row: Started, kind: IssueKind, message: str) -> None:
