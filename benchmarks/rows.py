@@ -27,8 +27,17 @@ class Row:
     reached: bool | None = None
 
 
-def row(name: str, value: float, unit: str, beside: str = "", beside_value: float | None = None, *,
-        most: float | None = None, ratio_most: float | None = None, ratio_least: float | None = None) -> Row:  # fmt: skip
+def row(
+    name: str,
+    value: float,
+    unit: str,
+    beside: str = "",
+    beside_value: float | None = None,
+    *,
+    most: float | None = None,
+    ratio_most: float | None = None,
+    ratio_least: float | None = None,
+) -> Row:
     """A row with its limits: at most `most` of its unit, at most or at least so many times what stands beside it."""
     ratio = value / beside_value if beside_value else None
     wishes: list[tuple[str, bool]] = []

@@ -1,0 +1,45 @@
+"""`foundry issues list | clear`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from foundry.cli.client import As, AsJson, Client, DataDir, Url, show
+
+app = typer.Typer(no_args_is_help=True)
+Organization = Annotated[str | None, typer.Option("--organization", "-o", help="Login or id.")]
+
+
+@app.command("list")
+def list_(
+    organization: Organization = None,
+    login: As = None,
+    url: Url = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """What went wrong, where, and what happens next."""
+    client = Client(url, login, data_dir)
+    found = client.ask("GET", f"/api/organizations/{client.organization(organization)}/issues")
+    shown = (
+        f"{one['id']}  {one['trouble']['kind']} {one['trouble']['actor']} {one['trouble']['workflow']}"
+        f" {one['trouble']['step']}: {one['trouble']['message']}\n  what to do: {one['trouble']['remedy']}"
+        for one in found
+    )
+    show(found, as_json, shown)
+
+
+@app.command()
+def clear(
+    issue: Annotated[str | None, typer.Argument(help="One issue's id; all without it.")] = None,
+    organization: Organization = None,
+    login: As = None,
+    url: Url = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Forget one recorded issue, or all."""
+    client = Client(url, login, data_dir)
+    path = f"/api/organizations/{client.organization(organization)}/issues" + (f"/{issue}" if issue else "")
+    typer.echo(f"{client.ask('DELETE', path)['cleared']} cleared")

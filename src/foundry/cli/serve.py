@@ -1,0 +1,30 @@
+"""`foundry serve`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0: any free one.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Where everything is kept.")] = None,
+    database_url: Annotated[str | None, typer.Option(help="postgresql://...; SQLite by default.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A TOML file with settings.")] = None,
+) -> None:
+    """Run the server until it is told to stop."""
+    from foundry.app import serve as run
+    from foundry.settings import load
+
+    flags = {"host": host, "port": port, "data_dir": data_dir, "database_url": database_url}
+    loaded = load(flags, config=config)
+    for warning in loaded.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+
+    def ready(url: str) -> None:
+        typer.echo(f"Foundry listens on {url}")
+
+    run(loaded.settings, ready=ready, progress=typer.echo)

@@ -1,0 +1,146 @@
+"""`foundry task ...`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from foundry.cli.client import As, AsJson, Client, DataDir, Json, Url, show
+
+app = typer.Typer(no_args_is_help=True)
+Task = Annotated[str, typer.Argument(help="The task's id, tsk_...")]
+Organization = Annotated[str | None, typer.Option("--organization", "-o", help="Login or id.")]
+
+
+def lines(task: Json) -> Iterator[str]:
+    """A task in a few lines."""
+    yield f"{task['id']}  {task['title']}"
+    where = f"{task['repository']['owner']}/{task['repository']['name']}"
+    yield f"  {where} {task['branch'] or '(naming)'} from {task.get('base', '')}"
+    yield f"  {task['state']}: {task['phase']} since {task['phase_since']}" + (
+        f", attempt {task['attempt']}" if task.get("attempt", 1) > 1 else ""
+    )
+    if task["trouble"]:
+        yield f"  problem: {task['trouble']['message']}"
+        yield f"  what to do: {task['trouble']['remedy']}"
+    for session in task.get("sessions", []):
+        yield f"  session {session['id']} {session['agent']}: {session['status']}"
+    if pull := task["pull_request"]:
+        yield f"  pull request #{pull['number']} {pull['state']} {pull['url']}"
+    if task.get("note"):
+        yield f"  {task['note']}"
+
+
+@app.command()
+def create(
+    repository: Annotated[str, typer.Argument(help="owner/name or id.")],
+    prompt: Annotated[str, typer.Argument(help="What the agent is to do; - reads standard input.")],
+    organization: Organization = None,
+    title: str | None = None,
+    branch: str | None = None,
+    base: str | None = None,
+    agent: str | None = None,
+    auto_publish: Annotated[bool | None, typer.Option(help="Publish when the agent ends with new commits.")] = None,
+    login: As = None,
+    url: Url = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Open a task."""
+    client = Client(url, login, data_dir)
+    wish = {
+        "repository": repository, "prompt": sys.stdin.read() if prompt == "-" else prompt, "title": title,
+        "branch": branch, "base": base, "agent": agent, "auto_publish": auto_publish,
+    }  # fmt: skip
+    body = {key: value for key, value in wish.items() if value is not None}
+    task = client.ask("POST", f"/api/organizations/{client.organization(organization)}/tasks", body)
+    show(task, as_json, lines(task))
+
+
+@app.command("list")
+def list_(
+    organization: Organization = None,
+    archived: bool = False,
+    login: As = None,
+    url: Url = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """The organization's tasks."""
+    client = Client(url, login, data_dir)
+    path = f"/api/organizations/{client.organization(organization)}/tasks"
+    tasks = client.ask("GET", path, archived=archived)
+    show(tasks, as_json, (line for task in tasks for line in lines(task)))
+
+
+@app.command("show")
+def show_(task: Task, login: As = None, url: Url = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """One task."""
+    found = Client(url, login, data_dir).ask("GET", f"/api/tasks/{task}")
+    show(found, as_json, lines(found))
+
+
+@app.command()
+def logs(
+    task: Task,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as it happens.")] = False,
+    login: As = None,
+    url: Url = None,
+    data_dir: DataDir = None,
+) -> None:
+    """The transcript of the task's active session."""
+    client = Client(url, login, data_dir)
+    session = client.ask("GET", f"/api/tasks/{task}")["active_session"]
+    if not follow:
+        for entry in client.ask("GET", f"/api/sessions/{session}")["transcript"]:
+            _entry(entry)
+        return
+    for word, data in client.watch("session", session):
+        if word == "snapshot":
+            for entry in data["transcript"]:
+                _entry(entry)
+        elif word == "EntryChanged" and data["entry"]["complete"]:
+            _entry(data["entry"])
+
+
+def _entry(entry: Json) -> None:
+    typer.echo(f"[{entry['kind']}] {entry['text']}".rstrip())
+
+
+def _act(task: str, verb: str, body: Json, client: Client, as_json: bool) -> None:
+    found = client.ask("POST", f"/api/tasks/{task}/{verb}", body)
+    show(found, as_json, lines(found))
+
+
+@app.command()
+def archive(
+    task: Task,
+    discard: Annotated[bool, typer.Option(help="Unpushed work may be lost.")] = False,
+    login: As = None,
+    url: Url = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """It is over: release the sandbox, unless work would be lost with it."""
+    _act(task, "archive", {"discard": discard}, Client(url, login, data_dir), as_json)
+
+
+@app.command()
+def kill(task: Task, login: As = None, url: Url = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """End everything of it now, without looking at unpushed work."""
+    _act(task, "archive", {"kill": True}, Client(url, login, data_dir), as_json)
+
+
+@app.command()
+def retry(task: Task, login: As = None, url: Url = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Go on where provisioning failed."""
+    _act(task, "retry", None, Client(url, login, data_dir), as_json)
+
+
+@app.command()
+def publish(task: Task, login: As = None, url: Url = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Push the branch and open the pull request."""
+    _act(task, "pull-request", {}, Client(url, login, data_dir), as_json)
