@@ -217,6 +217,7 @@ async def test_delete_ends_the_agents_process_and_the_stream(talk: Conversation)
     await talk.prompt("p1", "sleep 60")
     await talk.acp.delete("srv")
     await eventually(talk.following.done)
+    assert agent_exit(talk.items[-1].message) == AgentExit(0)  # by its own will: its stdin was closed
     assert await talk.acp.servers() == []
     assert await agents_alive(talk.box) == 0
 

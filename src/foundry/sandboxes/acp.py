@@ -14,8 +14,9 @@ What 0.4.2 does, as tried (tests/sandboxes/test_acp.py holds each of these to th
   is never started again under that server id: delete it and choose another.
 - A line of the agent's output that is no JSON comes as `_adapter/invalid_stdout {error, raw}`; its stderr goes to
   sandbox-agent's log only.
-- DELETE forgets the server id at once and ends its stream, but answers only when the agent's process has ended, and
-  that is ended only by closing its stdin, once DELETE's own connection is given up. `delete` does that, then kills.
+- DELETE forgets the server id at once, but answers only when the agent's process has ended, and all that ends that is
+  its stdin, which closes once no request holds it: neither DELETE's own connection nor the POST of a running prompt.
+  The stream ends with the process. `delete` hangs up both, and kills what stays.
 - The list of servers holds what was not deleted, dead agents included. After a restart of sandbox-agent it is empty.
 - `session/new` again gives one more session of the same process. A known server id with another agent is a 409.
 """
@@ -89,7 +90,7 @@ class Acp:
 
     def __init__(self, agent: SandboxAgent) -> None:
         self._agent = agent
-        self._posting: set[asyncio.Task[Json | None]] = set()
+        self._posting: dict[asyncio.Task[Json | None], str] = {}  # prompts whose turns run, and their server ids
 
     async def close(self) -> None:
         for task in list(self._posting):
@@ -195,7 +196,7 @@ class Acp:
             )
 
         posting = asyncio.create_task(post())
-        self._posting.add(posting)
+        self._posting[posting] = server_id
         posting.add_done_callback(self._posted)
         sent = asyncio.create_task(written.wait())
         await asyncio.wait({posting, sent}, return_when=asyncio.FIRST_COMPLETED)
@@ -223,8 +224,8 @@ class Acp:
     async def delete(self, server_id: str) -> None:
         """End the agent's process, for sure, and forget the server id and its events; unknown ids are no error.
 
-        1. Note its process and that one's children. 2. DELETE, and hang up, which closes its stdin. 3. Kill what is
-        left of them after `END_LIMIT`.
+        1. Note its process and that one's children. 2. Let go of its prompts. 3. DELETE, and hang up, which closes its
+        stdin. 4. Kill what is left of them after `END_LIMIT`.
 
         Raises:
             SandboxRefused: something of it runs even after SIGKILL.
@@ -232,6 +233,8 @@ class Acp:
         processes = self._agent.processes
         created = next((one.created_ms for one in await self.servers() if one.server_id == server_id), None)
         family = await processes.family_started_at(created) if created is not None else {}
+        for posting in [task for task, server in self._posting.items() if server == server_id]:
+            posting.cancel()
         try:
             await self._agent.ask("DELETE", f"/v1/acp/{server_id}", limit=DELETE_LIMIT)
         except SandboxUnreachable as error:
@@ -302,7 +305,7 @@ class Acp:
 
     def _posted(self, task: asyncio.Task[Json | None]) -> None:
         """A prompt's POST has ended; what it says is on the stream too, so only defects are worth raising."""
-        self._posting.discard(task)
+        self._posting.pop(task, None)
         if not task.cancelled():
             error = task.exception()
             if error is not None and not isinstance(error, FoundryError):
