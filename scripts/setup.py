@@ -27,20 +27,28 @@ def fail(text: str) -> None:
 
 
 def make_venv() -> None:
-    """A virtual environment, with pip; Debian's python3 without python3-venv gets it from virtualenv."""
+    """A virtual environment, with pip. Where Debian's python3-venv is missing, this machine's own pip fills it."""
     if PYTHON.exists() and subprocess.run([PYTHON, "-m", "pip", "--version"], capture_output=True).returncode == 0:
         return
     shutil.rmtree(VENV, ignore_errors=True)
     say("making .venv")
-    if subprocess.run([sys.executable, "-m", "venv", str(VENV)], capture_output=True).returncode == 0:
+    if quietly("-m", "venv", str(VENV)):
         return
     shutil.rmtree(VENV, ignore_errors=True)
-    if subprocess.run([sys.executable, "-m", "virtualenv", "-q", str(VENV)], capture_output=True).returncode != 0:
-        fail("python3 has no venv module; install it first (Debian: apt-get install python3-venv)")
+    filled = ("-m", "pip", "--disable-pip-version-check", "--python", str(PYTHON), "install", "-qq", "pip")
+    if quietly("-m", "venv", "--without-pip", str(VENV)) and quietly(*filled):
+        return
+    shutil.rmtree(VENV, ignore_errors=True)
+    fail("python3 can make no virtual environment; install its venv module first (Debian: apt install python3-venv)")
+
+
+def quietly(*arguments: str) -> bool:
+    """Whether this Python, run with these arguments, succeeds."""
+    return subprocess.run([sys.executable, *arguments], capture_output=True).returncode == 0
 
 
 def pip(*arguments: str) -> None:
-    command = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "-q", *arguments]
+    command = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "-qq", *arguments]
     if subprocess.run(command, cwd=ROOT).returncode != 0:
         fail(f"pip could not install ({' '.join(arguments)}); its own words are above")
 

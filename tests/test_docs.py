@@ -1,0 +1,39 @@
+"""What users can meet is documented."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+
+import foundry
+from foundry.contracts.errors import FoundryError, error_codes
+from foundry.settings import Settings
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+
+
+def every_error_code() -> dict[str, type[FoundryError]]:
+    """Those of every module there is."""
+    for module in pkgutil.walk_packages(foundry.__path__, "foundry."):
+        if not module.name.endswith("__main__") and ".migrations" not in module.name:
+            importlib.import_module(module.name)
+    return error_codes()
+
+
+@pytest.mark.parametrize("code", sorted(every_error_code()))
+def test_error_code_is_explained(code: str) -> None:
+    assert f"### {code}\n" in (DOCS / "api.md").read_text()
+
+
+def test_no_explained_error_code_is_gone() -> None:
+    explained = re.findall(r"^### (\w+)$", (DOCS / "api.md").read_text(), re.MULTILINE)
+    assert set(explained) <= set(every_error_code())
+
+
+@pytest.mark.parametrize("name", sorted(Settings.model_fields))
+def test_setting_is_described(name: str) -> None:
+    assert Settings.model_fields[name].description
