@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from foundry.contracts.sandboxes import AcpServerGone, AgentRefused, AgentUnavailable, SandboxRefused
+from foundry.contracts.sandboxes import AcpServerGone, AgentRefused, AgentUnavailable, SandboxRefused, SandboxSpec
 from foundry.contracts.sessions import StreamItem
 from foundry.sandboxes.acp import AgentExit, agent_exit
 from foundry.sandboxes.agent import SandboxAgent
+from foundry.sandboxes.local import isolation
+from foundry.sandboxes.local.isolation import Walls
+from foundry.sandboxes.local.provider import LocalProvider
 from tests.sandboxes.conftest import TOKEN, Box, Lab
 from tests.waiting import eventually
 
@@ -270,3 +275,22 @@ async def test_the_launcher_counts_as_installed_and_is_not_replaced(box: Box):
     assert [one.installed for one in await box.agent.agents() if one.id == "mock"] == [True]
     with pytest.raises(AgentUnavailable):
         await box.agent.install_agent("no-such-agent")
+
+
+async def test_a_launcher_stands_for_an_agent_that_would_be_downloaded_otherwise(lab: Lab, binary: Path, walls: Walls):
+    nowhere = "http://127.0.0.1:9"
+    provider = LocalProvider(
+        lab.data_dir,
+        launchers={"opencode": [sys.executable, "-m", "foundry.devkit.agent"]},
+        extra_read_only=isolation.python_paths(),
+        env={"HTTPS_PROXY": nowhere},  # no download can succeed
+        binary=binary,
+        walls=walls,
+    )
+    await provider.create("sbx_1", SandboxSpec(agents=["opencode", "codex"]))
+    endpoint = await provider.start("sbx_1", TOKEN)
+    async with SandboxAgent(endpoint.url, TOKEN) as agent:
+        assert await agent.install_agent("opencode") is False
+        assert (await agent.acp.initialize("srv", "opencode")).agent == "scripted-agent"
+        with pytest.raises(AgentUnavailable, match="install failed"):
+            await agent.install_agent("codex")

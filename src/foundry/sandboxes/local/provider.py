@@ -50,7 +50,7 @@ KNOWN_LIMIT = 3.0  # seconds that one which runs already may take to answer
 PORT_TRIES = 5
 LOG_LIMIT = 5_000_000  # bytes, above which the log is set aside at the next start
 
-LAUNCHERS = ".local/share/sandbox-agent/bin/agent_processes"  # in the home; <agent>-acp
+BIN = ".local/share/sandbox-agent/bin"  # in the home: where sandbox-agent installs agents
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TAKEN = "Address already in use"
@@ -173,7 +173,8 @@ class LocalProvider:
         for agent in spec.agents:
             if agent in self._launchers:
                 script = f'#!/bin/sh\nexec {shlex.join(self._launchers[agent])} "$@"\n'
-                _plant(folder / "home", f"{LAUNCHERS}/{agent}-acp", script)
+                _plant(folder / "home", f"{BIN}/agent_processes/{agent}-acp", script)
+                _plant(folder / "home", f"{BIN}/{agent}", script)  # else all but `mock` count as not installed
         _write(folder / "spec.json", spec.model_dump_json())  # last: with it the sandbox exists
 
     def _see(self, sandbox_id: str) -> ProviderSandbox:
