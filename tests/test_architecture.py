@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SRC = ROOT / "src" / "foundry"
-MODULES = sorted(SRC.rglob("*.py"))
+MODULES = sorted(p for p in SRC.rglob("*.py") if p.parent.name != "versions")  # a revision is as long as it is
 PACKAGES = sorted(p.name for p in (SRC / "actors").iterdir() if (p / "actor.py").exists())
 
 
