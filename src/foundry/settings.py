@@ -1,10 +1,13 @@
 """Settings: one table of names, units and defaults; sources in rising strength: file, environment, flags.
 
-`foundry config check` prints what is in force and where it came from, secrets masked.
+`foundry config check` prints what is in force and where it came from, secrets masked. A variable that is set but empty
+counts as not set, as compose files leave it. For Smee alone (R27) three optional env files are read, weakest first:
+`~/misc/env.txt`, `~/misc/the-foundry.env` and `.env` in the working directory; the environment is stronger.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import tomllib
@@ -18,7 +21,10 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from foundry.contracts.errors import FoundryError
 
-LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+SMEE = ("smee_url", "smee_target")  # their variables have no FOUNDRY_ before them
+ENV_FILES = ("~/misc/env.txt", "~/misc/the-foundry.env", ".env")
+OTHERS = ("FOUNDRY_NO_SKIPS", "FOUNDRY_TEST_CACHE")  # variables that speak to the tests
+WEBHOOKS = "/api/rivet/app/webhooks/github"
 
 
 class BadSetting(FoundryError, code="bad_setting", status=422):
@@ -27,13 +33,16 @@ class BadSetting(FoundryError, code="bad_setting", status=422):
     remedy = "Correct it where the message says it comes from; `foundry config check` shows all settings."
 
 
-def _data_dir() -> Path:
-    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+def _data_dir(environ: Mapping[str, str] = os.environ) -> Path:
+    base = environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
     return Path(base) / "foundry"
 
 
 class Settings(BaseModel):
-    """Everything that can be set. A field's environment variable is `FOUNDRY_` and its name in capitals."""
+    """Everything that can be set. A field's environment variable is `FOUNDRY_` and its name in capitals.
+
+    Smee's two are `SMEE_URL` and `SMEE_TARGET`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -58,20 +67,38 @@ class Settings(BaseModel):
     auto_publish: bool = Field(False, description="publish by itself when an agent ends its turn with new commits")
     devkit_sign_in: bool = Field(False, description="GitHub is the stand-in, whose sample people need no password")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="how much is logged")
+    smee_url: str = Field("", description="the Smee channel that brings webhooks in development")
+    smee_target: str = Field(
+        f"http://127.0.0.1:7741{WEBHOOKS}",
+        description="where the Smee client delivers them: the backend's webhook path",
+    )
 
     @property
     def url(self) -> str:
-        """How browsers reach it, without a trailing slash."""
-        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+        """How browsers reach it, without a trailing slash. One that listens everywhere is reached on this machine."""
+        host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        return (self.public_url or f"http://{f'[{host}]' if ':' in host else host}:{self.port}").rstrip("/")
 
     @property
     def github_configured(self) -> bool:
         return bool(self.github_app_id and self.github_app_private_key.get_secret_value())
 
     def private_key(self) -> str:
-        """The App's private key, read from its file if a path was given."""
+        r"""The App's private key, read from its file if a path was given; `\n` written out becomes a line's end.
+
+        Raises:
+            BadSetting: the file cannot be read.
+        """
         text = self.github_app_private_key.get_secret_value()
-        return text if "-----BEGIN" in text or not text else Path(text).expanduser().read_text()
+        if "-----BEGIN" in text:
+            return text.replace("\\n", "\n")
+        try:
+            return text and Path(text).expanduser().read_text()
+        except OSError as error:
+            raise BadSetting(
+                f"github_app_private_key is neither a PEM nor a file that can be read: {error.strerror}",
+                field="github_app_private_key",
+            ) from None
 
 
 class Row(NamedTuple):
@@ -96,13 +123,22 @@ class Loaded:
         found: list[Row] = []
         for name, field in Settings.model_fields.items():
             value = getattr(self.settings, name)
-            secret = isinstance(value, SecretStr)
-            shown = ("********" if value.get_secret_value() else "") if secret else str(value)
-            found.append(Row(name, shown, self.sources.get(name, "default"), field.description or ""))
+            found.append(Row(name, _shown(value), self.sources.get(name, "default"), field.description or ""))
         return found
 
 
+def _shown(value: object) -> str:
+    """A value without its secrets; a password within an address is one too."""
+    if isinstance(value, SecretStr):
+        return "********" if value.get_secret_value() else ""
+    if isinstance(value, dict):
+        return json.dumps(value)
+    parts = urlsplit(text := str(value))
+    return text.replace(f":{parts.password}@", ":********@", 1) if "@" in text and parts.password else text
+
+
 def config_path(environ: Mapping[str, str]) -> Path:
+    """Where the settings file is looked for, if `--config` names none."""
     base = environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
     return Path(base) / "foundry" / "config.toml"
 
@@ -118,18 +154,21 @@ def load(
         BadSetting: one has a value that cannot be used, or they do not fit together.
     """
     environ = os.environ if environ is None else environ
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {"data_dir": _data_dir(environ)}
     sources: dict[str, str] = {}
     warnings: list[str] = []
+
     path = config or config_path(environ)
     for name, value in _file(path, required=config is not None).items():
         if name in Settings.model_fields:
             values[name], sources[name] = value, str(path)
         else:
             warnings.append(f"{path} has {name}, which is no setting")
+    for name, (text, file) in _smee_files().items():
+        values[name], sources[name] = text, file
     for variable, text in environ.items():
-        name = variable.removeprefix("FOUNDRY_").lower()
-        if not variable.startswith("FOUNDRY_") or variable in ("FOUNDRY_NO_SKIPS", "FOUNDRY_TEST_CACHE"):
+        name = _setting_of(variable)
+        if name is None or not text:
             continue
         if name in Settings.model_fields:
             values[name], sources[name] = _parsed(name, text, variable), variable
@@ -145,8 +184,32 @@ def load(
         name = str(first["loc"][0])
         where = sources.get(name, "default")
         raise BadSetting(f"{name} (from {where}): {first['msg']}", field=name) from None
-    _check(settings)
+    settings = settings.model_copy(update={"data_dir": settings.data_dir.expanduser().absolute()})
+    check(settings)
     return Loaded(settings, sources, warnings)
+
+
+def _setting_of(variable: str) -> str | None:
+    """The name of the setting that an environment variable would be of; None: it is none of Foundry's."""
+    if variable.startswith("FOUNDRY_") and variable not in OTHERS:
+        return variable.removeprefix("FOUNDRY_").lower()
+    return variable.lower() if variable.lower() in SMEE and variable.isupper() else None
+
+
+def _smee_files() -> dict[str, tuple[str, str]]:
+    """SMEE_URL and SMEE_TARGET from the optional env files, each with the file it stands in; the last one wins."""
+    found: dict[str, tuple[str, str]] = {}
+    for path in ENV_FILES:
+        try:
+            lines = Path(path).expanduser().read_text().splitlines()
+        except (OSError, UnicodeDecodeError, RuntimeError):
+            continue  # optional: absent, unreadable, or there is no home
+        for line in lines:
+            name, is_one, value = line.strip().removeprefix("export ").partition("=")
+            value = value.strip().strip("\"'")
+            if is_one and value and name.strip().isupper() and (key := name.strip().lower()) in SMEE:
+                found[key] = value, path
+    return found
 
 
 def _file(path: Path, *, required: bool) -> dict[str, Any]:
@@ -169,16 +232,37 @@ def _parsed(name: str, text: str, variable: str) -> object:
         raise BadSetting(f"{variable} is no JSON", field=name) from None
 
 
-def _check(settings: Settings) -> None:
-    """What only makes sense together."""
-    if settings.devkit_sign_in and settings.host not in LOOPBACK:
+def loopback(host: str) -> bool:
+    """Whether only this machine reaches who listens there."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check(settings: Settings) -> None:
+    """What only makes sense together.
+
+    Raises:
+        BadSetting: it does not.
+    """
+    if settings.devkit_sign_in and not loopback(settings.host):
         raise BadSetting(
-            f"sample people need no password, so the server must not listen on {settings.host}",
+            f"sample people need no password, so the server must not listen on {settings.host or 'every address'}",
             field="host",
             remedy="Listen on 127.0.0.1, or connect a real GitHub App and turn devkit_sign_in off.",
         )
     scheme = urlsplit(settings.database_url).scheme
     if settings.database_url and scheme not in ("postgresql", "postgres", "sqlite"):
-        raise BadSetting(f"no database is reached by {scheme or 'this'}", field="database_url")
+        raise BadSetting(
+            f"database_url: no database is reached by {scheme or 'a text without a scheme'}",
+            field="database_url",
+            remedy="Use postgresql://user:password@host/name, or leave it empty for SQLite in the data directory.",
+        )
+    for name in ("public_url", "github_api_url", "github_web_url", "daytona_api_url", "smee_url", "smee_target"):
+        parts = urlsplit(address := str(getattr(settings, name)))
+        if address and (parts.scheme not in ("http", "https") or not parts.hostname):
+            raise BadSetting(f"{name}: {address} is no http or https address", field=name)
     if bool(settings.github_app_id) != bool(settings.github_app_private_key.get_secret_value()):
         raise BadSetting("the GitHub App needs both its id and its private key", field="github_app_id")
+    settings.private_key()
