@@ -1,121 +1,276 @@
-"""What a person may see and change: what GitHub lets them (DESIGN 6).
+"""What a person may see and change: what GitHub lets them (DESIGN section 6).
 
-GitHubState keeps what GitHub said; a read permission older than 10 minutes and a write one older than 60 s is asked
-for again. What may not be known is answered as if it did not exist.
+GitHubState keeps what GitHub said. A read permission older than 10 minutes and a write one older than 60 s is asked
+for again, and what GitHub then says is recorded. A public repository is open to read for everyone signed in. What may
+not be known is answered as if it did not exist.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import UTC, datetime
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import timedelta
 from typing import TypeVar
 
+import structlog
 from fastapi import Request
 
-from foundry.actors.github_state.views import permission
-from foundry.actors.organization.views import organizations, repository_list
+from foundry.actors.github_state.views import members, permission
+from foundry.actors.organization.views import organization_view, organizations, repository_list
+from foundry.actors.repository.views import repository_view
+from foundry.actors.sandbox_instance.views import sandbox_view
 from foundry.actors.task.views import task_view
 from foundry.actors.task_session.views import session_view
 from foundry.api.auth import Me
 from foundry.api.context import Foundry, foundry_of
 from foundry.contracts import addresses
-from foundry.contracts.errors import Forbidden, NotFound
-from foundry.contracts.github_state import RecordPermission
-from foundry.contracts.ids import OrganizationId, SessionId, TaskId, is_id
+from foundry.contracts.errors import Forbidden, FoundryError, NotFound
+from foundry.contracts.github_state import NotInstalled, RecordPermission
+from foundry.contracts.ids import OrganizationId, RepositoryId, SandboxId, SessionId, TaskId, is_id
 from foundry.contracts.people import Access, OrganizationView, RepositoryRef
+from foundry.contracts.sandbox_words import SandboxView
 from foundry.contracts.sessions import SessionView
 from foundry.contracts.tasks import TaskSummary, TaskView
+from foundry.runtime.turn import Reader
 
-READ_FRESH = 600.0  # seconds
-WRITE_FRESH = 60.0  # seconds
+READ_FRESH = timedelta(minutes=10)
+WRITE_FRESH = timedelta(seconds=60)
+READ_STALE = timedelta(hours=1)  # what was known still lets one read this long while GitHub does not answer
+AT_ONCE = 8  # permission checks at GitHub for one list
 
 T = TypeVar("T", bound=TaskSummary)
+Thing = TypeVar("Thing")
+Found = TypeVar("Found")
+
+log = structlog.get_logger("foundry.api")
 
 
-async def access_to(foundry: Foundry, who: Me, repository: RepositoryRef, *, fresh: float = READ_FRESH) -> Access:
-    """The person's access, asked of GitHub where what is known is older than `fresh` seconds."""
-    known = await foundry.runtime.read(permission, repository.organization, repository.id, who.person.login)
-    if known is not None:
-        access, checked = _known(known)
-        if (datetime.now(UTC) - checked).total_seconds() < fresh:
-            return access if access.may_read or repository.private else Access.READ
-    access = await foundry.doors.github.permission(repository.organization, repository, who.person.login)
-    record = RecordPermission(repository=repository.id, login=who.person.login, access=access)
+async def access_to(foundry: Foundry, who: Me, repository: RepositoryRef, *, fresh: timedelta = READ_FRESH) -> Access:
+    """The person's access, asked of GitHub where what is known is older than `fresh`.
+
+    Raises:
+        NotInstalled: the App works nowhere for the organization, so GitHub cannot be asked.
+        GitHubUnavailable: nor does it answer, and what is known is too old.
+    """
+    login = who.person.login
+    known = await foundry.runtime.read(permission, repository.organization, repository.id, login)
+    age = foundry.now() - known.checked_at if known is not None else READ_STALE
+    if known is not None and age < fresh:
+        return known.access
+    try:
+        return await _checked(foundry, repository, login)
+    except FoundryError as error:
+        if known is None or not error.transient or fresh < READ_FRESH or age >= READ_STALE:
+            raise
+        log.warning("GitHub does not say who may read", repository=repository.full_name, error=error.detail)
+        return known.access
+
+
+async def _checked(foundry: Foundry, repository: RepositoryRef, login: str) -> Access:
+    """What GitHub says now; who asks meanwhile for the same waits for the same answer."""
+    key = (repository.id, login.lower())
+    running = foundry.checks.get(key)
+    if running is None:
+        running = foundry.checks[key] = asyncio.create_task(_check(foundry, repository, login))
+        running.add_done_callback(lambda _: foundry.checks.pop(key, None))
+    return await asyncio.shield(running)
+
+
+async def _check(foundry: Foundry, repository: RepositoryRef, login: str) -> Access:
+    foundry.metrics.permission_checks.inc()
+    access = await foundry.doors.github.permission(repository.organization, repository, login)
+    record = RecordPermission(repository=repository.id, login=login, access=access)
     await foundry.runtime.ask(addresses.github(repository.organization), record)
-    return access if access.may_read or repository.private else Access.READ
+    return access
 
 
-def _known(known: object) -> tuple[Access, datetime]:
-    return known.access, known.checked_at  # pyright: ignore[reportAttributeAccessIssue]
+async def reads(foundry: Foundry, who: Me, repository: RepositoryRef) -> bool:
+    """Whether the person may read it."""
+    if not repository.private:
+        return True
+    try:
+        return (await access_to(foundry, who, repository)).may_read
+    except NotInstalled:
+        return False
 
 
-async def may_read(foundry: Foundry, who: Me, repository: RepositoryRef, what: str) -> None:
-    """Raises:
-    NotFound: the person may not know that it exists.
+async def writes(foundry: Foundry, who: Me, repository: RepositoryRef, *, fresh: timedelta = WRITE_FRESH) -> bool:
+    """Whether the person may push to it."""
+    try:
+        return (await access_to(foundry, who, repository, fresh=fresh)).may_write
+    except NotInstalled:
+        return False
+
+
+async def may_read(foundry: Foundry, who: Me, repository: RepositoryRef, missing: str) -> None:
+    """Let the person on if they may read it.
+
+    Raises:
+        NotFound: they may not know that it exists; `missing` says it as if it did not.
     """
-    if not (await access_to(foundry, who, repository)).may_read:
-        raise NotFound(what)
+    if not await reads(foundry, who, repository):
+        raise NotFound(missing)
 
 
-async def may_change(foundry: Foundry, who: Me, repository: RepositoryRef, what: str) -> None:
-    """Raises:
-    NotFound: the person may not know that it exists.
-    Forbidden: they may read but not push.
+async def may_change(foundry: Foundry, who: Me, repository: RepositoryRef, missing: str) -> None:
+    """Let the person on if they may push to it.
+
+    Raises:
+        NotFound: they may not know that it exists.
+        Forbidden: they may read but not push.
+        NotInstalled: they may read, but nobody can push: the App is gone from there.
     """
+    await may_read(foundry, who, repository, missing)
     access = await access_to(foundry, who, repository, fresh=WRITE_FRESH)
-    if not access.may_read:
-        raise NotFound(what)
+    if repository.private and not access.may_read:
+        raise NotFound(missing)
     if not access.may_write:
-        raise Forbidden(f"{who.person.login} has {access.value} access to {repository.full_name}; this needs write")
+        raise Forbidden(f"{who.person.login} has {access} access to {repository.full_name}; this needs write")
+
+
+# organizations
 
 
 async def readable(foundry: Foundry, who: Me, organization: OrganizationId) -> list[RepositoryRef]:
     """The organization's repositories that the person may read."""
-    found = await foundry.runtime.read(repository_list, organization)
-    return [one for one in found if (await access_to(foundry, who, one)).may_read]
+    known = await foundry.runtime.read(repository_list, organization)
+    allowed = await _each(known, lambda one: reads(foundry, who, one))
+    return [one for one, may in zip(known, allowed, strict=True) if may]
 
 
-async def seen_organizations(foundry: Foundry, who: Me) -> list[OrganizationView]:
-    """The organizations in which the person may read something."""
-    known = await foundry.runtime.read(organizations)
-    return [one for one in known if await readable(foundry, who, one.id)]
+async def organization_of(foundry: Foundry, who: Me, organization: str) -> tuple[OrganizationView, list[RepositoryRef]]:
+    """The organization, and what the person may read there.
+
+    Raises:
+        NotFound: there is none, or the person may not know that there is.
+    """
+    id = OrganizationId(organization)
+    missing = NotFound(f"no organization with id {organization}", field="organization")
+    try:
+        view = await foundry.runtime.read(organization_view, id)
+    except NotFound:
+        raise missing from None
+    found = await readable(foundry, who, id)
+    if not found and not await _belongs(foundry, who, id):
+        raise missing
+    return view, found
 
 
 async def organization(foundry: Foundry, who: Me, organization: str) -> list[RepositoryRef]:
     """What the person may read there.
 
     Raises:
-        NotFound: nothing, or there is no such organization.
+        NotFound: there is no such organization, or the person may not know that there is.
     """
-    found = await readable(foundry, who, OrganizationId(organization))
-    if not found:
-        raise NotFound(f"no organization with id {organization}", field="organization")
-    return found
+    return (await organization_of(foundry, who, organization))[1]
 
 
-def only_in(tasks: Iterable[T], repositories: list[RepositoryRef]) -> list[T]:
+async def seen_organizations(foundry: Foundry, who: Me) -> list[OrganizationView]:
+    """The organizations that the person belongs to or may read something of."""
+    known = await foundry.runtime.read(organizations)
+
+    async def seen(one: OrganizationView) -> bool:
+        return await _belongs(foundry, who, one.id) or bool(await readable(foundry, who, one.id))
+
+    allowed = await _each(known, seen)
+    return [one for one, may in zip(known, allowed, strict=True) if may]
+
+
+async def is_insider(foundry: Foundry, who: Me, organization: OrganizationId) -> bool:
+    """Whether the person is of the organization: a member, its own account, or somebody who pushes there.
+
+    What concerns the organization as a whole (its own runtime issues) is for them alone.
+    """
+    if await _belongs(foundry, who, organization):
+        return True
+    for repository in await foundry.runtime.read(repository_list, organization):
+        if await writes(foundry, who, repository, fresh=READ_FRESH):
+            return True
+    return False
+
+
+async def _belongs(foundry: Foundry, who: Me, organization: OrganizationId) -> bool:
+    if organization == who.person.id:
+        return True
+    return any(one.id == who.person.id for one in await foundry.runtime.read(members, organization))
+
+
+def only_in(tasks: Iterable[T], repositories: Iterable[RepositoryRef]) -> list[T]:
     """The tasks of these repositories."""
     ids = {one.id for one in repositories}
     return [task for task in tasks if task.repository.id in ids]
 
 
+# one thing
+
+
+def present(reader: Reader, repository: RepositoryRef) -> RepositoryRef:
+    """The repository as it is now: its name, its owner and whether it is private may have changed."""
+    try:
+        return repository_view(reader, repository.id)
+    except NotFound:
+        return repository
+
+
+async def repository_of(request: Request, who: Me, repository: str, *, change: bool = False) -> RepositoryRef:
+    """The repository, if the person may see (and change) it."""
+    foundry, missing = foundry_of(request), f"no repository with id {repository}"
+    found = await foundry.runtime.read(repository_view, RepositoryId(repository))
+    await (may_change if change else may_read)(foundry, who, found, missing)
+    return found
+
+
 async def task_of(request: Request, who: Me, task: str, *, change: bool = False) -> TaskView:
     """The task, if the person may see (and change) it."""
-    foundry = foundry_of(request)
-    missing = f"no task with id {task}"
+    foundry, missing = foundry_of(request), f"no task with id {task}"
     if not is_id(task, "tsk"):
         raise NotFound(missing, field="task")
-    found = await foundry.runtime.read(task_view, TaskId(task))
+
+    def look(reader: Reader) -> TaskView:
+        found = task_view(reader, TaskId(task))
+        return found.model_copy(update={"repository": present(reader, found.repository)})
+
+    found = await foundry.runtime.read(look)
     await (may_change if change else may_read)(foundry, who, found.repository, missing)
     return found
 
 
 async def session_of(request: Request, who: Me, session: str, *, change: bool = False) -> SessionView:
     """The session, if the person may see (and change) it."""
-    foundry = foundry_of(request)
-    missing = f"no session with id {session}"
+    foundry, missing = foundry_of(request), f"no session with id {session}"
     if not is_id(session, "ses"):
         raise NotFound(missing, field="session")
-    found = await foundry.runtime.read(session_view, SessionId(session))
+
+    def look(reader: Reader) -> SessionView:
+        found = session_view(reader, SessionId(session))
+        return found.model_copy(update={"repository": present(reader, found.repository)})
+
+    found = await foundry.runtime.read(look)
     await (may_change if change else may_read)(foundry, who, found.repository, missing)
     return found
+
+
+async def sandbox_of(request: Request, who: Me, sandbox: str, *, change: bool = False) -> SandboxView:
+    """The sandbox, if the person may see (and change) its task."""
+    foundry, missing = foundry_of(request), f"no sandbox with id {sandbox}"
+    if not is_id(sandbox, "sbx"):
+        raise NotFound(missing, field="sandbox")
+
+    def look(reader: Reader) -> tuple[SandboxView, RepositoryRef]:
+        found = sandbox_view(reader, SandboxId(sandbox))
+        return found, present(reader, task_view(reader, found.task).repository)
+
+    found, repository = await foundry.runtime.read(look)
+    await (may_change if change else may_read)(foundry, who, repository, missing)
+    return found
+
+
+async def _each(things: Sequence[Thing], ask: Callable[[Thing], Awaitable[Found]]) -> list[Found]:
+    """Ask of each, a few at a time."""
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(thing: Thing) -> Found:
+        async with gate:
+            return await ask(thing)
+
+    return await asyncio.gather(*(one(thing) for thing in things))

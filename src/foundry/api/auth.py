@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import json
 import secrets
-import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, cast
-from urllib.parse import urlsplit
+from datetime import datetime, timedelta
+from typing import Annotated
+from urllib.parse import urlencode, urlsplit
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
 from foundry.actors.app_shell.views import person_of_token
+from foundry.actors.sealing import WrongKey
 from foundry.actors.user_github_data.views import people, person
 from foundry.api.context import Foundry, foundry_of
-from foundry.api.errors import PersonNeeded, SignInNotConfigured, UnknownPerson
+from foundry.api.errors import AdminOnly, PersonNeeded, SignInNotConfigured, UnknownPerson
 from foundry.api.guard import COOKIE
 from foundry.contracts import addresses
 from foundry.contracts.errors import NotFound, NotSignedIn
+from foundry.contracts.github import GitHubAccount, UserToken
 from foundry.contracts.ids import UserId
 from foundry.contracts.people import Person, SignIn, SignOut, StoreIdentity
 from foundry.contracts.words import APP
+from foundry.runtime.turn import Reader
 
 STATE_COOKIE = "foundry_sign_in"
 STATE_LIFE = 600  # seconds a sign-in may take
@@ -57,137 +58,163 @@ async def me(request: Request) -> Me:
     Raises:
         NotSignedIn: nobody.
     """
+    found = await find_me(request)
+    if found is None:
+        raise NotSignedIn("nobody is signed in", field=None if request.cookies.get(COOKIE) else "Authorization")
+    return found
+
+
+async def find_me(request: Request) -> Me | None:
+    """The person who asks; None if nobody is signed in.
+
+    Raises:
+        NotSignedIn: a bearer token is sent, and it is not the admin token.
+        PersonNeeded, UnknownPerson: the admin token acts as nobody that is known.
+    """
     foundry = foundry_of(request)
-    kind, _, token = request.headers.get("authorization", "").partition(" ")
-    if kind.lower() == "bearer":
-        if foundry.admin_token and hmac.compare_digest(token.encode(), foundry.admin_token.encode()):
-            return Me(await _acted_as(foundry, request.headers.get("x-foundry-as")), admin=True)
-        raise NotSignedIn("the bearer token is not the local admin token", field="Authorization")
+    if _is_admin(foundry, request):
+        return Me(await _acted_as(foundry, request.headers.get("x-foundry-as")), admin=True)
     cookie = request.cookies.get(COOKIE)
-    if cookie:
-        found = await foundry.runtime.read(person_of_token, hashed(cookie))
-        if found is not None:
-            try:
-                return Me(await foundry.runtime.read(person, found[0]))
-            except NotFound:
-                pass
-    raise NotSignedIn("nobody is signed in")
+    return await foundry.runtime.read(_signed_in, hashed(cookie), foundry.now()) if cookie else None
+
+
+def _signed_in(reader: Reader, token_hash: str, now: datetime) -> Me | None:
+    found = person_of_token(reader, token_hash, now)
+    if found is None:
+        return None
+    try:
+        return Me(person(reader, found[0]))
+    except NotFound:
+        return None
 
 
 Signed = Annotated[Me, Depends(me)]
 
 
-async def admin(who: Signed) -> Me:
-    """Only with the admin token."""
-    from foundry.api.errors import AdminOnly
+def admin_only(request: Request) -> None:
+    """Let the local admin token pass, as whom ever it acts.
 
-    if not who.admin:
-        raise AdminOnly("this needs the local admin token")
-    return who
+    Raises:
+        AdminOnly: it is somebody else.
+    """
+    if not _is_admin(foundry_of(request), request):
+        raise AdminOnly("this needs the local admin token", field="Authorization")
 
 
-Admin = Annotated[Me, Depends(admin)]
+def _is_admin(foundry: Foundry, request: Request) -> bool:
+    """Whether the request carries the admin token; a bearer token that is another one is refused."""
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() != "bearer":
+        return False
+    if foundry.admin_token and hmac.compare_digest(token.strip().encode(), foundry.admin_token.encode()):
+        return True
+    raise NotSignedIn("the bearer token is not the local admin token", field="Authorization")
 
 
 async def _acted_as(foundry: Foundry, login: str | None) -> Person:
     known = await foundry.runtime.read(people)
     if login:
-        found = next((one for one in known if one.login == login), None)
+        found = next((one for one in known if one.login.lower() == login.lower()), None)
         if found is None:
             raise UnknownPerson(f"nobody called {login} has signed in here", field="X-Foundry-As")
         return found
-    if len(known) != 1:
-        who = ", ".join(one.login for one in known) or "nobody has signed in yet"
-        raise PersonNeeded(f"the admin token acts as one of: {who}", field="X-Foundry-As")
+    if not known:
+        remedy = f"Sign in once with a browser, at {foundry.public_url}, then try again."
+        raise PersonNeeded(
+            "nobody has signed in here yet, so there is nobody to act as", field="X-Foundry-As", remedy=remedy
+        )
+    if len(known) > 1:
+        who = ", ".join(one.login for one in known)
+        raise PersonNeeded(f"several people have signed in here: {who}", field="X-Foundry-As")
     return known[0]
 
 
 # GitHub's web sign-in
 
 
-def _sealed_state(foundry: Foundry, state: dict[str, Any]) -> str:
-    return foundry.sealer.seal(json.dumps(state))
-
-
-@router.get("/auth/github", include_in_schema=False)
-async def begin(request: Request, next: str = "/") -> Response:
-    """Send the person to GitHub; state and PKCE verifier stay in a short-lived sealed cookie."""
+@router.get("/auth/github", response_class=RedirectResponse, status_code=302)
+async def begin(request: Request, next: str = "/", here: bool = False) -> Response:
+    """Send the person to GitHub. State and PKCE verifier stay in a short-lived sealed cookie of the public address."""
     foundry = foundry_of(request)
     if foundry.oauth is None:
-        raise SignInNotConfigured("no GitHub App is configured for signing in")
-    verifier = base64.urlsafe_b64encode(secrets.token_bytes(48)).rstrip(b"=").decode()
-    state = secrets.token_urlsafe(24)
-    kept = {"state": state, "verifier": verifier, "next": local_path(next), "made": time.time()}
+        raise SignInNotConfigured("no GitHub App is configured to sign in with")
+    if request.headers.get("host") != urlsplit(foundry.public_url).netloc and not here:
+        # GitHub sends the person back to the public address, so the cookie has to be set there; once, for a proxy
+        # may hide the address the browser used.
+        query = urlencode({"next": local_path(next), "here": "true"})
+        return RedirectResponse(f"{foundry.public_url}/auth/github?{query}", 302)
+    verifier, state = secrets.token_urlsafe(48), secrets.token_urlsafe(24)
+    kept = {"state": state, "verifier": verifier, "next": local_path(next), "made": foundry.now().timestamp()}
     url = foundry.oauth.authorize_url(redirect_uri=_callback(foundry), state=state, verifier=verifier)
     answer = RedirectResponse(url, 302)
-    answer.set_cookie(
-        STATE_COOKIE,
-        _sealed_state(foundry, kept),
-        max_age=STATE_LIFE,
-        httponly=True,
-        samesite="lax",
-        secure=foundry.secure,
-    )
+    _set_cookie(foundry, answer, STATE_COOKIE, foundry.sealer.seal(json.dumps(kept)), STATE_LIFE, path="/auth")
     return answer
 
 
-@router.get("/auth/github/callback", include_in_schema=False)
-async def callback(request: Request, code: str = "", state: str = "") -> Response:
+@router.get("/auth/github/callback", response_class=RedirectResponse, status_code=302)
+async def callback(request: Request, code: str = "", state: str = "", error_description: str = "") -> Response:
     """1. The state is ours. 2. The code becomes tokens. 3. Identity and app session are stored. 4. The cookie."""
     foundry = foundry_of(request)
     if foundry.oauth is None or foundry.identify is None:
-        raise SignInNotConfigured("no GitHub App is configured for signing in")
+        raise SignInNotConfigured("no GitHub App is configured to sign in with")
     kept = _kept(foundry, request.cookies.get(STATE_COOKIE))
-    if not code or not hmac.compare_digest(kept["state"].encode(), state.encode()):
-        raise NotSignedIn("the sign-in was not begun here, or took too long", remedy="Sign in again.")
+    if not hmac.compare_digest(kept["state"].encode(), state.encode()):
+        raise NotSignedIn("the sign-in was not begun here", field="state", remedy="Sign in again.")
+    if not code:
+        raise NotSignedIn(
+            f"GitHub did not sign you in: {error_description[:200]}", field="code", remedy="Sign in again."
+        )
     token = await foundry.oauth.exchange(code=code, redirect_uri=_callback(foundry), verifier=kept["verifier"])
-    account = await foundry.identify(token.access_token)
-    user = UserId(str(account.id))
-    email = account.email or f"{account.id}+{account.login}@users.noreply.github.com"
-    who = Person(
-        id=user, login=account.login, name=account.name or account.login, email=email, avatar_url=account.avatar_url
-    )
-    expires = datetime.now(UTC) + timedelta(seconds=token.expires_in) if token.expires_in else None
-    await foundry.runtime.ask(
-        addresses.user_github_data(user),
-        StoreIdentity(
-            parent=addresses.app_shell(),
-            scope=APP,
-            person=who,
-            access_token=foundry.sealer.seal(token.access_token),
-            refresh_token=foundry.sealer.seal(token.refresh_token) if token.refresh_token else None,
-            expires_at=expires,
-        ),
-    )
-    session = secrets.token_urlsafe(32)
-    await foundry.runtime.ask(addresses.app_shell(), SignIn(token_hash=hashed(session), user=user, login=who.login))
+    session = await _store(foundry, await foundry.identify(token.access_token), token)
     answer = RedirectResponse(kept["next"], 302)
-    answer.set_cookie(
-        COOKIE, session, max_age=SESSION_LIFE, httponly=True, samesite="lax", secure=foundry.secure, path="/"
-    )
-    answer.delete_cookie(STATE_COOKIE)
+    _set_cookie(foundry, answer, COOKIE, session, SESSION_LIFE)
+    answer.delete_cookie(STATE_COOKIE, path="/auth")
     return answer
 
 
-@router.post("/auth/sign-out", include_in_schema=False)
+async def _store(foundry: Foundry, account: GitHubAccount, token: UserToken) -> str:
+    """Keep who signed in, and open an app session; gives its token, which is stored as a hash alone."""
+    user = UserId(str(account.id))
+    email = account.email or f"{account.id}+{account.login}@users.noreply.github.com"  # GitHub's no-reply address
+    who = Person(id=user, login=account.login, name=account.name or "", email=email, avatar_url=account.avatar_url)
+    identity = StoreIdentity(
+        parent=addresses.app_shell(),
+        scope=APP,
+        person=who,
+        access_token=foundry.sealer.seal(token.access_token),
+        refresh_token=foundry.sealer.seal(token.refresh_token) if token.refresh_token else None,
+        expires_at=foundry.now() + timedelta(seconds=token.expires_in) if token.expires_in else None,
+    )
+    await foundry.runtime.ask(addresses.user_github_data(user), identity)
+    session = secrets.token_urlsafe(32)
+    await foundry.runtime.ask(addresses.app_shell(), SignIn(token_hash=hashed(session), user=user, login=who.login))
+    return session
+
+
+@router.post("/auth/sign-out", status_code=204)
 async def sign_out(request: Request) -> Response:
+    """End this app session; a browser's form is sent to the start page."""
     cookie = request.cookies.get(COOKIE)
     if cookie:
         await foundry_of(request).runtime.ask(addresses.app_shell(), SignOut(token_hash=hashed(cookie)))
-    answer = RedirectResponse("/", 303)
+    form = "text/html" in request.headers.get("accept", "")
+    answer = RedirectResponse("/", 303) if form else Response(status_code=204)
     answer.delete_cookie(COOKIE)
     return answer
 
 
-def _kept(foundry: Foundry, cookie: str | None) -> dict[str, Any]:
-    from foundry.actors.sealing import WrongKey
+def _set_cookie(foundry: Foundry, answer: Response, name: str, value: str, life: int, path: str = "/") -> None:
+    answer.set_cookie(name, value, max_age=life, httponly=True, samesite="lax", secure=foundry.secure, path=path)
 
+
+def _kept(foundry: Foundry, cookie: str | None) -> dict[str, str]:
+    remedy = "Sign in again; the browser has to keep cookies."
     try:
-        kept = cast("dict[str, Any]", json.loads(foundry.sealer.unseal(cookie or "")))
+        kept = json.loads(foundry.sealer.unseal(cookie or ""))
     except (WrongKey, ValueError):
-        raise NotSignedIn("the sign-in was not begun here, or took too long", remedy="Sign in again.") from None
-    if time.time() - kept["made"] > STATE_LIFE:
-        raise NotSignedIn("the sign-in took too long", remedy="Sign in again.")
+        raise NotSignedIn("the sign-in was not begun here, or took too long", field="state", remedy=remedy) from None
+    if foundry.now().timestamp() - kept["made"] > STATE_LIFE:
+        raise NotSignedIn("the sign-in took too long", field="state", remedy=remedy)
     return kept
 
 
@@ -197,6 +224,5 @@ def _callback(foundry: Foundry) -> str:
 
 def local_path(text: str) -> str:
     """A path of ours to come back to; anything else becomes the start page."""
-    parts = urlsplit(text)
-    ok = text.startswith("/") and not text.startswith("//") and not parts.netloc and "\\" not in text
-    return text if ok else "/"
+    plain = text.isprintable() and "\\" not in text
+    return text if plain and text.startswith("/") and not text.startswith("//") else "/"

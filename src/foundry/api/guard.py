@@ -15,7 +15,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from foundry.api.context import Foundry
-from foundry.api.errors import BadOrigin, NotJson, TooLarge
+from foundry.api.errors import BadOrigin, BadRequest, NotJson, TooLarge
 from foundry.api.problems import problem_response, unexpected
 from foundry.contracts.errors import FoundryError
 
@@ -47,6 +47,8 @@ class Guard:
             await send(message)
 
         try:
+            if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+                raise BadRequest("an address has no NUL character in it", field="path")
             body = b"" if scope["method"] in SAFE else await self._admit(scope, receive)
             await self._app(scope, _replay(body, receive) if body is not None else receive, watch)
         except FoundryError as error:

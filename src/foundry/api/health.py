@@ -2,36 +2,51 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import APIRouter, Request
-from fastapi.responses import Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from fastapi.responses import PlainTextResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from foundry.actors.organization.views import organizations
 from foundry.api.context import foundry_of
 from foundry.api.errors import NotReady, Stuck
+from foundry.contracts.words import Word
+
+DATABASE_LIMIT = 2.0  # seconds
 
 router = APIRouter(tags=["health"])
 
 
+class Health(Word):
+    status: str
+
+
 @router.get("/healthz")
-async def healthz(request: Request) -> dict[str, str]:
+async def healthz(request: Request) -> Health:
     """503 with the stack if a turn hangs for over 5 s."""
     hangs = foundry_of(request).runtime.stuck()
     if hangs:
         raise Stuck(hangs)
-    return {"status": "ok"}
+    return Health(status="ok")
 
 
 @router.get("/readyz")
-async def readyz(request: Request) -> dict[str, str]:
+async def readyz(request: Request) -> Health:
     """503 while it starts or stops, or its database is away."""
     foundry = foundry_of(request)
     if not foundry.ready or foundry.closing.is_set():
         raise NotReady("the server is starting or stopping")
-    await foundry.runtime.read(organizations)
-    return {"status": "ready"}
+    try:
+        async with asyncio.timeout(DATABASE_LIMIT):
+            await foundry.runtime.read(organizations)
+    except TimeoutError:
+        raise NotReady(f"the database did not answer within {DATABASE_LIMIT:g} s") from None
+    return Health(status="ready")
 
 
-@router.get("/metrics", include_in_schema=False)
+@router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(request: Request) -> Response:
-    return Response(generate_latest(foundry_of(request).metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    """Counts for Prometheus."""
+    foundry = foundry_of(request)
+    return Response(await foundry.metrics.text(foundry.runtime), media_type=CONTENT_TYPE_LATEST)

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import FastAPI
 
-from foundry.api import auth, health, organizations, realtime, sessions, tasks, webhooks
+from foundry.api import actors, auth, health, issues, organizations, realtime, sandboxes, sessions, tasks, webhooks
 from foundry.api.guard import Guard
-from foundry.api.problems import install_problems
+from foundry.api.problems import RESPONSES, documented, install_problems
+
+ROOMS = (auth, organizations, issues, tasks, sessions, sandboxes, realtime, actors, webhooks, health)
 
 
 def install(app: FastAPI) -> None:
     """Routes, error handlers, and what every request passes first."""
-    for room in (auth, health, organizations, tasks, sessions, realtime, webhooks):
-        app.include_router(room.router)
+    for room in ROOMS:
+        app.include_router(room.router, responses=RESPONSES)
     install_problems(app)
     app.add_middleware(Guard)
+    plain = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = documented(plain())
+        return app.openapi_schema
+
+    app.openapi = openapi

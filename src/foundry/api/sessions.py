@@ -10,27 +10,30 @@ from pydantic import Field
 from foundry.actors.task_session.views import personal_view, session_snapshot
 from foundry.api import access
 from foundry.api.auth import Signed
+from foundry.api.bodies import Body
 from foundry.api.context import foundry_of
 from foundry.api.keys import IdempotencyKey, id_from_key
-from foundry.api.tasks import Body
 from foundry.contracts import addresses
 from foundry.contracts.errors import NotFound
-from foundry.contracts.ids import MessageId, PermissionId, is_id
+from foundry.contracts.ids import MessageId, PermissionId, SessionId, UserId, is_id
 from foundry.contracts.sessions import (
     AnswerPermission,
     Draft,
     Entry,
     MarkRead,
     PersonalView,
+    QueuedMessage,
     ResendMessage,
     ResumeSession,
     SaveDraft,
     SendMessage,
     SessionView,
     StopSession,
+    WithdrawMessage,
 )
 from foundry.contracts.tasks import Prompt
 from foundry.contracts.words import Word
+from foundry.runtime.turn import Reader
 
 router = APIRouter(prefix="/api/sessions/{session}", tags=["sessions"])
 
@@ -57,15 +60,26 @@ class NewDraft(Body):
 
 
 class Read(Body):
-    position: Annotated[int, Field(ge=0)]
+    position: Annotated[int, Field(ge=0, le=2**53)]
 
 
 @router.get("")
 async def shown(request: Request, who: Signed, session: str) -> SessionSnapshot:
-    found, runtime = await access.session_of(request, who, session), foundry_of(request).runtime
-    version, view, entries = await runtime.read(session_snapshot, found.id)
-    mine = await runtime.read(personal_view, found.id, who.person.id)
+    """The session and its whole transcript."""
+    found = await access.session_of(request, who, session)
+    return await foundry_of(request).runtime.read(snapshot, found.id, who.person.id)
+
+
+def snapshot(reader: Reader, session: SessionId, person: UserId) -> SessionSnapshot:
+    version, view, entries = session_snapshot(reader, session)
+    mine = personal_view(reader, session, person)
     return SessionSnapshot(version=version, session=view, transcript=entries, mine=mine)
+
+
+@router.get("/messages")
+async def messages(request: Request, who: Signed, session: str) -> list[QueuedMessage]:
+    """The messages that are not in the transcript: queued, being sent, failed, or perhaps sent."""
+    return (await access.session_of(request, who, session)).messages
 
 
 @router.post("/messages", status_code=201)
@@ -76,15 +90,31 @@ async def send(
     found = await access.session_of(request, who, session, change=True)
     message = MessageId(id_from_key("msg", f"{who.caller}/{session}", key))
     command = SendMessage(id=message, text=wish.text, person=who.person)
-    response.headers["Location"] = f"/api/sessions/{session}"
-    return await foundry_of(request).runtime.ask(addresses.session(found.id), command, key=key, caller=who.caller)
+    view = await foundry_of(request).runtime.ask(addresses.session(found.id), command, key=key, caller=who.caller)
+    response.headers["Location"] = f"/api/sessions/{session}/messages"
+    return view
 
 
 @router.post("/messages/{message}/resend")
 async def resend(request: Request, who: Signed, session: str, message: str, key: IdempotencyKey = None) -> SessionView:
+    """Queue a message again that failed, or may have been sent."""
     found = await access.session_of(request, who, session, change=True)
-    command = ResendMessage(message=MessageId(message), person=who.person)
+    command = ResendMessage(message=_message(message), person=who.person)
     return await foundry_of(request).runtime.ask(addresses.session(found.id), command, key=key, caller=who.caller)
+
+
+@router.delete("/messages/{message}")
+async def withdraw(request: Request, who: Signed, session: str, message: str) -> SessionView:
+    """Take back a message that is not with the agent."""
+    found = await access.session_of(request, who, session, change=True)
+    command = WithdrawMessage(message=_message(message), person=who.person)
+    return await foundry_of(request).runtime.ask(addresses.session(found.id), command)
+
+
+def _message(message: str) -> MessageId:
+    if not is_id(message, "msg"):
+        raise NotFound(f"no message with id {message}", field="message")
+    return MessageId(message)
 
 
 @router.post("/stop")
@@ -113,6 +143,13 @@ async def answer(
         raise NotFound(f"no permission request with id {permission}", field="permission")
     command = AnswerPermission(permission=PermissionId(permission), option=wish.option, person=who.person)
     return await foundry_of(request).runtime.ask(addresses.session(found.id), command, key=key, caller=who.caller)
+
+
+@router.get("/draft")
+async def mine(request: Request, who: Signed, session: str) -> PersonalView:
+    """This person's draft, and what they have not read (R7)."""
+    found = await access.session_of(request, who, session)
+    return await foundry_of(request).runtime.read(personal_view, found.id, who.person.id)
 
 
 @router.put("/draft", status_code=204)

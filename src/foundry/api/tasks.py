@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from foundry.actors.organization.views import task_list
+from foundry.actors.github_state.views import pull_request
+from foundry.actors.organization.views import repository_list, task_list
 from foundry.api import access
 from foundry.api.auth import Me, Signed
+from foundry.api.bodies import Body
 from foundry.api.context import Foundry, foundry_of
 from foundry.api.errors import UnknownAgent, UnknownRepository
 from foundry.api.keys import IdempotencyKey, id_from_key
 from foundry.contracts import addresses
+from foundry.contracts.errors import Forbidden
+from foundry.contracts.github_state import PullRequestView
 from foundry.contracts.ids import OrganizationId, SandboxId, SessionId, TaskId
 from foundry.contracts.tasks import (
     AgentName,
@@ -28,18 +33,23 @@ from foundry.contracts.tasks import (
     TaskSummary,
     TaskView,
     Title,
+    WorkTree,
 )
 from foundry.contracts.words import ScopeId
+
+BIRTH = 1.0  # seconds to wait for a session that was created to be there
 
 router = APIRouter(prefix="/api", tags=["tasks"])
 
 
-class Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class TaskDetail(TaskView):
+    """A task, with what GitHub says of its pull request now (R14)."""
+
+    github_pull_request: PullRequestView | None = None
 
 
 class NewTask(Body):
-    repository: Annotated[str, Field(min_length=1, description="its id, or owner/name")]
+    repository: Annotated[str, Field(min_length=1, max_length=200, description="its id, or owner/name")]
     prompt: Prompt
     title: Title | None = None
     branch: BranchName | None = None
@@ -72,7 +82,7 @@ def agent_of(foundry: Foundry, wish: str | None) -> str:
     """
     name = wish or foundry.default_agent
     if name not in foundry.agents:
-        raise UnknownAgent(f"{name} is none of: {', '.join(foundry.agents)}", field="agent")
+        raise UnknownAgent(f"{name!r} is none of: {', '.join(foundry.agents)}", field="agent")
     return name
 
 
@@ -80,11 +90,17 @@ async def open_task(
     foundry: Foundry, who: Me, organization: OrganizationId, wish: NewTask, key: str | None
 ) -> TaskView:
     """One ask; the ids are minted here, from the idempotency key where there is one."""
-    known = await access.organization(foundry, who, organization)
-    repository = next((r for r in known if wish.repository in (r.id, r.full_name)), None)
-    if repository is None:
-        raise UnknownRepository(f"{wish.repository} is no repository of the organization", field="repository")
-    await access.may_change(foundry, who, repository, f"no repository {wish.repository}")
+    agent = agent_of(foundry, wish.agent)
+    known = await foundry.runtime.read(repository_list, organization)
+    wanted = wish.repository.lower()  # GitHub's names differ in more than case
+    repository = next((r for r in known if wanted in (r.id, r.full_name.lower())), None)
+    if repository is None or not await access.reads(foundry, who, repository):
+        await access.organization(foundry, who, organization)
+        raise UnknownRepository(f"{wish.repository!r} is no repository of the organization", field="repository")
+    try:
+        await access.may_change(foundry, who, repository, f"no repository {wish.repository}")
+    except Forbidden as error:
+        raise Forbidden(error.detail, field="repository") from None
     task = TaskId(id_from_key("tsk", who.caller, key))
     command = CreateTask(
         parent=addresses.repository(repository.id),
@@ -97,7 +113,7 @@ async def open_task(
         title=wish.title or None,
         branch=wish.branch,
         base=wish.base,
-        agent=agent_of(foundry, wish.agent),
+        agent=agent,
         person=who.person,
         auto_publish=foundry.auto_publish if wish.auto_publish is None else wish.auto_publish,
     )
@@ -124,34 +140,55 @@ async def create(
 
 
 @router.get("/tasks/{task}")
-async def shown(request: Request, who: Signed, task: str) -> TaskView:
-    return await access.task_of(request, who, task)
+async def shown(request: Request, who: Signed, task: str) -> TaskDetail:
+    """One task: its phase, its sessions, its work tree, its pull request."""
+    found, known = await access.task_of(request, who, task), None
+    if found.pull_request is not None:
+        repository, number = found.repository, found.pull_request.number
+        known = await foundry_of(request).runtime.read(pull_request, repository.organization, repository.id, number)
+    return TaskDetail(**{name: getattr(found, name) for name in TaskView.model_fields}, github_pull_request=known)
 
 
 @router.get("/tasks/{task}/diff")
-async def diff(request: Request, who: Signed, task: str) -> Response:
-    """The branch against its base, as last seen; cut at 256 KiB."""
-    found = await access.task_of(request, who, task)
-    return Response(found.work.diff, media_type="text/plain; charset=utf-8")
+async def diff(request: Request, who: Signed, task: str) -> WorkTree:
+    """The branch against its base, committed and not, as last seen; cut at 256 KiB."""
+    return (await access.task_of(request, who, task)).work
 
 
 @router.post("/tasks/{task}/work", status_code=202)
-async def refresh(request: Request, who: Signed, task: str, key: IdempotencyKey = None) -> None:
-    """Look at the sandbox's work tree again, in the background."""
+async def refresh(request: Request, who: Signed, task: str, key: IdempotencyKey = None) -> TaskView:
+    """Look at the sandbox's work tree again, in the background; the task's topic brings it."""
     found = await access.task_of(request, who, task, change=True)
     await foundry_of(request).runtime.ask(addresses.task(found.id), RefreshWork(), key=key, caller=who.caller)
+    return found
 
 
 @router.post("/tasks/{task}/sessions", status_code=201)
 async def open_session(
     request: Request, response: Response, who: Signed, task: str, wish: NewSession, key: IdempotencyKey = None
 ) -> TaskView:
-    """One more conversation; pending until its agent is ready."""
+    """One more conversation; pending until its agent is ready. `Location` names it."""
     found, foundry = await access.task_of(request, who, task, change=True), foundry_of(request)
     session = SessionId(id_from_key("ses", f"{who.caller}/{task}", key))
     command = OpenSession(session=session, agent=agent_of(foundry, wish.agent), prompt=wish.prompt, person=who.person)
+    view = await foundry.runtime.ask(addresses.task(found.id), command, key=key, caller=who.caller)
+    await _born(foundry, session)
     response.headers["Location"] = f"/api/sessions/{session}"
-    return await foundry.runtime.ask(addresses.task(found.id), command, key=key, caller=who.caller)
+    return view
+
+
+async def _born(foundry: Foundry, session: SessionId) -> None:
+    """The task has told the session to begin. Give that a moment, so that who follows `Location` finds it."""
+    address = addresses.session(session)
+    subscription = foundry.runtime.hub.subscribe(address)
+    try:
+        async with asyncio.timeout(BIRTH):
+            if not await foundry.runtime.read(lambda reader: reader.exists(address)):
+                await anext(subscription.events(0))
+    except TimeoutError:
+        return
+    finally:
+        subscription.close()
 
 
 @router.post("/tasks/{task}/pull-request", status_code=202)
@@ -164,9 +201,9 @@ async def publish(
     return await foundry_of(request).runtime.ask(addresses.task(found.id), command, key=key, caller=who.caller)
 
 
-@router.post("/tasks/{task}/retry")
+@router.post("/tasks/{task}/retry", status_code=202)
 async def retry(request: Request, who: Signed, task: str, key: IdempotencyKey = None) -> TaskView:
-    """Go on where provisioning failed."""
+    """Go on where provisioning failed, in the background."""
     found = await access.task_of(request, who, task, change=True)
     return await foundry_of(request).runtime.ask(
         addresses.task(found.id), RetryProvisioning(), key=key, caller=who.caller

@@ -1,0 +1,74 @@
+"""The actors themselves, for whoever runs the server: needs the local admin token."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from sqlalchemy import select
+
+from foundry.api.auth import admin_only
+from foundry.api.context import foundry_of
+from foundry.contracts.errors import NotFound
+from foundry.contracts.words import Address, Word
+from foundry.runtime.store.tables import actors
+from foundry.runtime.turn import AnyRow, Reader
+
+router = APIRouter(prefix="/api/actors", tags=["admin"], dependencies=[Depends(admin_only)])
+
+
+class ActorView(Word):
+    """One actor's row in the runtime."""
+
+    kind: str
+    key: str
+    parent: str | None
+    scope: str
+    version: int  # of its topic
+    sent: int  # messages
+    dropped: int  # messages that came after its end
+    ended: bool
+
+
+@router.get("")
+async def listed(
+    request: Request,
+    kind: str | None = None,
+    after: Annotated[str | None, Query(description="KIND:KEY of the last one of the page before")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+) -> list[ActorView]:
+    """The actors this server has, by kind and key."""
+    return await foundry_of(request).runtime.read(_list, kind, after, limit)
+
+
+@router.get("/{kind}/{key}")
+async def shown(request: Request, kind: str, key: str) -> ActorView:
+    """One actor."""
+    query = select(actors).where(actors.c.actor == str(Address(kind, key)))
+    row = await foundry_of(request).runtime.read(lambda reader: reader.first(query))
+    if row is None:
+        raise NotFound(f"no {kind} with key {key}", field="key")
+    return _view(row)
+
+
+def _list(reader: Reader, kind: str | None, after: str | None, limit: int) -> list[ActorView]:
+    query = select(actors).order_by(actors.c.actor).limit(limit)
+    if kind is not None:
+        query = query.where(actors.c.kind == kind)
+    if after is not None:
+        query = query.where(actors.c.actor > after)
+    return [_view(row) for row in reader.all(query)]
+
+
+def _view(row: AnyRow) -> ActorView:
+    address = Address.parse(row.actor)
+    return ActorView(
+        kind=address.kind,
+        key=address.key,
+        parent=row.parent,
+        scope=row.scope,
+        version=row.version,
+        sent=row.seq,
+        dropped=row.dropped,
+        ended=row.deleted_at is not None,
+    )

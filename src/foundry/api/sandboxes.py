@@ -1,0 +1,41 @@
+"""Sandboxes: what is known of one, and the end of its log."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+
+from foundry.api import access
+from foundry.api.auth import Signed
+from foundry.api.context import foundry_of
+from foundry.api.keys import IdempotencyKey
+from foundry.contracts import addresses
+from foundry.contracts.sandbox_words import ReadLog, SandboxView
+from foundry.contracts.words import Word
+
+router = APIRouter(prefix="/api/sandboxes/{sandbox}", tags=["sandboxes"])
+
+
+class SandboxLog(Word):
+    """The end of sandbox-agent's log, as last read; at most 64 KiB."""
+
+    log: str
+
+
+@router.get("")
+async def shown(request: Request, who: Signed, sandbox: str) -> SandboxView:
+    """One sandbox."""
+    return await access.sandbox_of(request, who, sandbox)
+
+
+@router.get("/log")
+async def log(request: Request, who: Signed, sandbox: str) -> SandboxLog:
+    """The log as it was last read; POST reads it again."""
+    return SandboxLog(log=(await access.sandbox_of(request, who, sandbox)).log)
+
+
+@router.post("/log", status_code=202)
+async def read_log(request: Request, who: Signed, sandbox: str, key: IdempotencyKey = None) -> SandboxView:
+    """Read the log again, in the background; the sandbox's topic brings it."""
+    found = await access.sandbox_of(request, who, sandbox, change=True)
+    await foundry_of(request).runtime.ask(addresses.sandbox(found.id), ReadLog(), key=key, caller=who.caller)
+    return found

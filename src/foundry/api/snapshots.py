@@ -1,0 +1,121 @@
+"""Topics as the edge serves them: who owns one, what its snapshot is, and which events may be caught up with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from foundry.actors.github_state.views import pull_requests
+from foundry.actors.organization import views as organizations
+from foundry.actors.repository import views as repositories
+from foundry.actors.sandbox_instance.views import sandbox_snapshot
+from foundry.actors.task.views import task_snapshot
+from foundry.api.sessions import SessionSnapshot, snapshot
+from foundry.contracts import addresses
+from foundry.contracts.github_state import PullRequestView
+from foundry.contracts.ids import OrganizationId, RepositoryId, SandboxId, SessionId, TaskId, UserId
+from foundry.contracts.people import IssueView, OrganizationView, RepositoryRef
+from foundry.contracts.sandbox_words import SandboxView
+from foundry.contracts.tasks import TaskSummary, TaskView
+from foundry.contracts.words import Address, Word
+from foundry.runtime.turn import AnyRow, Reader
+
+CATCH_UP = 2_000  # events; who missed more takes a fresh snapshot
+KEPT = ("TaskSession",)  # their events are never purged, only replaced by newer ones of the same entity
+
+Visible = frozenset[str]  # the repositories that a person may read
+
+
+class AppSnapshot(Word):
+    version: int
+    organizations: list[OrganizationView]
+    issues: list[IssueView]
+
+
+class OrganizationSnapshot(Word):
+    version: int
+    organization: OrganizationView
+    tasks: list[TaskSummary]  # those that are not archived
+    repositories: list[RepositoryRef]
+    issues: list[IssueView]
+
+
+class PullRequestsSnapshot(Word):
+    version: int
+    pull_requests: list[PullRequestView]  # the open ones
+
+
+class RepositorySnapshot(Word):
+    version: int
+    repository: RepositoryRef
+    tasks: list[TaskSummary]
+
+
+class TaskSnapshot(Word):
+    version: int
+    task: TaskView
+
+
+class SandboxSnapshot(Word):
+    version: int
+    sandbox: SandboxView
+
+
+Snapshot = (
+    AppSnapshot | OrganizationSnapshot | PullRequestsSnapshot | RepositorySnapshot | TaskSnapshot
+    | SessionSnapshot | SandboxSnapshot
+)  # fmt: skip
+
+
+def of_app(reader: Reader, seen: list[OrganizationView]) -> AppSnapshot:
+    return AppSnapshot(version=reader.version(addresses.app_shell()), organizations=seen, issues=[])
+
+
+def of_organization(reader: Reader, id: OrganizationId, seen: Visible) -> OrganizationSnapshot:
+    return OrganizationSnapshot(
+        version=reader.version(addresses.organization(id)),
+        organization=organizations.organization_view(reader, id),
+        tasks=[task for task in organizations.task_list(reader, id) if task.repository.id in seen],
+        repositories=[one for one in organizations.repository_list(reader, id) if one.id in seen],
+        issues=[],
+    )
+
+
+def of_pull_requests(reader: Reader, id: OrganizationId, seen: Visible) -> PullRequestsSnapshot:
+    return PullRequestsSnapshot(
+        version=reader.version(addresses.github(id)),
+        pull_requests=[one for one in pull_requests(reader, id) if one.repository in seen],
+    )
+
+
+def of_repository(reader: Reader, id: RepositoryId) -> RepositorySnapshot:
+    return RepositorySnapshot(
+        version=reader.version(addresses.repository(id)),
+        repository=repositories.repository_view(reader, id),
+        tasks=repositories.task_list(reader, id),
+    )
+
+
+def of_task(reader: Reader, id: TaskId) -> TaskSnapshot:
+    version, task = task_snapshot(reader, id)
+    return TaskSnapshot(version=version, task=task)
+
+
+def of_session(reader: Reader, id: SessionId, person: UserId) -> SessionSnapshot:
+    return snapshot(reader, id, person)
+
+
+def of_sandbox(reader: Reader, id: SandboxId) -> SandboxSnapshot:
+    version, sandbox = sandbox_snapshot(reader, id)
+    return SandboxSnapshot(version=version, sandbox=sandbox)
+
+
+def missed(reader: Reader, address: Address, after: int) -> Sequence[AnyRow] | None:
+    """The events after this version; None if they are not all there any more, or too many."""
+    version = reader.version(address)
+    if after > version:
+        return None  # a version of another life of this database
+    found = reader.events(address, after=after, limit=CATCH_UP + 1)
+    if len(found) > CATCH_UP:
+        return None
+    purged = version > after and (not found or found[0].version > after + 1) and address.kind not in KEPT
+    return None if purged else found
