@@ -17,7 +17,7 @@ from foundry.contracts.errors import BadInput, FoundryError
 from foundry.contracts.github import GitHubAccount, GitHubPullRequest
 from foundry.contracts.ids import OrganizationId, RepositoryId, UserId, WorkflowId
 from foundry.contracts.people import Access, Person, RepositoryRef
-from foundry.contracts.words import Birth, Command, Event, Message, Word
+from foundry.contracts.words import APP, Address, Birth, Command, Event, Message, Word
 
 
 class NotInstalled(FoundryError, code="github_not_installed", status=409):
@@ -208,6 +208,8 @@ class Delivered(Message):
 
 class SyncInstallations(Command[None], Birth):
     """To GitHubState("app"), at every start; its first word too: list the App's installations again."""
+
+    parent: Address | None = Address("AppShell", APP)
 
 
 class RecordInstallations(Command[None]):

@@ -100,6 +100,8 @@ class Mirror(Syncing):
         if message.event == "pull_request" and repository and payload.pull_request:
             if turn.find(github_repositories, repository=str(repository.id)) is None:
                 self._repositories(turn, self._described(turn, repository))
+            if turn.find(github_repositories, repository=str(repository.id)) is None:
+                return  # it belongs to somebody else by now
             view = pull_request_view(RepositoryId(str(repository.id)), payload.pull_request)
             self._pull_request(turn, view, by_event=True, reopened=message.action == "reopened")
         elif message.event == "repository" and repository:
