@@ -28,6 +28,7 @@ from foundry.contracts.words import Address, Command, ScopeId
 from foundry.runtime.store.base import Store, Transaction
 from foundry.runtime.store.tables import leases, workflows
 from foundry.runtime.turn import Reader
+from foundry.runtime.waiting import ended
 from foundry.runtime.workflow import Flow, StepFailed, Stopped, Workflow, Workflows, outlast, scope_of
 
 T = TypeVar("T")
@@ -40,7 +41,6 @@ COMPARE = 60.0  # seconds between comparisons of our rows with DBOS
 HEARTBEAT = 3.0  # seconds
 TERM = 10.0  # seconds after which a silent replica counts as gone
 CRASHES = 5
-DRAIN = 5.0  # seconds a stop waits for steps to let go
 
 ACTIVE = ["PENDING", "ENQUEUED", "DELAYED"]
 
@@ -157,9 +157,7 @@ class WorkflowSystem:
     async def stop(self) -> None:
         """Let go of running steps without an outcome; they go on at the next start."""
         global _current
-        for task in (*self._background, *self._tasks):
-            task.cancel()
-        await asyncio.wait({*self._background, *self._tasks}, timeout=DRAIN) if self._background else None
+        await ended({*self._background, *self._tasks})
         await self._host.system(Address("Lease", "replica"), self._beat(0))
         await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=0)
         # DBOS made its own pool the loop's default one and has now shut it down.

@@ -26,6 +26,7 @@ from foundry.runtime.store.base import Busy, Store, Transaction, Work
 from foundry.runtime.topic import Hub, Published
 from foundry.runtime.turn import Ids, Reader
 from foundry.runtime.upkeep import Upkeep
+from foundry.runtime.waiting import ended
 from foundry.runtime.worker import Supervisor, WorkerKind
 from foundry.runtime.workflow import Workflows
 from foundry.runtime.works import After, AskWork, SystemWork
@@ -89,9 +90,7 @@ class Runtime:
 
     async def stop(self) -> None:
         """Stop in bounded time. What was accepted is committed; long work goes on at the next start."""
-        for task in self._background:
-            task.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
+        await ended(self._background)
         await self.supervisor.stop()
         if self.flows:
             await self.flows.stop()

@@ -15,6 +15,7 @@ from foundry.contracts.words import Address
 from foundry.runtime.store.base import Store
 from foundry.runtime.store.tables import schedules
 from foundry.runtime.turn import Reader
+from foundry.runtime.waiting import woken
 from foundry.runtime.works import DueWork, Host
 
 SWEEP = 1.0  # seconds between two looks when nothing is known to be due earlier
@@ -37,10 +38,7 @@ class Timer:
         while True:
             self._wake.clear()
             wait = await asyncio.to_thread(self._fire)
-            try:
-                await asyncio.wait_for(self._wake.wait(), timeout=max(0.01, wait))
-            except TimeoutError:
-                continue
+            await woken(self._wake, max(0.01, wait))
 
     def _fire(self) -> float:
         """Submit what is due; gives the seconds until the next look."""

@@ -18,6 +18,7 @@ from foundry.contracts.doors import Doors
 from foundry.contracts.words import Address, Command
 from foundry.runtime.store.base import Fenced, Transaction
 from foundry.runtime.turn import Reader
+from foundry.runtime.waiting import ended, woken
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -104,17 +105,11 @@ class Supervisor:
                     self._running[address] = asyncio.create_task(self._keep(kind, address), name=f"worker {address}")
                 for address in [a for a in self._running if a.kind == kind.kind and a not in wanted]:
                     self._running.pop(address).cancel()
-            try:
-                await asyncio.wait_for(self._wake.wait(), SWEEP)
-            except TimeoutError:
-                continue
+            await woken(self._wake, SWEEP)
 
     async def stop(self) -> None:
         """Cancel all workers and give their leases back, so that another replica need not wait."""
-        tasks = list(self._running.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await ended(self._running.values())
         self._running.clear()
 
     async def _keep(self, kind: WorkerKind, address: Address) -> None:
