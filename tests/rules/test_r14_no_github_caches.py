@@ -1,0 +1,44 @@
+"""R14: no repo-level GitHub caches; a task stores the pull request's number and its own decisions, nothing more."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from foundry.contracts import addresses
+from foundry.contracts.ids import TaskId
+from foundry.contracts.tasks import PullRequestRef, PullRequestSeen, ReserveBranch
+from tests.actors.tree import REPO, tally_tree
+from tests.rules.lookup import columns_of, metadata, owned_by, stored
+
+GITHUBS = re.compile(r"title|body|draft|author|label|review|check|mergeable|sha", re.IGNORECASE)
+
+
+def test_a_task_stores_of_a_pull_request_what_says_which_and_what_it_made_of_it() -> None:
+    assert set(PullRequestRef.model_fields) == {"number", "state", "url"}
+    about = {name for name in columns_of("Task") if name.startswith(("pull", "pr_"))}
+    assert about == {"pull_request"}
+
+
+def test_no_actor_but_githubstate_has_a_table_of_pull_requests() -> None:
+    for table in metadata.tables.values():
+        if table.name in owned_by("GitHubState") or "owner" not in table.info:
+            continue
+        for column in table.columns:
+            if column.name.startswith(("pull", "pr_")):
+                assert not GITHUBS.search(column.name), f"{table.name}.{column.name}"
+        assert not re.search(r"pull|check|review", table.name), table.name
+
+
+async def test_a_pull_request_passes_through_its_repository_and_leaves_nothing(tmp_path: Path) -> None:
+    async with tally_tree(f"sqlite:///{tmp_path}/foundry.db") as stage:
+        here = addresses.repository(REPO)
+        await stage.ask(here, ReserveBranch(task=TaskId("tsk_1"), wanted="fix", exact=True))
+        seen = PullRequestSeen(
+            repository=REPO, number=77, head="fix", base="main", state="open", title="A telling title", action=""
+        )
+        await stage.say(seen, to=here)
+        assert [message.title for message in await stage.heard_by("tsk_1")] == ["A telling title"]
+    kept = stored(tmp_path / "foundry.db", *sorted(owned_by("Repository") | owned_by("History")))
+    assert "telling" not in kept
+    assert "77" not in kept
