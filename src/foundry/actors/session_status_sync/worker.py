@@ -22,6 +22,7 @@ from foundry.contracts.ids import SessionId
 from foundry.contracts.sandboxes import AcpServerGone
 from foundry.contracts.sessions import Ingest, StreamBack, StreamItem, StreamLost
 from foundry.contracts.words import Command
+from foundry.runtime.waiting import woken
 from foundry.runtime.worker import Job, WorkerKind
 
 R = TypeVar("R")
@@ -139,11 +140,8 @@ class Follower:
 
     async def _store(self, reading: asyncio.Task[None]) -> None:
         while True:
-            try:
-                await asyncio.wait_for(self._wake.wait(), LOOK)
-            except TimeoutError:
-                if await self._job.read(followed, self._job.key) != self._target:
-                    return
+            if not await woken(self._wake, LOOK) and await self._job.read(followed, self._job.key) != self._target:
+                return
             self._wake.clear()
             if reading.done() and not reading.cancelled() and (error := reading.exception()):
                 raise error

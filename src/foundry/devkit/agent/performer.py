@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import sys
@@ -280,7 +281,7 @@ def test_command(repository: Path) -> str | None:
         return "make test"
     if any(repository.glob("tests/**/test_*.py")) or any(repository.glob("test_*.py")):
         runner = "pytest -q -p no:cacheprovider" if importlib.util.find_spec("pytest") else "unittest discover -s ."
-        return f"PYTHONPATH=.:src {sys.executable} -m {runner}"
+        return f"PYTHONPATH=.:src {shlex.quote(sys.executable)} -m {runner}"
     package = repository / "package.json"
     if package.exists() and "test" in json.loads(package.read_text()).get("scripts", {}) and shutil.which("npm"):
         return "npm test"
