@@ -18,8 +18,9 @@ async def test_two_agents_never_write_one_work_tree_at_once(tree: World) -> None
     await tree.until(task, lambda v: [s.status for s in v.sessions][1] == "ready")
     view = await tree.session(second)
     assert [m.state for m in view.messages] == ["queued"]
-    assert len(tree.outside.prompts) == 1
+    assert len(tree.outside.prompts) <= 1
 
+    await eventually(lambda: tree.outside.prompts)
     tree.outside.end_turn()
     after = await tree.until(task, lambda v: v.active_session == second)
     assert after.active_session != first
