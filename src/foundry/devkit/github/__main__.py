@@ -11,8 +11,11 @@ import socket
 from pathlib import Path
 
 import uvicorn
+from fastapi import FastAPI
 
 from foundry.devkit.github.app import create_github
+
+STOP_LIMIT = 3  # seconds for open requests at the end
 
 
 def main() -> None:
@@ -31,8 +34,12 @@ def main() -> None:
     _serve(app, listener)
 
 
-def _serve(app: object, listener: socket.socket) -> None:
-    config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off")  # pyright: ignore[reportArgumentType]
+def _serve(app: FastAPI, listener: socket.socket) -> None:
+    """Until it is ended; open requests then get a moment, hanging ones no more."""
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, lifespan="on", server_header=False,
+        timeout_graceful_shutdown=STOP_LIMIT,
+    )  # fmt: skip
     uvicorn.Server(config).run(sockets=[listener])
 
 

@@ -4,48 +4,88 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
 
 from foundry.devkit.github.access import Access
+from foundry.devkit.github.branches import Branches
+from foundry.devkit.github.budget import Budgets
+from foundry.devkit.github.control import Control
+from foundry.devkit.github.faults import Faults
 from foundry.devkit.github.git_http import GitHttp
 from foundry.devkit.github.hooks import Hooks
+from foundry.devkit.github.manifest import Manifest
+from foundry.devkit.github.oauth import OAuth
 from foundry.devkit.github.pages import Pages
 from foundry.devkit.github.pulls import Pulls
+from foundry.devkit.github.refusals import Refusal
 from foundry.devkit.github.repos import Repositories
 from foundry.devkit.github.rest import Rest
+from foundry.devkit.github.rest_app import AppRoutes
+from foundry.devkit.github.rest_people import PeopleRoutes
+from foundry.devkit.github.rest_pulls import PullRoutes
+from foundry.devkit.github.rest_repos import RepositoryRoutes
+from foundry.devkit.github.settings import Settings
 from foundry.devkit.github.shapes import Shapes
 from foundry.devkit.github.store import Store
 
 
 def create_github(directory: Path, url: str, *, webhook: str | None = None) -> FastAPI:
-    """The server's application.
+    """The server's application. Run it with its lifespan on: at the start it finishes what a kill cut off.
 
     Args:
         directory: where everything is kept; `app.json` there tells Foundry how to connect.
         url: the server's own address, without a trailing slash.
         webhook: where the sample App's webhooks go; as before if absent.
     """
-    store = Store(directory)
-    access = Access(store)
-    repositories = Repositories(store)
+    store, faults, budgets = Store(directory), Faults(), Budgets()
+    access, repositories = Access(store), Repositories(store)
     repositories.seed()
     shapes = Shapes(store, repositories, access, url)
     hooks = Hooks(store, shapes, webhook)
-    pulls = Pulls(store, repositories, shapes, hooks)
-    rest = Rest(store, access, repositories, shapes, pulls, hooks)
-    git = GitHttp(access, repositories, pulls)
+    branches = Branches(store, repositories, shapes, hooks, access)
+    pulls = Pulls(store, repositories, shapes, hooks, branches)
+    settings = Settings(store, access, repositories, shapes, hooks)
+    rest = Rest(
+        access,
+        budgets,
+        faults,
+        AppRoutes(store, access, repositories, shapes, hooks, settings),
+        PeopleRoutes(store, access, shapes),
+        RepositoryRoutes(
+            store, access, repositories, shapes, branches, PullRoutes(store, access, repositories, shapes, pulls)
+        ),
+    )
     _write_identity(store, directory, url)
 
-    app = FastAPI(title="A stand-in for GitHub", openapi_url=None)
-    app.include_router(_control(store, access, rest, git, hooks))
-    app.include_router(rest.router)
-    app.include_router(git.router)
-    app.include_router(Pages(store, access, repositories, pulls).router)
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        hooks.resume()
+        pulls.recover()
+        yield
+        await hooks.stop()
+
+    app = FastAPI(title="A stand-in for GitHub", openapi_url=None, lifespan=lifespan)
+    for part in (
+        Control(store, access, budgets, faults, hooks, branches, settings),
+        OAuth(store, access, shapes, hooks, faults),
+        Manifest(store, shapes, hooks),
+        rest,
+        GitHttp(access, repositories, branches, faults),
+        Pages(store, access, repositories, shapes, pulls, settings),
+    ):
+        app.include_router(part.router)
+    app.add_exception_handler(Refusal, _refused)
     return app
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    return error.response()
 
 
 def _write_identity(store: Store, directory: Path, url: str) -> None:
@@ -56,51 +96,3 @@ def _write_identity(store: Store, directory: Path, url: str) -> None:
     with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         json.dump(body, file, indent=1)
     partial.replace(path)
-
-
-def _control(store: Store, access: Access, rest: Rest, git: GitHttp, hooks: Hooks) -> APIRouter:
-    """What tests set: `/_devkit/`. A fault: {path, method?, status?, seconds?, times?, message?, headers?}."""
-    router = APIRouter(prefix="/_devkit")
-
-    @router.put("/webhook")
-    async def webhook(request: Request) -> Response:
-        store.put("setting", "webhook", await request.json())
-        return Response(status_code=204)
-
-    @router.put("/webhooks-held")
-    async def held(request: Request) -> Response:
-        hooks.held = bool((await request.json())["held"])
-        return Response(status_code=204)
-
-    @router.put("/rate-limit")
-    async def rate_limit(request: Request) -> Response:
-        access.limit = int((await request.json())["limit"])
-        access.reset()
-        return Response(status_code=204)
-
-    @router.post("/faults")
-    async def fault(request: Request) -> Response:
-        wish: dict[str, Any] = await request.json()
-        (git.faults if wish["path"] == "git" else rest.faults).append(wish)
-        return Response(status_code=204)
-
-    @router.put("/repositories/{number}/access/{login}")
-    async def permission(number: int, login: str, request: Request) -> Response:
-        repo = store.get("repo", number)
-        if repo is None:
-            return Response(status_code=404)
-        repo["access"][login] = (await request.json())["role"]
-        store.put("repo", number, repo)
-        payload = {"action": "edited", "member": rest.shapes.account(login)}
-        hooks.send("member", payload, account=repo["owner"], sender=repo["owner"], repo=repo)
-        return Response(status_code=204)
-
-    @router.get("/deliveries")
-    async def deliveries() -> Response:
-        return JSONResponse(store.all("delivery"))
-
-    @router.get("/health")
-    async def health() -> Response:
-        return JSONResponse({"ok": True})
-
-    return router

@@ -3,108 +3,131 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import os
 import zlib
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from fastapi import APIRouter, Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import RedirectResponse, Response, StreamingResponse
 
-from foundry.devkit.github.access import Access, Caller, Refusal
-from foundry.devkit.github.pulls import Pulls
+from foundry.devkit.github.access import LEVELS, Access, Caller
+from foundry.devkit.github.branches import Branches
+from foundry.devkit.github.faults import Faults, suffer
+from foundry.devkit.github.gitting import ENV
+from foundry.devkit.github.refusals import Refusal
 from foundry.devkit.github.repos import Repositories
+from foundry.devkit.github.shapes import BOT
 from foundry.devkit.github.store import Doc
 
 CHUNK = 65_536  # bytes
+UNZIP = 31  # zlib's window for gzip
+SERVICES = ("info/refs", "git-upload-pack", "git-receive-pack")
+GONE = "Repository not found."
 
 
 class GitHttp:
-    """Smart HTTP for every repository: `/{owner}/{name}.git/...`."""
+    """Smart HTTP for every repository: `/{owner}/{name}.git/...`, the `.git` as one likes."""
 
-    def __init__(self, access: Access, repositories: Repositories, pulls: Pulls) -> None:
-        self.access, self.repositories, self.pulls = access, repositories, pulls
-        self.faults: list[Doc] = []
+    def __init__(self, access: Access, repositories: Repositories, branches: Branches, faults: Faults) -> None:
+        self.access, self.repositories, self.branches, self.faults = access, repositories, branches, faults
         self.router = APIRouter()
-        self.router.add_api_route(
-            "/{owner}/{name}.git/{path:path}", self.answer, methods=["GET", "POST"], include_in_schema=False
-        )
+        for service in SERVICES:
+            self.router.add_api_route(
+                f"/{{owner}}/{{name}}/{service}", self.answer, methods=["GET", "POST"], include_in_schema=False
+            )
 
-    async def answer(self, request: Request, owner: str, name: str, path: str) -> Response:
+    async def answer(self, request: Request, owner: str, name: str) -> Response:
         """Check the token, then let git answer."""
-        for fault in list(self.faults):
-            self.faults.remove(fault)
-            await asyncio.sleep(fault.get("seconds", 0))
-            if fault.get("status"):
-                return Response(fault.get("message", "error"), fault["status"])
-        pushing = "git-receive-pack" in (path, request.query_params.get("service", ""))
-        repo = self.repositories.find(owner, name)
-        ask = Response("Repository not found.", 401, headers={"WWW-Authenticate": 'Basic realm="GitHub"'})
+        fault = self.faults.take("git", request.method)
         try:
-            caller = self._caller(request)
-        except Refusal:
-            return ask
-        if caller.kind == "nobody" and (repo is None or repo["private"] or pushing):
-            return ask
-        if repo is None or not self.access.allowed(caller, repo, "contents", "read"):
-            return Response("Repository not found.", 404)
-        if pushing and not self.access.allowed(caller, repo, "contents", "write"):
-            return Response("Permission denied to this repository.", 403)
-        if path == "git-receive-pack":
-            before = self.repositories.heads(repo)
-            response = await self._backend(request, repo, path, caller)
-            self.pulls.pushed(repo, before, self.repositories.heads(repo), caller.login or "foundry-sample[bot]")
-            return response
-        return await self._backend(request, repo, path, caller)
+            await suffer(fault, after=False)
+            response = await self._checked(request, owner, name.removesuffix(".git"))
+            await suffer(fault, after=True)
+        except Refusal as refusal:
+            return _text(refusal.status, refusal.message, refusal.headers)
+        return response
 
-    def _caller(self, request: Request) -> Caller:
-        header = request.headers.get("authorization", "")
-        if header.lower().startswith("basic "):
-            try:
-                _, _, token = base64.b64decode(header[6:]).decode().partition(":")
-            except ValueError:
-                raise Refusal(401, "Bad credentials") from None
-            return self.access.by_token(token)
-        return self.access.caller(header)
+    async def _checked(self, request: Request, owner: str, name: str) -> Response:
+        """1. Who. 2. Without credentials only reading what is public. 3. Contents to read, or to write for a push."""
+        service = next(s for s in SERVICES if request.url.path.endswith(f"/{s}"))
+        pushing = "git-receive-pack" in (service, request.query_params.get("service", ""))
+        ask = {"WWW-Authenticate": 'Basic realm="GitHub"'}
+        try:
+            caller = self.access.caller(request.headers.get("authorization", ""))
+        except Refusal as refusal:
+            if refusal.status == 401:
+                return _text(401, "Bad credentials", ask)
+            raise
+        repo = self.repositories.find(owner, name)
+        moved = None if repo else self.repositories.moved(owner, name)
+        subject = repo or moved
+        if caller.kind == "nobody" and (subject is None or subject["private"] or pushing):
+            return _text(401, GONE, ask)
+        if subject is None or not self.access.allowed(caller, subject, "contents", "read"):
+            return _text(404, GONE)
+        if moved:
+            query = f"?{request.url.query}" if request.url.query else ""
+            return RedirectResponse(f"/{moved['owner']}/{moved['name']}.git/{service}{query}", 301)
+        if pushing and not self.access.allowed(caller, subject, "contents", "write"):
+            who = caller.login or BOT
+            return _text(403, f"Permission to {owner}/{name}.git denied to {who}.")
+        response = await self._backend(request, subject, service, caller)
+        if service == "git-receive-pack":
+            self.branches.observe(self.repositories.store.get("repo", subject["id"]) or subject, caller.login or BOT)
+        return response
 
-    async def _backend(self, request: Request, repo: Doc, path: str, caller: Caller) -> Response:
-        env = os.environ | {
-            "GIT_PROJECT_ROOT": str(self.repositories.root), "GIT_HTTP_EXPORT_ALL": "1", "PATH_INFO": f"/{repo['id']}.git/{path}",
-            "REQUEST_METHOD": request.method, "QUERY_STRING": request.url.query, "REMOTE_USER": caller.key,
-            "CONTENT_TYPE": request.headers.get("content-type", ""), "GIT_PROTOCOL": request.headers.get("git-protocol", ""),
-            "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null",
-            "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*",
-        }  # fmt: skip
-        env.pop("CONTENT_LENGTH", None)
+    async def _backend(self, request: Request, repo: Doc, service: str, caller: Caller) -> Response:
         process = await asyncio.create_subprocess_exec(
             "git", "http-backend", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL, env=env,
+            stderr=asyncio.subprocess.DEVNULL, env=self._env(request, repo, service, caller),
         )  # fmt: skip
         assert process.stdin
         assert process.stdout
         feeding = asyncio.create_task(self._feed(request, process.stdin))
-        status, headers = await self._head(process.stdout)
         out = process.stdout
-        if path == "git-receive-pack":  # the refs have moved when this has been read to its end
+        status, headers = await self._head(out)
+        if service == "git-receive-pack":  # the refs have moved when this has been read to its end
             body = await out.read()
             await asyncio.gather(feeding, process.wait(), return_exceptions=True)
             return Response(body, status, headers)
 
         async def rest() -> AsyncIterator[bytes]:
-            while chunk := await out.read(CHUNK):
-                yield chunk
-            await asyncio.gather(feeding, process.wait(), return_exceptions=True)
+            try:
+                while chunk := await out.read(CHUNK):
+                    yield chunk
+            finally:  # the client may have gone away
+                feeding.cancel()
+                with suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
 
         return StreamingResponse(rest(), status, headers)
 
+    def _env(self, request: Request, repo: Doc, service: str, caller: Caller) -> dict[str, str]:
+        """CGI variables; the pre-receive hook reads DEVKIT_NO_WORKFLOWS."""
+        env = os.environ | ENV | {
+            "GIT_PROJECT_ROOT": str(self.repositories.root), "GIT_HTTP_EXPORT_ALL": "1", "PATH_INFO": f"/{repo['id']}.git/{service}",
+            "REQUEST_METHOD": request.method, "QUERY_STRING": request.url.query, "REMOTE_USER": caller.key,
+            "CONTENT_TYPE": request.headers.get("content-type", ""), "GIT_PROTOCOL": request.headers.get("git-protocol", ""),
+            "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*",
+        }  # fmt: skip
+        granted = caller.permissions
+        if caller.kind == "user":
+            granted = self.access.grants(self.access.installation_on(repo["owner"]))
+        if LEVELS[granted.get("workflows", "none")] < LEVELS["write"]:
+            env["DEVKIT_NO_WORKFLOWS"] = "1"
+        env.pop("CONTENT_LENGTH", None)  # the body is read to its end
+        return env
+
     async def _feed(self, request: Request, stdin: asyncio.StreamWriter) -> None:
-        unzip = zlib.decompressobj(31) if request.headers.get("content-encoding") == "gzip" else None
+        unzip = zlib.decompressobj(UNZIP) if request.headers.get("content-encoding") == "gzip" else None
         try:
             async for chunk in request.stream():
                 stdin.write(unzip.decompress(chunk) if unzip else chunk)
                 await stdin.drain()
-        except (ConnectionError, RuntimeError):
-            pass  # git has ended; what it said is in its answer
+        except (ConnectionError, RuntimeError, zlib.error):
+            pass  # git has ended, or it says itself what is wrong with what it got
         finally:
             stdin.close()
 
@@ -116,4 +139,8 @@ class GitHttp:
                 status = int(value.split()[0])
             else:
                 headers[key] = value.strip()
-        return status, headers
+        return status if headers else 500, headers
+
+
+def _text(status: int, text: str, headers: dict[str, str] | None = None) -> Response:
+    return Response(f"{text}\n", status, headers, media_type="text/plain")

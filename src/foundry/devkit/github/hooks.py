@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import hmac
 import json
+import time
 import uuid
 from collections import defaultdict
 
@@ -15,6 +16,8 @@ from foundry.devkit.github.shapes import Shapes
 from foundry.devkit.github.store import Doc, Store, now
 
 TIMEOUT = 10.0  # seconds GitHub waits for an answer
+HOOK_ID = 8001
+KEPT_ANSWER = 4_096  # characters of an answer that are remembered
 
 
 class Hooks:
@@ -24,39 +27,95 @@ class Hooks:
         self.store, self.shapes = store, shapes
         if target:
             self.store.put("setting", "webhook", {"url": target})
-        self.held = False  # the network between GitHub and us is down
+        self.dropping = False  # the network between GitHub and us is down: deliveries fail
+        self._flowing: asyncio.Event | None = None  # cleared: deliveries wait
         self._lines: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._http: httpx.AsyncClient | None = None
 
     @property
     def target(self) -> str | None:
         return (self.store.get("setting", "webhook") or {}).get("url")
 
+    def aim(self, url: str | None) -> None:
+        """Where deliveries go from now on; None: nowhere, and none are made."""
+        self.store.put("setting", "webhook", {"url": url})
+
+    def hold(self, held: bool) -> None:
+        """Let deliveries wait, or let those that wait go."""
+        if held:
+            self._flowing = self._flowing or asyncio.Event()
+            self._flowing.clear()
+        elif self._flowing:
+            self._flowing.set()
+
     def send(self, event: str, payload: Doc, *, account: str, sender: str, repo: Doc | None = None) -> None:
-        """Deliver in the background to the App's installation on this account, if there is one."""
-        installation = next((i for i in self.store.all("installation") if i["account"] == account), None)
+        """Deliver in the background to the App's installation on this account, if it works there.
+
+        1. Nothing without a target, an installation, or the repository chosen for it. 2. Sender, installation,
+        organization and repository are added. 3. It is recorded before it is sent.
+        """
+        installation = self.shapes.access.installation_on(account)
         if installation is None or self.target is None:
             return
-        body = {
-            **payload, "sender": self.shapes.account(sender),
-            "installation": self.shapes.installation(installation) if event == "installation" else {"id": installation["id"]},
-        }  # fmt: skip
+        about_itself = event in ("installation", "installation_repositories")
+        if not about_itself and (
+            installation["suspended_at"] or (repo and not self.shapes.access.covers(installation, repo))
+        ):
+            return
+        short = {"id": installation["id"], "node_id": f"MDIz_{installation['id']}"}
+        body = payload | {"installation": self.shapes.installation(installation) if about_itself else short}
+        body["sender"] = self.shapes.account(sender)
+        if self.store.get("org", account) and not about_itself:
+            body["organization"] = self.shapes.organization(account)
         if repo:
-            body["repository"] = self.shapes.repo(repo)
+            body["repository"] = self.shapes.pushed_repo(repo) if event == "push" else self.shapes.repo(repo)
+        self._record(event, body, installation["id"], repo["id"] if repo else None)
+
+    def ping(self) -> None:
+        """What GitHub sends when a webhook is set up."""
+        if self.target:
+            hook = {
+                "type": "App", "id": HOOK_ID, "name": "web", "active": True, "events": self.shapes.app()["events"],
+                "config": {"content_type": "json", "insecure_ssl": "0", "url": self.target}, "app_id": self.shapes.app()["id"],
+            }  # fmt: skip
+            self._record("ping", {"zen": "Keep it logically awesome.", "hook_id": HOOK_ID, "hook": hook}, None, None)
+
+    def signed_out(self, login: str) -> None:
+        """A person withdrew the App's authorization."""
+        if self.target:
+            body = {"action": "revoked", "sender": self.shapes.account(login)}
+            self._record("github_app_authorization", body, None, None)
+
+    def _record(self, event: str, body: Doc, installation: int | None, repository: int | None) -> None:
         delivery = {
             "id": self.store.next("delivery") + 900_000, "guid": str(uuid.uuid4()), "event": event,
-            "action": payload.get("action"), "installation_id": installation["id"], "delivered_at": now(),
-            "repository_id": repo["id"] if repo else None, "payload": body, "status": "pending", "status_code": 0,
-            "redelivery": False,
+            "action": body.get("action"), "installation_id": installation, "repository_id": repository,
+            "delivered_at": now(), "payload": body, "status": "pending", "status_code": 0, "duration": 0.0,
+            "redelivery": False, "throttled_at": None, "url": self.target, "request_headers": {}, "response": None,
         }  # fmt: skip
-        self.store.put("delivery", delivery["id"], delivery)
-        self._spawn(delivery)
+        self._spawn(self.store.put("delivery", delivery["id"], delivery))
 
     def redeliver(self, delivery: Doc) -> None:
         """The same guid and payload once more, as a new delivery."""
-        again = delivery | {"id": self.store.next("delivery") + 900_000, "redelivery": True, "delivered_at": now()}
-        self.store.put("delivery", again["id"], again)
-        self._spawn(again)
+        again = delivery | {
+            "id": self.store.next("delivery") + 900_000, "redelivery": True, "delivered_at": now(), "status": "pending",
+            "status_code": 0, "duration": 0.0, "url": self.target, "response": None,
+        }  # fmt: skip
+        self._spawn(self.store.put("delivery", again["id"], again))
+
+    def resume(self) -> None:
+        """Send what a stop or a kill left unsent."""
+        for delivery in self.store.all("delivery"):
+            if delivery["status"] == "pending":
+                self._spawn(delivery)
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._http:
+            await self._http.aclose()
 
     def _spawn(self, delivery: Doc) -> None:
         task = asyncio.get_running_loop().create_task(self._deliver(delivery))
@@ -65,29 +124,40 @@ class Hooks:
 
     async def _deliver(self, delivery: Doc) -> None:
         async with self._lines[str(delivery["repository_id"])]:
-            target = self.target
-            if target is None or self.held:
-                self.store.put("delivery", delivery["id"], delivery | {"status": "failed to connect to host"})
-                return
+            if self._flowing:
+                await self._flowing.wait()
             raw = json.dumps(delivery["payload"]).encode()
-            secret = self.store.app()["webhook_secret"].encode()
-            headers = {
-                "Content-Type": "application/json", "User-Agent": "GitHub-Hookshot/foundry", "X-GitHub-Event": delivery["event"],
-                "X-GitHub-Delivery": delivery["guid"], "X-GitHub-Hook-ID": "1",
-                "X-GitHub-Hook-Installation-Target-ID": self.store.app()["app_id"],
-                "X-GitHub-Hook-Installation-Target-Type": "integration",
-                "X-Hub-Signature": "sha1=" + hmac.new(secret, raw, hashlib.sha1).hexdigest(),
-                "X-Hub-Signature-256": "sha256=" + hmac.new(secret, raw, hashlib.sha256).hexdigest(),
-            }  # fmt: skip
-            try:
-                async with httpx.AsyncClient(timeout=TIMEOUT) as http:
-                    answer = await http.post(target, content=raw, headers=headers)
-                seen = {
-                    "status": "OK" if answer.is_success else "Invalid HTTP Response",
-                    "status_code": answer.status_code,
-                }
-            except httpx.HTTPError as error:
-                seen = {
-                    "status": "timed out" if isinstance(error, httpx.TimeoutException) else "failed to connect to host"
-                }
+            headers = self._headers(delivery, raw)
+            began = time.monotonic()
+            seen = await self._post(raw, headers)
+            seen |= {"duration": round(time.monotonic() - began, 2), "request_headers": headers, "url": self.target}
             self.store.put("delivery", delivery["id"], delivery | seen)
+
+    async def _post(self, raw: bytes, headers: dict[str, str]) -> Doc:
+        target = self.target
+        if target is None or self.dropping:
+            return {"status": "failed to connect to host"}
+        self._http = self._http or httpx.AsyncClient(timeout=TIMEOUT, trust_env=False)
+        try:
+            answer = await asyncio.wait_for(self._http.post(target, content=raw, headers=headers), TIMEOUT)
+        except (TimeoutError, httpx.TimeoutException):
+            return {"status": "timed out"}
+        except (httpx.HTTPError, httpx.InvalidURL):
+            return {"status": "failed to connect to host"}
+        return {
+            "status": "OK" if answer.is_success else f"Invalid HTTP Response: {answer.status_code}",
+            "status_code": answer.status_code,
+            "response": {"headers": dict(answer.headers), "payload": answer.text[:KEPT_ANSWER]},
+        }
+
+    def _headers(self, delivery: Doc, raw: bytes) -> dict[str, str]:
+        app = self.store.app()
+        secret = app["webhook_secret"].encode()
+        return {
+            "Content-Type": "application/json", "Accept": "*/*", "User-Agent": "GitHub-Hookshot/5f0d3c1",
+            "X-GitHub-Event": delivery["event"], "X-GitHub-Delivery": delivery["guid"], "X-GitHub-Hook-ID": str(HOOK_ID),
+            "X-GitHub-Hook-Installation-Target-ID": app["app_id"],
+            "X-GitHub-Hook-Installation-Target-Type": "integration",
+            "X-Hub-Signature": "sha1=" + hmac.new(secret, raw, hashlib.sha1).hexdigest(),
+            "X-Hub-Signature-256": "sha256=" + hmac.new(secret, raw, hashlib.sha256).hexdigest(),
+        }  # fmt: skip

@@ -1,171 +1,176 @@
-"""What a person sees of the stand-in: sign-in, a repository, its pull requests with a merge button."""
+"""What a person sees of the stand-in: repositories, their pull requests with a merge button."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import secrets
-import time
-from pathlib import Path
-from urllib.parse import urlencode
+from html import escape
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
-from jinja2 import Environment, FileSystemLoader, select_autoescape
+from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 
-from foundry.devkit.github.access import Access, Refusal
-from foundry.devkit.github.pulls import Pulls
+from foundry.devkit.github.access import LEVELS, Access
+from foundry.devkit.github.gitting import GitError
+from foundry.devkit.github.looks import COOKIE, page, same_origin
+from foundry.devkit.github.pulls import METHODS, Pulls
+from foundry.devkit.github.refusals import NOT_FOUND, Refusal
 from foundry.devkit.github.repos import Repositories
+from foundry.devkit.github.settings import Settings
+from foundry.devkit.github.shapes import Shapes
 from foundry.devkit.github.store import Doc, Store
 
-CODE_LIFE = 600  # seconds
-COOKIE = "devkit_login"
-
-templates = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=select_autoescape(["html"])
-)
+NO_PUSH = "You cannot do this: it needs write access to the repository. Choose somebody else at the top."
 
 
 class Pages:
-    """The pages and the OAuth endpoints."""
+    """The pages. Whoever signed in last is at the browser, else an owner of what is looked at."""
 
-    def __init__(self, store: Store, access: Access, repositories: Repositories, pulls: Pulls) -> None:
-        self.store, self.access, self.repositories, self.pulls = store, access, repositories, pulls
+    def __init__(
+        self, store: Store, access: Access, repositories: Repositories, shapes: Shapes, pulls: Pulls, settings: Settings
+    ) -> None:
+        self.store, self.access, self.repositories = store, access, repositories
+        self.shapes, self.pulls, self.settings = shapes, pulls, settings
         self.router = APIRouter(include_in_schema=False)
         add = self.router.add_api_route
         add("/", self.home, methods=["GET"])
-        add("/login/oauth/authorize", self.authorize, methods=["GET"])
-        add("/login/oauth/choose", self.choose, methods=["POST"])
-        add("/login/oauth/access_token", self.token, methods=["POST"])
+        add("/login", self.sign_in, methods=["GET"])
+        add("/login", self.signed_in, methods=["POST"])
         add("/_avatars/{login}.svg", self.avatar, methods=["GET"])
         add("/{owner}/{name}", self.repository, methods=["GET"])
-        add("/{owner}/{name}/pull/{number}", self.pull, methods=["GET"])
-        add("/{owner}/{name}/pull/{number}/{verb}", self.act, methods=["POST"])
+        add("/{owner}/{name}/pull/{number:int}.diff", self.raw_diff, methods=["GET"])
+        add("/{owner}/{name}/pull/{number:int}", self.pull, methods=["GET"])
+        add("/{owner}/{name}/pull/{number:int}/{verb}", self.act, methods=["POST"])
 
-    def _page(self, template: str, status: int = 200, **values: object) -> Response:
-        return HTMLResponse(templates.get_template(template).render(**values), status)
+    # signing in
 
-    async def home(self) -> Response:
-        return self._page("home.html", repositories=self.store.all("repo"))
+    def _login(self, request: Request) -> str:
+        login = request.cookies.get(COOKIE, "")
+        return login if self.store.get("user", login) else ""
 
-    # OAuth
+    def _who(self, request: Request, repo: Doc) -> str:
+        return self._login(request) or self.settings.owner(repo["owner"])
 
-    async def authorize(self, request: Request) -> Response:
-        query = dict(request.query_params)
-        if query.get("client_id") != self.store.app()["client_id"]:
-            return self._page("message.html", 404, title="No such application", text="The client id is not known.")
-        return self._page("sign_in.html", people=self.store.all("user"), query=query, orgs=self.store.all("org"))
+    async def sign_in(self, request: Request) -> Response:
+        back = _local(request.query_params.get("return_to", "/"))
+        people, orgs = self.store.all("user"), self.store.all("org")
+        return page(
+            "sign_in.html", people=people, orgs=orgs, action="/login", hidden={"return_to": back}, suggested=self._login(request)
+        )  # fmt: skip
 
-    async def choose(self, request: Request) -> Response:
+    async def signed_in(self, request: Request) -> Response:
         form = {key: str(value) for key, value in (await request.form()).items()}
-        login, redirect = form.get("login", ""), form.get("redirect_uri", "")
-        if not self.store.get("user", login) or not redirect:
-            return self._page("message.html", 422, title="Nobody chosen", text="Choose one of the sample people.")
-        code = secrets.token_hex(10)
-        challenge = form.get("code_challenge") or None
-        self.store.put(
-            "code", code, {"login": login, "redirect_uri": redirect, "challenge": challenge, "made": time.time()}
-        )
-        answer = RedirectResponse(f"{redirect}?{urlencode({'code': code, 'state': form.get('state', '')})}", 302)
-        answer.set_cookie(COOKIE, login, httponly=True, samesite="lax")
+        if not same_origin(request):
+            return page("message.html", 403, title="Not from here", text="Sign in on this server's own page.")
+        answer = RedirectResponse(_local(form.get("return_to", "/")), 303)
+        if self.store.get("user", form.get("login", "")):
+            answer.set_cookie(COOKIE, form["login"], httponly=True, samesite="lax")
         return answer
 
-    async def token(self, request: Request) -> Response:
-        """Codes and refresh tokens work once; GitHub answers errors with 200."""
-        kind = request.headers.get("content-type", "")
-        fields = await request.json() if kind.startswith("application/json") else dict(await request.form())
-        return JSONResponse(self._token({k: str(v) for k, v in fields.items()}))
+    # pages
 
-    def _token(self, fields: dict[str, str]) -> Doc:
-        app = self.store.app()
-        if (fields.get("client_id"), fields.get("client_secret")) != (app["client_id"], app["client_secret"]):
-            return _error("incorrect_client_credentials", "The client_id and/or client_secret passed are incorrect.")
-        if fields.get("grant_type") == "refresh_token":
-            found = self.store.get("refresh", fields.get("refresh_token", ""))
-            if found is None:
-                return _error("bad_refresh_token", "The refresh token passed is incorrect or expired.")
-            self.store.remove("refresh", fields["refresh_token"])
-            return self.access.user_token(found["login"])
-        code = fields.get("code", "")
-        found = self.store.get("code", code)
-        self.store.remove("code", code)
-        if found is None or time.time() - found["made"] > CODE_LIFE:
-            return _error("bad_verification_code", "The code passed is incorrect or expired.")
-        if fields.get("redirect_uri", found["redirect_uri"]) != found["redirect_uri"]:
-            return _error("redirect_uri_mismatch", "The redirect_uri MUST match the registered callback URL.")
-        if found["challenge"]:
-            digest = hashlib.sha256(fields.get("code_verifier", "").encode()).digest()
-            if base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != found["challenge"]:
-                return _error("bad_verification_code", "The code verifier does not match.")
-        return self.access.user_token(found["login"])
+    async def home(self, request: Request) -> Response:
+        login = self._login(request)
+        seen = [r for r in self.store.all("repo") if not login or self._level(r, login) >= LEVELS["read"]]
+        return page("home.html", repositories=seen, who=login)
+
+    def _level(self, repo: Doc, login: str) -> int:
+        return LEVELS[self.access.role(repo, login)]
+
+    def _seen(self, request: Request, owner: str, name: str) -> tuple[Doc, str]:
+        """The repository and who looks at it.
+
+        Raises:
+            Refusal: 404, there is none, or not for them.
+        """
+        repo = self.repositories.find(owner, name) or self.repositories.moved(owner, name)
+        if repo is None or self._level(repo, who := self._who(request, repo)) < LEVELS["read"]:
+            raise Refusal(404, NOT_FOUND)
+        return repo, who
+
+    async def repository(self, request: Request, owner: str, name: str) -> Response:
+        try:
+            repo, who = self._seen(request, owner, name)
+        except Refusal:
+            return _nothing(f"{owner}/{name}")
+        if (repo["owner"], repo["name"]) != (owner, name):
+            return RedirectResponse(f"/{repo['owner']}/{repo['name']}", 301)
+        pulls = self.pulls.of(repo)[::-1]
+        return page("repository.html", repo=repo, pulls=pulls, heads=self.repositories.heads(repo), who=who)
+
+    async def pull(self, request: Request, owner: str, name: str, number: int, problem: str = "") -> Response:
+        try:
+            repo, who = self._seen(request, owner, name)
+            pull = self.pulls.get(repo, number)
+        except Refusal:
+            return _nothing(f"pull request #{number} in {owner}/{name}")
+        base, head = self.shapes.ends(repo, pull)
+        try:
+            diff, commits = self.repositories.diff(repo, base, head), self.repositories.commits(repo, base, head)
+        except GitError as error:
+            diff, commits = f"There is nothing to compare: {error}", []
+        open_ = pull["state"] == "open"
+        return page(
+            "pull.html", 200 if not problem else 422, repo=repo, pull=pull, diff=diff.splitlines(), commits=commits, who=who,
+            problem=problem, mergeable=open_ and self.shapes.mergeable(repo, base, head), methods=METHODS,
+            may=self._level(repo, who) >= LEVELS["write"], comments=self.shapes.comments_of(repo, number),
+        )  # fmt: skip
+
+    async def raw_diff(self, request: Request, owner: str, name: str, number: int) -> Response:
+        try:
+            repo, _ = self._seen(request, owner, name)
+            pull = self.pulls.get(repo, number)
+        except Refusal:
+            return _nothing(f"pull request #{number} in {owner}/{name}")
+        return PlainTextResponse(self.repositories.diff(repo, *self.shapes.ends(repo, pull)) + "\n")
+
+    async def act(self, request: Request, owner: str, name: str, number: int, verb: str) -> Response:
+        """A button was pressed: merge, close, reopen, ready, draft, or comment."""
+        form = {key: str(value) for key, value in (await request.form()).items()}
+        try:
+            repo, who = self._seen(request, owner, name)
+            pull = self.pulls.get(repo, number)
+            if not same_origin(request):
+                raise Refusal(403, "This form was not sent by one of this server's own pages.")
+            if verb != "comment" and self._level(repo, who) < LEVELS["write"]:
+                raise Refusal(403, NO_PUSH)
+            self._act(repo, pull, verb, form, who)
+        except Refusal as refusal:
+            return await self.pull(request, owner, name, number, _words(refusal))
+        return RedirectResponse(f"/{owner}/{name}/pull/{number}", 303)
+
+    def _act(self, repo: Doc, pull: Doc, verb: str, form: dict[str, str], who: str) -> None:
+        match verb:
+            case "merge":
+                self.pulls.merge(repo, pull, {"merge_method": form.get("method", "merge")}, who)
+            case "close" | "reopen":
+                self.pulls.edit(repo, pull, {"state": "closed" if verb == "close" else "open"}, who)
+            case "ready" | "draft":
+                self.pulls.ready(repo, pull, who, draft=verb == "draft")
+            case "comment" if form.get("body", "").strip():
+                self.pulls.comment(repo, pull, form["body"], who)
+            case _:
+                raise Refusal(404, NOT_FOUND)
 
     async def avatar(self, login: str) -> Response:
         hue = int(hashlib.sha256(login.encode()).hexdigest()[:4], 16) % 360
-        letter = (login[:1] or "?").upper()
+        letter = escape((login[:1] or "?").upper())
         svg = (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 40"><rect width="40" height="40" fill="hsl({hue} 45% 45%)"/>'
             f'<text x="20" y="27" font-size="20" text-anchor="middle" fill="#fff" font-family="sans-serif">{letter}</text></svg>'
         )
-        return Response(svg, media_type="image/svg+xml")
-
-    # repositories
-
-    def _who(self, request: Request, repo: Doc) -> str:
-        """Who is at the browser: whoever signed in last, else somebody who may merge."""
-        login = request.cookies.get(COOKIE, "")
-        return (
-            login if self.store.get("user", login) else next(n for n, role in repo["access"].items() if role == "admin")
-        )
-
-    async def repository(self, request: Request, owner: str, name: str) -> Response:
-        repo = self.repositories.find(owner, name)
-        if repo is None:
-            return self._page("message.html", 404, title="Not found", text=f"There is no {owner}/{name}.")
-        pulls = sorted(self.pulls.of(repo), key=lambda p: -p["number"])
-        return self._page(
-            "repository.html", repo=repo, pulls=pulls, heads=self.repositories.heads(repo), who=self._who(request, repo)
-        )
-
-    async def pull(self, request: Request, owner: str, name: str, number: int, problem: str = "") -> Response:
-        repo = self.repositories.find(owner, name)
-        if repo is None:
-            return self._page("message.html", 404, title="Not found", text=f"There is no {owner}/{name}.")
-        try:
-            pull = self.pulls.get(repo, number)
-        except Refusal:
-            return self._page("message.html", 404, title="Not found", text=f"There is no pull request #{number}.")
-        heads = self.repositories.heads(repo)
-        base, head = (
-            (heads.get(pull["base"]), heads.get(pull["head"]))
-            if pull["state"] == "open"
-            else (pull["base_sha"], pull["head_sha"])
-        )
-        diff = self.repositories.diff(repo, base or pull["base_sha"], head or pull["head_sha"])
-        commits = self.repositories.commits(repo, base or pull["base_sha"], head or pull["head_sha"])
-        return self._page(
-            "pull.html",
-            repo=repo,
-            pull=pull,
-            diff=diff.splitlines(),
-            commits=commits,
-            who=self._who(request, repo),
-            problem=problem,
-        )
-
-    async def act(self, request: Request, owner: str, name: str, number: int, verb: str) -> Response:
-        repo = self.repositories.find(owner, name)
-        try:
-            if repo is None:
-                raise Refusal(404, "Not Found")
-            who, pull = self._who(request, repo), self.pulls.get(repo, number)
-            if verb == "merge":
-                self.pulls.merge(repo, pull, {}, who)
-            elif verb in ("close", "reopen"):
-                self.pulls.edit(repo, pull, {"state": "closed" if verb == "close" else "open"}, who)
-        except Refusal as refusal:
-            return await self.pull(request, owner, name, number, refusal.message)
-        return RedirectResponse(f"/{owner}/{name}/pull/{number}", 303)
+        return Response(svg, media_type="image/svg+xml", headers={"Cache-Control": "max-age=86400"})
 
 
-def _error(code: str, text: str) -> Doc:
-    return {"error": code, "error_description": text, "error_uri": "https://docs.github.com"}
+def _nothing(what: str) -> Response:
+    return page("message.html", 404, title="Not found", text=f"There is no {what}, or you may not see it.")
+
+
+def _words(refusal: Refusal) -> str:
+    """What went wrong, as precisely as GitHub says it."""
+    return next((e["message"] for e in refusal.errors or [] if "message" in e), refusal.message)
+
+
+def _local(address: str) -> str:
+    """An address on this server, else the front page."""
+    parts = urlsplit(address)
+    return address if address.startswith("/") and not parts.netloc and not address.startswith(("//", "/\\")) else "/"

@@ -1,42 +1,31 @@
-"""The bare git repositories behind the stand-in, and what is read from and done in them with git itself."""
+"""The repositories behind the stand-in: the sample ones, and what is read of them with git itself."""
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
 from foundry.devkit.cast import ORGANIZATIONS, PEOPLE, REPOSITORIES, SampleRepository
+from foundry.devkit.github.gitting import GitError, git, holds, is_ancestor
 from foundry.devkit.github.store import Doc, Store, now
 
-ENV = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+ADA = ("Ada Byron", "1001+ada@users.noreply.github.test")
 
-
-class GitError(Exception):
-    """A git command failed; the text is git's."""
-
-
-def git(
-    *arguments: str, cwd: Path, stdin: str | None = None, who: tuple[str, str] = ("GitHub", "noreply@github.test")
-) -> str:
-    """Run git to its end and give what it printed.
-
-    Raises:
-        GitError: it failed.
-    """
-    env = os.environ | ENV
-    env |= {
-        "GIT_AUTHOR_NAME": who[0],
-        "GIT_AUTHOR_EMAIL": who[1],
-        "GIT_COMMITTER_NAME": who[0],
-        "GIT_COMMITTER_EMAIL": who[1],
-    }
-    done = subprocess.run(["git", *arguments], cwd=cwd, env=env, input=stdin, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise GitError(done.stderr.strip() or done.stdout.strip())
-    return done.stdout.strip()
+GUARD = """#!/bin/sh
+# A GitHub App without the workflows permission changes nothing below .github/workflows.
+[ -n "$DEVKIT_NO_WORKFLOWS" ] || exit 0
+zero=0000000000000000000000000000000000000000
+while read -r old new ref; do
+  [ "$new" = "$zero" ] && continue
+  [ "$old" = "$zero" ] && old=$(git merge-base HEAD "$new" || git hash-object -t tree /dev/null)
+  file=$(git diff --name-only "$old" "$new" -- .github/workflows | head -n 1)
+  if [ -n "$file" ]; then
+    echo "refusing to allow a GitHub App to create or update workflow \\`$file\\` without \\`workflows\\` permission" >&2
+    exit 1
+  fi
+done
+"""
 
 
 class Repositories:
@@ -47,38 +36,58 @@ class Repositories:
         self.root = store.directory / "repositories"
         self.root.mkdir(exist_ok=True)
 
-    def seed(self) -> None:
-        """Make the sample people, organizations and repositories, once."""
-        for person in PEOPLE:
-            if not self.store.get("user", person.login):
-                email = f"{person.id}+{person.login}@users.noreply.github.test"
-                body = {"id": person.id, "login": person.login, "name": person.name, "email": email, "type": "User"}
-                self.store.put("user", person.login, body)
-        for org in ORGANIZATIONS:
-            if not self.store.get("org", org.login):
-                body = {
-                    "id": org.id,
-                    "login": org.login,
-                    "name": org.name,
-                    "members": org.members,
-                    "type": "Organization",
-                }
-                self.store.put("org", org.login, body)
-            if org.installation and not self.store.get("installation", org.installation):
-                self.store.put(
-                    "installation",
-                    org.installation,
-                    {"id": org.installation, "account": org.login, "suspended_at": None},
-                )
-        for sample in REPOSITORIES:
-            if not self.store.get("repo", sample.id):
-                self._make(sample)
+    # the samples
 
-    def _make(self, sample: SampleRepository) -> None:
+    def seed(self) -> None:
+        """Make the sample people, organizations and repositories, each once: what was deleted stays so."""
+        for person in PEOPLE:
+            email = f"{person.id}+{person.login}@users.noreply.github.test"
+            body = {"id": person.id, "login": person.login, "name": person.name, "email": email, "type": "User"}
+            self._once("user", person.login, body)
+        for org in ORGANIZATIONS:
+            body = {"id": org.id, "login": org.login, "name": org.name, "type": "Organization", "members": org.members}
+            self._once("org", org.login, body)
+            if org.installation:
+                installed = {"id": org.installation, "account": org.login, "suspended_at": None, "repositories": None}
+                self._once("installation", org.installation, installed)
+        for sample in REPOSITORIES:
+            if self._first("repo", sample.id):
+                self.make(sample)
+                self._made("repo", sample.id)
+
+    def _once(self, kind: str, key: object, body: Doc) -> None:
+        if self._first(kind, key):
+            self.store.put(kind, key, body)
+            self._made(kind, key)
+
+    def _first(self, kind: str, key: object) -> bool:
+        return self.store.get(kind, key) is None and self.store.get("made", f"{kind}/{key}") is None
+
+    def _made(self, kind: str, key: object) -> None:
+        self.store.put("made", f"{kind}/{key}", {})
+
+    def make(self, sample: SampleRepository) -> Doc:
+        """A bare repository with the sample's files as its first commit."""
         path = self.root / f"{sample.id}.git"
         shutil.rmtree(path, ignore_errors=True)
         git("init", "--quiet", "--bare", "--initial-branch=main", str(path), cwd=self.root)
-        git("config", "http.receivepack", "true", cwd=path)
+        for key, value in (("http.receivepack", "true"), ("receive.hideRefs", "refs/pull"), ("gc.auto", "0")):
+            git("config", key, value, cwd=path)
+        guard = path / "hooks" / "pre-receive"
+        guard.parent.mkdir(exist_ok=True)
+        guard.write_text(GUARD)
+        guard.chmod(0o755)
+        if sample.files:
+            self._first_commit(sample, path)
+        body = {
+            "id": sample.id, "name": sample.name, "owner": sample.owner, "description": sample.description,
+            "private": sample.private, "default_branch": "main", "access": dict(sample.access),
+            "created_at": now(), "updated_at": now(), "pushed_at": now(),
+        }  # fmt: skip
+        self.store.put("heads", sample.id, self.heads(body))
+        return self.store.put("repo", sample.id, body)
+
+    def _first_commit(self, sample: SampleRepository, path: Path) -> None:
         with tempfile.TemporaryDirectory() as made:
             tree = Path(made)
             for name, content in sample.files.items():
@@ -86,21 +95,25 @@ class Repositories:
                 (tree / name).write_text(content)
             git("init", "--quiet", "--initial-branch=main", cwd=tree)
             git("add", ".", cwd=tree)
-            git("commit", "--quiet", "-m", "Start", cwd=tree, who=("Ada Byron", "ada@users.noreply.github.test"))
+            git("commit", "--quiet", "-m", "Start", cwd=tree, who=ADA)
             git("push", "--quiet", str(path), "main", cwd=tree)
-        body = {
-            "id": sample.id, "name": sample.name, "owner": sample.owner, "description": sample.description,
-            "private": sample.private, "default_branch": "main", "access": sample.access,
-            "created_at": now(), "updated_at": now(),
-        }  # fmt: skip
-        self.store.put("repo", sample.id, body)
+
+    # finding
 
     def find(self, owner: str, name: str) -> Doc | None:
+        """The repository that has this name now; upper and lower case are the same, as on GitHub."""
         wanted = (owner.lower(), name.lower())
         return next((r for r in self.store.all("repo") if (r["owner"].lower(), r["name"].lower()) == wanted), None)
 
+    def moved(self, owner: str, name: str) -> Doc | None:
+        """The repository that had this name once."""
+        moved = self.store.get("moved", f"{owner}/{name}".lower())
+        return self.store.get("repo", moved["repo"]) if moved else None
+
     def path(self, repo: Doc) -> Path:
         return self.root / f"{repo['id']}.git"
+
+    # reading
 
     def heads(self, repo: Doc) -> dict[str, str]:
         """Branch -> commit."""
@@ -108,54 +121,102 @@ class Repositories:
         return {line.split(" ", 1)[1]: line.split(" ", 1)[0] for line in listed.splitlines()}
 
     def sha(self, repo: Doc, ref: str) -> str | None:
-        try:
-            return git("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", cwd=self.path(repo))
-        except GitError:
+        """The commit that a branch, a tag or a (short) id names."""
+        if not ref or ref.startswith("-"):
             return None
+        for full in (f"refs/heads/{ref}", ref):
+            try:
+                return git("rev-parse", "--verify", "--quiet", f"{full}^{{commit}}", cwd=self.path(repo))
+            except GitError:
+                continue
+        return None
 
-    def commits(self, repo: Doc, base: str, head: str) -> list[Doc]:
-        """What head has and base has not, oldest first."""
-        form = "%H%x1f%an%x1f%ae%x1f%aI%x1f%B%x1e"
-        listed = git("log", "--reverse", f"--format={form}", f"{base}..{head}", cwd=self.path(repo))
+    def well_named(self, branch: str) -> bool:
+        return not branch.startswith("-") and holds(self.root, "check-ref-format", "--branch", branch)
+
+    def commits(self, repo: Doc, base: str | None, head: str, limit: int | None = None) -> list[Doc]:
+        """What head has and base has not, oldest first; without a base the newest `limit`, newest first."""
+        form = "%H%x1f%T%x1f%P%x1f%an%x1f%ae%x1f%aI%x1f%cn%x1f%ce%x1f%cI%x1f%B%x1e"
+        span = ["--reverse", f"{base}..{head}"] if base else [head]
+        most = [f"--max-count={limit}"] if limit else []
+        listed = git("log", f"--format={form}", *most, *span, "--", cwd=self.path(repo))
         found: list[Doc] = []
         for record in filter(None, (part.strip("\n") for part in listed.split("\x1e"))):
-            sha, name, email, date, message = record.split("\x1f")
-            author = {"name": name, "email": email, "date": date}
-            found.append({"sha": sha, "commit": {"message": message.strip(), "author": author, "committer": author}})
+            sha, tree, parents, *people, message = record.split("\x1f")
+            author = dict(zip(("name", "email", "date"), people[:3], strict=True))
+            committer = dict(zip(("name", "email", "date"), people[3:], strict=True))
+            found.append({
+                "sha": sha, "tree": tree, "parents": parents.split(), "author": author, "committer": committer,
+                "message": message.strip(),
+            })  # fmt: skip
         return found
 
     def files(self, repo: Doc, base: str, head: str) -> list[Doc]:
         """What changed between their merge base and head."""
-        numbers = git("diff", "--numstat", f"{base}...{head}", cwd=self.path(repo))
+        return self._changed(repo, f"{base}...{head}")
+
+    def files_of(self, repo: Doc, commit: Doc) -> list[Doc]:
+        """What one commit changed."""
+        before = (commit["parents"] or [git("hash-object", "-t", "tree", "/dev/null", cwd=self.path(repo))])[0]
+        return self._changed(repo, before, commit["sha"])
+
+    def _changed(self, repo: Doc, *span: str) -> list[Doc]:
+        path, words = self.path(repo), {"A": "added", "D": "removed", "R": "renamed", "C": "copied"}
+        raw = git("diff", "--raw", "-z", "-M", "--abbrev=40", *span, "--", cwd=path).split("\0")
+        counts = _counts(git("diff", "--numstat", "-z", "-M", *span, "--", cwd=path))
+        patches = _patches(git("diff", "-M", *span, "--", cwd=path))
         found: list[Doc] = []
-        for line in numbers.splitlines():
-            plus, minus, name = line.split("\t", 2)
-            plus_n, minus_n = (int(n) if n.isdigit() else 0 for n in (plus, minus))
-            found.append({
-                "filename": name, "status": "modified", "additions": plus_n, "deletions": minus_n,
-                "changes": plus_n + minus_n,
-                "patch": git("diff", f"{base}...{head}", "--", name, cwd=self.path(repo)),
-            })  # fmt: skip
+        parts = iter(raw)
+        for head in parts:
+            if not head.startswith(":"):
+                continue
+            _, _, _, blob, kind = head.split(" ")
+            name, before = next(parts), None
+            if kind[0] in "RC":
+                before, name = name, next(parts)
+            plus, minus = counts.get(name, (0, 0))
+            patch = patches[len(found)] if len(found) < len(patches) else ""
+            file = {
+                "sha": blob, "filename": name, "status": words.get(kind[0], "modified"), "additions": plus,
+                "deletions": minus, "changes": plus + minus,
+            }  # fmt: skip
+            found.append(file | ({"patch": patch} if patch else {}) | ({"previous_filename": before} if before else {}))
         return found
 
     def diff(self, repo: Doc, base: str, head: str) -> str:
-        return git("diff", f"{base}...{head}", cwd=self.path(repo))
+        return git("diff", "-M", f"{base}...{head}", "--", cwd=self.path(repo))
 
-    def merge(self, repo: Doc, base: str, head: str, *, method: str, message: str, who: tuple[str, str]) -> str:
-        """Merge head into the branch base; gives the new commit.
+    def merge_base(self, repo: Doc, base: str, head: str) -> str | None:
+        try:
+            return git("merge-base", base, head, cwd=self.path(repo))
+        except GitError:
+            return None
 
-        Raises:
-            GitError: they conflict.
-        """
-        path = self.path(repo)
-        base_sha, head_sha = self.sha(repo, f"refs/heads/{base}"), self.sha(repo, head)
-        assert base_sha
-        assert head_sha
-        if git("merge-base", base_sha, head_sha, cwd=path) == base_sha:
-            tree = git("rev-parse", f"{head_sha}^{{tree}}", cwd=path)
-        else:
-            tree = git("merge-tree", "--write-tree", base_sha, head_sha, cwd=path).splitlines()[0]
-        parents = ["-p", base_sha] + (["-p", head_sha] if method == "merge" else [])
-        commit = git("commit-tree", tree, *parents, cwd=path, stdin=message, who=who)
-        git("update-ref", f"refs/heads/{base}", commit, base_sha, cwd=path)
-        return commit
+    def is_ancestor(self, repo: Doc, old: str, new: str) -> bool:
+        return is_ancestor(self.path(repo), old, new)
+
+
+def _counts(numstat: str) -> dict[str, tuple[int, int]]:
+    """File -> lines added and removed; a binary file has none."""
+    found: dict[str, tuple[int, int]] = {}
+    parts = iter(numstat.split("\0"))
+    for part in parts:
+        if not part:
+            continue
+        plus, minus, name = part.split("\t", 2)
+        if not name:  # a rename: the old and the new name follow
+            next(parts)
+            name = next(parts)
+        found[name] = (int(plus) if plus.isdigit() else 0, int(minus) if minus.isdigit() else 0)
+    return found
+
+
+def _patches(diff: str) -> list[str]:
+    """Each file's patch from its first hunk on, in order; empty where there is no hunk."""
+    whole: list[list[str]] = []
+    for line in diff.splitlines():
+        if line.startswith("diff --git "):
+            whole.append([])
+        elif whole and (whole[-1] or line.startswith("@@")):
+            whole[-1].append(line)
+    return ["\n".join(lines) for lines in whole]

@@ -26,8 +26,10 @@ class Store:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        directory.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(directory / "github.db", check_same_thread=False, isolation_level=None)
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = directory / "github.db"
+        path.touch(mode=0o600)  # tokens are in it
+        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._lock = threading.RLock()
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("CREATE TABLE IF NOT EXISTS docs (kind TEXT, key TEXT, body TEXT, PRIMARY KEY (kind, key))")
@@ -38,8 +40,10 @@ class Store:
         return json.loads(row[0]) if row else None
 
     def put(self, kind: str, key: object, body: Doc) -> Doc:
+        """Keep a document; one that is there already keeps its place in `all`."""
+        upsert = "INSERT INTO docs VALUES (?,?,?) ON CONFLICT (kind, key) DO UPDATE SET body = excluded.body"
         with self._lock:
-            self._db.execute("INSERT OR REPLACE INTO docs VALUES (?,?,?)", (kind, str(key), json.dumps(body)))
+            self._db.execute(upsert, (kind, str(key), json.dumps(body)))
         return body
 
     def remove(self, kind: str, key: object) -> None:
@@ -47,9 +51,14 @@ class Store:
             self._db.execute("DELETE FROM docs WHERE kind=? AND key=?", (kind, str(key)))
 
     def all(self, kind: str) -> list[Doc]:
+        """All of a kind, the oldest first."""
         with self._lock:
             rows = self._db.execute("SELECT body FROM docs WHERE kind=? ORDER BY rowid", (kind,)).fetchall()
         return [json.loads(row[0]) for row in rows]
+
+    def keys(self, kind: str) -> list[str]:
+        with self._lock:
+            return [row[0] for row in self._db.execute("SELECT key FROM docs WHERE kind=? ORDER BY rowid", (kind,))]
 
     def next(self, counter: str) -> int:
         """The next number of this counter, from 1."""

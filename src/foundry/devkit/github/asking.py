@@ -1,0 +1,97 @@
+"""One REST request, as the routes see it, and what they answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import Request
+
+from foundry.devkit.github.access import Caller
+from foundry.devkit.github.shapes import BOT
+from foundry.devkit.github.store import Doc
+
+PAGE = 30  # items on a page, unless the caller says
+MOST = 100  # items on a page
+
+
+@dataclass
+class Ask:
+    """Who asks for what."""
+
+    request: Request
+    caller: Caller
+    method: str
+    path: list[str]
+    body: Doc
+    by: str = field(init=False)  # the login to be shown as the one who did it
+
+    def __post_init__(self) -> None:
+        self.by = self.caller.login or BOT
+
+    def query(self, name: str, otherwise: str = "") -> str:
+        return self.request.query_params.get(name, otherwise)
+
+    @property
+    def per_page(self) -> int:
+        return min(MOST, max(1, _number(self.query("per_page"), PAGE)))
+
+    def link(self, **query: object) -> str:
+        """This address with another query."""
+        base = str(self.request.url).split("?", 1)[0]
+        return f"{base}?{urlencode(dict(self.request.query_params) | query)}"
+
+
+@dataclass
+class Listed:
+    """A list to be paged. Only the shown items are described.
+
+    With a `key` the page is in an object beside `total_count`. With `cursor`, pages are found by item, not by number.
+    """
+
+    items: Sequence[Doc]
+    show: Callable[[Doc], Any] = lambda item: item
+    key: str = ""
+    cursor: str = ""  # the field whose value is the cursor
+
+    def page(self, ask: Ask) -> tuple[Any, str]:
+        """The page and its Link header."""
+        size = ask.per_page
+        shown, links = self._by_cursor(ask, size) if self.cursor else self._by_number(ask, size)
+        body: Any = [self.show(item) for item in shown]
+        if self.key:
+            body = {"total_count": len(self.items), self.key: body}
+        return body, ", ".join(f'<{ask.link(**query)}>; rel="{rel}"' for rel, query in links.items())
+
+    def _by_number(self, ask: Ask, size: int) -> tuple[Sequence[Doc], dict[str, dict[str, object]]]:
+        page = max(1, _number(ask.query("page"), 1))
+        last = max(1, -(-len(self.items) // size))
+        links: dict[str, dict[str, object]] = {}
+        if page > 1:
+            links["prev"] = {"page": min(page - 1, last)}
+        if page < last:
+            links |= {"next": {"page": page + 1}, "last": {"page": last}}
+        if page > 1:
+            links["first"] = {"page": 1}
+        return self.items[(page - 1) * size : page * size], links
+
+    def _by_cursor(self, ask: Ask, size: int) -> tuple[Sequence[Doc], dict[str, dict[str, object]]]:
+        wanted = ask.query("cursor")
+        places = [str(item[self.cursor]) for item in self.items]
+        start = places.index(wanted) if wanted in places else 0
+        links: dict[str, dict[str, object]] = {}
+        if start + size < len(places):
+            links["next"] = {"cursor": places[start + size]}
+        if start > 0:
+            links["prev"] = {"cursor": places[max(0, start - size)]}
+        return self.items[start : start + size], links
+
+
+Answer = tuple[int, Any]
+"""Status and body; a `Listed` is paged, None is no body."""
+
+
+def _number(text: str, otherwise: int) -> int:
+    return int(text) if text.isdigit() else otherwise

@@ -1,0 +1,87 @@
+"""Rate limits: every request counts, an answer that has not changed (304) does not."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from foundry.devkit.github.access import Caller
+from foundry.devkit.github.refusals import Refusal
+from foundry.devkit.github.store import Doc
+
+LIMIT = 5_000  # requests in a window, as an installation has at least
+LIMIT_OF_NOBODY = 60
+WINDOW = 3_600  # seconds
+
+
+@dataclass
+class Budget:
+    used: int = 0
+    reset: int = 0  # Unix time
+
+
+class Budgets:
+    """One budget for each installation, person, and the App itself. Forgotten by a restart."""
+
+    def __init__(self) -> None:
+        self._budgets: dict[str, Budget] = {}
+        self.set(LIMIT)
+
+    def set(self, limit: int, *, window: int = WINDOW, status: int = 403, retry_after: int | None = None) -> None:
+        """Give everybody a new budget.
+
+        Args:
+            limit: requests in a window.
+            window: seconds.
+            status: what one request too many is answered with, 403 or 429.
+            retry_after: seconds to say in Retry-After; GitHub says none when the primary limit is used up.
+        """
+        self.limit, self.window, self.status, self.retry_after = limit, window, status, retry_after
+        self._budgets.clear()
+
+    def spend(self, caller: Caller) -> dict[str, str]:
+        """Count a request; gives the headers that say what is left.
+
+        Raises:
+            Refusal: nothing is left.
+        """
+        budget = self._of(caller)
+        if budget.used >= self._limit(caller):
+            who = {"installation": f"installation ID {caller.installation}", "user": f"user ID {caller.login}"}
+            headers = self.headers(caller)
+            if self.retry_after is not None:
+                headers["Retry-After"] = str(self.retry_after)
+            text = f"API rate limit exceeded for {who.get(caller.kind, '127.0.0.1')}."
+            raise Refusal(self.status, text, headers=headers)
+        budget.used += 1
+        return self.headers(caller)
+
+    def give_back(self, caller: Caller) -> dict[str, str]:
+        """The request cost nothing after all."""
+        budget = self._of(caller)
+        budget.used = max(0, budget.used - 1)
+        return self.headers(caller)
+
+    def headers(self, caller: Caller) -> dict[str, str]:
+        shown = self._numbers(caller)
+        return {f"X-RateLimit-{name.title()}": str(value) for name, value in shown.items()}
+
+    def overview(self, caller: Caller) -> Doc:
+        """The body of GET /rate_limit."""
+        numbers = self._numbers(caller)
+        return {"resources": {"core": numbers}, "rate": numbers}
+
+    def _numbers(self, caller: Caller) -> Doc:
+        budget, limit = self._of(caller), self._limit(caller)
+        left = max(0, limit - budget.used)
+        return {"limit": limit, "remaining": left, "used": budget.used, "reset": budget.reset, "resource": "core"}
+
+    def _limit(self, caller: Caller) -> int:
+        return min(LIMIT_OF_NOBODY, self.limit) if caller.kind == "nobody" else self.limit
+
+    def _of(self, caller: Caller) -> Budget:
+        budget = self._budgets.setdefault(caller.key, Budget())
+        now = int(time.time())
+        if budget.reset <= now:
+            budget.used, budget.reset = 0, now + self.window
+        return budget

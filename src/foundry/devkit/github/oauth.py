@@ -1,0 +1,185 @@
+"""Signing in: GitHub's web application flow for an App, with PKCE; and the endpoints that check and end tokens."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+import time
+from urllib.parse import urlencode, urlsplit
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+
+from foundry.devkit.github.access import Access
+from foundry.devkit.github.faults import Faults, suffer
+from foundry.devkit.github.hooks import Hooks
+from foundry.devkit.github.looks import COOKIE, page, same_origin
+from foundry.devkit.github.refusals import NOT_FOUND, Refusal
+from foundry.devkit.github.shapes import Shapes
+from foundry.devkit.github.store import Doc, Store
+
+CODE_LIFE = 600  # seconds
+CARRIED = ("client_id", "redirect_uri", "state", "code_challenge", "code_challenge_method")
+TROUBLE = {
+    "incorrect_client_credentials": "The client_id and/or client_secret passed are incorrect.",
+    "bad_verification_code": "The code passed is incorrect or expired.",
+    "redirect_uri_mismatch": "The redirect_uri MUST match the registered callback URL for this application.",
+    "bad_refresh_token": "The refresh token passed is incorrect or expired.",
+    "unsupported_grant_type": "The grant type specified is not supported.",
+}
+
+
+class OAuth:
+    """The App's sign-in. Codes and refresh tokens work once."""
+
+    def __init__(self, store: Store, access: Access, shapes: Shapes, hooks: Hooks, faults: Faults) -> None:
+        self.store, self.access, self.shapes, self.hooks, self.faults = store, access, shapes, hooks, faults
+        self.router = APIRouter(include_in_schema=False)
+        add = self.router.add_api_route
+        add("/login/oauth/authorize", self.authorize, methods=["GET"])
+        add("/login/oauth/choose", self.choose, methods=["POST"])
+        add("/login/oauth/access_token", self.token, methods=["POST"])
+        add("/api/v3/applications/{client_id}/token", self.check, methods=["POST", "DELETE"])
+        add("/api/v3/applications/{client_id}/grant", self.withdraw, methods=["DELETE"])
+
+    async def authorize(self, request: Request) -> Response:
+        """The page where a person is chosen; `login` suggests one."""
+        query = dict(request.query_params)
+        if trouble := self._wrong(query):
+            return trouble
+        return page(
+            "sign_in.html", people=self.store.all("user"), orgs=self.store.all("org"), action="/login/oauth/choose",
+            hidden={key: query[key] for key in CARRIED if key in query}, suggested=query.get("login", ""),
+        )  # fmt: skip
+
+    def _wrong(self, query: dict[str, str]) -> Response | None:
+        if query.get("client_id") != self.store.app()["client_id"]:
+            return page("message.html", 404, title="No such application", text="The client id is not known.")
+        where = urlsplit(query.get("redirect_uri", ""))
+        if where.scheme not in ("http", "https") or not where.netloc:
+            text = "The redirect_uri is missing or is no http address."
+            return page("message.html", 400, title="Nowhere to go back to", text=text)
+        if query.get("code_challenge") and query.get("code_challenge_method", "S256") != "S256":
+            text = "Only S256 is supported as code_challenge_method."
+            return page("message.html", 400, title="Unknown challenge", text=text)
+        return None
+
+    async def choose(self, request: Request) -> Response:
+        """Back to where the person came from, with a code, or with what they decided instead."""
+        form = {key: str(value) for key, value in (await request.form()).items()}
+        if not same_origin(request):
+            return page("message.html", 403, title="Not from here", text="Sign in on this server's own page.")
+        if trouble := self._wrong(form):
+            return trouble
+        login, state = form.get("login", ""), {"state": form["state"]} if "state" in form else {}
+        if form.get("cancel"):
+            text = "The user has denied your application access."
+            return _back(form["redirect_uri"], {"error": "access_denied", "error_description": text} | state)
+        if not self.store.get("user", login):
+            return page("message.html", 422, title="Nobody chosen", text="Choose one of the sample people.")
+        code = secrets.token_hex(10)
+        made = {
+            "login": login, "redirect_uri": form["redirect_uri"], "challenge": form.get("code_challenge") or None,
+            "made": time.time(),
+        }  # fmt: skip
+        self.store.put("code", code, made)
+        answer = _back(form["redirect_uri"], {"code": code} | state)
+        answer.set_cookie(COOKIE, login, httponly=True, samesite="lax")
+        return answer
+
+    async def token(self, request: Request) -> Response:
+        """Errors come with status 200, and everything as a form unless JSON is asked for, as GitHub does."""
+        fault = self.faults.take("oauth", request.method)
+        try:
+            await suffer(fault, after=False)
+            body = self._token(await _fields(request))
+            await suffer(fault, after=True)
+        except Refusal as refusal:
+            return refusal.response()
+        if "json" in request.headers.get("accept", ""):
+            return JSONResponse(body, headers={"Cache-Control": "no-store"})
+        return Response(urlencode(body), media_type="application/x-www-form-urlencoded")
+
+    def _token(self, fields: dict[str, str]) -> Doc:
+        app = self.store.app()
+        if (fields.get("client_id"), fields.get("client_secret")) != (app["client_id"], app["client_secret"]):
+            return _error("incorrect_client_credentials")
+        match fields.get("grant_type", "authorization_code"):
+            case "refresh_token":
+                return self.access.refreshed(fields.get("refresh_token", "")) or _error("bad_refresh_token")
+            case "authorization_code" | "":
+                return self._exchange(fields)
+        return _error("unsupported_grant_type")
+
+    def _exchange(self, fields: dict[str, str]) -> Doc:
+        """1. The code works once, for ten minutes. 2. For the same address. 3. For whoever made the challenge."""
+        found = self.store.get("code", fields.get("code", ""))
+        self.store.remove("code", fields.get("code", ""))
+        if found is None or time.time() - found["made"] > CODE_LIFE:
+            return _error("bad_verification_code")
+        if fields.get("redirect_uri", found["redirect_uri"]) != found["redirect_uri"]:
+            return _error("redirect_uri_mismatch")
+        if found["challenge"]:
+            digest = hashlib.sha256(fields.get("code_verifier", "").encode()).digest()
+            if base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != found["challenge"].rstrip("="):
+                return _error("bad_verification_code")
+        return self.access.user_token(found["login"])
+
+    # the application's own endpoints, with Basic client_id:client_secret
+
+    async def check(self, request: Request, client_id: str) -> Response:
+        """Whose a token is (POST), or its end (DELETE)."""
+        try:
+            token, found = await self._given(request, client_id)
+        except Refusal as refusal:
+            return refusal.response()
+        if request.method == "DELETE":
+            self.access.revoke(token)
+            return Response(status_code=204)
+        app = {"client_id": client_id, "name": "Foundry sample", "url": self.shapes.web}
+        body = {"id": 1, "token": token, "scopes": [], "app": app, "user": self.shapes.account(found["login"])}
+        return JSONResponse(body)
+
+    async def withdraw(self, request: Request, client_id: str) -> Response:
+        """All tokens of the person end."""
+        try:
+            _, found = await self._given(request, client_id)
+        except Refusal as refusal:
+            return refusal.response()
+        self.access.sign_out(found["login"])
+        self.hooks.signed_out(found["login"])
+        return Response(status_code=204)
+
+    async def _given(self, request: Request, client_id: str) -> tuple[str, Doc]:
+        app = self.store.app()
+        wanted = base64.b64encode(f"{app['client_id']}:{app['client_secret']}".encode()).decode()
+        if request.headers.get("authorization", "").removeprefix("Basic ") != wanted or client_id != app["client_id"]:
+            raise Refusal(404, NOT_FOUND)
+        token = (await _fields(request)).get("access_token", "")
+        found = self.store.get("token", token)
+        if found is None or found["kind"] != "user":
+            raise Refusal(404, NOT_FOUND)
+        return token, found
+
+
+async def _fields(request: Request) -> dict[str, str]:
+    """The body, form or JSON, or else the query."""
+    if "json" in request.headers.get("content-type", ""):
+        try:
+            body = await request.json()
+        except ValueError:
+            raise Refusal(400, "Problems parsing JSON") from None
+        fields = body if isinstance(body, dict) else {}
+    else:
+        fields = dict(request.query_params) | dict(await request.form())
+    return {key: str(value) for key, value in fields.items()}
+
+
+def _back(redirect: str, query: dict[str, str]) -> Response:
+    return RedirectResponse(f"{redirect}{'&' if '?' in redirect else '?'}{urlencode(query)}", 302)
+
+
+def _error(code: str) -> Doc:
+    where = "https://docs.github.com/apps/managing-oauth-apps/troubleshooting-oauth-app-access-token-request-errors/"
+    return {"error": code, "error_description": TROUBLE[code], "error_uri": f"{where}#{code.replace('_', '-')}"}
