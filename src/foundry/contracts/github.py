@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 
 class GitHubModel(BaseModel):
@@ -41,8 +41,13 @@ class GitHubRepository(GitHubModel):
     html_url: str = ""
 
 
+class GitHubCommit(GitHubModel):
+    sha: str
+
+
 class GitHubBranch(GitHubModel):
     name: str
+    commit: GitHubCommit | None = None  # its head
 
 
 class GitHubRef(GitHubModel):
@@ -71,6 +76,64 @@ class GitHubPullRequest(GitHubModel):
         if self.state != "closed":
             return "open"
         return "merged" if self.merged or self.merged_at else "closed"
+
+
+class GitHubMerge(GitHubModel):
+    """How a merge went: the commit it made on the base."""
+
+    sha: str
+    merged: bool
+
+
+class GitHubComment(GitHubModel):
+    id: int
+    body: str = ""
+    html_url: str = ""
+    user: GitHubAccount | None = None
+
+
+class GitHubPermission(GitHubModel):
+    """A person's access to a repository."""
+
+    permission: str = "none"  # admin, write, read or none
+    role_name: str = ""  # with maintain and triage, or the name of a custom role
+
+
+class GitHubDelivery(GitHubModel):
+    """One webhook delivery as the App's deliveries list has it."""
+
+    id: int  # of this attempt
+    guid: str  # the delivery id that the request carries; a redelivery has the same
+    event: str
+    action: str | None = None
+    delivered_at: datetime
+    redelivery: bool = False
+    status: str = ""
+    status_code: int = 0
+    installation_id: int | None = None
+    repository_id: int | None = None
+
+    @property
+    def arrived(self) -> bool:
+        """Whether somebody took it."""
+        return 200 <= self.status_code < 300
+
+
+class GitHubBudget(GitHubModel):
+    """How many requests one caller may still make; None: GitHub has not said, or does not count."""
+
+    limit: int | None = None  # an hour
+    remaining: int | None = None
+    reset_at: datetime | None = Field(default=None, validation_alias=AliasChoices("reset_at", "reset"))  # a fresh hour
+    blocked_until: datetime | None = None  # GitHub asked to send nothing before
+
+
+class GitHubResources(GitHubModel):
+    core: GitHubBudget
+
+
+class GitHubRateLimits(GitHubModel):
+    resources: GitHubResources
 
 
 class InstallationToken(GitHubModel):

@@ -34,9 +34,15 @@ class GitHubNotFound(FoundryError, code="github_not_found", status=404):
 
 
 class GitHubRefused(FoundryError, code="github_refused", status=422):
-    """GitHub refused the request; the detail has its words."""
+    """GitHub refused the request; the detail has its words, `answered` its status."""
 
     remedy = "Read GitHub's words; a permission that is missing is granted in the App's settings."
+
+    def __init__(
+        self, detail: str, *, field: str | None = None, remedy: str | None = None, answered: int = 422
+    ) -> None:
+        super().__init__(detail, field=field, remedy=remedy)
+        self.answered = answered
 
 
 class GitHubSignInFailed(FoundryError, code="github_sign_in_failed", status=401):

@@ -1,0 +1,49 @@
+"""Answers that are kept to be asked about again: GitHub charges nothing for one that has not changed.
+
+Source: GitHub's documentation, "Use conditional requests if appropriate": a 304 does not count against the limit.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import NamedTuple, Protocol
+
+KEPT = 32 * 1024 * 1024  # bytes of bodies, over all installations
+
+
+class Answer(NamedTuple):
+    """What GitHub said, as it came over the wire."""
+
+    etag: str
+    headers: dict[str, str]  # those that say how to read it: content-type and link
+    body: bytes
+
+
+class Answers(Protocol):
+    """Where answers are kept; `key` tells whom they were given to, so nobody sees another's."""
+
+    def get(self, key: str, url: str) -> Answer | None: ...
+    def put(self, key: str, url: str, answer: Answer) -> None: ...
+
+
+class KeptInMemory(Answers):
+    """The least used are thrown out when there are too many bytes."""
+
+    def __init__(self, limit: int = KEPT) -> None:
+        self._limit = limit
+        self._bytes = 0
+        self._answers: OrderedDict[tuple[str, str], Answer] = OrderedDict()
+
+    def get(self, key: str, url: str) -> Answer | None:
+        found = self._answers.get((key, url))
+        if found is not None:
+            self._answers.move_to_end((key, url))
+        return found
+
+    def put(self, key: str, url: str, answer: Answer) -> None:
+        replaced = self._answers.pop((key, url), None)
+        self._bytes += len(answer.body) - (len(replaced.body) if replaced else 0)
+        self._answers[key, url] = answer
+        while self._bytes > self._limit:
+            _, dropped = self._answers.popitem(last=False)
+            self._bytes -= len(dropped.body)
