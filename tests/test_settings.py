@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from foundry.settings import BadSetting, Loaded, Settings, load, loopback
 
-PEM = (
-    ec.generate_private_key(ec.SECP256R1())
-    .private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
-    )
-    .decode()
-)
+
+def pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
+    kind, plain = serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, kind, plain).decode()
+
+
+PEM = pem(rsa.generate_private_key(public_exponent=65537, key_size=2048))
 
 
 @pytest.fixture(autouse=True)
@@ -158,9 +158,19 @@ def test_a_private_key_comes_as_text_as_one_line_or_as_a_file(home: Path) -> Non
         assert loaded.settings.private_key() == PEM
 
 
-def test_a_private_key_that_cannot_be_read_is_refused_without_showing_it() -> None:
+@pytest.mark.parametrize(
+    "given",
+    [
+        "a-key-in-the-wrong-form",
+        PEM.replace("MII", "wrong-form"),
+        PEM[: len(PEM) // 2],
+        pem(ec.generate_private_key(ec.SECP256R1())),
+    ],
+    ids=["no PEM", "garbled", "cut off", "not RSA"],
+)
+def test_a_private_key_that_cannot_be_used_is_refused_without_showing_it(given: str) -> None:
     with pytest.raises(BadSetting) as caught:
-        load(environ={"FOUNDRY_GITHUB_APP_ID": "1", "FOUNDRY_GITHUB_APP_PRIVATE_KEY": "a-key-in-the-wrong-form"})
+        load(environ={"FOUNDRY_GITHUB_APP_ID": "1", "FOUNDRY_GITHUB_APP_PRIVATE_KEY": given})
     assert caught.value.field == "github_app_private_key"
     assert "wrong-form" not in caught.value.detail
 

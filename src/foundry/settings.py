@@ -17,6 +17,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from foundry.contracts.errors import FoundryError
@@ -94,9 +97,9 @@ class Settings(BaseModel):
             return text.replace("\\n", "\n")
         try:
             return text and Path(text).expanduser().read_text()
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
             raise BadSetting(
-                f"github_app_private_key is neither a PEM nor a file that can be read: {error.strerror}",
+                f"github_app_private_key is neither a PEM nor a file that can be read: {type(error).__name__}",
                 field="github_app_private_key",
             ) from None
 
@@ -265,4 +268,19 @@ def check(settings: Settings) -> None:
             raise BadSetting(f"{name}: {address} is no http or https address", field=name)
     if bool(settings.github_app_id) != bool(settings.github_app_private_key.get_secret_value()):
         raise BadSetting("the GitHub App needs both its id and its private key", field="github_app_id")
-    settings.private_key()
+    if pem := settings.private_key():
+        _check_key(pem)
+
+
+def _check_key(pem: str) -> None:
+    """Here rather than at the first call to GitHub, which would be tried again and again."""
+    try:
+        key = serialization.load_pem_private_key(pem.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise BadSetting(
+            f"github_app_private_key is no private key in PEM form: {type(error).__name__}",
+            field="github_app_private_key",
+            remedy="Download one from the GitHub App's settings page and give the file's path.",
+        ) from None
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise BadSetting("github_app_private_key is no RSA key, as GitHub's are", field="github_app_private_key")
