@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from sqlalchemy import select
 from tests.postgres import binaries, cluster, database
 
 from benchmarks.house import Count, Counter, Create, Sink, house
@@ -21,7 +22,7 @@ from benchmarks.rows import Row, row
 from foundry.contracts.words import Address
 from foundry.runtime.runtime import Runtime
 from foundry.runtime.store.migrate import engine_of, open_store
-from foundry.runtime.store.tables import metadata
+from foundry.runtime.store.tables import mailbox, metadata
 
 ACTORS = 200
 ALONE = 600  # turns one after the other
@@ -110,7 +111,9 @@ async def message(runtime: Runtime) -> float:
             heard.put_nowait(time.perf_counter())
 
     runtime.hub.listen(listen)
-    await asyncio.sleep(1.5)  # what earlier rows sent is applied
+    while await runtime.read(lambda r: r.first(select(mailbox.c.id))):  # until what earlier rows sent is applied
+        await asyncio.sleep(0.1)
+    await asyncio.sleep(0.2)
     while not heard.empty():
         heard.get_nowait()
     for number in range(300):
