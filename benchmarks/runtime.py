@@ -111,7 +111,7 @@ async def message(runtime: Runtime) -> float:
             heard.put_nowait(time.perf_counter())
 
     runtime.hub.listen(listen)
-    while await runtime.read(lambda r: r.first(select(mailbox.c.id))):  # until what earlier rows sent is applied
+    while await runtime.read(lambda r: r.first(select(mailbox.c.id))):  # noqa: ASYNC110 (older ones are applied first)
         await asyncio.sleep(0.1)
     await asyncio.sleep(0.2)
     while not heard.empty():
