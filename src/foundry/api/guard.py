@@ -106,8 +106,11 @@ def check_origin(headers: Headers, public_url: str) -> None:
             return  # no browser says nothing of the three where it matters
         raise BadOrigin("the change comes from another site's page", field="Origin")
     origin, ours = urlsplit(came_from), urlsplit(public_url)
-    same_host = origin.scheme in ("http", "https") and origin.netloc == headers.get("host")
-    if not same_host and (origin.scheme, origin.netloc) != (ours.scheme, ours.netloc):
+    if origin.netloc == ours.netloc:
+        same = origin.scheme == ours.scheme
+    else:  # a proxy, or another of this machine's names
+        same = origin.scheme in ("http", "https") and origin.netloc == headers.get("host")
+    if not same:
         raise BadOrigin(f"the change comes from a page of {came_from[:200]}", field="Origin")
 
 

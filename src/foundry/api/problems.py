@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import InterfaceError, OperationalError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from foundry.api.errors import BadJson, BadRequest, MethodNotAllowed, NotJson, TooLarge
 from foundry.contracts.errors import BadInput, FoundryError, NotFound, NotSignedIn, Unavailable
@@ -110,6 +111,16 @@ def _of_http(error: HTTPException, request: Request) -> FoundryError:
             return unexpected(error, f"{request.method} {request.url.path}")
 
 
+def _allowed(request: Request) -> str:
+    """Every method this path takes; the router names those of one route alone."""
+    found: set[str] = set()
+    for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"):
+        scope = {**request.scope, "method": method}
+        if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes):
+            found.add(method)
+    return ", ".join(sorted(found))
+
+
 async def answer(request: Request, error: FoundryError, headers: Mapping[str, str] | None = None) -> Response:
     """The response for an error; one that names no field gets the thing in the path that it is about.
 
@@ -140,10 +151,10 @@ def install_problems(app: FastAPI) -> None:
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        cause = error.__cause__
-        return await answer(
-            request, cause if isinstance(cause, FoundryError) else _of_http(error, request), error.headers
-        )
+        cause, headers = error.__cause__, error.headers
+        if error.status_code == 405:
+            headers = {"Allow": _allowed(request)}
+        return await answer(request, cause if isinstance(cause, FoundryError) else _of_http(error, request), headers)
 
     async def away(request: Request, error: Exception) -> Response:
         log.warning("the database was away", error=str(error))
@@ -169,8 +180,8 @@ def documented(schema: dict[str, Any]) -> dict[str, Any]:
             if "HTTPValidationError" in str(responses.get("422", "")):
                 del responses["422"]
             if "default" in responses:
-                content = responses["default"]["content"]
-                content[MEDIA_TYPE] = content.pop("application/json")
+                schema_ref = {"$ref": "#/components/schemas/Problem"}
+                responses["default"]["content"] = {MEDIA_TYPE: {"schema": schema_ref}}
     for unused in ("HTTPValidationError", "ValidationError"):
         schema.get("components", {}).get("schemas", {}).pop(unused, None)
     return schema

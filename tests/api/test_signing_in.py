@@ -1,0 +1,128 @@
+"""Who asks: a person with an app session, or the local admin token acting as one."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+
+from foundry.actors.app_shell.views import person_of_token
+from foundry.actors.user_github_data.views import person, sealed_tokens
+from foundry.api.auth import hashed, local_path
+from foundry.api.guard import COOKIE
+from foundry.contracts.ids import UserId
+from tests.api.edge import ADA, BOB, ORG, URL, Edge
+from tests.api.problems import problem
+
+
+async def sign_in(client: httpx.AsyncClient, code: str = "1003", next: str = "/somewhere?x=1") -> httpx.Response:
+    """Go to GitHub and come back with a code."""
+    away = await client.get("/auth/github", params={"next": next})
+    assert away.status_code == 302
+    state = parse_qs(urlsplit(away.headers["location"]).query)["state"][0]
+    return await client.get("/auth/github/callback", params={"code": code, "state": state})
+
+
+async def test_signing_in_with_github_opens_an_app_session(edge: Edge):
+    async with edge.client() as browser:
+        back = await sign_in(browser)
+        assert (back.status_code, back.headers["location"]) == (302, "/somewhere?x=1")
+        cookie = back.headers["set-cookie"]
+        assert "HttpOnly" in cookie
+        assert "SameSite=lax" in cookie
+        assert "Secure" not in cookie  # the public address is http
+        assert (await browser.get("/api/app")).json()["person"]["login"] == "bob"
+        token = browser.cookies[COOKIE]
+    assert await edge.runtime.read(person_of_token, hashed(token)) == (BOB.id, "bob")
+    assert (await edge.runtime.read(person, UserId(BOB.id))).email == "1003+bob@users.noreply.github.com"
+    sealed = await edge.runtime.read(sealed_tokens, UserId(BOB.id))
+    assert "token of" not in sealed.access_token
+    assert edge.foundry.sealer.unseal(sealed.access_token) == "token of 1003"
+
+
+async def test_cookies_are_for_https_alone_where_the_public_address_is(edge: Edge):
+    edge.foundry.public_url = "https://foundry.test"
+    async with edge.client() as browser:
+        assert "Secure" in (await browser.get("/auth/github")).headers["set-cookie"]
+
+
+async def test_another_address_of_the_server_leads_to_the_public_one_first(edge: Edge):
+    async with edge.client(Host="127.0.0.1:7741") as browser:
+        there = await browser.get("/auth/github?next=/x")
+        assert there.headers["location"] == f"{URL}/auth/github?next=%2Fx&here=true"
+        assert (await browser.get("/auth/github?here=true")).headers["location"].startswith("http://github.test/")
+
+
+async def test_a_sign_in_that_was_not_begun_here_is_refused(edge: Edge):
+    async with edge.client() as browser:
+        problem(await browser.get("/auth/github/callback?code=1001&state=x"), 401, "not_signed_in", "state")
+        await browser.get("/auth/github")
+        problem(await browser.get("/auth/github/callback?code=1001&state=x"), 401, "not_signed_in", "state")
+        problem(await sign_in(browser, code="forged"), 401, "github_sign_in_failed", "code")
+        problem(await sign_in(browser, code=""), 401, "not_signed_in", "code")
+        assert COOKIE not in browser.cookies
+
+
+async def test_a_sign_in_that_takes_too_long_is_refused(edge: Edge):
+    from datetime import timedelta
+
+    async with edge.client() as browser:
+        away = await browser.get("/auth/github")
+        state = parse_qs(urlsplit(away.headers["location"]).query)["state"][0]
+        edge.later = timedelta(minutes=11)
+        problem(await browser.get(f"/auth/github/callback?code=1001&state={state}"), 401, "not_signed_in", "state")
+
+
+@pytest.mark.parametrize("next", ["http://evil.test/", "//evil.test", "/\\evil.test", "javascript:x", "", "/\n/x"])
+def test_signing_in_leads_back_to_this_server_alone(next: str):
+    assert local_path(next) == "/"
+
+
+async def test_signing_out_ends_the_session(edge: Edge):
+    async with await edge.browser(ADA) as browser:
+        assert (await browser.get("/api/app")).status_code == 200
+        kept = browser.cookies[COOKIE]
+        assert (await browser.post("/auth/sign-out")).status_code == 204
+        browser.cookies.set(COOKIE, kept)
+        problem(await browser.get("/api/app"), 401, "not_signed_in")
+
+
+async def test_nobody_gets_in_without_either(edge: Edge):
+    async with edge.client() as nobody:
+        answer = await nobody.get("/api/app")
+        problem(answer, 401, "not_signed_in", "Authorization")
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+        problem(await nobody.get("/api/realtime?topic=app"), 401, "not_signed_in", "Authorization")
+        problem(await nobody.get("/api/actors"), 403, "admin_only", "Authorization")
+    async with edge.client(Authorization="Bearer guessed") as stranger:
+        problem(await stranger.get("/api/app"), 401, "not_signed_in", "Authorization")
+        problem(await stranger.get("/api/actors"), 401, "not_signed_in", "Authorization")
+    edge.foundry.admin_token = ""
+    async with edge.client(Authorization="Bearer ") as empty:
+        problem(await empty.get("/api/actors"), 401, "not_signed_in", "Authorization")
+
+
+async def test_the_admin_token_acts_as_a_person(edge: Edge):
+    async with edge.admin("Grace") as grace:
+        assert (await grace.get("/api/app")).json()["person"]["login"] == "grace"
+    async with edge.admin("nobody") as nobody:
+        problem(await nobody.get("/api/app"), 422, "unknown_person", "X-Foundry-As")
+    async with edge.admin(None) as unclear:
+        found = problem(await unclear.get("/api/app"), 422, "person_needed", "X-Foundry-As")
+        assert "ada, bob, grace" in found["detail"]
+        assert (await unclear.get("/api/actors")).status_code == 200
+
+
+async def test_actors_are_for_the_admin_token(edge: Edge):
+    async with await edge.browser(ADA) as browser:
+        problem(await browser.get("/api/actors"), 403, "admin_only", "Authorization")
+    async with edge.admin() as admin:
+        found = (await admin.get("/api/actors", params={"kind": "Repository"})).json()
+        assert [(one["key"], one["parent"], one["scope"]) for one in found] == [
+            ("4001", f"Organization:{ORG}", ORG),
+            ("4002", f"Organization:{ORG}", ORG),
+        ]
+        page = (await admin.get("/api/actors", params={"kind": "Repository", "after": "Repository:4001"})).json()
+        assert [one["key"] for one in page] == ["4002"]
+        assert (await admin.get("/api/actors/Repository/4001")).json() == found[0]
