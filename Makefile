@@ -43,4 +43,4 @@ lock: .venv/.ready-dev ## pin every dependency again, with hashes and without ad
 	@$(BIN)/python scripts/lock.py
 
 clean: ## remove what set-up made; data directories stay
-	rm -rf .venv node_modules src/foundry/web/static/vendor .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv node_modules src/foundry/web/static/vendor .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -91,3 +93,18 @@ def test_locks_carry_no_addresses() -> None:
     assert '"resolved"' not in (ROOT / "package-lock.json").read_text()
     for lock in ROOT.glob("requirements*.lock"):
         assert "://" not in lock.read_text(), lock.name
+
+
+@pytest.mark.parametrize(
+    "how", ["def test_it(): pytest.skip('absent')", "pytest.skip('absent', allow_module_level=True)"]
+)
+def test_ci_takes_a_skip_for_a_failure(how: str, tmp_path: Path) -> None:
+    (tmp_path / "test_one.py").write_text(f"import pytest\n{how}\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", "--rootdir", str(tmp_path), str(tmp_path)]
+    for strict in (False, True):
+        env = {k: v for k, v in os.environ.items() if k != "FOUNDRY_NO_SKIPS"} | (
+            {"FOUNDRY_NO_SKIPS": "1"} if strict else {}
+        )
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+        assert ("skipped where nothing may be" in done.stdout) is strict, done.stdout
+        assert done.returncode in ((1, 2) if strict else (0, 5)), done.stdout
