@@ -12,6 +12,9 @@ import typer
 
 Json = Any
 
+SILENCE = 45.0  # seconds; the server says every 15 that it is still here
+RETRY = 1.0  # seconds
+
 As = Annotated[str | None, typer.Option("--as", metavar="LOGIN", help="Act as this person.")]
 Url = Annotated[str | None, typer.Option("--url", envvar="FOUNDRY_URL", help="The server; by default this machine's.")]
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="The server's data directory, for its token.")]
@@ -54,31 +57,58 @@ class Client:
         """The answer's JSON, None if it has none."""
         import httpx
 
+        from foundry.contracts.ids import new_id
+
+        headers = {"Idempotency-Key": new_id("key")} if method == "POST" else {}
         try:
-            answer = self._http.request(method, path, json=body, params=params)
+            answer = self._http.request(method, path, json=body, params=params, headers=headers)
         except httpx.HTTPError as error:
             raise fail(f"{self.url} does not answer: {error}", "Start the server: foundry serve") from None
         if answer.is_success:
             return answer.json() if answer.content else None
+        raise self._problem(answer)
+
+    def watch(self, topic: str, id: str) -> Iterator[tuple[str, Json]]:
+        """A topic's snapshot and events, as they come; after a break it goes on where it was."""
+        import time
+
+        import httpx
+
+        last = ""
+        while True:
+            headers = {"Last-Event-ID": last} if last else {}
+            params = {"topic": topic, "id": id}
+            try:
+                with self._http.stream(
+                    "GET", "/api/realtime", params=params, headers=headers, timeout=SILENCE
+                ) as answer:
+                    if not answer.is_success:
+                        answer.read()
+                        raise self._problem(answer)
+                    word = ""
+                    for line in answer.iter_lines():
+                        if line.startswith("id: "):
+                            last = line[4:]
+                        elif line.startswith("event: "):
+                            word = line[7:]
+                        elif line.startswith("data: "):
+                            data = json.loads(line[6:])
+                            if word == "closed":
+                                raise fail(data["detail"], data["remedy"], data["field"])
+                            yield word, data
+            except httpx.TransportError:
+                if not last:
+                    raise fail(f"{self.url} does not answer", "Start the server: foundry serve") from None
+            typer.echo("(the connection broke; trying again)", err=True)
+            time.sleep(RETRY)
+
+    def _problem(self, answer: Any) -> typer.Exit:
+        """What the server answered, said."""
         try:
             problem = answer.json()
         except ValueError:
             problem = {"detail": f"the server answered {answer.status_code}", "remedy": "Look at its log."}
-        raise fail(problem["detail"], problem.get("remedy", ""), problem.get("field"))
-
-    def watch(self, topic: str, id: str) -> Iterator[tuple[str, Json]]:
-        """A topic's snapshot and events, as they come."""
-        with self._http.stream("GET", "/api/realtime", params={"topic": topic, "id": id}, timeout=None) as answer:
-            if not answer.is_success:
-                answer.read()
-                problem = answer.json()
-                raise fail(problem["detail"], problem["remedy"])
-            word = ""
-            for line in answer.iter_lines():
-                if line.startswith("event: "):
-                    word = line[7:]
-                elif line.startswith("data: "):
-                    yield word, json.loads(line[6:])
+        return fail(problem["detail"], problem.get("remedy", ""), problem.get("field"))
 
     def organization(self, wish: str | None) -> str:
         """The id of the organization meant: by id or login, or the only one."""

@@ -10,11 +10,17 @@ from foundry.cli.client import As, AsJson, Client, DataDir, Url, show
 
 app = typer.Typer(no_args_is_help=True)
 Organization = Annotated[str | None, typer.Option("--organization", "-o", help="Login or id.")]
+OfApp = Annotated[bool, typer.Option("--app", help="Those that belong to no organization.")]
+
+
+def _path(client: Client, organization: str | None, of_app: bool) -> str:
+    return "/api/app/issues" if of_app else f"/api/organizations/{client.organization(organization)}/issues"
 
 
 @app.command("list")
 def list_(
     organization: Organization = None,
+    of_app: OfApp = False,
     login: As = None,
     url: Url = None,
     data_dir: DataDir = None,
@@ -22,7 +28,7 @@ def list_(
 ) -> None:
     """What went wrong, where, and what happens next."""
     client = Client(url, login, data_dir)
-    found = client.ask("GET", f"/api/organizations/{client.organization(organization)}/issues")
+    found = client.ask("GET", _path(client, organization, of_app))
     shown = (
         f"{one['id']}  {one['trouble']['kind']} {one['trouble']['actor']} {one['trouble']['workflow']}"
         f" {one['trouble']['step']}: {one['trouble']['message']}\n  what to do: {one['trouble']['remedy']}"
@@ -35,11 +41,12 @@ def list_(
 def clear(
     issue: Annotated[str | None, typer.Argument(help="One issue's id; all without it.")] = None,
     organization: Organization = None,
+    of_app: OfApp = False,
     login: As = None,
     url: Url = None,
     data_dir: DataDir = None,
 ) -> None:
     """Forget one recorded issue, or all."""
     client = Client(url, login, data_dir)
-    path = f"/api/organizations/{client.organization(organization)}/issues" + (f"/{issue}" if issue else "")
+    path = _path(client, organization, of_app) + (f"/{issue}" if issue else "")
     typer.echo(f"{client.ask('DELETE', path)['cleared']} cleared")

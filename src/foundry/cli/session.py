@@ -66,8 +66,9 @@ def resume(
     show(found, as_json, lines(found))
 
 
-@app.command()
-def answer(
+@app.command("answer", hidden=True)
+@app.command("permission")
+def permission_(
     session: Session,
     permission: Annotated[str, typer.Argument(help="The request's id, prm_...")],
     option: Annotated[str, typer.Argument(help="One of its options.")],

@@ -98,12 +98,13 @@ def logs(
         for entry in client.ask("GET", f"/api/sessions/{session}")["transcript"]:
             _entry(entry)
         return
+    shown: set[str] = set()
     for word, data in client.watch("session", session):
-        if word == "snapshot":
-            for entry in data["transcript"]:
+        entries = data["transcript"] if word == "snapshot" else [data["entry"]] if word == "EntryChanged" else []
+        for entry in entries:
+            if entry["complete"] and entry["id"] not in shown:  # a snapshot may come again
+                shown.add(entry["id"])
                 _entry(entry)
-        elif word == "EntryChanged" and data["entry"]["complete"]:
-            _entry(data["entry"])
 
 
 def _entry(entry: Json) -> None:

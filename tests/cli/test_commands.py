@@ -1,0 +1,150 @@
+"""The command line against a listening server: what it prints, and how it says that something is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from foundry.contracts import addresses
+from foundry.contracts.issues import IssueKind, RecordTrouble, Trouble
+from foundry.contracts.words import ScopeId
+from tests.api.edge import ORG, TOKEN, Edge, listening, running
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+LIMIT = 30.0  # seconds for one command, on 2 busy cores
+
+
+@dataclass
+class Said:
+    code: int
+    out: str
+    err: str
+
+
+class Shell:
+    """A terminal on the server's machine."""
+
+    def __init__(self, edge: Edge, url: str, data_dir: Path) -> None:
+        self.edge, self._url, self._data_dir = edge, url, data_dir
+
+    async def start(self, *words: str) -> asyncio.subprocess.Process:
+        known = {name: value for name, value in os.environ.items() if not name.startswith("FOUNDRY_")}
+        env = known | {"FOUNDRY_DATA_DIR": str(self._data_dir), "FOUNDRY_URL": self._url, "COLUMNS": "200"}
+        pipe = asyncio.subprocess.PIPE
+        command = (sys.executable, "-m", "foundry.cli", *words)
+        return await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe, env=env)
+
+    async def __call__(self, *words: str) -> Said:
+        process = await self.start(*words)
+        async with asyncio.timeout(LIMIT):
+            out, err = await process.communicate()
+        return Said(process.returncode or 0, out.decode(), err.decode())
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shell(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shell]:
+    directory = tmp_path_factory.mktemp("cli")
+    token = directory / "admin.token"
+    token.write_text(TOKEN)
+    token.chmod(0o600)
+    async with running(directory) as edge, listening(edge) as url:
+        yield Shell(edge, url, directory)
+
+
+async def test_a_task_from_create_to_archive(shell: Shell):
+    made = await shell("task", "create", "lumen-works/tally", "Add a median", "--as", "ada", "--json")
+    assert made.code == 0, made.err
+    task = json.loads(made.out)["id"]
+    for words in (("show", task), ("list",)):
+        said = await shell("task", *words, "--as", "ada")
+        assert task in said.out
+        assert "lumen-works/tally" in said.out
+    killed = await shell("task", "kill", task, "--as", "ada")
+    assert "archived" in killed.out
+    again = await shell("task", "archive", task, "--as", "ada")
+    assert (again.code, again.out) == (1, "")
+    assert "the task is archived" in again.err
+    assert "(task)" in again.err
+    assert "Open a new task." in again.err
+
+
+async def test_a_transcript_is_followed_live(shell: Shell):
+    shell.edge.github.prompts.clear()  # those of other tests' tasks
+    made = await shell("task", "create", "lumen-works/tally", "Follow me", "--as", "ada", "--json")
+    task = json.loads(made.out)
+    async with shell.edge.admin() as ada:
+        await shell.edge.until(ada, f"/api/sessions/{task['active_session']}", lambda found: found["transcript"])
+    process = await shell.start("task", "logs", "-f", task["id"], "--as", "ada")
+    assert process.stdout
+    try:
+        async with asyncio.timeout(LIMIT):
+            assert (await process.stdout.readline()).decode() == "[user] Follow me\n"
+            await eventually(lambda: shell.edge.github.prompts)
+            shell.edge.github.end_turn()
+            assert (await process.stdout.readline()).decode().startswith("[stop]")
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def test_a_message_is_sent_once_a_call(shell: Shell):
+    made = await shell("task", "create", "lumen-works/tally", "Talk", "--as", "ada", "--json")
+    session = json.loads(made.out)["active_session"]
+    async with shell.edge.admin() as ada:
+        await shell.edge.until(ada, f"/api/sessions/{session}", bool)
+    sent = await shell("session", "send", session, "And then?", "--as", "ada")
+    assert "And then?" in sent.out
+    assert session in (await shell("session", "show", session, "--as", "ada")).out
+    asked = await shell("session", "permission", session, "prm_x", "allow", "--as", "ada")
+    assert asked.code == 1
+    assert "no permission request" in asked.err
+
+
+async def test_issues_are_listed_and_cleared(shell: Shell):
+    trouble = Trouble(
+        kind=IssueKind.WORKFLOW_FAILED, actor=f"GitHubState:{ORG}", scope=ScopeId(ORG), fingerprint="f",
+        message="the sync failed", remedy="Look at GitHub.",
+    )  # fmt: skip
+    await shell.edge.runtime.ask(addresses.organization(ORG), RecordTrouble(trouble=trouble))
+    said = await shell("issues", "list", "-o", "lumen-works", "--as", "ada")
+    assert "the sync failed" in said.out
+    assert "Look at GitHub." in said.out
+    assert (await shell("issues", "clear", "--as", "ada")).out == "1 cleared\n"
+    assert (await shell("issues", "list", "--app", "--as", "ada", "--json")).out.strip() == "[]"
+
+
+async def test_actors_are_listed(shell: Shell):
+    assert "Repository:4001" in (await shell("actors", "list", "--kind", "Repository")).out
+    assert json.loads((await shell("actors", "show", "Repository", "4001")).out)["parent"] == f"Organization:{ORG}"
+
+
+async def test_it_asks_as_whom_to_act(shell: Shell):
+    said = await shell("task", "list")
+    assert said.code == 1
+    assert "ada, bob, grace" in said.err
+    assert "--as LOGIN" in said.err
+
+
+async def test_without_a_server_it_says_how_to_start_one(shell: Shell, tmp_path: Path):
+    away = await shell("task", "list", "--as", "ada", "--url", "http://127.0.0.1:9")
+    assert (away.code, away.out) == (1, "")
+    assert "foundry serve" in away.err
+    unknown = await shell("task", "list", "--data-dir", str(tmp_path))
+    assert unknown.code == 1
+    assert "foundry serve" in unknown.err
+    assert "Traceback" not in away.err + unknown.err
+
+
+async def test_the_settings_in_force_are_shown(shell: Shell):
+    said = await shell("config", "check")
+    assert said.code == 0
+    assert "FOUNDRY_DATA_DIR" in said.out
