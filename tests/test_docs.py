@@ -17,11 +17,11 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 
 def every_error_code() -> dict[str, type[FoundryError]]:
-    """Those of every module there is."""
+    """Those of every module of ours; other tests make codes of their own, which nobody meets."""
     for module in pkgutil.walk_packages(foundry.__path__, "foundry."):
         if not module.name.endswith("__main__") and ".migrations" not in module.name:
             importlib.import_module(module.name)
-    return error_codes()
+    return {code: kind for code, kind in error_codes().items() if kind.__module__.startswith("foundry.")}
 
 
 @pytest.mark.parametrize("code", sorted(every_error_code()))

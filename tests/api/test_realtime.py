@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from foundry.api import realtime
+from foundry.api import following
 from foundry.api.guard import COOKIE
+from foundry.api.realtime import TOPICS
 from foundry.contracts import addresses
 from foundry.contracts.issues import IssueKind, RecordTrouble, Trouble
 from foundry.contracts.people import Access
@@ -160,7 +161,7 @@ async def test_every_topic_has_a_snapshot(edge: Edge, url: str):
             "app": "", "organization": ORG, "pull_requests": ORG, "repository": TALLY.id, "task": task["id"],
             "session": task["active_session"], "sandbox": task["sandbox"],
         }  # fmt: skip
-        assert set(topics) == set(realtime.TOPICS)
+        assert set(topics) == set(TOPICS)
         for topic, id in topics.items():
             async with watching(url, ada, topic, id) as watcher:
                 assert (await watcher.next())[0] == "snapshot"
@@ -190,7 +191,7 @@ async def test_gaining_access_gives_a_fresh_snapshot(edge: Edge, url: str):
 
 
 async def test_access_is_checked_again_while_streaming(edge: Edge, url: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(realtime, "CHECK", 0.1)
+    monkeypatch.setattr(following, "CHECK", 0.1)
     browser = await edge.browser(ADA)
     async with edge.admin() as admin:
         task = await edge.task(admin)
@@ -202,7 +203,7 @@ async def test_access_is_checked_again_while_streaming(edge: Edge, url: str, mon
 
 
 async def test_a_quiet_stream_says_that_it_lives(edge: Edge, url: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(realtime, "KEEP_ALIVE", 0.05)
+    monkeypatch.setattr(following, "KEEP_ALIVE", 0.05)
     async with edge.admin() as ada, watching(url, ada, "app") as watcher:
         await watcher.next("snapshot")
         async with asyncio.timeout(5):
