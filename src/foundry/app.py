@@ -25,7 +25,7 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
-from foundry import api
+from foundry import api, web
 from foundry.actors.app_shell.actor import AppShell
 from foundry.actors.github_state import workflows as github_state_workflows
 from foundry.actors.github_state.actor import GitHubState
@@ -208,6 +208,7 @@ def create_app(settings: Settings, *, progress: Callable[[str], None] = lambda t
 
     app = FastAPI(title="Foundry", version="0.1.0", lifespan=lifespan)
     api.install(app)
+    web.install(app)
     return app
 
 

@@ -11,12 +11,12 @@ import time
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from foundry.api.context import Foundry
 from foundry.api.errors import BadOrigin, BadRequest, NotJson, TooLarge
-from foundry.api.problems import problem_response, unexpected
+from foundry.api.problems import answer, unexpected
 from foundry.contracts.errors import FoundryError
 
 COOKIE = "foundry_session"
@@ -38,12 +38,13 @@ class Guard:
             await self._app(scope, receive, send)
             return
         foundry: Foundry = scope["app"].state.foundry
-        begun, status = time.perf_counter(), 0
+        begun, status, streamed = time.perf_counter(), 0, False
 
         async def watch(message: Message) -> None:
-            nonlocal status
+            nonlocal status, streamed
             if message["type"] == "http.response.start":
                 status = message["status"]
+                streamed = Headers(raw=message["headers"]).get("content-type", "").startswith("text/event-stream")
             await send(message)
 
         try:
@@ -52,16 +53,18 @@ class Guard:
             body = b"" if scope["method"] in SAFE else await self._admit(scope, receive)
             await self._app(scope, _replay(body, receive) if body is not None else receive, watch)
         except FoundryError as error:
-            await problem_response(error, {"Connection": "close"})(scope, receive, watch)
+            refusal = await answer(Request(scope), error, {"Connection": "close"})
+            await refusal(scope, receive, watch)
         except Exception as error:
-            refusal = unexpected(error, f"{scope['method']} {scope['path']}")
+            unknown = unexpected(error, f"{scope['method']} {scope['path']}")
             if status:
                 raise  # too late to say so
-            await problem_response(refusal)(scope, receive, watch)
+            refusal = await answer(Request(scope), unknown)
+            await refusal(scope, receive, watch)
         finally:
             route = getattr(scope.get("route"), "path", "(none)")
             foundry.metrics.requests.labels(scope["method"], route, str(status)).inc()
-            if route != "/api/realtime":
+            if not streamed:
                 foundry.metrics.seconds.labels(route).observe(time.perf_counter() - begun)
 
     async def _admit(self, scope: Scope, receive: Receive) -> bytes:

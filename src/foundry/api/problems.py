@@ -124,16 +124,14 @@ def _allowed(request: Request) -> str:
 async def answer(request: Request, error: FoundryError, headers: Mapping[str, str] | None = None) -> Response:
     """The response for an error; one that names no field gets the thing in the path that it is about.
 
-    Pages may put their own `error_page(request, problem)` into `app.state`; it is asked where a browser navigates.
+    Pages may put their own `error_page(request, problem)` into `app.state`; it is asked where a browser navigates
+    or a page's script asks.
     """
     if error.field is None and 400 <= error.status < 500 and request.path_params:
         error.field = next(reversed(request.path_params))
     page = getattr(request.app.state, "error_page", None)
-    if (
-        page is not None
-        and "text/html" in request.headers.get("accept", "")
-        and not request.url.path.startswith("/api/")
-    ):
+    wanted = "text/html" in request.headers.get("accept", "") or request.headers.get("hx-request") == "true"
+    if page is not None and wanted and not request.url.path.startswith("/api/"):
         return await page(request, problem(error))
     return problem_response(error, headers)
 

@@ -172,13 +172,13 @@ async def open_session(
     session = SessionId(id_from_key("ses", f"{who.caller}/{task}", key))
     command = OpenSession(session=session, agent=agent_of(foundry, wish.agent), prompt=wish.prompt, person=who.person)
     view = await foundry.runtime.ask(addresses.task(found.id), command, key=key, caller=who.caller)
-    await _born(foundry, session)
+    await born(foundry, session)
     response.headers["Location"] = f"/api/sessions/{session}"
     return view
 
 
-async def _born(foundry: Foundry, session: SessionId) -> None:
-    """The task has told the session to begin. Give that a moment, so that who follows `Location` finds it."""
+async def born(foundry: Foundry, session: SessionId) -> None:
+    """The task has told the session to begin. Give that a moment, so that who goes there at once finds it."""
     address = addresses.session(session)
     subscription = foundry.runtime.hub.subscribe(address)
     try:

@@ -32,9 +32,11 @@ def advance(now: TaskState, to: TaskState) -> TaskState:
 
 
 def title_from(prompt: str) -> str:
-    """The first line of the prompt that says something, cut at a word."""
+    """The first line of the prompt that says something, without its full stop, cut at a word."""
     lines = [line.strip(" #*->\t") for line in prompt.splitlines()]
     first = next((line for line in lines if line and not line.startswith("```")), "Task")
+    if first.endswith(".") and not first.endswith(".."):
+        first = first[:-1]
     if len(first) <= TITLE:
         return first
     cut = first[: TITLE - 1]

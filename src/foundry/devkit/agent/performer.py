@@ -205,13 +205,16 @@ class Performer:
             PermissionOption(option_id="reject", name="Reject", kind="reject_once"),
         ]
         update = ToolCallUpdate(tool_call_id=call, title=title, kind="other", status="pending")
+        await self._send(acp.start_tool_call(call, title, kind="other", status="pending"))
         self._memory.write("asked", {"title": title, "call": call})
         answer = await self._client.request_permission(session_id=self._session, tool_call=update, options=options)
         if not isinstance(answer.outcome, AllowedOutcome):
             self._memory.write("answered", None)
             raise Cancelled
         self._memory.write("answered", answer.outcome.option_id)
-        return answer.outcome.option_id == "allow"
+        allowed = answer.outcome.option_id == "allow"
+        await self._send(acp.update_tool_call(call, status="completed" if allowed else "failed"))
+        return allowed
 
     # Time and trouble
 

@@ -1,0 +1,33 @@
+"""Puts the pages on an app that has the API."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from foundry.web.answers import error_page
+from foundry.web.routes import issues, organizations, repositories, sessions, tasks
+from foundry.web.templating import STATIC
+
+ROOMS = (organizations, repositories, issues, tasks, sessions)
+FOR_GOOD = "public, max-age=31536000, immutable"  # seconds; a file's address changes with its content
+
+
+class _Static(StaticFiles):
+    """Files that a browser keeps for good where the address names their content."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        answer = await super().get_response(path, scope)
+        if answer.status_code in (200, 304) and scope.get("query_string", b"").startswith(b"v="):
+            answer.headers["Cache-Control"] = FOR_GOOD
+        return answer
+
+
+def install(app: FastAPI) -> None:
+    """Routes, static files, and how errors look in a browser."""
+    for room in ROOMS:
+        app.include_router(room.router, include_in_schema=False)
+    app.mount("/static", _Static(directory=STATIC), name="static")
+    app.state.error_page = error_page

@@ -1,0 +1,191 @@
+"""A page's one stream: what its topics say, as the very fragments that the page is made of.
+
+Guarantee: a page that has applied the fragments up to a position shows what a fresh page would. What comes within one
+moment goes out together, and of whole states only the last: who looks at a busy task is not sent it ten times.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from fastapi import Request
+from fastapi.responses import StreamingResponse
+from markupsafe import Markup
+
+from foundry.api.context import foundry_of
+from foundry.api.following import POSITION, Beginning, Follower, Happened, Lost, Told
+from foundry.api.realtime import STILL_HERE, event_lines, event_stream
+from foundry.contracts.errors import BadInput, FoundryError
+
+GATHER = 0.03  # seconds within which events go out together
+BEHIND = 512  # things told that may wait for a slow browser; then its topics wait, and may have to begin anew
+
+Fragments = Iterable[tuple[str, Markup]]
+"""Each with its name: a later one of the same name stands for the earlier ones."""
+
+
+class Leave(Exception):
+    """The page has to be loaded again: what it is about has changed too much."""
+
+
+class Part(Protocol):
+    """What a page shows of one topic."""
+
+    @property
+    def follower(self) -> Follower: ...
+
+    async def begun(self, beginning: Beginning) -> Fragments:
+        """All of it anew."""
+        ...
+
+    async def happened(self, event: Happened) -> Fragments:
+        """What one event changes."""
+        ...
+
+
+class Show(Protocol):
+    """A live page."""
+
+    def parts(self) -> AsyncIterator[Part]:
+        """What it shows now. Asked again after each event: a part may come into being while one looks."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    part: Part
+    told: Told
+
+
+@dataclass(frozen=True, slots=True)
+class _Over:
+    """A part has ended, with the reason if it is not that the server stops."""
+
+    part: Part
+    reason: BaseException | None
+
+
+class Live:
+    """The stream of one page for one person."""
+
+    def __init__(self, show: Show, have: Mapping[str, str]) -> None:
+        self._show = show
+        self._have = dict(have)
+        self._queue: asyncio.Queue[_Said | _Over] = asyncio.Queue(BEHIND)
+        self._followed: dict[str, tuple[Part, asyncio.Task[None]]] = {}
+
+    async def lines(self) -> AsyncGenerator[str]:
+        """What goes over the wire."""
+        yield event_lines("clock", str(int(time.time() * 1000)))
+        try:
+            await self._open()
+            while True:
+                said = [await self._queue.get()]
+                if isinstance(said[0], _Said) and isinstance(said[0].told, Happened | Beginning):
+                    await asyncio.sleep(GATHER)
+                while not self._queue.empty():
+                    said.append(self._queue.get_nowait())
+                fragments = await self._fragments(said)
+                if fragments is None:
+                    return
+                if fragments:
+                    yield event_lines("fragments", "".join(fragments), versions(self._have))
+                else:
+                    yield STILL_HERE
+        except Leave:
+            yield event_lines("leave", "")
+        except FoundryError as error:
+            if not error.transient:  # else the browser comes again by itself
+                yield event_lines("leave", "")
+        finally:
+            pumps = [pump for _, pump in self._followed.values()]
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
+
+    async def _fragments(self, said: Iterable[_Said | _Over]) -> list[Markup] | None:
+        """What these things mean for the page; None: the server stops."""
+        found: dict[str, Markup] = {}
+        for one in said:
+            topic = one.part.follower.topic
+            if self._followed[topic][0] is not one.part:
+                continue  # another has taken its place
+            if isinstance(one, _Over):
+                if one.reason is not None:
+                    raise one.reason
+                return None
+            match one.told:
+                case Beginning(_, position):
+                    new = await one.part.begun(one.told)
+                case Happened(_, _, position):
+                    new = await one.part.happened(one.told)
+                case _:
+                    continue
+            for name, fragment in new:
+                found.pop(name, None)
+                found[name] = fragment
+            self._have[topic] = position
+        if found:
+            await self._open()
+        return list(found.values())
+
+    async def _open(self) -> None:
+        """Follow every part that is not followed yet; one that took another's place begins anew."""
+        async for part in self._show.parts():
+            topic = part.follower.topic
+            known = self._followed.get(topic)
+            if known is not None and known[0] is part:
+                continue
+            if known is not None:
+                known[1].cancel()
+                self._have.pop(topic, None)
+            self._followed[topic] = part, asyncio.create_task(self._pump(part))
+
+    async def _pump(self, part: Part) -> None:
+        reason: BaseException | None = None
+        try:
+            async with contextlib.aclosing(part.follower.told(self._have.get(part.follower.topic))) as telling:
+                async for told in telling:
+                    if not isinstance(told, Lost):
+                        await self._queue.put(_Said(part, told))
+        except Exception as error:
+            reason = error
+        await self._queue.put(_Over(part, reason))
+
+
+def stream(request: Request, name: str, show: Show, have: str) -> StreamingResponse:
+    """The answer that streams a page's changes.
+
+    Args:
+        name: what kind of page, for the metrics.
+        have: the positions that the page shows, as `versions` wrote them.
+
+    Raises:
+        BadInput: `have` is something else.
+    """
+    return event_stream(foundry_of(request), name, Live(show, positions(have)).lines())
+
+
+def versions(positions: Mapping[str, str]) -> str:
+    """Each topic with its position, as a page keeps them and a stream's ids carry them."""
+    return ",".join(f"{topic}:{position}" for topic, position in sorted(positions.items()))
+
+
+def positions(have: str) -> dict[str, str]:
+    """What `versions` wrote.
+
+    Raises:
+        BadInput: it did not write this.
+    """
+    found: dict[str, str] = {}
+    for one in have.split(",") if have else ():
+        topic, _, position = one.partition(":")
+        if not topic or not POSITION.match(position):
+            raise BadInput(f"{one!r} is no position of a topic", field="have", remedy="Load the page again.")
+        found[topic] = position
+    return found

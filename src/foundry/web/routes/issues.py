@@ -1,0 +1,98 @@
+"""Runtime issues: the list behind the badge, and what can be done about each (R19, R20)."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from markupsafe import Markup
+
+from foundry.api import access
+from foundry.api import issues as troubles
+from foundry.api.auth import Me, Signed
+from foundry.api.context import foundry_of
+from foundry.api.following import Beginning, Follower, Happened
+from foundry.api.snapshots import AppSnapshot
+from foundry.contracts.people import IssuesChanged, IssueView
+from foundry.contracts.words import APP, ScopeId
+from foundry.web import page, render
+from foundry.web.answers import Form, done, form_of, html
+from foundry.web.live import Fragments, stream
+from foundry.web.routes.within import Around, Showing, frame
+
+router = APIRouter()
+
+
+@router.get("/organizations/{organization}/issues")
+async def shown(request: Request, who: Signed, organization: str) -> Response:
+    """What went wrong in work that runs by itself."""
+    at = await Follower(request, who, "app").position()
+    server = await troubles.visible(foundry_of(request), who, APP)
+    around = await frame(request, who, organization, f"/live/organizations/{organization}/issues", {"app": at})
+    return html(page.issues(around, server))
+
+
+@router.get("/live/organizations/{organization}/issues")
+async def live(request: Request, who: Signed, organization: str, have: str = "") -> Response:
+    """The changes of that page."""
+    parts = Issues(request, who, organization), ServerIssues(request, who, organization)
+    await parts[0].follower.look()
+    return stream(request, "issues page", Showing(*parts), have)
+
+
+class Issues(Around):
+    """The badge, and the organization's list."""
+
+    def troubles(self, found: list[IssueView]) -> list[tuple[str, Markup]]:
+        return [*super().troubles(found), ("issues", render.issue_list(self._organization, "organization", found))]
+
+
+class ServerIssues:
+    """The list of what belongs to no organization."""
+
+    def __init__(self, request: Request, who: Me, organization: str) -> None:
+        self.follower = Follower(request, who, "app")
+        self._organization = organization
+
+    async def begun(self, beginning: Beginning) -> Fragments:
+        return self._list(cast("AppSnapshot", beginning.snapshot).issues)
+
+    async def happened(self, event: Happened) -> Fragments:
+        if event.word != "IssuesChanged":
+            return ()
+        return self._list(IssuesChanged.model_validate_json(event.body).issues)
+
+    def _list(self, found: list[IssueView]) -> Fragments:
+        return [("server issues", render.issue_list(self._organization, "app", found))]
+
+
+@router.post("/organizations/{organization}/issues/clear")
+async def clear(request: Request, who: Signed, organization: str) -> Response:
+    """Forget one issue, or all that the person may clear."""
+    form = await form_of(request)
+    await troubles.clear(foundry_of(request), who, await _scope(request, who, organization, form), form.get("issue"))
+    return done(request, f"/organizations/{organization}/issues")
+
+
+@router.post("/organizations/{organization}/issues/{issue}/retry")
+async def retry(request: Request, who: Signed, organization: str, issue: str) -> Response:
+    """Send a message that was set aside anew."""
+    return await _settle(request, who, organization, issue, again=True)
+
+
+@router.post("/organizations/{organization}/issues/{issue}/drop")
+async def drop(request: Request, who: Signed, organization: str, issue: str) -> Response:
+    """Forget a message that was set aside."""
+    return await _settle(request, who, organization, issue, again=False)
+
+
+async def _settle(request: Request, who: Me, organization: str, issue: str, *, again: bool) -> Response:
+    scope = await _scope(request, who, organization, await form_of(request))
+    await troubles.settle(foundry_of(request), who, scope, issue, again=again)
+    return done(request, f"/organizations/{organization}/issues")
+
+
+async def _scope(request: Request, who: Me, organization: str, form: Form) -> ScopeId:
+    await access.organization(foundry_of(request), who, organization)
+    return APP if form.get("scope") == "app" else ScopeId(organization)

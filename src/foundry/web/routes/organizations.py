@@ -1,0 +1,138 @@
+"""The start page, an organization's tasks, and a new one."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import cast
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+
+from foundry.api import access, tasks
+from foundry.api.auth import Me, Signed, find_me, local_path
+from foundry.api.context import foundry_of
+from foundry.api.following import Beginning, Follower, Happened
+from foundry.api.problems import Problem, problem
+from foundry.api.snapshots import OrganizationSnapshot
+from foundry.contracts.errors import FoundryError
+from foundry.contracts.ids import OrganizationId
+from foundry.contracts.tasks import TaskListed, TaskState
+from foundry.web import page, render
+from foundry.web.answers import Form, filled, form_of, html
+from foundry.web.live import Fragments, Leave, stream
+from foundry.web.routes.within import Around, Showing, frame
+
+router = APIRouter()
+
+
+@router.get("/")
+async def start(request: Request, next: str = "/") -> Response:
+    """To the first organization; or sign in; or what to do about having none."""
+    who = await find_me(request)
+    if who is None:
+        return html(page.start(None, local_path(next)))
+    seen = await access.seen_organizations(foundry_of(request), who)
+    return RedirectResponse(f"/organizations/{seen[0].id}", 303) if seen else html(page.start(who.person))
+
+
+@router.get("/organizations/{organization}")
+async def shown(request: Request, who: Signed, organization: str, archived: bool = False) -> Response:
+    """The organization's tasks."""
+    follower = Follower(request, who, "organization", organization)
+    if archived:
+        at = await follower.position()
+        listed = await tasks.listed(request, who, organization, archived=True)
+    else:
+        begun = await follower.beginning()
+        at, listed = begun.position, cast("OrganizationSnapshot", begun.snapshot).tasks
+    live = f"/live/organizations/{organization}" + ("?archived=1" if archived else "")
+    around = await frame(request, who, organization, live, {"organization": at})
+    return html(await asyncio.to_thread(page.organization, around, listed, archived=archived))
+
+
+@router.get("/live/organizations/{organization}")
+async def live(request: Request, who: Signed, organization: str, archived: bool = False, have: str = "") -> Response:
+    """The changes of that page."""
+    part = Tasks(request, who, organization, archived=archived)
+    await part.follower.look()
+    return stream(request, "organization page", Showing(part), have)
+
+
+class Tasks(Around):
+    """The list of tasks, open or archived."""
+
+    def __init__(self, request: Request, who: Me, organization: str, *, archived: bool) -> None:
+        super().__init__(request, who, organization)
+        self._archived = archived
+
+    async def begun(self, beginning: Beginning) -> Fragments:
+        if self._archived:
+            raise Leave
+        found = cast("OrganizationSnapshot", beginning.snapshot)
+        return [*self.troubles(found.issues), ("tasks", render.task_list(found.tasks, archived=False))]
+
+    async def happened(self, event: Happened) -> Fragments:
+        if event.word == "TaskListed":
+            return row(event, archived=self._archived)
+        return await super().happened(event)
+
+
+def row(event: Happened, *, archived: bool) -> Fragments:
+    """What a task's new line does to a list of tasks."""
+    task = TaskListed.model_validate_json(event.body).task
+    here = (task.state is TaskState.ARCHIVED) == archived
+    return [(task.id, render.task_row(task) if here else render.gone(f"task-{task.id}"))]
+
+
+# A new task
+
+
+@router.get("/organizations/{organization}/new")
+async def new(request: Request, who: Signed, organization: str, repository: str = "") -> Response:
+    """The form for a new task."""
+    foundry = foundry_of(request)
+    typed = page.Typed(repository=repository, agent=foundry.default_agent, auto_publish=foundry.auto_publish)
+    return await _form(request, who, organization, typed, secrets.token_urlsafe(16))
+
+
+@router.post("/organizations/{organization}/tasks")
+async def create(request: Request, who: Signed, organization: str) -> Response:
+    """Open the task and go to its page; a refusal gives the form again, as it was."""
+    form = await form_of(request)
+    key = form.get("key") or secrets.token_urlsafe(16)
+    try:
+        wish = filled(
+            tasks.NewTask,
+            **{name: form.get(name) for name in ("repository", "prompt", "title", "branch", "base", "agent")},
+            auto_publish="auto_publish" in form,
+        )
+        task = await tasks.open_task(foundry_of(request), who, OrganizationId(organization), wish, key)
+    except FoundryError as error:
+        again = key if error.status >= 500 else secrets.token_urlsafe(16)
+        return await _form(request, who, organization, _typed(form), again, problem(error))
+    return RedirectResponse(f"/tasks/{task.id}", 303)
+
+
+def _typed(form: Form) -> page.Typed:
+    names = ("repository", "prompt", "title", "branch", "base", "agent")
+    return page.Typed(**{name: form.get(name, "") for name in names}, auto_publish="auto_publish" in form)
+
+
+async def _form(
+    request: Request, who: Me, organization: str, typed: page.Typed, key: str, refusal: Problem | None = None
+) -> Response:
+    foundry = foundry_of(request)
+    found = await access.organization(foundry, who, organization)
+    may = [one for one in found if await access.writes(foundry, who, one, fresh=access.READ_FRESH)]
+    around = await frame(request, who, organization, f"/live/organizations/{organization}/frame")
+    shown = page.new_task(around, may, foundry.agents, typed, key, refusal)
+    return html(shown, refusal.status if refusal else 200)
+
+
+@router.get("/live/organizations/{organization}/frame")
+async def live_frame(request: Request, who: Signed, organization: str, have: str = "") -> Response:
+    """The changes around a page that has none of its own."""
+    part = Around(request, who, organization)
+    await part.follower.look()
+    return stream(request, "other page", Showing(part), have)

@@ -1,0 +1,83 @@
+"""What can be done with a session: write to it, stop it, answer it."""
+
+from __future__ import annotations
+
+import secrets
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+
+from foundry.api import access, sessions
+from foundry.api.auth import Signed
+from foundry.api.problems import problem
+from foundry.contracts.errors import FoundryError
+from foundry.web import page, render
+from foundry.web.answers import by_script, done, filled, form_of, html
+
+router = APIRouter(prefix="/sessions/{session}")
+
+
+@router.get("")
+async def shown(request: Request, who: Signed, session: str) -> Response:
+    """A session has its place on its task's page."""
+    found = await access.session_of(request, who, session)
+    return RedirectResponse(_there(found.task, session), 303)
+
+
+def _there(task: str, session: str) -> str:
+    return f"/tasks/{task}?session={session}"
+
+
+@router.post("/messages")
+async def send(request: Request, who: Signed, session: str) -> Response:
+    """Send a message; gives the message box again, empty, or with what was typed and why it was refused."""
+    form = await form_of(request)
+    text, key = form.get("text", ""), form.get("key") or secrets.token_urlsafe(16)
+    try:
+        wish = filled(sessions.NewMessage, text=text)
+        view = await sessions.send(request, Response(), who, session, wish, key)
+    except FoundryError as error:
+        # The same key only where the message may have come: a refusal is remembered under its key.
+        again, refusal = key if error.status >= 500 else secrets.token_urlsafe(16), problem(error)
+        if by_script(request):
+            return html(render.composer(session, again, text, refusal, focus=True), error.status)
+        return html(page.problem(who.person, refusal, f"/sessions/{session}"), error.status)
+    if by_script(request):
+        return html(render.composer(session, secrets.token_urlsafe(16), focus=True))
+    return RedirectResponse(_there(view.task, session), 303)
+
+
+@router.post("/stop")
+async def stop(request: Request, who: Signed, session: str) -> Response:
+    """End the running prompt."""
+    await sessions.stop(request, who, session)
+    return done(request, f"/sessions/{session}")
+
+
+@router.post("/resume")
+async def resume(request: Request, who: Signed, session: str) -> Response:
+    """Connect to the agent again."""
+    await sessions.resume(request, who, session)
+    return done(request, f"/sessions/{session}")
+
+
+@router.post("/messages/{message}/resend")
+async def resend(request: Request, who: Signed, session: str, message: str) -> Response:
+    """Queue a message again that failed, or may have been sent."""
+    await sessions.resend(request, who, session, message)
+    return done(request, f"/sessions/{session}")
+
+
+@router.post("/messages/{message}/withdraw")
+async def withdraw(request: Request, who: Signed, session: str, message: str) -> Response:
+    """Take back a message that is not with the agent."""
+    await sessions.withdraw(request, who, session, message)
+    return done(request, f"/sessions/{session}")
+
+
+@router.post("/permissions/{permission}")
+async def answer(request: Request, who: Signed, session: str, permission: str) -> Response:
+    """Choose one of the options the agent offers."""
+    form = await form_of(request)
+    await sessions.answer(request, who, session, permission, filled(sessions.Answer, option=form.get("option", "")))
+    return done(request, f"/sessions/{session}")

@@ -1,0 +1,273 @@
+"""A task's page: its phases, its sessions, its changes, its sandbox; and what can be done with it."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from typing import cast
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+from markupsafe import Markup
+
+from foundry.api import access, sandboxes, tasks
+from foundry.api.auth import Me, Signed
+from foundry.api.context import foundry_of
+from foundry.api.following import Beginning, Follower, Happened
+from foundry.api.problems import problem
+from foundry.api.sessions import SessionSnapshot
+from foundry.api.snapshots import SandboxSnapshot, TaskSnapshot
+from foundry.contracts import addresses
+from foundry.contracts.errors import NotFound
+from foundry.contracts.ids import SandboxId, SessionId
+from foundry.contracts.sandbox_words import SandboxChanged, SandboxView
+from foundry.contracts.sessions import Entry, EntryChanged, MessageDelta, SessionChanged, SessionStatus, SessionView
+from foundry.contracts.tasks import TaskChanged, TaskView, UnpushedWork
+from foundry.web import page, render
+from foundry.web.answers import by_script, done, filled, form_of, html, refused
+from foundry.web.live import Fragments, Part, stream
+from foundry.web.routes.within import Around, frame
+
+router = APIRouter()
+
+
+@router.get("/tasks/{task}")
+async def shown(request: Request, who: Signed, task: str, session: str = "") -> Response:
+    """The task with one of its sessions: the one asked for, or the active one."""
+    return await _page(request, who, task, session or None)
+
+
+@router.get("/tasks/{task}/changes")
+async def changes(request: Request, who: Signed, task: str) -> Response:
+    """The task with its branch's whole diff."""
+    return await _page(request, who, task, page.CHANGES)
+
+
+async def _page(request: Request, who: Me, task: str, wanted: str | None) -> Response:
+    foundry = foundry_of(request)
+    begun = await Follower(request, who, "task", task).beginning()
+    view, positions = cast("TaskSnapshot", begun.snapshot).task, {"task": begun.position}
+
+    session = None if wanted == page.CHANGES else _session(view, wanted)
+    talk = None
+    if session is not None:
+        await tasks.born(foundry, session)
+        conversation = await Follower(request, who, "session", session).beginning()
+        positions["session"] = conversation.position
+        found = cast("SessionSnapshot", conversation.snapshot)
+        talk = page.Talk(found.session, found.transcript, secrets.token_urlsafe(16), found.mine.draft)
+
+    sandbox: SandboxView | None = None
+    if view.sandbox is not None and await _exists(request, view.sandbox):
+        box = await Follower(request, who, "sandbox", view.sandbox).beginning()
+        positions["sandbox"] = box.position
+        sandbox = cast("SandboxSnapshot", box.snapshot).sandbox
+
+    live = f"/live/tasks/{task}" + (f"?session={session}" if session else "")
+    around = await frame(request, who, view.repository.organization, live, positions)
+    may_write = await access.writes(foundry, who, view.repository, fresh=access.READ_FRESH)
+    return html(
+        await asyncio.to_thread(page.task, around, view, sandbox, talk, agents=foundry.agents, may_write=may_write)
+    )
+
+
+def _session(task: TaskView, wanted: str | None) -> SessionId | None:
+    """Which of the task's sessions to show.
+
+    Raises:
+        NotFound: it has no such session.
+    """
+    if wanted is None:
+        return task.active_session or (task.sessions[0].id if task.sessions else None)
+    if wanted not in {one.id for one in task.sessions}:
+        raise NotFound(f"the task has no session with id {wanted}", field="session")
+    return SessionId(wanted)
+
+
+async def _exists(request: Request, sandbox: SandboxId) -> bool:
+    return await foundry_of(request).runtime.read(lambda reader: reader.exists(addresses.sandbox(sandbox)))
+
+
+@router.get("/live/tasks/{task}")
+async def live(request: Request, who: Signed, task: str, session: str = "", have: str = "") -> Response:
+    """The changes of that page."""
+    show = TaskPage(request, who, await access.task_of(request, who, task), session or None)
+    await show.look()
+    return stream(request, "task page", show, have)
+
+
+class TaskPage:
+    """A `Show`: one task with one of its sessions, or with its changes."""
+
+    def __init__(self, request: Request, who: Me, task: TaskView, session: str | None) -> None:
+        self.request, self.who, self.task = request, who, task
+        self.selected = session or page.CHANGES
+        self.may_write = False
+        self._standing: list[Part] = [Around(request, who, task.repository.organization), TaskPart(self)]
+        if session is not None:
+            self._standing.append(SessionPart(self, session))
+        self._sandbox: SandboxPart | None = None
+
+    async def look(self) -> None:
+        """Whether the person may change what they see."""
+        foundry = foundry_of(self.request)
+        self.may_write = await access.writes(foundry, self.who, self.task.repository, fresh=access.READ_FRESH)
+
+    async def parts(self) -> AsyncIterator[Part]:
+        for part in self._standing:
+            yield part
+        there, box = self.task.sandbox, self._sandbox
+        if there is not None and (box is None or box.id != there) and await _exists(self.request, there):
+            self._sandbox = SandboxPart(self, there)
+        if self._sandbox is not None:
+            yield self._sandbox
+
+
+class TaskPart:
+    """Everything on the page that is the task's own."""
+
+    def __init__(self, page: TaskPage) -> None:
+        self.follower = Follower(page.request, page.who, "task", page.task.id)
+        self._page = page
+
+    async def begun(self, beginning: Beginning) -> Fragments:
+        await self._page.look()
+        return await self._all(cast("TaskSnapshot", beginning.snapshot).task)
+
+    async def happened(self, event: Happened) -> Fragments:
+        return await self._all(TaskChanged.model_validate_json(event.body).task) if event.word == "TaskChanged" else ()
+
+    async def _all(self, task: TaskView) -> Fragments:
+        self._page.task = task
+        may, selected = self._page.may_write, self._page.selected
+        found = [
+            ("task head", render.task_head(task, may_write=may)),
+            ("phases", render.phases(task, may_write=may)),
+            ("tabs", render.tabs(task, selected, may_write=may, agents=foundry_of(self._page.request).agents)),
+            ("work", render.work(task, may_write=may)),
+        ]
+        if selected == page.CHANGES:
+            found.append(("changes", await asyncio.to_thread(render.changes, task)))
+        return found
+
+
+class SessionPart:
+    """The conversation: its transcript, and its state with the buttons."""
+
+    def __init__(self, page: TaskPage, session: str) -> None:
+        self.follower = Follower(page.request, page.who, "session", session)
+        self._page, self._session = page, session
+
+    async def begun(self, beginning: Beginning) -> Fragments:
+        await self._page.look()
+        found, may = cast("SessionSnapshot", beginning.snapshot), self._page.may_write
+        transcript = await asyncio.to_thread(render.transcript, self._session, found.transcript, may_write=may)
+        return [("transcript", transcript), *self._state(found.session)]
+
+    async def happened(self, event: Happened) -> Fragments:
+        may = self._page.may_write
+        match event.word:
+            case "SessionChanged":
+                return self._state(SessionChanged.model_validate_json(event.body).session)
+            case "EntryChanged":
+                entry = EntryChanged.model_validate_json(event.body).entry
+                return [(entry.id, render.entry(self._session, entry, may_write=may))]
+            case "MessageDelta":
+                said = MessageDelta.model_validate_json(event.body)
+                if said.offset:
+                    return [(f"{said.entity}+{said.offset}", render.delta(said.entity, said.offset, said.text))]
+                begun = Entry(
+                    id=said.entity, position=said.position, kind=said.kind, text=said.text, complete=False, at=said.at
+                )
+                return [(begun.id, render.entry(self._session, begun, may_write=may))]
+        return ()
+
+    def _state(self, session: SessionView) -> list[tuple[str, Markup]]:
+        found = [("state", render.session_state(session, may_write=self._page.may_write))]
+        if session.status is SessionStatus.CLOSED:
+            found.append(("message box", render.gone("composer")))
+        return found
+
+
+class SandboxPart:
+    """The card about the sandbox."""
+
+    def __init__(self, page: TaskPage, id: SandboxId) -> None:
+        self.follower = Follower(page.request, page.who, "sandbox", id)
+        self.id = id
+        self._page = page
+
+    async def begun(self, beginning: Beginning) -> Fragments:
+        return self._card(cast("SandboxSnapshot", beginning.snapshot).sandbox)
+
+    async def happened(self, event: Happened) -> Fragments:
+        if event.word != "SandboxChanged":
+            return ()
+        return self._card(SandboxChanged.model_validate_json(event.body).sandbox)
+
+    def _card(self, sandbox: SandboxView) -> Fragments:
+        return [("sandbox", render.sandbox(sandbox, may_write=self._page.may_write))]
+
+
+# What can be done
+
+
+@router.post("/tasks/{task}/publish")
+async def publish(request: Request, who: Signed, task: str) -> Response:
+    """Push the branch and open the pull request."""
+    await tasks.publish(request, who, task)
+    return done(request, f"/tasks/{task}")
+
+
+@router.post("/tasks/{task}/retry")
+async def retry(request: Request, who: Signed, task: str) -> Response:
+    """Go on where provisioning failed."""
+    await tasks.retry(request, who, task)
+    return done(request, f"/tasks/{task}")
+
+
+@router.post("/tasks/{task}/work")
+async def work(request: Request, who: Signed, task: str) -> Response:
+    """Look at the work tree again."""
+    await tasks.refresh(request, who, task)
+    return done(request, f"/tasks/{task}")
+
+
+@router.post("/tasks/{task}/archive")
+async def archive(request: Request, who: Signed, task: str) -> Response:
+    """The task is over; unpushed work is lost only if the person says so a second time."""
+    wish = tasks.Archive(discard="discard" in await form_of(request))
+    try:
+        await tasks.archive(request, who, task, wish)
+    except UnpushedWork as error:
+        offer = page.Offer(
+            f"/tasks/{task}/archive",
+            "Archive and discard it",
+            {"discard": "1"},
+            "Discard what was not pushed? Nobody can bring it back.",
+        )
+        if by_script(request):
+            return refused(request, problem(error), offer)
+        return html(page.problem(who.person, problem(error), f"/tasks/{task}", offer), error.status)
+    return done(request, f"/tasks/{task}")
+
+
+@router.post("/tasks/{task}/sessions")
+async def open_session(request: Request, who: Signed, task: str) -> Response:
+    """One more conversation; the page goes to it."""
+    form, answer = await form_of(request), Response()
+    wish = filled(tasks.NewSession, agent=form.get("agent"), prompt=form.get("prompt"))
+    await tasks.open_session(request, answer, who, task, wish, form.get("key"))
+    session = answer.headers["Location"].rpartition("/")[2]
+    there = f"/tasks/{task}?session={session}"
+    if by_script(request):
+        return Response(status_code=204, headers={"HX-Redirect": there})
+    return RedirectResponse(there, 303)
+
+
+@router.post("/sandboxes/{sandbox}/log")
+async def read_log(request: Request, who: Signed, sandbox: str) -> Response:
+    """Read the end of sandbox-agent's log again."""
+    view = await sandboxes.read_log(request, who, sandbox)
+    return done(request, f"/tasks/{view.task}")
