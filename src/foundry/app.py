@@ -148,7 +148,7 @@ class Server:
             public_url=settings.url,
             admin_token=admin_token(settings.data_dir),
             webhook_secret=settings.github_webhook_secret.get_secret_value(),
-            agents=tuple(dict.fromkeys((*AGENTS, *settings.agent_launchers))),
+            agents=tuple(dict.fromkeys((settings.default_agent, *AGENTS, *settings.agent_launchers))),
             default_agent=settings.default_agent,
             auto_publish=settings.auto_publish,
             oauth=oauth if settings.github_client_id else None,

@@ -16,6 +16,7 @@ from foundry.contracts.words import Birth, Command, Event, Message, Word
 
 PROMPT_LIMIT = 100_000  # characters
 TITLE_LIMIT = 200  # characters
+MADE_TITLE = 72  # characters of a title made from a prompt
 
 
 class BranchTaken(FoundryError, code="branch_taken", status=409):
@@ -49,6 +50,18 @@ def branch_problem(name: str) -> str | None:
     if found:
         return f"git does not allow {found.group(0)!r} there in a branch name"
     return None
+
+
+def title_of(text: str) -> str:
+    """The first line of a prompt or message that says something, without its full stop, cut at a word; may be empty."""
+    lines = [line.strip(" #*->\t") for line in text.splitlines()]
+    first = next((line for line in lines if line and not line.startswith("```")), "")
+    if first.endswith(".") and not first.endswith(".."):
+        first = first[:-1]
+    if len(first) <= MADE_TITLE:
+        return first
+    cut = first[: MADE_TITLE - 1]
+    return (cut.rsplit(" ", 1)[0] if " " in cut[20:] else cut) + "…"
 
 
 def _branch(name: str) -> str:

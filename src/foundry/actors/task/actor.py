@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from foundry.actors.task.states import advance, title_from
+from foundry.actors.task.states import advance
 from foundry.actors.task.tables import task_sessions_known, tasks, waiting_prompts
 from foundry.actors.task.views import summary, view
 from foundry.actors.task.words import Inspect, Provision, Publish, Release
@@ -43,6 +43,7 @@ from foundry.contracts.tasks import (
     UnpushedWork,
     WorkSeen,
     WorkTree,
+    title_of,
 )
 from foundry.contracts.words import millis
 from foundry.runtime.actor import Actor, creates, handles, receives
@@ -72,7 +73,7 @@ class Task(Actor):
             organization=command.repository.organization,
             repository=command.repository.model_dump_json(),
             prompt=command.prompt,
-            title=command.title or title_from(command.prompt),
+            title=command.title or title_of(command.prompt) or "Task",
             wanted_branch=command.branch,
             base=command.base or command.repository.default_branch,
             person=command.person.model_dump_json(),

@@ -16,7 +16,6 @@ NEXT: dict[TaskState, frozenset[TaskState]] = {
 }
 
 PHASES = tuple(Phase)
-TITLE = 72  # characters of a title made from a prompt
 SLUG = 40  # characters of a branch made from a title
 
 
@@ -29,18 +28,6 @@ def advance(now: TaskState, to: TaskState) -> TaskState:
     if to not in NEXT[now]:
         raise WrongState(f"the task is {now.value} and cannot become {to.value}")
     return to
-
-
-def title_from(prompt: str) -> str:
-    """The first line of the prompt that says something, without its full stop, cut at a word."""
-    lines = [line.strip(" #*->\t") for line in prompt.splitlines()]
-    first = next((line for line in lines if line and not line.startswith("```")), "Task")
-    if first.endswith(".") and not first.endswith(".."):
-        first = first[:-1]
-    if len(first) <= TITLE:
-        return first
-    cut = first[: TITLE - 1]
-    return (cut.rsplit(" ", 1)[0] if " " in cut[20:] else cut) + "…"
 
 
 def branch_from(title: str) -> str:

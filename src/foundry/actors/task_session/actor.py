@@ -59,12 +59,11 @@ from foundry.contracts.sessions import (
     StreamLost,
     WithdrawMessage,
 )
-from foundry.contracts.tasks import PromptEnded, PromptGranted, PromptWaiting, SessionReady
+from foundry.contracts.tasks import PromptEnded, PromptGranted, PromptWaiting, SessionReady, title_of
 from foundry.contracts.words import millis
 from foundry.runtime.actor import Actor, creates, due, handles, receives
 from foundry.runtime.turn import AnyRow, Turn
 
-TITLE = 72  # characters of a title made from the first message
 ABLE = (SessionStatus.READY, SessionStatus.IDLE)
 
 
@@ -105,7 +104,7 @@ class TaskSession(Actor):
             repository_id=message.repository.id,
             sandbox=message.sandbox,
             agent=message.agent,
-            title=_title(message.prompt or ""),
+            title=title_of(message.prompt or ""),
             status=SessionStatus.PENDING.value,
             status_since=now,
             trouble=None,
@@ -232,7 +231,7 @@ class TaskSession(Actor):
         if c.message(command.id) is None:
             self._queue(c, command.id, command.text, command.person)
             if not c.state.title:
-                c.state.title = _title(command.text)
+                c.state.title = title_of(command.text)
             keep(c, command.person.id, draft="")
         return c.done()
 
@@ -473,12 +472,6 @@ class TaskSession(Actor):
         if row is None:
             raise NotFound(f"session {c.turn.key} has no message {message}")
         return row
-
-
-def _title(text: str) -> str:
-    """The first line of a message that says something, cut."""
-    line = next((line.strip(" #*->\t") for line in text.splitlines() if line.strip(" #*->\t")), "")
-    return line if len(line) <= TITLE else line[: TITLE - 1] + "…"
 
 
 def _options(row: AnyRow) -> list[PermissionOption]:
