@@ -19,7 +19,7 @@ from foundry.actors.github_state.views import members, permission
 from foundry.actors.organization.views import organization_view, organizations, repository_list
 from foundry.actors.repository.views import repository_view
 from foundry.actors.sandbox_instance.views import sandbox_view
-from foundry.actors.task.views import task_view
+from foundry.actors.task.views import announces, task_view
 from foundry.actors.task_session.views import session_view
 from foundry.api.auth import Me
 from foundry.api.context import Foundry, foundry_of
@@ -36,6 +36,7 @@ from foundry.runtime.turn import Reader
 READ_FRESH = timedelta(minutes=10)
 WRITE_FRESH = timedelta(seconds=60)
 READ_STALE = timedelta(hours=1)  # what was known still lets one read this long while GitHub does not answer
+BIRTH = 1.0  # seconds to wait for a session that a task has just announced
 AT_ONCE = 8  # permission checks at GitHub for one list
 
 T = TypeVar("T", bound=TaskSummary)
@@ -245,9 +246,26 @@ async def session_of(request: Request, who: Me, session: str, *, change: bool = 
         found = session_view(reader, SessionId(session))
         return found.model_copy(update={"repository": present(reader, found.repository)})
 
+    await _born(foundry, SessionId(session))
     found = await foundry.runtime.read(look)
     await (may_change if change else may_read)(foundry, who, found.repository, missing)
     return found
+
+
+async def _born(foundry: Foundry, session: SessionId) -> None:
+    """Its task told the session to begin after it had told the person its id. Give that a moment."""
+    address = addresses.session(session)
+    if await foundry.runtime.read(lambda reader: reader.exists(address) or not announces(reader, session)):
+        return
+    subscription = foundry.runtime.hub.subscribe(address)
+    try:
+        async with asyncio.timeout(BIRTH):
+            if not await foundry.runtime.read(lambda reader: reader.exists(address)):
+                await anext(subscription.events(0))
+    except TimeoutError:
+        return
+    finally:
+        subscription.close()
 
 
 async def sandbox_of(request: Request, who: Me, sandbox: str, *, change: bool = False) -> SandboxView:

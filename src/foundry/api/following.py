@@ -15,7 +15,7 @@ import hashlib
 import json
 import re
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fastapi import Request
 
@@ -74,13 +74,15 @@ class Sight:
     organization: OrganizationId | None = None  # whose changes of access matter
     repository: RepositoryRef | None = None  # the one that all of the topic is about
     repositories: Visible | None = None  # the ones that may be seen, where the topic is about several
+    may_write: bool | None = None  # whether they may change it, where somebody asked
 
     @property
     def mark(self) -> str:
         """Goes into positions where it decides what a person was sent: with another one nothing can be caught up."""
-        if self.repositories is None:
+        if self.repositories is None and self.may_write is None:
             return ""
-        return "-" + hashlib.sha256(",".join(sorted(self.repositories)).encode()).hexdigest()[:8]
+        rights = f"{','.join(sorted(self.repositories or ()))} {self.may_write or ''}"
+        return "-" + hashlib.sha256(rights.encode()).hexdigest()[:8]
 
 
 class Follower:
@@ -89,10 +91,11 @@ class Follower:
     Args:
         topic: one of `foundry.api.realtime.TOPICS`.
         id: whose topic it is; `app` has none.
+        writes: what is shown differs for those who may write: a change of that is a change of what may be seen.
     """
 
-    def __init__(self, request: Request, who: Me, topic: str, id: str = "") -> None:
-        self._request, self._who, self._topic, self._id = request, who, topic, id
+    def __init__(self, request: Request, who: Me, topic: str, id: str = "", *, writes: bool = False) -> None:
+        self._request, self._who, self._topic, self._id, self._writes = request, who, topic, id, writes
         self._foundry = foundry_of(request)
         self._runtime = self._foundry.runtime
 
@@ -100,14 +103,23 @@ class Follower:
     def topic(self) -> str:
         return self._topic
 
+    @property
+    def may_write(self) -> bool:
+        """Whether the person may change what they see, as of the last look."""
+        return self._sight.may_write is True
+
     async def look(self) -> Sight:
         """What the person may see now.
 
         Raises:
             FoundryError: nothing of it.
         """
-        self._sight = await self._look()
-        return self._sight
+        sight = await self._look()
+        if self._writes and sight.repository is not None:
+            may = await access.writes(self._foundry, self._who, sight.repository, fresh=access.READ_FRESH)
+            sight = replace(sight, may_write=may)
+        self._sight = sight
+        return sight
 
     async def _look(self) -> Sight:
         request, who, id = self._request, self._who, self._id
@@ -154,20 +166,19 @@ class Follower:
         Raises:
             FoundryError: the person may no longer see it.
         """
-        await self.look()
+        sight = await self.look()
         while not self._foundry.closing.is_set():
-            subscription = self._runtime.hub.subscribe(self._sight.address)
-            guard = asyncio.create_task(self._watch_access(subscription))
-            try:
-                async with contextlib.aclosing(self._follow(subscription, position)) as following:
-                    async for told in following:
-                        yield told
-            except Resync:
-                yield Lost()
-                position = None
-            finally:
-                guard.cancel()
-                subscription.close()
+            subscription = self._runtime.hub.subscribe(sight.address)
+            async with self._access_watched(sight, subscription):
+                try:
+                    async with contextlib.aclosing(self._follow(subscription, position)) as following:
+                        async for told in following:
+                            yield told
+                except Resync:
+                    yield Lost()
+                    position = None
+                finally:
+                    subscription.close()
 
     async def _follow(self, subscription: Subscription, position: str | None) -> AsyncGenerator[Told]:
         """1. What was missed, or a snapshot. 2. What comes. 3. Now and then: may it still be seen?"""
@@ -221,28 +232,39 @@ class Follower:
         if (await self.look()).mark != sight.mark:
             raise Resync("what may be seen has changed")
 
-    async def _watch_access(self, subscription: Subscription) -> None:
-        """Make the stream look again as soon as GitHub says that access has changed."""
-        sight, login = self._sight, self._who.person.login.lower()
+    @contextlib.asynccontextmanager
+    async def _access_watched(self, sight: Sight, subscription: Subscription) -> AsyncGenerator[None]:
+        """Make the follower look again as soon as GitHub says that access has changed, from now on."""
         if sight.organization is None:
+            yield
             return
         watched = addresses.github(sight.organization)
         changes = self._runtime.hub.subscribe(watched)
         try:
-            async for event in changes.events(await self._runtime.read(lambda reader: reader.version(watched))):
+            version = await self._runtime.read(lambda reader: reader.version(watched))
+        except NotFound:  # the App was never there: nobody's access changes
+            version = 0
+        guard = asyncio.create_task(self._watch_access(sight, changes, version, subscription))
+        try:
+            yield
+        finally:
+            guard.cancel()
+            changes.close()
+
+    async def _watch_access(
+        self, sight: Sight, changes: Subscription, version: int, subscription: Subscription
+    ) -> None:
+        login, there = self._who.person.login.lower(), sight.repository and sight.repository.id
+        try:
+            async for event in changes.events(version):
                 if event.word == AccessChanged.__name__:
                     changed = AccessChanged.model_validate_json(event.body)
                     mine = changed.login is None or changed.login.lower() == login
-                    there = sight.repository and sight.repository.id
                     here = None in (changed.repository, there) or changed.repository == there
                     if mine and here:
                         subscription.resync()
         except Resync:
             subscription.resync()
-        except NotFound:
-            return  # the App was never there: nobody's access changes
-        finally:
-            changes.close()
 
     async def _missed(self, sight: Sight, position: str | None) -> tuple[int, Sequence[snapshots.AnyRow] | None]:
         """The events since this position; None if they cannot all be had, or the person saw other things then."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
@@ -36,8 +35,6 @@ from foundry.contracts.tasks import (
     WorkTree,
 )
 from foundry.contracts.words import ScopeId
-
-BIRTH = 1.0  # seconds to wait for a session that was created to be there
 
 router = APIRouter(prefix="/api", tags=["tasks"])
 
@@ -172,23 +169,8 @@ async def open_session(
     session = SessionId(id_from_key("ses", f"{who.caller}/{task}", key))
     command = OpenSession(session=session, agent=agent_of(foundry, wish.agent), prompt=wish.prompt, person=who.person)
     view = await foundry.runtime.ask(addresses.task(found.id), command, key=key, caller=who.caller)
-    await born(foundry, session)
     response.headers["Location"] = f"/api/sessions/{session}"
     return view
-
-
-async def born(foundry: Foundry, session: SessionId) -> None:
-    """The task has told the session to begin. Give that a moment, so that who goes there at once finds it."""
-    address = addresses.session(session)
-    subscription = foundry.runtime.hub.subscribe(address)
-    try:
-        async with asyncio.timeout(BIRTH):
-            if not await foundry.runtime.read(lambda reader: reader.exists(address)):
-                await anext(subscription.events(0))
-    except TimeoutError:
-        return
-    finally:
-        subscription.close()
 
 
 @router.post("/tasks/{task}/pull-request", status_code=202)

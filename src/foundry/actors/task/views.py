@@ -89,3 +89,8 @@ def task_view(reader: Reader, task: TaskId) -> TaskView:
 def task_snapshot(reader: Reader, task: TaskId) -> tuple[int, TaskView]:
     """The topic's version and the whole task, from one snapshot."""
     return reader.version(address(task)), task_view(reader, task)
+
+
+def announces(reader: Reader, session: SessionId) -> bool:
+    """Whether a task has this session, be it only about to begin."""
+    return reader.first(select(task_sessions_known.c.task).where(task_sessions_known.c.session == session)) is not None

@@ -46,29 +46,30 @@ async def changes(request: Request, who: Signed, task: str) -> Response:
 
 async def _page(request: Request, who: Me, task: str, wanted: str | None) -> Response:
     foundry = foundry_of(request)
-    begun = await Follower(request, who, "task", task).beginning()
+    follower = Follower(request, who, "task", task, writes=True)
+    begun = await follower.beginning()
     view, positions = cast("TaskSnapshot", begun.snapshot).task, {"task": begun.position}
 
     session = None if wanted == page.CHANGES else _session(view, wanted)
     talk = None
     if session is not None:
-        await tasks.born(foundry, session)
-        conversation = await Follower(request, who, "session", session).beginning()
+        conversation = await Follower(request, who, "session", session, writes=True).beginning()
         positions["session"] = conversation.position
         found = cast("SessionSnapshot", conversation.snapshot)
         talk = page.Talk(found.session, found.transcript, secrets.token_urlsafe(16), found.mine.draft)
 
     sandbox: SandboxView | None = None
     if view.sandbox is not None and await _exists(request, view.sandbox):
-        box = await Follower(request, who, "sandbox", view.sandbox).beginning()
+        box = await Follower(request, who, "sandbox", view.sandbox, writes=True).beginning()
         positions["sandbox"] = box.position
         sandbox = cast("SandboxSnapshot", box.snapshot).sandbox
 
     live = f"/live/tasks/{task}" + (f"?session={session}" if session else "")
     around = await frame(request, who, view.repository.organization, live, positions)
-    may_write = await access.writes(foundry, who, view.repository, fresh=access.READ_FRESH)
     return html(
-        await asyncio.to_thread(page.task, around, view, sandbox, talk, agents=foundry.agents, may_write=may_write)
+        await asyncio.to_thread(
+            page.task, around, view, sandbox, talk, agents=foundry.agents, may_write=follower.may_write
+        )
     )
 
 
@@ -93,7 +94,6 @@ async def _exists(request: Request, sandbox: SandboxId) -> bool:
 async def live(request: Request, who: Signed, task: str, session: str = "", have: str = "") -> Response:
     """The changes of that page."""
     show = TaskPage(request, who, await access.task_of(request, who, task), session or None)
-    await show.look()
     return stream(request, "task page", show, have)
 
 
@@ -103,23 +103,17 @@ class TaskPage:
     def __init__(self, request: Request, who: Me, task: TaskView, session: str | None) -> None:
         self.request, self.who, self.task = request, who, task
         self.selected = session or page.CHANGES
-        self.may_write = False
         self._standing: list[Part] = [Around(request, who, task.repository.organization), TaskPart(self)]
         if session is not None:
-            self._standing.append(SessionPart(self, session))
+            self._standing.append(SessionPart(request, who, session))
         self._sandbox: SandboxPart | None = None
-
-    async def look(self) -> None:
-        """Whether the person may change what they see."""
-        foundry = foundry_of(self.request)
-        self.may_write = await access.writes(foundry, self.who, self.task.repository, fresh=access.READ_FRESH)
 
     async def parts(self) -> AsyncIterator[Part]:
         for part in self._standing:
             yield part
         there, box = self.task.sandbox, self._sandbox
         if there is not None and (box is None or box.id != there) and await _exists(self.request, there):
-            self._sandbox = SandboxPart(self, there)
+            self._sandbox = SandboxPart(self.request, self.who, there)
         if self._sandbox is not None:
             yield self._sandbox
 
@@ -128,11 +122,10 @@ class TaskPart:
     """Everything on the page that is the task's own."""
 
     def __init__(self, page: TaskPage) -> None:
-        self.follower = Follower(page.request, page.who, "task", page.task.id)
+        self.follower = Follower(page.request, page.who, "task", page.task.id, writes=True)
         self._page = page
 
     async def begun(self, beginning: Beginning) -> Fragments:
-        await self._page.look()
         return await self._all(cast("TaskSnapshot", beginning.snapshot).task)
 
     async def happened(self, event: Happened) -> Fragments:
@@ -140,7 +133,7 @@ class TaskPart:
 
     async def _all(self, task: TaskView) -> Fragments:
         self._page.task = task
-        may, selected = self._page.may_write, self._page.selected
+        may, selected = self.follower.may_write, self._page.selected
         found = [
             ("task head", render.task_head(task, may_write=may)),
             ("phases", render.phases(task, may_write=may)),
@@ -155,18 +148,18 @@ class TaskPart:
 class SessionPart:
     """The conversation: its transcript, and its state with the buttons."""
 
-    def __init__(self, page: TaskPage, session: str) -> None:
-        self.follower = Follower(page.request, page.who, "session", session)
-        self._page, self._session = page, session
+    def __init__(self, request: Request, who: Me, session: str) -> None:
+        self.follower = Follower(request, who, "session", session, writes=True)
+        self._session = session
 
     async def begun(self, beginning: Beginning) -> Fragments:
-        await self._page.look()
-        found, may = cast("SessionSnapshot", beginning.snapshot), self._page.may_write
+        found, may = cast("SessionSnapshot", beginning.snapshot), self.follower.may_write
         transcript = await asyncio.to_thread(render.transcript, self._session, found.transcript, may_write=may)
-        return [("transcript", transcript), *self._state(found.session)]
+        box = render.composer(self._session, secrets.token_urlsafe(16))  # stays as it is where there is one
+        return [("transcript", transcript), ("message box", box), *self._state(found.session)]
 
     async def happened(self, event: Happened) -> Fragments:
-        may = self._page.may_write
+        may = self.follower.may_write
         match event.word:
             case "SessionChanged":
                 return self._state(SessionChanged.model_validate_json(event.body).session)
@@ -184,8 +177,8 @@ class SessionPart:
         return ()
 
     def _state(self, session: SessionView) -> list[tuple[str, Markup]]:
-        found = [("state", render.session_state(session, may_write=self._page.may_write))]
-        if session.status is SessionStatus.CLOSED:
+        found = [("state", render.session_state(session, may_write=self.follower.may_write))]
+        if session.status is SessionStatus.CLOSED or not self.follower.may_write:
             found.append(("message box", render.gone("composer")))
         return found
 
@@ -193,10 +186,9 @@ class SessionPart:
 class SandboxPart:
     """The card about the sandbox."""
 
-    def __init__(self, page: TaskPage, id: SandboxId) -> None:
-        self.follower = Follower(page.request, page.who, "sandbox", id)
+    def __init__(self, request: Request, who: Me, id: SandboxId) -> None:
+        self.follower = Follower(request, who, "sandbox", id, writes=True)
         self.id = id
-        self._page = page
 
     async def begun(self, beginning: Beginning) -> Fragments:
         return self._card(cast("SandboxSnapshot", beginning.snapshot).sandbox)
@@ -207,7 +199,7 @@ class SandboxPart:
         return self._card(SandboxChanged.model_validate_json(event.body).sandbox)
 
     def _card(self, sandbox: SandboxView) -> Fragments:
-        return [("sandbox", render.sandbox(sandbox, may_write=self._page.may_write))]
+        return [("sandbox", render.sandbox(sandbox, may_write=self.follower.may_write))]
 
 
 # What can be done

@@ -58,6 +58,7 @@ function place(html) {
 
 function put(fresh) {
   const known = document.getElementById(fresh.id);
+  if (known && "once" in fresh.dataset) return;
   if (known) {
     Idiomorph.morph(known, fresh, { morphStyle: "outerHTML", ignoreActiveValue: true, callbacks: KEEP });
   } else {
