@@ -57,6 +57,12 @@ def plural(count: int, one: str, many: str | None = None) -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}".replace(",", "\u202f")
 
 
+def tail(path: str, parts: int = 3) -> str:
+    """The end of a path, where people look; sandboxes have long beginnings."""
+    found = path.split("/")
+    return path if len(found) <= parts + 1 else "…/" + "/".join(found[-parts:])
+
+
 @cache
 def asset(name: str) -> str:
     """A static file's address; it changes with the content, so that browsers may keep it for good."""
@@ -75,6 +81,7 @@ def _environment() -> Environment:
     )
     environment.globals.update(moment=moment, face=face, person=person, plural=plural, asset=asset)
     environment.filters["markdown"] = markdown
+    environment.filters["tail"] = tail
     return environment
 
 
