@@ -2,6 +2,7 @@
 SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
+WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo serve test check bench lock clean
@@ -33,8 +34,8 @@ check: setup .venv/.ready-dev ## style, types, who may import whom, the house's 
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -q tests/test_architecture.py
 
-test: check ## check, then all tests; ARGS go to pytest
-	@$(BIN)/python -m pytest $(ARGS)
+test: check ## check, then all tests, in WORKERS processes; ARGS go to pytest
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 bench: setup .venv/.ready-dev ## measure; ratios within one run, written to benchmarks/results/latest.json
 	@$(BIN)/python -m benchmarks $(ARGS)

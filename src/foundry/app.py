@@ -62,7 +62,7 @@ from foundry.runtime.store.sqlite import lock_directory
 from foundry.runtime.workflow import Workflows
 from foundry.sandboxes.local import install, isolation
 from foundry.sandboxes.local.provider import LocalProvider
-from foundry.settings import Settings
+from foundry.settings import Settings, check
 
 AGENTS = ("claude", "codex", "opencode", "amp", "mock")
 DRAIN = 5  # seconds that open requests get at a stop
@@ -237,6 +237,7 @@ def serve(settings: Settings, *, listener: socket.socket | None = None, ready: C
     Raises:
         FoundryError: it could not start; the message says why and what to do.
     """
+    check(settings)
     set_up_logging(settings.log_level)
     listener = listener or listen(settings)
     port = listener.getsockname()[1]

@@ -35,10 +35,10 @@ async def test_a_pull_request_passes_through_its_repository_and_leaves_nothing(t
         here = addresses.repository(REPO)
         await stage.ask(here, ReserveBranch(task=TaskId("tsk_1"), wanted="fix", exact=True))
         seen = PullRequestSeen(
-            repository=REPO, number=77, head="fix", base="main", state="open", title="A telling title", action=""
+            repository=REPO, number=7070707, head="fix", base="main", state="open", title="A telling title", action=""
         )
         await stage.say(seen, to=here)
         assert [message.title for message in await stage.heard_by("tsk_1")] == ["A telling title"]
     kept = stored(tmp_path / "foundry.db", *sorted(owned_by("Repository") | owned_by("History")))
     assert "telling" not in kept
-    assert "77" not in kept
+    assert "7070707" not in kept

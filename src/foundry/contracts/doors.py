@@ -92,7 +92,11 @@ class AgentDoor(Protocol):
 
     async def cancel(self, sandbox: SandboxId, session: AgentSession) -> None: ...
     async def answer(self, sandbox: SandboxId, session: AgentSession, rpc_id: str, option: str | None) -> None:
-        """Answer a permission request with an option's id; None: cancelled."""
+        """Answer a permission request with an option's id; None: cancelled.
+
+        Args:
+            rpc_id: the request's JSON-RPC id as JSON text: agents use numbers and strings.
+        """
         ...
 
     def stream(self, sandbox: SandboxId, server_id: str, after: int) -> AsyncIterator[StreamItem]:

@@ -405,6 +405,7 @@ def _permission(data: Json) -> dict[str, object]:
     options = [
         {"id": _text(o.get("id")), "name": _text(o.get("name")) or _text(o.get("id")), "kind": _text(o.get("kind"))}
         for o in _mappings(data.get("options"))
+        if _text(o.get("id"))
     ]
     chosen = next((option["name"] for option in options if option["id"] == answer), answer)
     return {

@@ -49,7 +49,7 @@ class Sandboxes:
         self._secret = secret
         self._endpoint = endpoint
         self._git = git
-        self._clients: dict[SandboxId, SandboxAgent] = {}
+        self._clients: dict[SandboxId, tuple[Endpoint, SandboxAgent]] = {}
 
     def token(self, sandbox: SandboxId) -> str:
         """The bearer token of this sandbox's sandbox-agent. Goes into its Authorization header and nowhere else."""
@@ -63,8 +63,10 @@ class Sandboxes:
     async def start(self, sandbox: SandboxId) -> Endpoint:
         """Start sandbox-agent in it; found again if it runs already."""
         endpoint = await self._provider.start(sandbox, self.token(sandbox))
-        await self._forget(sandbox)
-        self._clients[sandbox] = self._client(sandbox, endpoint)
+        known = self._clients.get(sandbox)
+        if known is None or known[0] != endpoint:  # else its streams go on
+            await self._forget(sandbox)
+            self._clients[sandbox] = endpoint, self._client(sandbox, endpoint)
         return endpoint
 
     async def wait_healthy(self, sandbox: SandboxId) -> None:
@@ -114,13 +116,13 @@ class Sandboxes:
         Raises:
             SandboxGone: the sandbox was never started, or is no more.
         """
-        client = self._clients.get(sandbox)
-        if client is None:
+        if sandbox not in self._clients:
             endpoint = await self._endpoint(sandbox)
             if endpoint is None:
                 raise SandboxGone(f"sandbox {sandbox} has not been started")
-            client = self._clients[sandbox] = self._client(sandbox, endpoint)
-        return client
+            if sandbox not in self._clients:  # else somebody else was faster
+                self._clients[sandbox] = endpoint, self._client(sandbox, endpoint)
+        return self._clients[sandbox][1]
 
     async def directory(self, sandbox: SandboxId) -> str:
         """Where the repository is cloned, as agents see it."""
@@ -137,9 +139,9 @@ class Sandboxes:
         return SandboxAgent(endpoint.url, self.token(sandbox), headers=endpoint.headers)
 
     async def _forget(self, sandbox: SandboxId) -> None:
-        client = self._clients.pop(sandbox, None)
-        if client is not None:
-            await client.close()
+        known = self._clients.pop(sandbox, None)
+        if known is not None:
+            await known[1].close()
 
     async def _on(self, sandbox: SandboxId) -> Git:
         agent = await self.reach(sandbox)
