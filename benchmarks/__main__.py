@@ -1,4 +1,7 @@
-"""`python -m benchmarks [runtime ...]`: measure, print one table, write benchmarks/results/latest.json."""
+"""`python -m benchmarks [--doc] [runtime edge ...]`: measure, print one table, write benchmarks/results/latest.json.
+
+`--doc` also puts the table into docs/benchmarks.md.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,10 @@ import sys
 
 import uvloop
 
-from benchmarks import runtime
-from benchmarks.rows import Row, write
+from benchmarks import edge, runtime
+from benchmarks.rows import Row, document, write
 
-PARTS = {"runtime": runtime.measure}
+PARTS = {"runtime": runtime.measure, "edge": edge.measure}
 
 
 async def main(names: list[str]) -> list[Row]:
@@ -25,4 +28,7 @@ async def main(names: list[str]) -> list[Row]:
 if __name__ == "__main__":
     logging.basicConfig(level=logging.ERROR)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        write(runner.run(main(sys.argv[1:])))
+        rows = runner.run(main([name for name in sys.argv[1:] if name != "--doc"]))
+    write(rows)
+    if "--doc" in sys.argv:
+        document(rows)

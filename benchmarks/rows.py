@@ -8,6 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
+DOCUMENT = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+COLUMNS = ("what", "value", "beside", "its value", "ratio", "to reach", "")
+BEGIN, END = "<!-- rows -->", "<!-- /rows -->"
 
 
 @dataclass(frozen=True)
@@ -51,19 +54,32 @@ def row(
     return Row(name, value, unit, beside, beside_value, ratio, " and ".join(text for text, _ in wishes), reached)
 
 
+def cells(row: Row) -> list[str]:
+    """The row as a table shows it."""
+    beside = f"{row.beside_value:.4g} {row.unit}" if row.beside_value is not None else ""
+    ratio = f"{row.ratio:.2f}" if row.ratio is not None else ""
+    mark = {True: "reached", False: "NOT reached", None: ""}[row.reached]
+    return [row.name, f"{row.value:.4g} {row.unit}", row.beside, beside, ratio, row.reach, mark]
+
+
 def write(rows: Sequence[Row]) -> None:
     """Print one table and write the list as JSON."""
     from rich.console import Console
     from rich.table import Table
 
     table = Table(title="Foundry, measured")
-    for column in ("what", "value", "beside", "its value", "ratio", "to reach", ""):
+    for column in COLUMNS:
         table.add_column(column, justify="right" if column in ("value", "its value", "ratio") else "left")
-    for r in rows:
-        beside = f"{r.beside_value:.4g} {r.unit}" if r.beside_value is not None else ""
-        ratio = f"{r.ratio:.2f}" if r.ratio is not None else ""
-        mark = {True: "reached", False: "NOT reached", None: ""}[r.reached]
-        table.add_row(r.name, f"{r.value:.4g} {r.unit}", r.beside, beside, ratio, r.reach, mark)
+    for one in rows:
+        table.add_row(*cells(one))
     Console(width=150).print(table)
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps([asdict(r) for r in rows], indent=1) + "\n")
+    RESULTS.write_text(json.dumps([asdict(one) for one in rows], indent=1) + "\n")
+
+
+def document(rows: Sequence[Row]) -> None:
+    """Put the table into docs/benchmarks.md, in the place of the one that is there."""
+    lines = [list(COLUMNS), ["---"] * len(COLUMNS), *(cells(one) for one in rows)]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    before, _, rest = DOCUMENT.read_text().partition(BEGIN)
+    DOCUMENT.write_text(f"{before}{BEGIN}\n{table}\n{END}{rest.partition(END)[2]}")
