@@ -43,7 +43,7 @@ async def test_more_than_the_servers_own_limits_can_be_asked_for(box: Box):
     wide = "yes | head -c 1500000"
     done = await box.agent.processes.run("sh", ["-c", wide], output_limit=2_000_000, timeout=900.0)
     assert len(done.stdout) == 1_500_000
-    limits = await box.agent.ask("GET", "/v1/processes/config")
+    limits = await box.agent.calls.ask("GET", "/v1/processes/config")
     assert limits["maxRunTimeoutMs"] == 900_000
 
 

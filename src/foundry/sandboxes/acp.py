@@ -28,17 +28,16 @@ import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.sandboxes import AgentRefused, AgentUnavailable, SandboxRefused, SandboxUnreachable
 from foundry.contracts.sessions import Json, StreamItem
+from foundry.sandboxes.calls import Calls
+from foundry.sandboxes.processes import Processes
 from foundry.sandboxes.sse import events
-
-if TYPE_CHECKING:
-    from foundry.sandboxes.agent import SandboxAgent
 
 PROTOCOL_VERSION = 1  # of ACP
 REQUEST_LIMIT = 125.0  # seconds; sandbox-agent itself gives up a request after 120
@@ -88,8 +87,9 @@ def agent_exit(message: Json) -> AgentExit | None:
 class Acp:
     """Every method raises AcpServerGone if sandbox-agent does not know the server id."""
 
-    def __init__(self, agent: SandboxAgent) -> None:
-        self._agent = agent
+    def __init__(self, calls: Calls, processes: Processes) -> None:
+        self._calls = calls
+        self._processes = processes
         self._posting: dict[asyncio.Task[Json | None], str] = {}  # prompts whose turns run, and their server ids
 
     async def close(self) -> None:
@@ -98,7 +98,7 @@ class Acp:
         await asyncio.gather(*self._posting, return_exceptions=True)
 
     async def servers(self) -> list[ServerInfo]:
-        found = await self._agent.ask("GET", "/v1/acp")
+        found = await self._calls.ask("GET", "/v1/acp")
         return [ServerInfo(one["serverId"], one["agent"], one["createdAtMs"]) for one in found["servers"]]
 
     async def post(
@@ -110,7 +110,7 @@ class Acp:
             agent: starts the agent's process if the server id is new; without it, such a server id is refused.
         """
         params = {"agent": agent} if agent else None
-        return await self._agent.ask("POST", f"/v1/acp/{server_id}", params=params, json=message, limit=limit)
+        return await self._calls.ask("POST", f"/v1/acp/{server_id}", params=params, json=message, limit=limit)
 
     async def request(
         self, server_id: str, method: str, params: Json, *, rpc_id: RpcId, agent: str | None = None
@@ -191,7 +191,7 @@ class Acp:
                 written.set()
 
         async def post() -> Json | None:
-            return await self._agent.ask(
+            return await self._calls.ask(
                 "POST", f"/v1/acp/{server_id}", json=message, limit=REQUEST_LIMIT, extensions={"trace": trace}
             )
 
@@ -230,13 +230,13 @@ class Acp:
         Raises:
             SandboxRefused: something of it runs even after SIGKILL.
         """
-        processes = self._agent.processes
+        processes = self._processes
         created = next((one.created_ms for one in await self.servers() if one.server_id == server_id), None)
         family = await processes.family_started_at(created) if created is not None else {}
         for posting in [task for task, server in self._posting.items() if server == server_id]:
             posting.cancel()
         try:
-            await self._agent.ask("DELETE", f"/v1/acp/{server_id}", limit=DELETE_LIMIT)
+            await self._calls.ask("DELETE", f"/v1/acp/{server_id}", limit=DELETE_LIMIT)
         except SandboxUnreachable as error:
             if not isinstance(error.__cause__, httpx.ReadTimeout):
                 raise
@@ -262,12 +262,12 @@ class Acp:
         async def drain() -> None:
             try:
                 headers = {"Last-Event-ID": str(after)}
-                async with self._agent.stream(f"/v1/acp/{server_id}", headers=headers, quiet=STREAM_QUIET) as answer:
-                    await self._agent.check(answer)
+                async with self._calls.stream(f"/v1/acp/{server_id}", headers=headers, quiet=STREAM_QUIET) as answer:
+                    await self._calls.check(answer)
                     async for event in events(answer.aiter_lines()):
                         queue.put_nowait(StreamItem(event_id=int(event.id), message=json.loads(event.data)))
             except httpx.TransportError as error:
-                raise self._agent.unreachable(error) from error
+                raise self._calls.unreachable(error) from error
             finally:
                 queue.put_nowait(None)
 

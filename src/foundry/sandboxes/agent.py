@@ -1,7 +1,6 @@
 """The client of one sandbox's sandbox-agent (0.4.2): health and agents here; `acp`, `processes` and `files` hang on it.
 
-Connections are kept and reused; `close` ends them. The token goes into the Authorization header of every request and
-nowhere else: not into reprs, errors or logs.
+Connections are kept and reused; `close` ends them.
 """
 
 from __future__ import annotations
@@ -11,28 +10,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
 
-import httpx
-
-from foundry.contracts.errors import FoundryError, NotFound
-from foundry.contracts.sandboxes import (
-    AcpServerGone,
-    AgentUnavailable,
-    SandboxPathMissing,
-    SandboxRefused,
-    SandboxTokenRefused,
-    SandboxUnreachable,
-)
+from foundry.contracts.sandboxes import SandboxRefused, SandboxUnreachable
 from foundry.sandboxes.acp import Acp
+from foundry.sandboxes.calls import Calls
 from foundry.sandboxes.files import Files
 from foundry.sandboxes.processes import Processes
 
-ANSWER_LIMIT = 30.0  # seconds; for requests that do not run anything
 INSTALL_LIMIT = 600.0  # seconds; agents are large downloads
-CONNECT_LIMIT = 5.0  # seconds
-
-_PROBLEM = "urn:sandbox-agent:error:"
 
 
 @dataclass(frozen=True)
@@ -62,20 +47,14 @@ class SandboxAgent:
 
     def __init__(self, url: str, token: str, *, headers: Mapping[str, str] | None = None) -> None:
         self.url = url
-        self._http = httpx.AsyncClient(
-            base_url=url,
-            headers={**(headers or {}), "Authorization": f"Bearer {token}"},
-            timeout=httpx.Timeout(ANSWER_LIMIT, connect=CONNECT_LIMIT),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=8),
-            trust_env=False,  # a proxy of the machine's must not see the token
-        )
-        self.acp = Acp(self)
-        self.processes = Processes(self)
-        self.files = Files(self)
+        self.calls = Calls(url, token, headers=headers)
+        self.processes = Processes(self.calls)
+        self.files = Files(self.calls)
+        self.acp = Acp(self.calls, self.processes)
 
     async def close(self) -> None:
         await self.acp.close()
-        await self._http.aclose()
+        await self.calls.close()
 
     async def __aenter__(self) -> SandboxAgent:
         return self
@@ -90,7 +69,7 @@ class SandboxAgent:
 
     async def health(self) -> None:
         """Return if it answers to our token; raise what is wrong otherwise."""
-        await self.ask("GET", "/v1/health", limit=5.0)
+        await self.calls.ask("GET", "/v1/health", limit=5.0)
 
     async def wait_healthy(self, limit: float) -> None:
         """Return once it is healthy; raise what was wrong last after `limit` seconds, a wrong token at once."""
@@ -104,7 +83,7 @@ class SandboxAgent:
                 await asyncio.sleep(0.02)
 
     async def agents(self) -> list[AgentInfo]:
-        found = await self.ask("GET", "/v1/agents")
+        found = await self.calls.ask("GET", "/v1/agents")
         return [
             AgentInfo(
                 id=agent["id"],
@@ -124,84 +103,7 @@ class SandboxAgent:
         Raises:
             AgentUnavailable: sandbox-agent does not know it or cannot install it.
         """
-        answer = await self.ask(
+        answer = await self.calls.ask(
             "POST", f"/v1/agents/{agent}/install", json={"reinstall": reinstall}, limit=INSTALL_LIMIT
         )
         return not answer["already_installed"]
-
-    async def ask(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, Any] | None = None,
-        json: Any = None,
-        content: bytes | None = None,
-        limit: float = ANSWER_LIMIT,
-        extensions: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """One request; its JSON, its bytes if they are not JSON, None if there is no body."""
-        options = {
-            **(extensions or {}),
-            "timeout": {"connect": CONNECT_LIMIT, "read": limit, "write": 30.0, "pool": 5.0},
-        }
-        try:
-            answer = await self._http.request(
-                method, path, params=params, json=json, content=content, extensions=options
-            )
-        except httpx.TransportError as error:
-            raise self.unreachable(error) from error
-        if answer.is_error:
-            raise refusal(answer)
-        if not answer.content:
-            return None
-        return answer.json() if answer.headers["content-type"].startswith("application/json") else answer.content
-
-    def stream(self, path: str, *, headers: Mapping[str, str], params: Mapping[str, Any] | None = None, quiet: float):
-        """An open GET whose body is read as it comes; `quiet` seconds without a byte end it."""
-        timeout = httpx.Timeout(quiet, connect=CONNECT_LIMIT)
-        return self._http.stream(
-            "GET", path, headers={"Accept": "text/event-stream", **headers}, params=params, timeout=timeout
-        )
-
-    async def check(self, answer: httpx.Response) -> None:
-        """Raise what an opened stream was refused with."""
-        if answer.is_error:
-            await answer.aread()
-            raise refusal(answer)
-
-    def unreachable(self, error: Exception) -> SandboxUnreachable:
-        return SandboxUnreachable(f"sandbox-agent at {self.url}: {type(error).__name__} {error}".rstrip())
-
-
-def refusal(answer: httpx.Response) -> FoundryError:
-    """sandbox-agent's error as one of ours. Not all of its errors are problem+json: a body it cannot read is text."""
-    kind, detail = "", answer.text[:2000] or answer.reason_phrase
-    if answer.headers.get("content-type", "").startswith("application/problem+json"):
-        problem = answer.json()
-        kind = str(problem.get("type", "")).removeprefix(_PROBLEM)
-        detail = str(problem.get("detail") or problem.get("title") or detail)
-        extra = (problem.get("details") or {}).get("stderr") or problem.get("stderr")
-        if extra:
-            detail = f"{detail}: {extra}"
-    match answer.status_code, kind:
-        case 401 | 403, _:
-            return SandboxTokenRefused(f"sandbox-agent at {answer.request.url.host}: {detail}")
-        case _, "session_not_found":
-            return AcpServerGone(detail)
-        case _, _ if "failed writing to agent stdin" in detail:  # the agent's process has ended
-            return AcpServerGone(detail)
-        case 400, _ if "missing required 'agent' query parameter" in detail:  # a POST to an unknown server id
-            return AcpServerGone(detail)
-        case 504, "timeout":
-            return AgentUnavailable(detail)
-        case _, "unsupported_agent" | "agent_not_installed" | "install_failed" | "agent_process_exited":
-            return AgentUnavailable(detail)
-        case 404, _:
-            return NotFound(detail)
-        case 400, _ if "path not found" in detail:  # 0.4.2 has no type of its own for it
-            return SandboxPathMissing(detail)
-        case 502 | 503 | 504, "":  # not sandbox-agent but a proxy before it
-            return SandboxUnreachable(f"{answer.status_code} {detail}")
-        case _:
-            return SandboxRefused(f"{answer.status_code} {detail}")

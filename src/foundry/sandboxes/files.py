@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from foundry.sandboxes.agent import SandboxAgent
+from foundry.sandboxes.calls import Calls
 
 
 @dataclass(frozen=True)
@@ -20,29 +19,29 @@ class FileInfo:
 class Files:
     """Raises SandboxPathMissing where there is nothing at the path."""
 
-    def __init__(self, agent: SandboxAgent) -> None:
-        self._agent = agent
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
 
     async def read(self, path: str) -> bytes:
-        return await self._agent.ask("GET", "/v1/fs/file", params={"path": path}) or b""
+        return await self._calls.ask("GET", "/v1/fs/file", params={"path": path}) or b""
 
     async def write(self, path: str, content: bytes) -> None:
         """Missing directories on the way are made."""
-        await self._agent.ask("PUT", "/v1/fs/file", params={"path": path}, content=content)
+        await self._calls.ask("PUT", "/v1/fs/file", params={"path": path}, content=content)
 
     async def list(self, path: str) -> list[FileInfo]:
-        return [_info(entry) for entry in await self._agent.ask("GET", "/v1/fs/entries", params={"path": path})]
+        return [_info(entry) for entry in await self._calls.ask("GET", "/v1/fs/entries", params={"path": path})]
 
     async def stat(self, path: str) -> FileInfo:
-        return _info(await self._agent.ask("GET", "/v1/fs/stat", params={"path": path}))
+        return _info(await self._calls.ask("GET", "/v1/fs/stat", params={"path": path}))
 
     async def mkdir(self, path: str) -> None:
         """With all directories on the way; one that is there is no error."""
-        await self._agent.ask("POST", "/v1/fs/mkdir", params={"path": path})
+        await self._calls.ask("POST", "/v1/fs/mkdir", params={"path": path})
 
     async def delete(self, path: str, *, recursive: bool = False) -> None:
         params = {"path": path, "recursive": "true" if recursive else "false"}
-        await self._agent.ask("DELETE", "/v1/fs/entry", params=params)
+        await self._calls.ask("DELETE", "/v1/fs/entry", params=params)
 
 
 def _info(entry: dict[str, Any]) -> FileInfo:

@@ -12,15 +12,13 @@ import base64
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import httpx
 
 from foundry.contracts.sandboxes import ProcessResult
+from foundry.sandboxes.calls import Calls
 from foundry.sandboxes.sse import events
-
-if TYPE_CHECKING:
-    from foundry.sandboxes.agent import SandboxAgent
 
 GRACE = 10.0  # seconds that a run's answer may come after its own timeout
 FOLLOW_QUIET = 60.0  # seconds without a byte, keep-alives included, after which a followed log counts as broken
@@ -58,8 +56,8 @@ class _Process(NamedTuple):
 
 
 class Processes:
-    def __init__(self, agent: SandboxAgent) -> None:
-        self._agent = agent
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
         self._limits: dict[str, int] = {}
 
     async def run(
@@ -90,7 +88,7 @@ class Processes:
             body["env"] = dict(env)
         if cwd:
             body["cwd"] = cwd
-        found = await self._agent.ask("POST", "/v1/processes/run", json=body, limit=timeout + GRACE)
+        found = await self._calls.ask("POST", "/v1/processes/run", json=body, limit=timeout + GRACE)
         return ProcessResult(
             exit_code=found["exitCode"],
             stdout=found["stdout"],
@@ -115,14 +113,14 @@ class Processes:
             body["interactive"] = True
         if cwd:
             body["cwd"] = cwd
-        return _info(await self._agent.ask("POST", "/v1/processes", json=body))
+        return _info(await self._calls.ask("POST", "/v1/processes", json=body))
 
     async def list(self) -> list[ProcessInfo]:
-        return [_info(found) for found in (await self._agent.ask("GET", "/v1/processes"))["processes"]]
+        return [_info(found) for found in (await self._calls.ask("GET", "/v1/processes"))["processes"]]
 
     async def get(self, process: str) -> ProcessInfo:
         """Raises NotFound."""
-        return _info(await self._agent.ask("GET", f"/v1/processes/{process}"))
+        return _info(await self._calls.ask("GET", f"/v1/processes/{process}"))
 
     async def stop(self, process: str, *, wait: float = 2.0) -> ProcessInfo:
         """SIGTERM; gives its state after at most `wait` seconds."""
@@ -134,11 +132,11 @@ class Processes:
 
     async def forget(self, process: str) -> None:
         """Drop an ended process and its output."""
-        await self._agent.ask("DELETE", f"/v1/processes/{process}")
+        await self._calls.ask("DELETE", f"/v1/processes/{process}")
 
     async def logs(self, process: str, *, since: int = 0) -> list[LogEntry]:
         """What it has written so far, after this sequence."""
-        found = await self._agent.ask("GET", f"/v1/processes/{process}/logs", params={"since": since})
+        found = await self._calls.ask("GET", f"/v1/processes/{process}/logs", params={"since": since})
         return [_entry(entry) for entry in found["entries"]]
 
     async def follow(self, process: str, *, since: int = 0) -> AsyncIterator[LogEntry]:
@@ -148,19 +146,19 @@ class Processes:
         """
         path, params = f"/v1/processes/{process}/logs", {"follow": "true", "since": str(since)}
         try:
-            async with self._agent.stream(path, headers={}, params=params, quiet=FOLLOW_QUIET) as answer:
-                await self._agent.check(answer)
+            async with self._calls.stream(path, headers={}, params=params, quiet=FOLLOW_QUIET) as answer:
+                await self._calls.check(answer)
                 async for event in events(answer.aiter_lines()):
                     if event.event == "log":
                         yield _entry(json.loads(event.data))
         except httpx.TransportError as error:
-            raise self._agent.unreachable(error) from error
+            raise self._calls.unreachable(error) from error
 
     async def write(self, process: str, data: bytes) -> None:
         """To its stdin or terminal."""
         for at in range(0, len(data), INPUT_LIMIT):
             piece = base64.b64encode(data[at : at + INPUT_LIMIT]).decode()
-            await self._agent.ask("POST", f"/v1/processes/{process}/input", json={"data": piece, "encoding": "base64"})
+            await self._calls.ask("POST", f"/v1/processes/{process}/input", json={"data": piece, "encoding": "base64"})
 
     async def family_started_at(self, unix_ms: int) -> Family:
         """The process that sandbox-agent itself started then, and that one's descendants; empty if nothing fits.
@@ -203,15 +201,15 @@ class Processes:
 
     async def _end(self, process: str, how: str, wait: float) -> ProcessInfo:
         params = {"waitMs": round(wait * 1000)}
-        return _info(await self._agent.ask("POST", f"/v1/processes/{process}/{how}", params=params))
+        return _info(await self._calls.ask("POST", f"/v1/processes/{process}/{how}", params=params))
 
     async def _allow(self, **wanted: int) -> None:
         """Raise the server's own limits to what is wanted."""
         if not self._limits:
-            self._limits = await self._agent.ask("GET", "/v1/processes/config")
+            self._limits = await self._calls.ask("GET", "/v1/processes/config")
         higher = {name: value for name, value in wanted.items() if value > self._limits[name]}
         if higher:
-            self._limits = await self._agent.ask("POST", "/v1/processes/config", json={**self._limits, **higher})
+            self._limits = await self._calls.ask("POST", "/v1/processes/config", json={**self._limits, **higher})
 
 
 def _info(found: dict[str, Any]) -> ProcessInfo:

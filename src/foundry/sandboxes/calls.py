@@ -1,0 +1,132 @@
+"""Requests to one sandbox-agent over HTTP, and its errors as ours.
+
+Connections are kept and reused; `close` ends them. The token goes into the Authorization header of every request and
+nowhere else: not into reprs, errors or logs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from foundry.contracts.errors import FoundryError, NotFound
+from foundry.contracts.sandboxes import (
+    AcpServerGone,
+    AgentUnavailable,
+    SandboxPathMissing,
+    SandboxRefused,
+    SandboxTokenRefused,
+    SandboxUnreachable,
+)
+
+ANSWER_LIMIT = 30.0  # seconds; for requests that do not run anything
+CONNECT_LIMIT = 5.0  # seconds
+
+_PROBLEM = "urn:sandbox-agent:error:"
+
+
+class Calls:
+    """One sandbox-agent's HTTP.
+
+    Args:
+        url: where it listens, without a trailing slash.
+        token: its bearer token.
+        headers: what the provider's proxy wants besides.
+
+    Raises (every method):
+        SandboxUnreachable: nobody answers, or not in time.
+        SandboxTokenRefused: another sandbox-agent answers there.
+        SandboxRefused: it answered with an error that has no class of its own.
+    """
+
+    def __init__(self, url: str, token: str, *, headers: Mapping[str, str] | None = None) -> None:
+        self.url = url
+        self._http = httpx.AsyncClient(
+            base_url=url,
+            headers={**(headers or {}), "Authorization": f"Bearer {token}"},
+            timeout=httpx.Timeout(ANSWER_LIMIT, connect=CONNECT_LIMIT),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=8),
+            trust_env=False,  # a proxy of the machine's must not see the token
+        )
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: Any = None,
+        content: bytes | None = None,
+        limit: float = ANSWER_LIMIT,
+        extensions: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """One request; its JSON, its bytes if they are not JSON, None if there is no body."""
+        options = {
+            **(extensions or {}),
+            "timeout": {"connect": CONNECT_LIMIT, "read": limit, "write": 30.0, "pool": 5.0},
+        }
+        try:
+            answer = await self._http.request(
+                method, path, params=params, json=json, content=content, extensions=options
+            )
+        except httpx.TransportError as error:
+            raise self.unreachable(error) from error
+        if answer.is_error:
+            raise refusal(answer)
+        if not answer.content:
+            return None
+        return answer.json() if answer.headers["content-type"].startswith("application/json") else answer.content
+
+    def stream(self, path: str, *, headers: Mapping[str, str], params: Mapping[str, Any] | None = None, quiet: float):
+        """An open GET whose body is read as it comes; `quiet` seconds without a byte end it."""
+        timeout = httpx.Timeout(quiet, connect=CONNECT_LIMIT)
+        return self._http.stream(
+            "GET", path, headers={"Accept": "text/event-stream", **headers}, params=params, timeout=timeout
+        )
+
+    async def check(self, answer: httpx.Response) -> None:
+        """Raise what an opened stream was refused with."""
+        if answer.is_error:
+            await answer.aread()
+            raise refusal(answer)
+
+    def unreachable(self, error: Exception) -> SandboxUnreachable:
+        return SandboxUnreachable(f"sandbox-agent at {self.url}: {type(error).__name__} {error}".rstrip())
+
+
+def refusal(answer: httpx.Response) -> FoundryError:
+    """sandbox-agent's error as one of ours. Not all of its errors are problem+json: a body it cannot read is text."""
+    kind, detail = "", answer.text[:2000] or answer.reason_phrase
+    if answer.headers.get("content-type", "").startswith("application/problem+json"):
+        problem = answer.json()
+        kind = str(problem.get("type", "")).removeprefix(_PROBLEM)
+        detail = str(problem.get("detail") or problem.get("title") or detail)
+        extra = (problem.get("details") or {}).get("stderr") or problem.get("stderr")
+        if extra:
+            detail = f"{detail}: {extra}"
+    match answer.status_code, kind:
+        case 401 | 403, _:
+            return SandboxTokenRefused(f"sandbox-agent at {answer.request.url.host}: {detail}")
+        case _, "session_not_found":
+            return AcpServerGone(detail)
+        case _, _ if "failed writing to agent stdin" in detail:  # the agent's process has ended
+            return AcpServerGone(detail)
+        case 400, _ if "missing required 'agent' query parameter" in detail:  # a POST to an unknown server id
+            return AcpServerGone(detail)
+        case 504, "timeout":
+            return AgentUnavailable(detail)
+        case _, "unsupported_agent" | "agent_not_installed" | "install_failed" | "agent_process_exited":
+            return AgentUnavailable(detail)
+        case 404, _:
+            return NotFound(detail)
+        case 400, _ if "path not found" in detail:  # 0.4.2 has no type of its own for it
+            return SandboxPathMissing(detail)
+        case 502 | 503 | 504, "":  # not sandbox-agent but a proxy before it
+            return SandboxUnreachable(f"{answer.status_code} {detail}")
+        case _:
+            return SandboxRefused(f"{answer.status_code} {detail}")
