@@ -56,6 +56,7 @@ from foundry.contracts.people import OpenAppShell
 from foundry.contracts.sandboxes import Endpoint
 from foundry.github.client import GitHub, http_client
 from foundry.github.oauth import OAuth
+from foundry.runtime.blobs import Blobs
 from foundry.runtime.runtime import House, Runtime
 from foundry.runtime.store.migrate import migrate, open_store
 from foundry.runtime.store.sqlite import lock_directory
@@ -179,7 +180,7 @@ class Server:
         async def known(sandbox: SandboxId) -> Endpoint | None:
             return await self.runtime.read(endpoint, sandbox)
 
-        return Sandboxes(provider, secret, known, git=git)
+        return Sandboxes(provider, secret, known, Blobs(self.runtime), git=git)
 
 
 def admin_token(data_dir: Path) -> str:

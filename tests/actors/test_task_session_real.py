@@ -37,6 +37,21 @@ def script(*lines: str) -> str:
     return "\n".join(["```script", *lines, "```"])
 
 
+class NoBlobs:
+    """No checkpoint is made here."""
+
+    async def write(self, key: str, content: bytes) -> None:
+        raise AssertionError(key)
+
+    async def read(self, key: str) -> bytes | None:
+        return None
+
+    async def keys(self, prefix: str) -> list[str]:
+        return []
+
+    async def delete(self, key: str) -> None: ...
+
+
 @pytest.fixture
 async def real(lab: Lab, tmp_path: Path) -> AsyncIterator[Open]:  # noqa: F811
     """Opens the stage with doors to one sandbox that runs."""
@@ -47,7 +62,7 @@ async def real(lab: Lab, tmp_path: Path) -> AsyncIterator[Open]:  # noqa: F811
         return found.endpoint if found else None
 
     async def doors() -> Doors:
-        sandboxes = Sandboxes(lab.provider, b"a secret", endpoint)
+        sandboxes = Sandboxes(lab.provider, b"a secret", endpoint, NoBlobs())
         made.append(sandboxes)
         await sandboxes.create(SANDBOX, ["mock"])
         await sandboxes.start(SANDBOX)

@@ -10,6 +10,7 @@ from typing import Any
 
 from foundry.app import house
 from foundry.contracts import addresses
+from foundry.contracts.checkpoints import Saved
 from foundry.contracts.ids import (
     MessageId,
     OrganizationId,
@@ -53,6 +54,12 @@ class Outside:
         self.fail: dict[str, list[Exception]] = {}
         self.held: dict[str, asyncio.Event] = {}
         self.work = WorkTree()
+        self.alive = True
+        self.saved = Saved(
+            fingerprint="f1", branch="fix", head="c1", work="w1", base="b0", commits=1, changed=1, size=9
+        )
+        self.kept: dict[str, Saved] = {}
+        self.restored: list[tuple[str, str, str]] = []
         self.branches = ["main"]
         self.prompts: list[tuple[str, str]] = []  # JSON-RPC id, text
         self.streams: dict[str, asyncio.Queue[StreamItem]] = {}
@@ -114,6 +121,27 @@ class Outside:
     async def clone(self, sandbox: SandboxId, repository: RepositoryRef, **_: Any) -> str:
         await self._do("clone")
         return "0" * 40
+
+    async def awake(self, sandbox: SandboxId) -> bool:
+        await self._do("awake")
+        return self.alive
+
+    async def save(self, sandbox: SandboxId, key: str, known: str) -> Saved:
+        await self._do("save")
+        if self.saved.fingerprint != known:
+            self.kept[key] = self.saved
+        return self.saved
+
+    async def restore(
+        self, sandbox: SandboxId, key: str, saved: Saved, *, branch: str, base: str, keep_newer: bool
+    ) -> str:
+        await self._do("restore")
+        self.restored.append((sandbox, key, branch))
+        return saved.head
+
+    async def forget(self, prefix: str, keep: list[str]) -> None:
+        await self._do("forget")
+        self.kept = {key: saved for key, saved in self.kept.items() if not key.startswith(prefix) or key in keep}
 
     async def work_tree(self, sandbox: SandboxId, base: str) -> WorkTree:
         await self._do("work_tree")

@@ -36,8 +36,8 @@ SEEN = """() => {
             part => !part.startsWith("htmx-")).join(" ")}`);
         return `<${node.localName} ${values.join(" ")}>` + [...node.childNodes].map(told).join("").trim();
     };
-    const live = "#task-head, #task-phases, #task-tabs, #task-work, #task-sandbox, #transcript, #session-state, "
-        + "#tasks, #issue-badge, #history";
+    const live = "#task-head, #task-phases, #task-tabs, #task-work, #task-checkpoints, #task-sandbox, "
+        + "#transcript, #session-state, #tasks, #issue-badge, #history";
     return Object.fromEntries([...document.querySelectorAll(live)].map(found => [found.id, told(found)]));
 }"""
 ADDED = """
@@ -238,19 +238,32 @@ async def test_a_message_waits_its_turn_can_be_taken_back_and_the_agent_be_stopp
         assert ada.complaints == []
 
 
-async def test_unpushed_work_is_lost_only_if_somebody_says_so_twice(foundry: dict[str, str]) -> None:
+async def test_work_that_was_not_pushed_outlives_its_sandbox(foundry: dict[str, str]) -> None:
     async with chromium() as browser:
         ada = await tab(browser, foundry["Foundry"], "Ada")
         await ada.new_task("Leave something behind", "append README.md Not committed.\nsay Left it there.")
         await ada.finished()
-        await expect(ada.page.locator("#task-work")).to_contain_text("README.md", timeout=PATIENCE)
+        checkpoints = ada.page.locator("#task-checkpoints")
+        await expect(checkpoints).to_contain_text("after the agent's turn", timeout=PATIENCE)
         await expect(ada.page.locator("#task-work")).to_contain_text("Not committed")
+        await ada.is_as_fresh()
         ada.page.on("dialog", lambda dialog: dialog.accept())
         await ada.page.get_by_role("button", name="Archive").click()
-        await expect(ada.page.locator("#flash")).to_contain_text("nowhere but in the sandbox", timeout=PATIENCE)
-        await expect(ada.page.locator("#task-head")).not_to_contain_text("Archived")
-        await ada.page.get_by_role("button", name="Archive and discard it").click()
-        await expect(ada.page.locator("#task-head")).to_contain_text("Archived", timeout=PATIENCE)
+        await expect(ada.page.locator("#task-sandbox")).to_contain_text("Deleted", timeout=PATIENCE)
+
+        await checkpoints.get_by_role("link", name="1").click()
+        await expect(ada.page.locator(".changes")).to_contain_text("+Not committed.")
+        async with ada.page.expect_download() as download:
+            await ada.page.get_by_role("link", name="Download patch").click()
+        assert "+Not committed." in Path(await (await download.value).path()).read_text()
+        await ada.page.get_by_role("link", name="New task from here").click()
+        await ada.page.get_by_label("What should change?").fill("Go on\n\n```script\ncommit What was left\n```")
+        await ada.page.get_by_role("button", name="Start task").click()
+        await ada.page.wait_for_url(f"{ada.url}/tasks/*")
+        await ada.finished()
+        await expect(ada.page.locator("#task-work")).to_contain_text("README.md", timeout=PATIENCE)
+        await expect(ada.page.locator("#task-work")).not_to_contain_text("Not committed")
+        assert ada.complaints == []
 
 
 async def test_who_may_only_read_sees_everything_and_no_button(foundry: dict[str, str]) -> None:

@@ -14,7 +14,7 @@ from fastapi.staticfiles import StaticFiles
 
 from foundry.api.problems import problem
 from foundry.contracts.sessions import MessageState, SessionStatus
-from foundry.contracts.tasks import Phase, TaskState, UnpushedWork
+from foundry.contracts.tasks import NothingToPublish, Phase, TaskState
 from foundry.web import page, render
 from foundry.web.templating import STATIC
 from tests.web import samples as s
@@ -28,7 +28,7 @@ def frame() -> page.Frame:
 
 
 def pages() -> dict[str, str]:
-    refusal = problem(UnpushedWork("1 unpushed commits and 1 changed files are nowhere but in the sandbox"))
+    refusal = problem(NothingToPublish("the branch has no commits of its own; 1 changed files are not committed"))
     offer = page.Offer("/x", "Archive and discard", {"discard": "1"}, "Really?")
     failed = s.task(state=TaskState.FAILED, phase=Phase.CLONING, trouble=s.trouble(), attempt=2, activity="pending")
     starting = s.task(state=TaskState.PROVISIONING, phase=Phase.WAITING_FOR_HEALTH, branch=None, activity="pending")

@@ -6,11 +6,23 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from foundry.api import actors, auth, health, issues, organizations, realtime, sandboxes, sessions, tasks, webhooks
+from foundry.api import (
+    actors,
+    auth,
+    checkpoints,
+    health,
+    issues,
+    organizations,
+    realtime,
+    sandboxes,
+    sessions,
+    tasks,
+    webhooks,
+)
 from foundry.api.guard import Guard
 from foundry.api.problems import RESPONSES, documented, install_problems
 
-ROOMS = (auth, organizations, issues, tasks, sessions, sandboxes, realtime, actors, webhooks, health)
+ROOMS = (auth, organizations, issues, tasks, checkpoints, sessions, sandboxes, realtime, actors, webhooks, health)
 
 
 def install(app: FastAPI) -> None:

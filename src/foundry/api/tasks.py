@@ -9,6 +9,7 @@ from pydantic import Field
 
 from foundry.actors.github_state.views import pull_request
 from foundry.actors.organization.views import repository_list, task_list
+from foundry.actors.task.views import checkpoint_of, task_view
 from foundry.api import access
 from foundry.api.auth import Me, Signed
 from foundry.api.bodies import Body
@@ -16,9 +17,11 @@ from foundry.api.context import Foundry, foundry_of
 from foundry.api.errors import UnknownAgent, UnknownRepository
 from foundry.api.keys import IdempotencyKey, id_from_key
 from foundry.contracts import addresses
+from foundry.contracts.checkpoints import CheckpointMissing, CheckpointRef
 from foundry.contracts.errors import Forbidden
 from foundry.contracts.github_state import PullRequestView
 from foundry.contracts.ids import OrganizationId, SandboxId, SessionId, TaskId
+from foundry.contracts.people import RepositoryRef
 from foundry.contracts.tasks import (
     AgentName,
     ArchiveTask,
@@ -53,6 +56,7 @@ class NewTask(Body):
     base: BranchName | None = None
     agent: AgentName | None = None
     auto_publish: bool | None = None
+    checkpoint: CheckpointRef | None = None  # of a task on the same repository: begin from its work
 
 
 class NewSession(Body):
@@ -98,6 +102,8 @@ async def open_task(
         await access.may_change(foundry, who, repository, f"no repository {wish.repository}")
     except Forbidden as error:
         raise Forbidden(error.detail, field="repository") from None
+    if wish.checkpoint is not None:
+        await _same_repository(foundry, wish.checkpoint, repository)
     task = TaskId(id_from_key("tsk", who.caller, key))
     command = CreateTask(
         parent=addresses.repository(repository.id),
@@ -113,8 +119,20 @@ async def open_task(
         agent=agent,
         person=who.person,
         auto_publish=foundry.auto_publish if wish.auto_publish is None else wish.auto_publish,
+        checkpoint=wish.checkpoint,
     )
     return await foundry.runtime.ask(addresses.task(task), command, key=key, caller=who.caller)
+
+
+async def _same_repository(foundry: Foundry, wish: CheckpointRef, repository: RepositoryRef) -> None:
+    """Whose repository the person may change may begin from what was saved of it.
+
+    Raises:
+        CheckpointMissing: it is not one of this repository's.
+    """
+    await foundry.runtime.read(checkpoint_of, wish)
+    if (await foundry.runtime.read(task_view, wish.task)).repository.id != repository.id:
+        raise CheckpointMissing(f"checkpoint {wish.id} is not of {repository.full_name}", field="checkpoint")
 
 
 @router.get("/organizations/{organization}/tasks")

@@ -119,19 +119,19 @@ def _act(task: str, verb: str, body: Json, client: Client, as_json: bool) -> Non
 @app.command()
 def archive(
     task: Task,
-    discard: Annotated[bool, typer.Option(help="Unpushed work may be lost.")] = False,
+    discard: Annotated[bool, typer.Option(help="Do not save the work first: what was not pushed is lost.")] = False,
     login: As = None,
     url: Url = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """It is over: release the sandbox, unless work would be lost with it."""
+    """It is over: its work is saved, then its sandbox is given back."""
     _act(task, "archive", {"discard": discard}, Client(url, login, data_dir), as_json)
 
 
 @app.command()
 def kill(task: Task, login: As = None, url: Url = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """End everything of it now, without looking at unpushed work."""
+    """End everything of it now, whatever the agent does; its work is saved all the same."""
     _act(task, "archive", {"kill": True}, Client(url, login, data_dir), as_json)
 
 
@@ -145,3 +145,31 @@ def retry(task: Task, login: As = None, url: Url = None, data_dir: DataDir = Non
 def publish(task: Task, login: As = None, url: Url = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Push the branch and open the pull request."""
     _act(task, "pull-request", {}, Client(url, login, data_dir), as_json)
+
+
+@app.command()
+def checkpoints(
+    task: Task, login: As = None, url: Url = None, data_dir: DataDir = None, as_json: AsJson = False
+) -> None:
+    """What was saved of the task's work, the latest first."""
+    found = Client(url, login, data_dir).ask("GET", f"/api/tasks/{task}/checkpoints")
+    show(found, as_json, (_checkpoint(one) for one in found))
+
+
+def _checkpoint(one: Json) -> str:
+    saved = one["saved"]
+    changes = f"+{saved['insertions']} -{saved['deletions']}"
+    return f"{one['number']:>4}  {one['id']}  {one['at'][:19]}  {one['reason']:<8} {changes}"
+
+
+@app.command()
+def restore(
+    task: Task,
+    checkpoint: Annotated[str, typer.Argument(help="Its id, as `task checkpoints` lists it.")],
+    login: As = None,
+    url: Url = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring the work back to a checkpoint; what is there now is saved first."""
+    _act(task, f"checkpoints/{checkpoint}/restore", None, Client(url, login, data_dir), as_json)

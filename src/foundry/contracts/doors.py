@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from foundry.contracts.checkpoints import Saved
 from foundry.contracts.ids import OrganizationId, SandboxId
 from foundry.contracts.people import Access, Person, RepositoryRef
 from foundry.contracts.sandbox_words import Made
@@ -71,6 +72,36 @@ class SandboxDoor(Protocol):
         ...
 
     async def work_tree(self, sandbox: SandboxId, base: str) -> WorkTree: ...
+    async def awake(self, sandbox: SandboxId) -> bool:
+        """Start its sandbox-agent if it does not answer; False: the provider has no such sandbox."""
+        ...
+
+    async def save(self, sandbox: SandboxId, key: str, known: str) -> Saved:
+        """Keep all of the work under this key; nothing is kept if it has the fingerprint `known`.
+
+        Raises:
+            foundry.contracts.checkpoints.CheckpointTooLarge: it is more than a checkpoint may hold.
+        """
+        ...
+
+    async def restore(
+        self, sandbox: SandboxId, key: str, saved: Saved, *, branch: str, base: str, keep_newer: bool
+    ) -> str:
+        """Bring back what was saved under this key, on this branch; gives its head.
+
+        Args:
+            keep_newer: leave branch and files alone where GitHub has gone on from the saved head.
+
+        Raises:
+            foundry.contracts.checkpoints.CheckpointMissing: nothing is kept under the key.
+            foundry.contracts.checkpoints.CheckpointUnfit: it does not fit this clone.
+        """
+        ...
+
+    async def forget(self, prefix: str, keep: list[str]) -> None:
+        """Let go of everything saved under keys that begin so, but for these keys."""
+        ...
+
     async def push(self, sandbox: SandboxId, repository: RepositoryRef, *, branch: str, token: str) -> str:
         """Push the branch; gives the head that GitHub now has."""
         ...

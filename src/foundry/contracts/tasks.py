@@ -9,8 +9,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, StringConstraints
 
+from foundry.contracts.checkpoints import CheckpointRef, CheckpointView, Saved
 from foundry.contracts.errors import FoundryError
-from foundry.contracts.ids import RepositoryId, SandboxId, SessionId, TaskId
+from foundry.contracts.ids import CheckpointId, RepositoryId, SandboxId, SessionId, TaskId
 from foundry.contracts.people import Person, RepositoryRef
 from foundry.contracts.words import Birth, Command, Event, Message, Word
 
@@ -23,12 +24,6 @@ class BranchTaken(FoundryError, code="branch_taken", status=409):
     """Another task holds the branch, or it exists on GitHub."""
 
     remedy = "Choose another name, or open the task that holds it."
-
-
-class UnpushedWork(FoundryError, code="unpushed_work", status=409):
-    """Archiving would lose commits or changes that are nowhere but in the sandbox."""
-
-    remedy = "Publish the branch first, or archive with discard."
 
 
 class NothingToPublish(FoundryError, code="nothing_to_publish", status=409):
@@ -85,6 +80,7 @@ class Phase(StrEnum):
     STARTING_AGENT_SERVER = "starting sandbox-agent"
     WAITING_FOR_HEALTH = "waiting for health"
     CLONING = "cloning"
+    RESTORING = "restoring the work"  # where the task begins from a checkpoint
     INSTALLING_AGENT = "installing agent"
     CREATING_SESSION = "creating session"
     SENDING_PROMPT = "sending the prompt"
@@ -175,6 +171,12 @@ class TaskView(TaskSummary):
     sessions: list[SessionSummary] = []
     work: WorkTree = WorkTree()
     publishing: str = ""  # the publish workflow's step, while it runs
+    checkpoints: list[CheckpointView] = []  # newest first
+    begins_from: CheckpointRef | None = None  # what provisioning restores
+    saving: bool = False  # a checkpoint is being made
+    restoring: bool = False  # one is being restored: no prompt runs meanwhile
+    save_trouble: PhaseTrouble | None = None  # why the last checkpoint could not be made
+    kept: str = ""  # why the sandbox of an archived task is still there
     note: str = ""  # what a person should know, e.g. that the pull request was closed unmerged
     auto_publish: bool = False
 
@@ -208,6 +210,7 @@ class CreateTask(Command[TaskView], Birth):
     agent: AgentName
     person: Person
     auto_publish: bool = False
+    checkpoint: CheckpointRef | None = None  # of a task on the same repository: begin from there
 
 
 class OpenSession(Command[TaskView]):
@@ -224,11 +227,27 @@ class RetryProvisioning(Command[TaskView]):
 
 
 class ArchiveTask(Command[TaskView]):
-    """To Task: it is over. Commits at once; the sandbox is released in the background."""
+    """To Task: it is over. Commits at once; the sandbox is released in the background, once its work is saved."""
 
     person: Person
-    discard: bool = False  # unpushed work may be lost
-    kill: bool = False  # do not look, end everything now
+    discard: bool = False  # what was not pushed may be lost: it is not saved
+    kill: bool = False  # end everything now, whatever the agent is doing
+
+
+class ReleaseSandbox(Command[TaskView]):
+    """To an archived Task: try again to give back a sandbox that was kept."""
+
+    discard: bool = False
+
+
+class SaveCheckpoint(Command[TaskView]):
+    """To Task: save the work now."""
+
+
+class RestoreCheckpoint(Command[TaskView]):
+    """To Task: bring the work back to this checkpoint, in its sandbox; what is there now is saved first."""
+
+    checkpoint: CheckpointId
 
 
 class PublishTask(Command[TaskView]):
@@ -277,6 +296,29 @@ class Pushed(Command[None]):
 
 class PullRequestOpened(Command[None]):
     pull_request: PullRequestRef
+
+
+class CheckpointSaved(Command[list[CheckpointId]]):
+    """Answered with the checkpoints whose content is to be kept."""
+
+    checkpoint: CheckpointId
+    saved: Saved
+
+
+class CheckpointNotSaved(Command[None]):
+    """It cannot be saved, and trying again would not help."""
+
+    code: str
+    message: str
+    remedy: str
+
+
+class SaveEnded(Command[None]):
+    """The next save, if one is wanted, may begin."""
+
+
+class CheckpointRestored(Command[None]):
+    checkpoint: CheckpointId
 
 
 class SandboxReleased(Command[None]):

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from markupsafe import Markup
 
 from foundry.api.problems import Problem
+from foundry.contracts.checkpoints import CheckpointView
 from foundry.contracts.people import HistoryView, IssueView, OrganizationView, Person, RepositoryRef
 from foundry.contracts.sandbox_words import SandboxView
 from foundry.contracts.sessions import Entry, SessionStatus, SessionView
-from foundry.contracts.tasks import TaskSummary, TaskView
+from foundry.contracts.tasks import TaskState, TaskSummary, TaskView
 from foundry.web import render
+from foundry.web.diff import files
 from foundry.web.templating import template
 
 CHANGES = "changes"
@@ -66,6 +68,8 @@ class Typed:
     base: str = ""
     agent: str = ""
     auto_publish: bool = False
+    from_task: str = ""  # begin from this task's
+    from_checkpoint: str = ""  # checkpoint
 
 
 @dataclass(frozen=True)
@@ -153,8 +157,26 @@ def task(
         phases=render.phases(task, may_write=may_write),
         tabs=render.tabs(task, selected, may_write=may_write, agents=agents),
         work=render.work(task, may_write=may_write),
+        checkpoints=render.checkpoints(task, may_write=may_write),
         sandbox=render.sandbox(sandbox, may_write=may_write),
         **values,
+    )
+
+
+def checkpoint(
+    frame: Frame, task: TaskView, one: CheckpointView, diff: str, *, cut: bool = False, may_write: bool = True
+) -> Markup:
+    """What a checkpoint holds, and how to get it back."""
+    return template(
+        "checkpoint.html",
+        **frame.values(),
+        task=task,
+        one=one,
+        words=render.REASONS[one.reason],
+        files=files(diff),
+        cut=cut,
+        can_restore=may_write and task.state is TaskState.READY,
+        can_begin=may_write,
     )
 
 

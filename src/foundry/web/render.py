@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from markupsafe import Markup
 
+from foundry.contracts.checkpoints import CheckpointReason
 from foundry.contracts.issues import IssueKind
 from foundry.contracts.people import HistoryView, IssueView
 from foundry.contracts.sandbox_words import SandboxState, SandboxView
@@ -38,10 +39,19 @@ PHASES = {
     Phase.STARTING_AGENT_SERVER: "Starting sandbox-agent",
     Phase.WAITING_FOR_HEALTH: "Waiting for its health",
     Phase.CLONING: "Cloning the repository",
+    Phase.RESTORING: "Restoring the saved work",
     Phase.INSTALLING_AGENT: "Installing the agent",
     Phase.CREATING_SESSION: "Creating the session",
     Phase.SENDING_PROMPT: "Sending the prompt",
     Phase.RUNNING: "Running",
+}
+
+REASONS = {
+    CheckpointReason.TURN: "after the agent's turn",
+    CheckpointReason.ASKED: "saved by hand",
+    CheckpointReason.RESTORE: "before a restore",
+    CheckpointReason.RELEASE: "before the sandbox was given back",
+    CheckpointReason.IDLE: "before the sandbox was stopped",
 }
 
 STOPS = {
@@ -178,7 +188,7 @@ def phases(task: TaskView, *, may_write: bool = True) -> Markup:
     steps = [
         {"name": PHASES[phase], "state": "done" if n < at else "now" if n == at else "next"}
         for n, phase in enumerate(order)
-        if phase is not Phase.RUNNING
+        if phase is not Phase.RUNNING and (phase is not Phase.RESTORING or task.begins_from)
     ]
     retryable = task.state is TaskState.FAILED or (
         task.state is TaskState.READY and task.trouble is not None and task.phase is not Phase.RUNNING
@@ -228,6 +238,18 @@ def work(task: TaskView, *, may_write: bool = True) -> Markup:
         work=task.work,
         files=[f for f in files(task.work.diff) if f.path],
         can_look=may_write and task.state is TaskState.READY,
+    )
+
+
+def checkpoints(task: TaskView, *, may_write: bool = True) -> Markup:
+    """What was saved of the work, and whether a save is under way or could not be made."""
+    lines = [{"one": one, "words": REASONS[one.reason]} for one in task.checkpoints]
+    return template(
+        "fragments/checkpoints.html",
+        task=task,
+        lines=lines,
+        can_save=may_write and task.state is TaskState.READY,
+        can_release=may_write and task.kept != "",
     )
 
 

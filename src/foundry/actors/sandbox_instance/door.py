@@ -6,13 +6,17 @@ before the start and found after a crash without being stored or returned anywhe
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol
 
 import structlog
 
+from foundry.actors.sandbox_instance import saving
 from foundry.actors.sandbox_instance.git import Git
+from foundry.contracts.checkpoints import BUNDLE_LIMIT, CheckpointMissing, CheckpointTooLarge, Saved
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.people import Person, RepositoryRef
 from foundry.contracts.sandbox_words import Made
@@ -22,9 +26,20 @@ from foundry.sandboxes.agent import SandboxAgent
 from foundry.sandboxes.provider import Provider
 
 HEALTHY = 20.0  # seconds; a cold sandbox-agent answers well within one
+UPLOAD = 1024 * 1024  # bytes at once; 0.4.2 refuses a body of over 2 MB
+CARRIED = 2  # checkpoints in memory at once
 OUTPUT = 8 * 1024 * 1024  # bytes of a git command's output
 
 log = structlog.get_logger("foundry.sandbox")
+
+
+class BlobStore(Protocol):
+    """Keeps content by key; `foundry.runtime.blobs.Blobs` is one."""
+
+    async def write(self, key: str, content: bytes) -> None: ...
+    async def read(self, key: str) -> bytes | None: ...
+    async def keys(self, prefix: str) -> list[str]: ...
+    async def delete(self, key: str) -> None: ...
 
 
 class Sandboxes:
@@ -34,6 +49,7 @@ class Sandboxes:
         provider: where sandboxes are made.
         secret: what tokens are derived from.
         endpoint: where SandboxInstance last saw a sandbox's sandbox-agent.
+        blobs: where checkpoints are kept.
         git: the absolute path of git inside the sandboxes.
     """
 
@@ -42,13 +58,16 @@ class Sandboxes:
         provider: Provider,
         secret: bytes,
         endpoint: Callable[[SandboxId], Awaitable[Endpoint | None]],
+        blobs: BlobStore,
         *,
         git: str = "/usr/bin/git",
     ) -> None:
         self._provider = provider
         self._secret = secret
         self._endpoint = endpoint
+        self._blobs = blobs
         self._git = git
+        self._carrying = asyncio.Semaphore(CARRIED)
         self._clients: dict[SandboxId, tuple[Endpoint, SandboxAgent]] = {}
 
     def token(self, sandbox: SandboxId) -> str:
@@ -107,6 +126,60 @@ class Sandboxes:
 
     async def push(self, sandbox: SandboxId, repository: RepositoryRef, *, branch: str, token: str) -> str:
         return await (await self._on(sandbox)).push(repository.clone_url, branch=branch, token=token)
+
+    # checkpoints
+
+    async def awake(self, sandbox: SandboxId) -> bool:
+        """Start its sandbox-agent if it does not answer; False: the provider has no such sandbox."""
+        if await self._provider.find(sandbox) is None:
+            return False
+        try:
+            await (await self.reach(sandbox)).health()
+        except (SandboxUnreachable, SandboxGone):
+            await self.start(sandbox)
+            await self.wait_healthy(sandbox)
+        return True
+
+    async def save(self, sandbox: SandboxId, key: str, known: str) -> Saved:
+        """1. Git writes bundle and patch beside the work tree. 2. They are fetched and kept. 3. They go from there."""
+        git, agent = await self._on(sandbox), await self.reach(sandbox)
+        out = f"{self._provider.repository_path(sandbox)}/.git/foundry-{key.rpartition('/')[2]}"
+        saved = await saving.save(git, out, known)
+        if saved.fingerprint == known:
+            return saved
+        try:
+            if saved.size > BUNDLE_LIMIT:
+                size = f"{saved.size / 1024 / 1024:.0f} MiB"
+                raise CheckpointTooLarge(
+                    f"the work takes {size}; a checkpoint holds {BUNDLE_LIMIT // 1024 // 1024} MiB"
+                )
+            async with self._carrying:
+                for name in ("bundle", "patch.gz"):
+                    await self._blobs.write(f"{key}/{name}", await agent.files.read(f"{out}.{name}"))
+        finally:
+            for name in ("bundle", "patch.gz"):
+                await agent.files.delete(f"{out}.{name}")
+        return saved
+
+    async def restore(
+        self, sandbox: SandboxId, key: str, saved: Saved, *, branch: str, base: str, keep_newer: bool
+    ) -> str:
+        """1. The bundle goes beside the work tree, in parts that sandbox-agent takes. 2. Git brings the work back."""
+        git, agent = await self._on(sandbox), await self.reach(sandbox)
+        out = f"{self._provider.repository_path(sandbox)}/.git/foundry-restore-{key.rpartition('/')[2]}"
+        async with self._carrying:
+            content = await self._blobs.read(f"{key}/bundle")
+            if content is None:
+                raise CheckpointMissing("the checkpoint's content is no longer kept")
+            for number, start in enumerate(range(0, len(content), UPLOAD)):
+                await agent.files.write(f"{out}.part-{number:04}", content[start : start + UPLOAD])
+        return await saving.restore(git, out, saved, branch=branch, base_branch=base, keep_newer=keep_newer)
+
+    async def forget(self, prefix: str, keep: list[str]) -> None:
+        """Let go of everything saved under keys that begin so, but for these keys."""
+        for found in await self._blobs.keys(prefix):
+            if found.rpartition("/")[0] not in keep:
+                await self._blobs.delete(found)
 
     # for the agents' door
 

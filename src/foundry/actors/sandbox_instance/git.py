@@ -11,7 +11,7 @@ import base64
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Protocol, overload
 from urllib.parse import urlsplit
 
 from foundry.contracts.people import Person
@@ -155,6 +155,21 @@ class Git:
         self._checked(done, "push")
         await self._read("update-ref", "refs/foundry/pushed", head)
         return head
+
+    @overload
+    async def script(self, text: str, *arguments: str, limit: float) -> str: ...
+    @overload
+    async def script(self, text: str, *arguments: str, limit: float, may_end: int) -> str | None: ...
+    async def script(self, text: str, *arguments: str, limit: float, may_end: int | None = None) -> str | None:
+        """A shell script in the work tree, whose first argument is git; without a credential.
+
+        Args:
+            limit: seconds.
+            may_end: an exit code that is an answer; then there is none.
+        """
+        argv = ["/bin/sh", "-c", text, "foundry", self._git, *arguments]
+        done = await self._run(argv, cwd=self._path, env=environment(), timeout=limit)
+        return None if may_end is not None and done.exit_code == may_end else self._checked(done, "script")
 
     async def _read(self, *arguments: str) -> str:
         done = await self._run([self._git, "--no-pager", *arguments], cwd=self._path, env=environment(), timeout=QUICK)

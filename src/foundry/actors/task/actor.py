@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from foundry.actors.task import keeping
+from foundry.actors.task.common import changed, grant, refuse_archived, refuse_unready
+from foundry.actors.task.keeping import Keeping
 from foundry.actors.task.states import advance
 from foundry.actors.task.tables import task_sessions_known, tasks, waiting_prompts
-from foundry.actors.task.views import summary, view
-from foundry.actors.task.words import Inspect, Provision, Publish, Release
+from foundry.actors.task.words import Inspect, Provision, Publish, Release, SaveWish
 from foundry.contracts import addresses
+from foundry.contracts.checkpoints import CheckpointReason
 from foundry.contracts.errors import WrongState
-from foundry.contracts.ids import MessageId, OrganizationId, SandboxId, SessionId, TaskId, WorkflowId
+from foundry.contracts.ids import MessageId, SandboxId, SessionId, TaskId, WorkflowId
 from foundry.contracts.issues import WorkflowTrouble
 from foundry.contracts.people import Person, RepositoryRef
 from foundry.contracts.sessions import CloseSession, CreateSession, OpenAgent, SessionStatus
@@ -22,7 +25,6 @@ from foundry.contracts.tasks import (
     Phase,
     PhaseTrouble,
     PromptEnded,
-    PromptGranted,
     PromptWaiting,
     Provisioned,
     Publishing,
@@ -32,15 +34,13 @@ from foundry.contracts.tasks import (
     PullRequestSeen,
     Pushed,
     RefreshWork,
+    ReleaseSandbox,
     RetryProvisioning,
     SandboxReleased,
     SessionReady,
     SessionSeen,
-    TaskChanged,
-    TaskSeen,
     TaskState,
     TaskView,
-    UnpushedWork,
     WorkSeen,
     WorkTree,
     title_of,
@@ -52,7 +52,7 @@ from foundry.runtime.turn import AnyRow, Turn
 NAMES = {"provision": "provisioning", "publish": "publishing", "inspect": "looking at the work", "release": "release"}
 
 
-class Task(Actor):
+class Task(Keeping, Actor):
     """Owns its phase and its pointers to sandbox, session and pull request; decides which prompt has the work tree.
 
     Never talks to GitHub or to a sandbox: its workflows do, through the doors. Never waits for either.
@@ -81,6 +81,7 @@ class Task(Actor):
             phase=Phase.NAMING.value,
             phase_since=now,
             auto_publish=command.auto_publish,
+            begins_from=command.checkpoint.model_dump_json() if command.checkpoint else None,
             agent=command.agent,
             sandbox=command.sandbox,
             active_session=command.session,
@@ -89,7 +90,7 @@ class Task(Actor):
         )
         self._add_session(turn, command.session, command.agent, command.prompt, command.person)
         turn.update(tasks, workflow=turn.start("provision", Provision(task=command.id)))
-        return self._changed(turn)
+        return changed(turn)
 
     @handles(RetryProvisioning)
     def retry(self, turn: Turn, command: RetryProvisioning) -> TaskView:
@@ -109,7 +110,7 @@ class Task(Actor):
             trouble=None,
             workflow=turn.start("provision", Provision(task=TaskId(turn.key))),
         )
-        return self._changed(turn)
+        return changed(turn)
 
     def _retry_session(self, turn: Turn, row: AnyRow) -> TaskView:
         """The sandbox is there and its first session is what failed."""
@@ -118,33 +119,29 @@ class Task(Actor):
             raise WrongState(f"the session is {known.status}; only a failed one is retried")
         turn.update(tasks, attempt=row.attempt + 1, phase_since=millis(turn.now), trouble=None)
         turn.send(addresses.session(SessionId(known.session)), OpenAgent())
-        return self._changed(turn)
+        return changed(turn)
 
     @handles(OpenSession)
     def open_session(self, turn: Turn, command: OpenSession) -> TaskView:
         """1. Create it as pending. 2. Ask for its agent at once if the sandbox is there, else when it is."""
         row = turn.one(tasks)
-        self._refuse_archived(row)
+        refuse_archived(row)
         if turn.find(task_sessions_known, session=command.session) is None:
             self._add_session(turn, command.session, command.agent, command.prompt, command.person)
             if row.state == TaskState.READY:
                 self._open_agents(turn)
-        return self._changed(turn)
+        return changed(turn)
 
     @handles(ArchiveTask)
     def archive(self, turn: Turn, command: ArchiveTask) -> TaskView:
-        """1. Refuse a second time, and what would lose work. 2. Commit. 3. Release the sandbox in the background."""
+        """1. Refuse a second time. 2. Commit. 3. Save the work and release the sandbox in the background."""
         row = turn.one(tasks)
-        self._refuse_archived(row)
-        work = WorkTree.model_validate_json(row.work)
-        if (work.unpushed or work.changed_files) and not (command.discard or command.kill):
-            what = f"{work.unpushed} unpushed commits and {len(work.changed_files)} changed files"
-            raise UnpushedWork(f"{what} are nowhere but in the sandbox", field="discard")
+        refuse_archived(row)
         reason = ArchiveReason.KILLED if command.kill else ArchiveReason.ARCHIVED
-        return self._archive(turn, row, reason, discard=command.discard or command.kill)
+        return self._archive(turn, row, reason, discard=command.discard)
 
     def _archive(self, turn: Turn, row: AnyRow, reason: ArchiveReason, *, discard: bool) -> TaskView:
-        for workflow in (row.workflow, row.publish_workflow):
+        for workflow in (row.workflow, row.publish_workflow, row.save_workflow, row.restore_workflow):
             if workflow:
                 turn.cancel(WorkflowId(workflow))
         turn.update(
@@ -155,25 +152,42 @@ class Task(Actor):
             publishing="",
             workflow=None,
             publish_workflow=None,
+            save_workflow=None,
+            restore_workflow=None,
         )
         for known in turn.all(task_sessions_known):
             turn.send(addresses.session(SessionId(known.session)), CloseSession(reason=reason.value))
         turn.delete(waiting_prompts)
-        turn.start("release", Release(sandbox=SandboxId(row.sandbox), base=row.base, discard=discard))
-        return self._changed(turn)
+        self._release(turn, discard=discard)
+        return changed(turn)
+
+    def _release(self, turn: Turn, *, discard: bool) -> None:
+        save = keeping.next_save(turn, SaveWish(reason=CheckpointReason.RELEASE))
+        turn.start("release", Release(save=save, discard=discard))
+
+    @handles(ReleaseSandbox)
+    def release(self, turn: Turn, command: ReleaseSandbox) -> TaskView:
+        """Only a sandbox that outlived its task is released once more."""
+        row = turn.one(tasks)
+        if row.state != TaskState.ARCHIVED or not row.kept:
+            raise WrongState(
+                "the task has no sandbox that was kept", remedy="Archive the task to give its sandbox back."
+            )
+        turn.update(tasks, kept="")
+        self._release(turn, discard=command.discard)
+        return changed(turn)
 
     @handles(SandboxReleased)
     def sandbox_released(self, turn: Turn, command: SandboxReleased) -> None:
-        if command.kept:
-            turn.update(tasks, note=command.kept)
-        self._changed(turn)
+        turn.update(tasks, kept=command.kept)
+        changed(turn)
 
     # provisioning, step by step
 
     @handles(BeginPhase)
     def begin_phase(self, turn: Turn, command: BeginPhase) -> None:
         turn.update(tasks, phase=command.phase.value, phase_since=millis(turn.now), trouble=None)
-        self._changed(turn)
+        changed(turn)
 
     @handles(Named)
     def named(self, turn: Turn, command: Named) -> None:
@@ -182,7 +196,7 @@ class Task(Actor):
         if row.branch is not None and row.branch != command.branch:
             raise WrongState(f"the task's branch is {row.branch} for good", field="branch")
         turn.update(tasks, branch=command.branch, title=command.title, base=command.base)
-        self._changed(turn)
+        changed(turn)
 
     @handles(Provisioned)
     def provisioned(self, turn: Turn, command: Provisioned) -> None:
@@ -197,7 +211,7 @@ class Task(Actor):
             workflow=None,
         )
         self._open_agents(turn)
-        self._changed(turn)
+        changed(turn)
 
     @handles(WorkflowTrouble)
     def trouble(self, turn: Turn, command: WorkflowTrouble) -> None:
@@ -219,10 +233,18 @@ class Task(Actor):
             turn.update(tasks, trouble=shown)
             if over:
                 turn.update(tasks, publishing="", publish_workflow=None)
+        elif over and trouble.workflow == "checkpoint" and row.save_workflow == trouble.workflow_id:
+            turn.update(tasks, save_trouble=shown)
+            keeping.ended(turn)
+        elif over and trouble.workflow == "release":
+            turn.update(tasks, kept=f"{trouble.message} {trouble.remedy}".strip())
+        elif over and trouble.workflow == "restore" and row.restore_workflow == trouble.workflow_id:
+            turn.update(tasks, restore_workflow=None, note=f"Nothing was restored: {trouble.message} {trouble.remedy}")
+            grant(turn)
         elif over:
             name = NAMES.get(trouble.workflow, trouble.workflow)
             turn.update(tasks, note=f"{name} failed: {trouble.message} {trouble.remedy}".strip())
-        self._changed(turn)
+        changed(turn)
 
     # sessions and the work tree (R6)
 
@@ -231,8 +253,8 @@ class Task(Actor):
         row = turn.one(tasks)
         if row.phase == Phase.CREATING_SESSION and message.session == row.active_session:
             turn.update(tasks, phase=Phase.SENDING_PROMPT.value, phase_since=millis(turn.now), trouble=None)
-        self._grant(turn)
-        self._changed(turn)
+        grant(turn)
+        changed(turn)
 
     @receives(SessionSeen)
     def session_seen(self, turn: Turn, message: SessionSeen) -> None:
@@ -246,8 +268,8 @@ class Task(Actor):
             elif row.phase != Phase.RUNNING:
                 turn.update(tasks, trouble=trouble)
         if seen.status in (SessionStatus.READY, SessionStatus.IDLE):
-            self._grant(turn)
-        self._changed(turn)
+            grant(turn)
+        changed(turn)
 
     @receives(PromptWaiting)
     def prompt_waiting(self, turn: Turn, message: PromptWaiting) -> None:
@@ -255,7 +277,7 @@ class Task(Actor):
         if row.state == TaskState.ARCHIVED or turn.find(waiting_prompts, message=message.message):
             return
         turn.insert(waiting_prompts, message=message.message, session=message.session, number=millis(turn.now))
-        self._grant(turn)
+        grant(turn)
 
     @receives(PromptEnded)
     def prompt_ended(self, turn: Turn, message: PromptEnded) -> None:
@@ -266,55 +288,39 @@ class Task(Actor):
             turn.update(tasks, running_message=None)
         if row.state == TaskState.ARCHIVED:
             return
-        self._grant(turn)
+        grant(turn)
         if row.state == TaskState.READY:
+            wish = SaveWish(reason=CheckpointReason.TURN, session=message.session, message=MessageId(message.message))
+            keeping.wish(turn, wish)
             if row.auto_publish and message.outcome == "end_turn" and not row.publish_workflow:
                 self._publish(turn, row, PublishTask(person=Person.model_validate_json(row.person)), by_itself=True)
-            else:
-                self._inspect(turn, row)
-        self._changed(turn)
-
-    def _grant(self, turn: Turn) -> None:
-        """The oldest waiting prompt whose session is ready gets the work tree, if nobody has it."""
-        row = turn.one(tasks)
-        if row.running_message or row.state != TaskState.READY:
-            return
-        able = (SessionStatus.READY, SessionStatus.IDLE)
-        ready = {known.session for known in turn.all(task_sessions_known) if known.status in able}
-        waiting = sorted(turn.all(waiting_prompts), key=lambda w: (w.number, w.message))
-        first = next((w for w in waiting if w.session in ready), None)
-        if first is None:
-            return
-        turn.delete(waiting_prompts, message=first.message)
-        turn.update(tasks, running_message=first.message, active_session=first.session)
-        turn.send(addresses.session(SessionId(first.session)), PromptGranted(message=first.message))
+        changed(turn)
 
     # publishing and the pull request
 
     @handles(RefreshWork)
     def refresh_work(self, turn: Turn, command: RefreshWork) -> None:
         row = turn.one(tasks)
-        self._refuse_archived(row)
-        if row.state != TaskState.READY:
-            raise WrongState("the sandbox is not ready yet", remedy="Wait until provisioning is over.")
-        self._inspect(turn, row)
+        refuse_archived(row)
+        refuse_unready(row)
+        turn.start("inspect", Inspect(sandbox=SandboxId(row.sandbox), base=row.base))
 
     @handles(WorkSeen)
     def work_seen(self, turn: Turn, command: WorkSeen) -> bool:
         turn.update(tasks, work=command.work.model_dump_json())
-        self._changed(turn)
+        changed(turn)
         return command.work.unpushed > 0
 
     @handles(PublishTask)
     def publish(self, turn: Turn, command: PublishTask) -> TaskView:
         """Push and open the pull request; asked again while it runs, it goes on running."""
         row = turn.one(tasks)
-        self._refuse_archived(row)
+        refuse_archived(row)
         if row.state != TaskState.READY:
             raise WrongState(f"the task is {row.state}; there is nothing to publish yet")
         if not row.publish_workflow:
             self._publish(turn, row, command, by_itself=False)
-        return self._changed(turn)
+        return changed(turn)
 
     def _publish(self, turn: Turn, row: AnyRow, wish: PublishTask, *, by_itself: bool) -> None:
         job = Publish(
@@ -335,20 +341,20 @@ class Task(Actor):
         turn.update(tasks, publishing=command.step)
         if not command.step:
             turn.update(tasks, publish_workflow=None)
-        self._changed(turn)
+        changed(turn)
 
     @handles(Pushed)
     def pushed(self, turn: Turn, command: Pushed) -> None:
         work = WorkTree.model_validate_json(turn.one(tasks).work)
         turn.update(tasks, work=work.model_copy(update={"unpushed": 0, "head": command.head}).model_dump_json())
-        self._changed(turn)
+        changed(turn)
 
     @handles(PullRequestOpened)
     def pull_request_opened(self, turn: Turn, command: PullRequestOpened) -> None:
         known = self._pull_request(turn.one(tasks))
         if known is None or known.number != command.pull_request.number or known.state != "merged":
             turn.update(tasks, pull_request=command.pull_request.model_dump_json(), note="")
-        self._changed(turn)
+        changed(turn)
 
     @receives(PullRequestSeen)
     def pull_request_seen(self, turn: Turn, message: PullRequestSeen) -> None:
@@ -367,7 +373,7 @@ class Task(Actor):
         if message.state == "merged" and row.state != TaskState.ARCHIVED:
             self._archive(turn, turn.one(tasks), ArchiveReason.MERGED, discard=False)
         else:
-            self._changed(turn)
+            changed(turn)
 
     # helpers
 
@@ -398,23 +404,5 @@ class Task(Actor):
             turn.update(task_sessions_known, {"session": known.session}, opening=True)
             turn.send(addresses.session(SessionId(known.session)), OpenAgent())
 
-    def _inspect(self, turn: Turn, row: AnyRow) -> None:
-        turn.start("inspect", Inspect(sandbox=SandboxId(row.sandbox), base=row.base))
-
-    def _refuse_archived(self, row: AnyRow) -> None:
-        if row.state == TaskState.ARCHIVED:
-            raise WrongState(f"the task is archived ({row.archived})", remedy="Open a new task.")
-
     def _pull_request(self, row: AnyRow) -> PullRequestRef | None:
         return PullRequestRef.model_validate_json(row.pull_request) if row.pull_request else None
-
-    def _changed(self, turn: Turn) -> TaskView:
-        """Tell who watches the task, and the two indexes that list it."""
-        turn.update(tasks, changed_at=millis(turn.now))
-        row = turn.one(tasks)
-        full = view(row, turn.all(task_sessions_known))
-        turn.publish(TaskChanged(entity=turn.key, repository=full.repository.id, task=full))
-        line = TaskSeen(task=summary(full))
-        turn.send(addresses.organization(OrganizationId(row.organization)), line)
-        turn.send(addresses.repository(full.repository.id), line)
-        return full

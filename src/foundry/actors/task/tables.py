@@ -35,6 +35,12 @@ tasks = owned_table(
     Column("work", Text, nullable=False, server_default="{}"),  # WorkTree
     Column("note", Text, nullable=False, server_default=""),
     Column("archived", String),
+    Column("begins_from", Text),  # CheckpointRef
+    Column("save_workflow", String),
+    Column("save_wanted", Text),  # SaveWish: another save is due when the present one ends
+    Column("save_trouble", Text),  # PhaseTrouble
+    Column("restore_workflow", String),
+    Column("kept", Text, nullable=False, server_default=""),
     Column("created_at", BigInteger, nullable=False),
     Column("changed_at", BigInteger, nullable=False),
 )
@@ -59,4 +65,17 @@ waiting_prompts = owned_table(
     Column("message", String, primary_key=True),
     Column("session", String, nullable=False),
     Column("number", BigInteger, nullable=False),  # order of asking
+)
+
+checkpoints = owned_table(
+    "Task",
+    "task_checkpoints",
+    Column("task", String, primary_key=True),
+    Column("checkpoint", String, primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("session", String),
+    Column("message", String),
+    Column("saved", Text, nullable=False),  # Saved
+    Column("at", BigInteger, nullable=False),
 )

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from sqlalchemy import select
 
-from foundry.actors.task.tables import task_sessions_known, tasks
+from foundry.actors.task.tables import checkpoints, task_sessions_known, tasks
 from foundry.contracts.addresses import task as address
+from foundry.contracts.checkpoints import CheckpointMissing, CheckpointReason, CheckpointRef, CheckpointView, Saved
 from foundry.contracts.errors import NotFound
-from foundry.contracts.ids import SandboxId, SessionId, TaskId
+from foundry.contracts.ids import CheckpointId, MessageId, SandboxId, SessionId, TaskId
 from foundry.contracts.people import Person, RepositoryRef
 from foundry.contracts.tasks import (
     ArchiveReason,
@@ -26,7 +27,7 @@ from foundry.contracts.words import utc
 from foundry.runtime.turn import AnyRow, Reader
 
 
-def view(row: AnyRow, sessions: Sequence[AnyRow]) -> TaskView:
+def view(row: AnyRow, sessions: Sequence[AnyRow], saved: Sequence[AnyRow]) -> TaskView:
     """The task as its page shows it, from its rows."""
     known = [
         SessionSummary(
@@ -63,8 +64,26 @@ def view(row: AnyRow, sessions: Sequence[AnyRow]) -> TaskView:
         sessions=known,
         work=WorkTree.model_validate_json(row.work),
         publishing=row.publishing,
+        checkpoints=[checkpoint_view(one) for one in sorted(saved, key=lambda one: -one.number) if one.saved],
+        begins_from=CheckpointRef.model_validate_json(row.begins_from) if row.begins_from else None,
+        saving=row.save_workflow is not None,
+        restoring=row.restore_workflow is not None,
+        save_trouble=PhaseTrouble.model_validate_json(row.save_trouble) if row.save_trouble else None,
+        kept=row.kept,
         note=row.note,
         auto_publish=row.auto_publish,
+    )
+
+
+def checkpoint_view(row: AnyRow) -> CheckpointView:
+    return CheckpointView(
+        id=CheckpointId(row.checkpoint),
+        number=row.number,
+        reason=CheckpointReason(row.reason),
+        session=SessionId(row.session) if row.session else None,
+        message=MessageId(row.message) if row.message else None,
+        saved=Saved.model_validate_json(row.saved),
+        at=utc(row.at),
     )
 
 
@@ -83,7 +102,20 @@ def task_view(reader: Reader, task: TaskId) -> TaskView:
     if row is None:
         raise NotFound(f"no task with id {task}")
     sessions = reader.all(select(task_sessions_known).where(task_sessions_known.c.task == task))
-    return view(row, sessions)
+    return view(row, sessions, reader.all(select(checkpoints).where(checkpoints.c.task == task)))
+
+
+def checkpoint_of(reader: Reader, ref: CheckpointRef) -> CheckpointView:
+    """One checkpoint.
+
+    Raises:
+        CheckpointMissing: the task lists none with this id.
+    """
+    query = select(checkpoints).where(checkpoints.c.task == ref.task, checkpoints.c.checkpoint == ref.id)
+    row = reader.first(query)
+    if row is None or not row.saved:
+        raise CheckpointMissing(f"task {ref.task} has no checkpoint with id {ref.id}", field="checkpoint")
+    return checkpoint_view(row)
 
 
 def task_snapshot(reader: Reader, task: TaskId) -> tuple[int, TaskView]:

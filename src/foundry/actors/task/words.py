@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from foundry.contracts.ids import SandboxId, TaskId
+from foundry.contracts.checkpoints import CheckpointReason, Saved
+from foundry.contracts.ids import CheckpointId, MessageId, SandboxId, SessionId, TaskId
 from foundry.contracts.people import Person, RepositoryRef
 from foundry.contracts.words import Word
 
@@ -28,7 +29,33 @@ class Publish(Word):
     person: Person
 
 
-class Release(Word):
+class SaveWish(Word):
+    """Why a checkpoint is made, and what it follows."""
+
+    reason: CheckpointReason
+    session: SessionId | None = None
+    message: MessageId | None = None
+
+
+class Save(Word):
+    """A checkpoint to make; `known` is the fingerprint of the one before."""
+
+    task: TaskId
     sandbox: SandboxId
     base: str
+    checkpoint: CheckpointId
+    known: str
+
+
+class Restore(Word):
+    """A checkpoint to bring back in place; the present work is saved first."""
+
+    before: Save
+    checkpoint: CheckpointId
+    saved: Saved
+    branch: str
+
+
+class Release(Word):
+    save: Save
     discard: bool

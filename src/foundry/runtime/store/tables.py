@@ -9,6 +9,7 @@ from sqlalchemy import (
     Column,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -126,4 +127,13 @@ schedules = Table(
     Column("due_at", BigInteger, nullable=False),
     Column("generation", BigInteger, nullable=False),
     Index("schedules_due", "due_at"),
+)
+
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("data", LargeBinary, nullable=False),
+    Column("at", BigInteger, nullable=False),
 )

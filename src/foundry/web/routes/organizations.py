@@ -89,10 +89,23 @@ def row(event: Happened, *, archived: bool) -> Fragments:
 
 
 @router.get("/organizations/{organization}/new")
-async def new(request: Request, who: Signed, organization: str, repository: str = "") -> Response:
+async def new(
+    request: Request,
+    who: Signed,
+    organization: str,
+    repository: str = "",
+    from_task: str = "",
+    from_checkpoint: str = "",
+) -> Response:
     """The form for a new task."""
     foundry = foundry_of(request)
-    typed = page.Typed(repository=repository, agent=foundry.default_agent, auto_publish=foundry.auto_publish)
+    typed = page.Typed(
+        repository=repository,
+        agent=foundry.default_agent,
+        auto_publish=foundry.auto_publish,
+        from_task=from_task,
+        from_checkpoint=from_checkpoint,
+    )
     return await _form(request, who, organization, typed, secrets.token_urlsafe(16))
 
 
@@ -100,12 +113,13 @@ async def new(request: Request, who: Signed, organization: str, repository: str 
 async def create(request: Request, who: Signed, organization: str) -> Response:
     """Open the task and go to its page; a refusal gives the form again, as it was."""
     form = await form_of(request)
-    key = form.get("key") or secrets.token_urlsafe(16)
+    key, chosen = form.get("key") or secrets.token_urlsafe(16), form.get("from_checkpoint")
     try:
         wish = filled(
             tasks.NewTask,
             **{name: form.get(name) for name in ("repository", "prompt", "title", "branch", "base", "agent")},
             auto_publish="auto_publish" in form,
+            checkpoint={"task": form.get("from_task", ""), "id": chosen} if chosen else None,
         )
         task = await tasks.open_task(foundry_of(request), who, OrganizationId(organization), wish, key)
     except FoundryError as error:
@@ -115,7 +129,7 @@ async def create(request: Request, who: Signed, organization: str) -> Response:
 
 
 def _typed(form: Form) -> page.Typed:
-    names = ("repository", "prompt", "title", "branch", "base", "agent")
+    names = ("repository", "prompt", "title", "branch", "base", "agent", "from_task", "from_checkpoint")
     return page.Typed(**{name: form.get(name, "") for name in names}, auto_publish="auto_publish" in form)
 
 

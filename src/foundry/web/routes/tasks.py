@@ -11,11 +11,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from markupsafe import Markup
 
-from foundry.api import access, sandboxes, tasks
+from foundry.api import access, checkpoints, sandboxes, tasks
 from foundry.api.auth import Me, Signed
 from foundry.api.context import foundry_of
 from foundry.api.following import Beginning, Follower, Happened
-from foundry.api.problems import problem
 from foundry.api.sessions import SessionSnapshot
 from foundry.api.snapshots import SandboxSnapshot, TaskSnapshot
 from foundry.contracts import addresses
@@ -23,9 +22,9 @@ from foundry.contracts.errors import NotFound
 from foundry.contracts.ids import SandboxId, SessionId
 from foundry.contracts.sandbox_words import SandboxChanged, SandboxView
 from foundry.contracts.sessions import Entry, EntryChanged, MessageDelta, SessionChanged, SessionStatus, SessionView
-from foundry.contracts.tasks import TaskChanged, TaskView, UnpushedWork
+from foundry.contracts.tasks import TaskChanged, TaskView
 from foundry.web import page, render
-from foundry.web.answers import by_script, done, filled, form_of, html, refused
+from foundry.web.answers import by_script, done, filled, form_of, html
 from foundry.web.live import Fragments, Part, stream
 from foundry.web.routes.within import Around, frame
 
@@ -139,6 +138,7 @@ class TaskPart:
             ("phases", render.phases(task, may_write=may)),
             ("tabs", render.tabs(task, selected, may_write=may, agents=foundry_of(self._page.request).agents)),
             ("work", render.work(task, may_write=may)),
+            ("checkpoints", render.checkpoints(task, may_write=may)),
         ]
         if selected == page.CHANGES:
             found.append(("changes", await asyncio.to_thread(render.changes, task)))
@@ -228,21 +228,51 @@ async def work(request: Request, who: Signed, task: str) -> Response:
 
 @router.post("/tasks/{task}/archive")
 async def archive(request: Request, who: Signed, task: str) -> Response:
-    """The task is over; unpushed work is lost only if the person says so a second time."""
-    wish = tasks.Archive(discard="discard" in await form_of(request))
-    try:
-        await tasks.archive(request, who, task, wish)
-    except UnpushedWork as error:
-        offer = page.Offer(
-            f"/tasks/{task}/archive",
-            "Archive and discard it",
-            {"discard": "1"},
-            "Discard what was not pushed? Nobody can bring it back.",
-        )
-        if by_script(request):
-            return refused(request, problem(error), offer)
-        return html(page.problem(who.person, problem(error), f"/tasks/{task}", offer), error.status)
+    """The task is over; its work is saved before its sandbox goes."""
+    await tasks.archive(request, who, task, tasks.Archive())
     return done(request, f"/tasks/{task}")
+
+
+@router.post("/tasks/{task}/release")
+async def release(request: Request, who: Signed, task: str) -> Response:
+    """Give back a sandbox that was kept; `discard`: with what could not be saved."""
+    wish = checkpoints.Releasing(discard="discard" in await form_of(request))
+    await checkpoints.release(request, who, task, wish)
+    return done(request, f"/tasks/{task}")
+
+
+@router.post("/tasks/{task}/checkpoints")
+async def save(request: Request, who: Signed, task: str) -> Response:
+    """Save the work now."""
+    await checkpoints.save(request, who, task)
+    return done(request, f"/tasks/{task}")
+
+
+@router.get("/tasks/{task}/checkpoints/{checkpoint}")
+async def checkpoint(request: Request, who: Signed, task: str, checkpoint: str) -> Response:
+    """What a checkpoint holds."""
+    view = await access.task_of(request, who, task)
+    found = await checkpoints.shown(request, who, task, checkpoint)
+    organization = view.repository.organization
+    around = await frame(request, who, organization, f"/live/organizations/{organization}/frame")
+    may = await access.writes(foundry_of(request), who, view.repository, fresh=access.READ_FRESH)
+    shown = page.checkpoint(around, view, found.checkpoint, found.diff, cut=found.cut, may_write=may)
+    return html(shown)
+
+
+@router.get("/tasks/{task}/checkpoints/{checkpoint}/patch")
+async def patch(request: Request, who: Signed, task: str, checkpoint: str) -> Response:
+    """The whole change as a patch."""
+    return await checkpoints.patch(request, who, task, checkpoint)
+
+
+@router.post("/tasks/{task}/checkpoints/{checkpoint}/restore")
+async def restore(request: Request, who: Signed, task: str, checkpoint: str) -> Response:
+    """Bring the work back to it."""
+    await checkpoints.restore(request, who, task, checkpoint)
+    if by_script(request):
+        return Response(status_code=204, headers={"HX-Redirect": f"/tasks/{task}"})
+    return RedirectResponse(f"/tasks/{task}", 303)
 
 
 @router.post("/tasks/{task}/sessions")

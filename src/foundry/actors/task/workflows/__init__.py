@@ -1,8 +1,10 @@
 """The long work of a Task, one file each."""
 
+from foundry.actors.task.workflows.checkpoint import checkpoint
 from foundry.actors.task.workflows.inspect import inspect
 from foundry.actors.task.workflows.provision import provision
 from foundry.actors.task.workflows.publish import publish
 from foundry.actors.task.workflows.release import release
+from foundry.actors.task.workflows.restore import restore
 
-WORKFLOWS = [provision, inspect, publish, release]
+WORKFLOWS = [provision, inspect, checkpoint, restore, publish, release]

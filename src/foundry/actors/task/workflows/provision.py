@@ -7,10 +7,12 @@ The agent's session is opened by TaskSession's own workflow, which the last turn
 
 from __future__ import annotations
 
+from foundry.actors.task.keeping import key
 from foundry.actors.task.states import branch_from
-from foundry.actors.task.views import task_view
+from foundry.actors.task.views import checkpoint_of, task_view
 from foundry.actors.task.words import Provision
 from foundry.contracts import addresses
+from foundry.contracts.checkpoints import Saved
 from foundry.contracts.doors import Doors
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.sandbox_words import CreateSandbox, SandboxMoved, SandboxState
@@ -24,12 +26,14 @@ STEPS = (
     "starting sandbox-agent",
     "waiting for health",
     "cloning",
+    "restoring the work",
     "installing agent",
     "creating session",
 )
 RELEASES = {"creating sandbox": "release"}
 
 CLONE_DEADLINE = 600.0  # seconds
+RESTORE_DEADLINE = 600.0  # seconds
 INSTALL_DEADLINE = 600.0  # seconds
 HEALTH_DEADLINE = 30.0  # seconds; a cold sandbox-agent answers well within one
 
@@ -71,6 +75,13 @@ async def provision(flow: Flow, job: Provision) -> None:
     await flow.ask("cloning", me, BeginPhase(phase=Phase.CLONING))
     await flow.do("cloning", clone, flow.doors, task, task.sandbox, branch, deadline=CLONE_DEADLINE)
 
+    if task.begins_from is not None:
+        await flow.ask("restoring the work", me, BeginPhase(phase=Phase.RESTORING))
+        saved = await flow.read("restoring the work", checkpoint_of, task.begins_from)
+        await flow.do(
+            "restoring the work", begin_from, flow.doors, task, saved.saved, branch, deadline=RESTORE_DEADLINE
+        )
+
     await flow.ask("installing agent", me, BeginPhase(phase=Phase.INSTALLING_AGENT))
     for agent in agents:
         await flow.do(
@@ -101,3 +112,13 @@ async def clone(doors: Doors, task: TaskView, sandbox: SandboxId, branch: str) -
         return await doors.sandboxes.clone(
             sandbox, task.repository, branch=branch, base=task.base, person=task.created_by, token=token
         )
+
+
+async def begin_from(doors: Doors, task: TaskView, saved: Saved, branch: str) -> str:
+    """Bring a checkpoint's work onto the task's branch; gives its head."""
+    assert task.sandbox
+    assert task.begins_from
+    place = key(task.begins_from.task, task.begins_from.id)
+    return await doors.sandboxes.restore(
+        task.sandbox, place, saved, branch=branch, base=task.base, keep_newer=task.begins_from.task == task.id
+    )

@@ -1,8 +1,9 @@
-"""Release: the sandbox of an archived task goes, unless work would go with it."""
+"""Release: the sandbox of an archived task goes, once its work is saved; it is kept where that cannot be."""
 
 from __future__ import annotations
 
-from foundry.actors.task.words import Release
+from foundry.actors.task.words import Release, Save
+from foundry.actors.task.workflows.checkpoint import Outcome, save, saving
 from foundry.contracts import addresses
 from foundry.contracts.doors import Doors
 from foundry.contracts.ids import SandboxId
@@ -12,22 +13,43 @@ from foundry.contracts.words import Address
 from foundry.runtime.turn import Reader
 from foundry.runtime.workflow import Flow, Scope, workflow
 
-STEPS = ("looking at the work", "stopping sandbox", "deleting sandbox")
+STEPS = ("saving the work", "forgetting old ones", "stopping sandbox", "deleting sandbox")
 
 
 @workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS)
 async def release(flow: Flow, job: Release) -> None:
-    box = addresses.sandbox(job.sandbox)
-    kept = "" if job.discard else await flow.do("looking at the work", unsaved, flow.doors, job.sandbox, job.base)
-    await flow.do("stopping sandbox", flow.doors.sandboxes.stop, job.sandbox)
+    sandbox = job.save.sandbox
+    kept = "" if job.discard else await _save(flow, job.save)
+    await flow.do("stopping sandbox", flow.doors.sandboxes.stop, sandbox)
     if kept:
-        await _moved(flow, "stopping sandbox", job.sandbox, SandboxState.KEPT)
+        await _moved(flow, "stopping sandbox", sandbox, SandboxState.KEPT)
         await flow.ask("stopping sandbox", flow.owner, SandboxReleased(kept=kept))
         return
-    await flow.do("deleting sandbox", flow.doors.sandboxes.delete, job.sandbox)
-    if await flow.read("deleting sandbox", known, box):
-        await _moved(flow, "deleting sandbox", job.sandbox, SandboxState.DELETED)
+    await flow.do("deleting sandbox", flow.doors.sandboxes.delete, sandbox)
+    if await flow.read("deleting sandbox", known, addresses.sandbox(sandbox)):
+        await _moved(flow, "deleting sandbox", sandbox, SandboxState.DELETED)
     await flow.ask("deleting sandbox", flow.owner, SandboxReleased())
+
+
+async def _save(flow: Flow, job: Save) -> str:
+    """Save what the sandbox holds; why it has to be kept, if it has to."""
+    outcome = await saving(flow, job, save_last)
+    if outcome.refusal is not None:
+        return f"{outcome.refusal.message}. {outcome.refusal.remedy}"
+    left = ", ".join(outcome.saved.left_out) if outcome.saved else ""
+    return f"These could not be saved: {left}. Move them elsewhere, or discard them." if left else ""
+
+
+async def save_last(doors: Doors, job: Save) -> Outcome:
+    """Nothing is lost with a sandbox that is gone, or whose work is all on GitHub; any other is woken and saved."""
+    if not await doors.sandboxes.awake(job.sandbox):
+        return Outcome()
+    outcome = await save(doors, job)
+    if outcome.refusal is not None:
+        work = await doors.sandboxes.work_tree(job.sandbox, job.base)
+        if not work.unpushed and not work.changed_files:
+            return Outcome()
+    return outcome
 
 
 async def _moved(flow: Flow, step: str, sandbox: SandboxId, state: SandboxState) -> None:
@@ -37,13 +59,3 @@ async def _moved(flow: Flow, step: str, sandbox: SandboxId, state: SandboxState)
 def known(reader: Reader, sandbox: Address) -> bool:
     """Whether the SandboxInstance was ever created; archiving may have come first."""
     return reader.exists(sandbox)
-
-
-async def unsaved(doors: Doors, sandbox: SandboxId, base: str) -> str:
-    """Why the sandbox has to be kept; empty if nothing would be lost with it."""
-    if not await doors.sandboxes.exists(sandbox):
-        return ""
-    work = await doors.sandboxes.work_tree(sandbox, base)
-    parts = [f"{work.unpushed} unpushed commits"] if work.unpushed else []
-    parts += [f"{len(work.changed_files)} changed files"] if work.changed_files else []
-    return f"The sandbox is kept: it holds {' and '.join(parts)}." if parts else ""

@@ -1,0 +1,57 @@
+"""Checkpoint: save the work of the sandbox, so that it outlives it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from foundry.actors.task.keeping import key, prefix
+from foundry.actors.task.words import Save
+from foundry.contracts.checkpoints import CheckpointTooLarge, Saved
+from foundry.contracts.doors import Doors
+from foundry.contracts.tasks import CheckpointNotSaved, CheckpointSaved, SaveEnded, WorkSeen
+from foundry.contracts.words import Word
+from foundry.runtime.workflow import Flow, Scope, workflow
+
+STEPS = ("looking at the work", "saving the work", "forgetting old ones")
+RELEASES = {"saving the work": "what no checkpoint refers to is forgotten by the next save"}
+
+SAVE_DEADLINE = 600.0  # seconds
+
+
+class Outcome(Word):
+    """What a save came to: something saved, or why it cannot be."""
+
+    saved: Saved | None = None
+    refusal: CheckpointNotSaved | None = None
+
+
+@workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES)
+async def checkpoint(flow: Flow, job: Save) -> None:
+    work = await flow.do("looking at the work", flow.doors.sandboxes.work_tree, job.sandbox, job.base)
+    await flow.ask("looking at the work", flow.owner, WorkSeen(work=work))
+    await saving(flow, job)
+    await flow.ask("forgetting old ones", flow.owner, SaveEnded())
+
+
+async def save(doors: Doors, job: Save) -> Outcome:
+    """Save it, or say why it cannot be: an expected failure is an answer."""
+    try:
+        return Outcome(saved=await doors.sandboxes.save(job.sandbox, key(job.task, job.checkpoint), job.known))
+    except CheckpointTooLarge as error:
+        return Outcome(refusal=CheckpointNotSaved(code=error.code, message=error.detail, remedy=error.remedy))
+
+
+async def saving(flow: Flow, job: Save, how: Callable[[Doors, Save], Awaitable[Outcome]] = save) -> Outcome:
+    """The steps of a save, for every workflow that has one."""
+    outcome = await flow.do("saving the work", how, flow.doors, job, deadline=SAVE_DEADLINE)
+    if outcome.refusal is not None:
+        await flow.ask("saving the work", flow.owner, outcome.refusal)
+    elif outcome.saved is not None:
+        told = CheckpointSaved(checkpoint=job.checkpoint, saved=outcome.saved)
+        kept = await flow.ask("saving the work", flow.owner, told)
+        await flow.do("forgetting old ones", forget, flow.doors, job, [key(job.task, one) for one in kept])
+    return outcome
+
+
+async def forget(doors: Doors, job: Save, keep: list[str]) -> None:
+    await doors.sandboxes.forget(prefix(job.task), keep)

@@ -1,0 +1,86 @@
+"""The whole of Foundry in this process, on real parts: sandbox-agent, git, the stand-in GitHub; asked over its API."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from foundry import api
+from foundry.app import Server
+from foundry.contracts import addresses
+from foundry.contracts.people import StoreIdentity
+from foundry.contracts.words import APP
+from tests.harness.child import ADA, repository, settings_for
+from tests.waiting import eventually
+
+ORGANIZATION = "2001"
+LIMIT = 40.0  # seconds for anything that real parts do
+
+
+def script(*lines: str) -> str:
+    """A prompt that the scripted agent plays."""
+    return "\n".join(("A change", "", "```script", *lines, "```"))
+
+
+class Whole:
+    """Ada, at the API."""
+
+    def __init__(self, server: Server, http: httpx.AsyncClient) -> None:
+        self.server, self.http = server, http
+        self.runtime = server.runtime
+
+    async def ask(self, method: str, path: str, expect: int = 200, **body: Any) -> Any:
+        answer = await self.http.request(method, path, json=body or None)
+        assert answer.status_code == expect, answer.text
+        return answer.json()
+
+    async def create(self, *lines: str, **wish: Any) -> str:
+        """A task whose agent does this; gives its id."""
+        body = {"repository": "lumen-works/tally", "prompt": script(*lines), "auto_publish": False, **wish}
+        return (await self.ask("POST", f"/api/organizations/{ORGANIZATION}/tasks", 201, **body))["id"]
+
+    async def until(self, task: str, holds: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+        """The task once this is true of it."""
+        return await eventually(lambda: self.ask("GET", f"/api/tasks/{task}"), holds, limit=LIMIT)
+
+    async def turn(self, task: str, *lines: str) -> dict[str, Any]:
+        """Let the task's agent do this; gives the task once its work has been saved."""
+        before = await self.ask("GET", f"/api/tasks/{task}")
+        path = f"/api/sessions/{before['active_session']}/messages"
+        await self.ask("POST", path, 201, text=script(*lines))
+        known = len(before["checkpoints"])
+        return await self.until(task, lambda t: len(t["checkpoints"]) > known and saved(t))
+
+    def box(self, task: dict[str, Any]) -> Path:
+        """The repository in the task's sandbox, seen from outside."""
+        return self.server.settings.data_dir / "sandboxes" / task["sandbox"] / "work" / "repo"
+
+
+def saved(task: dict[str, Any]) -> bool:
+    """Its agent has ended, and what it did is saved."""
+    return task["activity"] == "idle" and bool(task["checkpoints"]) and not task["saving"]
+
+
+@asynccontextmanager
+async def whole(home: Path) -> AsyncIterator[Whole]:
+    """On the stage at `home` (tests.harness.stage)."""
+    server = Server(settings_for(home))
+    foundry = await server.start()
+    try:
+        identity = StoreIdentity(parent=addresses.app_shell(), scope=APP, person=ADA, access_token="sealed")
+        await foundry.runtime.ask(addresses.user_github_data(ADA.id), identity)
+        await repository(foundry.runtime)
+        app = FastAPI()
+        app.state.foundry = foundry
+        api.install(app)
+        headers = {"Authorization": f"Bearer {foundry.admin_token}", "X-Foundry-As": ADA.login}
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url=foundry.public_url, headers=headers) as http:
+            yield Whole(server, http)
+    finally:
+        await server.stop()
