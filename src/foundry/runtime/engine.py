@@ -25,6 +25,7 @@ from foundry.contracts.doors import Doors
 from foundry.contracts.ids import WorkflowId
 from foundry.contracts.issues import IssueKind, RecordTrouble, Trouble, WorkflowTrouble
 from foundry.contracts.words import Address, Command, ScopeId
+from foundry.runtime.pace import Pace
 from foundry.runtime.store.base import Store, Transaction
 from foundry.runtime.store.tables import leases, workflows
 from foundry.runtime.turn import Reader
@@ -38,8 +39,6 @@ VERSION = "foundry-1"  # raised only with a drain of the older replicas; changes
 QUEUE = "foundry-resumed"
 POLL = 0.2  # seconds between looks at the queue of resumed workflows
 COMPARE = 60.0  # seconds between comparisons of our rows with DBOS
-HEARTBEAT = 3.0  # seconds
-TERM = 10.0  # seconds after which a silent replica counts as gone
 CRASHES = 5
 
 ACTIVE = ["PENDING", "ENQUEUED", "DELAYED"]
@@ -104,10 +103,11 @@ async def _run(workflow_id: str) -> None:
 class WorkflowSystem:
     """Starts, runs, recovers and ends workflows."""
 
-    def __init__(self, host: Host, declared: Workflows, url: str) -> None:
+    def __init__(self, host: Host, declared: Workflows, url: str, pace: Pace) -> None:
         self._host = host
         self._declared = declared
         self._url = url
+        self._pace = pace
         self._tasks: set[asyncio.Task[Any]] = set()
         self._background: list[asyncio.Task[None]] = []
         self._wake = asyncio.Event()
@@ -253,16 +253,16 @@ class WorkflowSystem:
 
     async def _recover(self) -> None:
         """Heartbeat; comparison at start-up and every minute; on several replicas, a look for silent ones."""
-        rounds = int(COMPARE / HEARTBEAT)
+        rounds = max(1, round(COMPARE / self._pace.renew))
         for number in range(1, rounds + 1):
-            await asyncio.sleep(HEARTBEAT)
+            await asyncio.sleep(self._pace.renew)
             await self.beat()
             if number == rounds or not self._one_process:
                 await self.compare()
 
     async def beat(self) -> None:
         """Say that this process lives."""
-        await self._host.system(Address("Lease", "replica"), self._beat(int(TERM * 1000)))
+        await self._host.system(Address("Lease", "replica"), self._beat(int(self._pace.term * 1000)))
 
     def _beat(self, term: int) -> Callable[[Transaction], None]:
         def beat(tx: Transaction) -> None:

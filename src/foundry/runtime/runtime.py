@@ -21,6 +21,7 @@ from foundry.contracts.words import Address, Command, ScopeId
 from foundry.runtime.actor import Actor, RegistrationError, Registry
 from foundry.runtime.engine import WorkflowSystem
 from foundry.runtime.mailbox import Dispatcher
+from foundry.runtime.pace import Pace
 from foundry.runtime.schedule import Timer
 from foundry.runtime.store.base import Busy, Store, Transaction, Work
 from foundry.runtime.topic import Hub, Published
@@ -57,15 +58,19 @@ class House:
 class Runtime:
     """Start it inside a running loop; stop it there too."""
 
-    def __init__(self, house: House, store: Store, *, workflow_url: str | None = None) -> None:
+    def __init__(
+        self, house: House, store: Store, *, workflow_url: str | None = None, pace: Pace | None = None
+    ) -> None:
         self.house = house
         self.store = store
+        self.pace = pace or Pace()
         self.registry = Registry(house.actors)
         self.ids = house.ids
-        self.hub = Hub()
+        self._kept = [name for name, kind in self.registry.kinds.items() if kind.actor.keeps_events]
+        self.hub = Hub(store, self._kept, None if store.dialect == "sqlite" else self.pace.sweep)
         self.executor = new_id("run").replace("_", "-")
         house.workflows.check(self.registry)
-        self.flows = WorkflowSystem(self, house.workflows, workflow_url) if workflow_url else None
+        self.flows = WorkflowSystem(self, house.workflows, workflow_url, self.pace) if workflow_url else None
         if house.workflows.by_name and not self.flows:
             raise RegistrationError("there are workflows but no database for them")
         self._readers = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="foundry-reader")
@@ -76,16 +81,16 @@ class Runtime:
     async def start(self, doors: Doors) -> None:
         """Begin to work. DBOS is launched last, as it runs workflows in this loop at once."""
         self._loop = asyncio.get_running_loop()
-        self.dispatcher = Dispatcher(self, self.store)
+        self.dispatcher = Dispatcher(self, self.store, self.pace.sweep)
         self.timer = Timer(self, self.store)
-        self.supervisor = Supervisor(self, self.house.workers, doors)
+        self.supervisor = Supervisor(self, self.house.workers, doors, self.pace)
         self.store.start(self._settled)
         if self.store.dialect == "sqlite":  # the directory's lock is the lease: whoever held these is gone
             await self.system(Address("Lease", "all"), lambda tx: tx.execute("UPDATE leases SET expires_at=0"))
         if self.flows:
             await self.flows.start(doors)
-        upkeep = Upkeep(self.store, self.hub, self.registry, self.system)
-        for run in (self.dispatcher.run, self.timer.run, self.supervisor.run, upkeep.run):
+        upkeep = Upkeep(self._kept, self.system)
+        for run in (self.dispatcher.run, self.hub.run, self.timer.run, self.supervisor.run, upkeep.run):
             self._background.append(asyncio.create_task(_forever(run), name=run.__qualname__))
 
     async def stop(self) -> None:
@@ -204,8 +209,8 @@ class Runtime:
     def coordinator(self, scope: ScopeId) -> Address:
         return self.house.coordinator(scope)
 
-    def mail_later(self, address: Address, at: int | None) -> None:
-        self.dispatcher.looked(address, at)
+    def mail_later(self, address: Address, after: float | None) -> None:
+        self.dispatcher.looked(address, after)
 
 
 async def _forever(run: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -261,8 +261,8 @@ class PostgresStore:
         while taken := self._take():
             address, batch = taken
             error = self._batch(batch)
+            self._settled(batch, error)  # before another thread may commit for the actor, so in the order of commits
             self._release(address)
-            self._settled(batch, error)
 
     def _batch(self, batch: list[Work]) -> BaseException | None:
         try:
@@ -288,6 +288,9 @@ class PostgresStore:
     def read(self, function: Callable[[Connection], T]) -> T:
         with self._readers.connect() as connection:
             return function(connection)
+
+    def now(self, connection: Connection) -> int:
+        return int(connection.exec_driver_sql(f"SELECT {NOW}").scalar_one())
 
     def stuck(self) -> str | None:
         return self._watch.stuck()
