@@ -183,7 +183,9 @@ class WorkflowSystem:
     async def _dispatch(self) -> None:
         await self._wake.wait()
         self._wake.clear()
-        for row in await self._host.read(start_rows):
+        rows = await self._host.read(start_rows)
+        self._handed &= {row.id for row in rows}  # other replicas end some of those handed over here
+        for row in rows:
             if row.cancelled:
                 await self._cancelled(row)
             elif row.id not in self._handed:
