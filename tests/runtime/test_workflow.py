@@ -146,6 +146,39 @@ async def test_a_cancelled_workflow_takes_no_further_step(store_url: str) -> Non
         assert await runtime.read(texts, "a") == []
 
 
+async def test_a_cancelled_workflow_is_no_issue_any_more(store_url: str) -> None:
+    """It would say for ever that the next attempt comes by itself."""
+    world = World()
+    world.fail = {"one": [OSError("no route")] * 2}
+    async with running(store_url, house(Workflows().add(patient)), world) as runtime:
+        started = await runtime.ask(Ledger.at("a"), Begin(workflow="patient"))
+        assert "step_retrying" in (await eventually(lambda: runtime.read(all_troubles), limit=20))[0]
+        await runtime.ask(Ledger.at("a"), Halt(workflow=started))
+        await eventually(lambda: runtime.read(all_troubles), lambda issues: issues == [])
+        await runtime.ask(Ledger.at("b"), Begin(workflow="patient"))
+        (other,) = await eventually(lambda: runtime.read(all_troubles), limit=20)
+        assert started not in other
+
+
+async def test_a_workflow_that_is_cancelled_by_who_hears_of_its_trouble_leaves_no_issue(store_url: str) -> None:
+    """The cancel is committed before the issue is recorded."""
+    world = World()
+    world.fail = {"one": [OSError("give up")]}
+    async with running(store_url, house(Workflows().add(patient)), world) as runtime:
+        seen: list[str] = []
+        runtime.hub.listen(lambda address, events: seen.extend(f"{address.kind} {e.entity}" for e in events))
+        await runtime.ask(Ledger.at("a"), Begin(workflow="patient"))
+        await eventually(lambda: seen, lambda told: "Coordinator recorded" in told and told[-1] == "Coordinator ended")
+        assert await runtime.read(all_troubles) == []
+        assert world.done == {"one": 1}
+
+
+@workflow(owner="Ledger", scope=Scope.APP, steps=("first",))
+async def patient(flow: Flow, job: Job) -> None:
+    """It waits long before it tries again."""
+    await flow.do("first", flow.doors.act, "one", backoff=(3600.0,))  # type: ignore[attr-defined]
+
+
 def test_a_workflow_without_owner_scope_or_steps_is_refused() -> None:
     async def job(flow: Flow, job: Job) -> None: ...
 

@@ -106,6 +106,9 @@ class NoteTaken(Event):
     text: str
 
 
+class Changed(Event): ...
+
+
 class Job(Word):
     text: str = ""
 
@@ -157,6 +160,8 @@ class Ledger(Actor):
     @handles(WorkflowTrouble)
     def trouble(self, turn: Turn, command: WorkflowTrouble) -> None:
         t = command.trouble
+        if t.message.endswith("give up") and t.workflow_id:
+            turn.cancel(t.workflow_id)
         self._note(turn, "workflow", f"{t.step}:{t.attempt}:{'final' if t.retry_at is None else 'again'}:{t.message}")
 
     @handles(Remind)
@@ -200,6 +205,7 @@ class Coordinator(Actor):
 
     def _add(self, turn: Turn, fingerprint: str, body: str) -> None:
         turn.insert(troubles, number=len(turn.all(troubles)), fingerprint=fingerprint, body=body)
+        turn.publish(Changed(entity="recorded"))
 
     @receives(TroubleRaised)
     def raised(self, turn: Turn, message: TroubleRaised) -> None:
@@ -212,6 +218,7 @@ class Coordinator(Actor):
     @handles(EndTrouble)
     def ended(self, turn: Turn, command: EndTrouble) -> None:
         turn.delete(troubles, fingerprint=command.fingerprint)
+        turn.publish(Changed(entity="ended"))
 
 
 COORDINATOR = Coordinator.at("app")
