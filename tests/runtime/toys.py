@@ -160,8 +160,6 @@ class Ledger(Actor):
     @handles(WorkflowTrouble)
     def trouble(self, turn: Turn, command: WorkflowTrouble) -> None:
         t = command.trouble
-        if t.message.endswith("give up") and t.workflow_id:
-            turn.cancel(t.workflow_id)
         self._note(turn, "workflow", f"{t.step}:{t.attempt}:{'final' if t.retry_at is None else 'again'}:{t.message}")
 
     @handles(Remind)
