@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar
 import structlog
 
 from foundry.contracts.doors import Doors
+from foundry.contracts.errors import Unavailable
 from foundry.contracts.words import Address, Command
 from foundry.runtime.pace import Pace
 from foundry.runtime.store.base import Fenced, Transaction
@@ -88,6 +89,7 @@ class Supervisor:
         self._doors = doors
         self._kinds = {kind.kind: kind for kind in kinds}
         self._running: dict[Address, asyncio.Task[None]] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
 
     def poke(self, address: Address) -> None:
@@ -103,38 +105,52 @@ class Supervisor:
                 for address in wanted - self._running.keys():
                     self._running[address] = asyncio.create_task(self._keep(kind, address), name=f"worker {address}")
                 for address in [a for a in self._running if a.kind == kind.kind and a not in wanted]:
-                    self._running.pop(address).cancel()
+                    self._leave(self._running.pop(address))
             await woken(self._wake, self._pace.look)
+
+    def _leave(self, task: asyncio.Task[None]) -> None:
+        task.cancel()
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
 
     async def stop(self) -> None:
         """Cancel all workers and give their leases back, so that another replica need not wait."""
-        await ended(self._running.values())
+        await ended({*self._running.values(), *self._leaving})
         self._running.clear()
 
     async def _keep(self, kind: WorkerKind, address: Address) -> None:
-        """Hold the lease and the work until the work is no longer wanted."""
-        name = f"worker:{address}"
+        """Until the work is no longer wanted; then the supervisor cancels this."""
         failures = 0
         while True:
-            fencing = await self._host.system(Address("Lease", name), self._acquire(name))
-            if fencing is None:
-                await asyncio.sleep(self._pace.renew)
-                continue
-            work = asyncio.ensure_future(kind.run(Job(self._host, self._doors, address, fencing)))
             began = time.monotonic()
             try:
-                await self._hold(name, fencing, work)
-                await asyncio.sleep(self._pace.look)  # it ended by itself; the supervisor cancels us if that is right
+                ran = await self._once(kind, address)
+                await asyncio.sleep(self._pace.look if ran else self._pace.renew)
             except Fenced:
-                log.info("lease lost", worker=name)
-            except Exception:
-                log.exception("worker failed", worker=name)
-                failures = 0 if time.monotonic() - began > self._pace.term else failures + 1
+                log.info("lease lost", worker=str(address))
+            except Exception as error:
+                if isinstance(error, Unavailable):
+                    log.warning("worker waits for the database", worker=str(address), error=error.detail)
+                else:
+                    log.exception("worker failed", worker=str(address))
+                failures = 0 if time.monotonic() - began > self._pace.term else failures
                 await asyncio.sleep(PAUSE[min(failures, len(PAUSE) - 1)])
-            finally:
-                work.cancel()
-                await asyncio.gather(work, return_exceptions=True)
-                await asyncio.shield(self._host.system(Address("Lease", name), self._release(name, fencing)))
+                failures += 1
+
+    async def _once(self, kind: WorkerKind, address: Address) -> bool:
+        """Take the lease, hold it while the work lasts, give it back; False if somebody else has it."""
+        name = f"worker:{address}"
+        fencing = await self._host.system(Address("Lease", name), self._acquire(name))
+        if fencing is None:
+            return False
+        work = asyncio.ensure_future(kind.run(Job(self._host, self._doors, address, fencing)))
+        try:
+            await self._hold(name, fencing, work)
+            return True
+        finally:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+            await asyncio.shield(self._host.system(Address("Lease", name), self._release(name, fencing)))
 
     async def _hold(self, name: str, fencing: int, work: asyncio.Future[None]) -> None:
         while not work.done():

@@ -174,7 +174,8 @@ class PostgresTransaction:
         self.raw.execute("UPDATE actors SET dropped=dropped+1 WHERE actor=%s", (actor,))
 
     def fence(self, lease: str, fencing: int) -> None:
-        row = self.raw.execute("SELECT fencing FROM leases WHERE name=%s", (lease,)).fetchone()
+        # Held to the commit: whoever takes the lease over waits for this write, and none comes after.
+        row = self.raw.execute("SELECT fencing FROM leases WHERE name=%s FOR SHARE", (lease,)).fetchone()
         if row is None or row[0] != fencing:
             raise Fenced(f"lease {lease} is no longer held with number {fencing}")
 
