@@ -283,8 +283,8 @@ class DueWork(Work):
     def _turn(self, tx: Transaction) -> None:
         opened = tx.open(str(self.address))
         row = tx.execute(
-            "SELECT due_at FROM schedules WHERE actor=? AND name=? AND generation=?",
-            str(self.address), self.name, self.generation,
+            "SELECT due_at FROM schedules WHERE actor=? AND name=? AND generation=? AND due_at<=?",
+            str(self.address), self.name, self.generation, tx.now,
         )  # fmt: skip
         if not row or not opened.exists or opened.deleted:
             return
