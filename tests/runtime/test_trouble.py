@@ -123,3 +123,19 @@ async def test_a_connection_killed_in_a_messages_turn_is_no_try_of_the_message(p
             await kill(postgres_url, ledger)
         await eventually(lambda: runtime.read(texts, "b"), lambda notes: notes == [("a", "hold"), ("a", "after")])
         assert await runtime.read(all_troubles) == []
+
+
+async def test_a_lock_that_cannot_be_had_is_no_try_of_the_message(postgres_url: str) -> None:
+    """The connection lives, so a try could be counted. Waiting is cut short here as the lock's time limit would do."""
+    cancel = (
+        "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event_type='Lock'"
+        " AND query LIKE 'INSERT INTO toy_notes%' AND datname=current_database()"
+    )
+    async with running(postgres_url, pace=Pace(sweep=0.05)) as runtime:
+        with psycopg.connect(postgres_url, autocommit=True) as other, psycopg.connect(postgres_url) as holder:
+            holder.execute("LOCK TABLE toy_notes IN SHARE MODE")
+            await runtime.ask(A, Relay(to=["b"], texts=["told"]))
+            for _ in range(2 * TRIES):
+                await eventually(lambda: other.execute(cancel).fetchall())
+        await eventually(lambda: runtime.read(texts, "b"), lambda notes: notes == [("a", "told")])
+        assert await runtime.read(all_troubles) == []
