@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from foundry.contracts.errors import KeyReused, NotFound, WrongState
-from tests.runtime.toys import Close, Ledger, Note, Relay, Remind, running, texts
+from tests.runtime.toys import Close, Ledger, Note, Relay, Remind, running, running_beside, texts
 from tests.waiting import eventually
 
 
@@ -103,10 +103,3 @@ async def test_a_schedule_fires_once_and_a_replaced_one_never(store_url: str) ->
         await eventually(lambda: runtime.read(texts, "a"), lambda t: t == [("schedule", "reminder")])
         await asyncio.sleep(0.1)  # nothing further may come
         assert len(await runtime.read(texts, "a")) == 1
-
-
-def running_beside(url: str, first: object) -> object:
-    """A second replica on PostgreSQL; on SQLite, which has one process, the same one again."""
-    from contextlib import nullcontext
-
-    return nullcontext(first) if url.startswith("sqlite") else running(url)

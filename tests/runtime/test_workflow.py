@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from foundry.contracts.errors import FoundryError, WrongState
-from foundry.contracts.words import Word
+from foundry.contracts.words import Address, Word
 from foundry.runtime.actor import RegistrationError
+from foundry.runtime.topic import Published
 from foundry.runtime.workflow import Flow, Scope, Workflows, workflow
+from foundry.runtime.works import SystemWork
 from tests.runtime.toys import Begin, Halt, Job, Ledger, Note, all_troubles, house, running, texts
 from tests.waiting import eventually
 
@@ -144,6 +148,48 @@ async def test_a_cancelled_workflow_takes_no_further_step(store_url: str) -> Non
         await runtime.ask(Ledger.at("b"), Begin(workflow="walk"))
         await eventually(lambda: runtime.read(texts, "b"), lambda n: ("walk", "over") in n, limit=20)
         assert await runtime.read(texts, "a") == []
+
+
+async def test_a_cancelled_workflow_is_no_issue_any_more(store_url: str) -> None:
+    """It would say for ever that the next attempt comes by itself."""
+    world = World()
+    world.fail = {"one": [OSError("no route")] * 2}
+    async with running(store_url, house(Workflows().add(patient)), world) as runtime:
+        started = await runtime.ask(Ledger.at("a"), Begin(workflow="patient"))
+        assert "step_retrying" in (await eventually(lambda: runtime.read(all_troubles), limit=20))[0]
+        await runtime.ask(Ledger.at("a"), Halt(workflow=started))
+        await eventually(lambda: runtime.read(all_troubles), lambda issues: issues == [])
+        await runtime.ask(Ledger.at("b"), Begin(workflow="patient"))
+        (other,) = await eventually(lambda: runtime.read(all_troubles), limit=20)
+        assert started not in other
+
+
+async def test_an_issue_recorded_after_the_workflow_was_cancelled_is_ended(tmp_path: Path) -> None:
+    """The cancel comes between the report to the owner and the one to the coordinator, and is seen to elsewhere.
+
+    On SQLite, as its one writer keeps the order in which the two come."""
+    world = World()
+    world.fail = {"one": [OSError("no route")]}
+    async with running(f"sqlite:///{tmp_path}/foundry.db", house(Workflows().add(patient)), world) as runtime:
+        seen: list[str] = []
+
+        def listen(address: Address, events: Sequence[Published]) -> None:
+            seen.extend(event.entity for event in events if address.kind == "Coordinator")
+            if address.kind == "Ledger":
+                future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+                runtime.store.submit(SystemWork(address, lambda tx: tx.execute("DELETE FROM workflows"), future))
+
+        runtime.hub.listen(listen)
+        await runtime.ask(Ledger.at("a"), Begin(workflow="patient"))
+        await eventually(lambda: seen, lambda told: told == ["recorded", "ended"])
+        assert await runtime.read(all_troubles) == []
+        assert world.done == {"one": 1}
+
+
+@workflow(owner="Ledger", scope=Scope.APP, steps=("first",))
+async def patient(flow: Flow, job: Job) -> None:
+    """It waits long before it tries again."""
+    await flow.do("first", flow.doors.act, "one", backoff=(3600.0,))  # type: ignore[attr-defined]
 
 
 def test_a_workflow_without_owner_scope_or_steps_is_refused() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from foundry.contracts.errors import WrongState
 from foundry.contracts.issues import EndTrouble, RecordTrouble, TroubleRaised, WorkflowTrouble
 from foundry.contracts.words import Address, Birth, Command, Event, Message, ScopeId, Word
 from foundry.runtime.actor import Actor, creates, due, handles, receives
+from foundry.runtime.pace import Pace
 from foundry.runtime.runtime import House, Runtime
 from foundry.runtime.store.base import Store
 from foundry.runtime.store.postgres import PostgresStore
@@ -86,10 +87,26 @@ class Remind(Command[None]):
 class Close(Command[None]): ...
 
 
+class Burst(Command[None]):
+    """Publish so many events at once."""
+
+    count: int
+
+
+class Write(Command[None]):
+    """Replace what is said of an entity."""
+
+    entity: str
+    text: str
+
+
 class NoteTaken(Event):
     number: int
     author: str
     text: str
+
+
+class Changed(Event): ...
 
 
 class Job(Word):
@@ -153,9 +170,30 @@ class Ledger(Actor):
     def reminded(self, turn: Turn) -> None:
         self._note(turn, "schedule", "reminder")
 
+    @handles(Burst)
+    def burst(self, turn: Turn, command: Burst) -> None:
+        for number in range(command.count):
+            turn.publish(NoteTaken(entity="burst", number=number, author="burst", text="x"))
+
     @handles(Close)
     def close(self, turn: Turn, command: Close) -> None:
         turn.end()
+
+
+class Diary(Actor):
+    """Its events are its state: kept, and replaced by later ones of the same entity."""
+
+    topic = "diary"
+    keeps_events = True
+
+    @creates(Open)
+    def open(self, turn: Turn, command: Open) -> None:
+        pass
+
+    @handles(Write)
+    def write(self, turn: Turn, command: Write) -> None:
+        turn.compact(command.entity)
+        turn.publish(NoteTaken(entity=command.entity, number=0, author="diary", text=command.text))
 
 
 class Coordinator(Actor):
@@ -165,6 +203,7 @@ class Coordinator(Actor):
 
     def _add(self, turn: Turn, fingerprint: str, body: str) -> None:
         turn.insert(troubles, number=len(turn.all(troubles)), fingerprint=fingerprint, body=body)
+        turn.publish(Changed(entity="recorded"))
 
     @receives(TroubleRaised)
     def raised(self, turn: Turn, message: TroubleRaised) -> None:
@@ -177,6 +216,7 @@ class Coordinator(Actor):
     @handles(EndTrouble)
     def ended(self, turn: Turn, command: EndTrouble) -> None:
         turn.delete(troubles, fingerprint=command.fingerprint)
+        turn.publish(Changed(entity="ended"))
 
 
 COORDINATOR = Coordinator.at("app")
@@ -195,7 +235,7 @@ def house(workflows: Workflows | None = None, workers: tuple[WorkerKind, ...] = 
     def coordinator(scope: ScopeId) -> Address:
         return COORDINATOR
 
-    return House((Ledger(), Coordinator()), coordinator, workflows or Workflows(), workers)
+    return House((Ledger(), Diary(), Coordinator()), coordinator, workflows or Workflows(), workers)
 
 
 def open_store(url: str) -> Store:
@@ -220,11 +260,16 @@ def workflow_url(url: str) -> str:
 
 @asynccontextmanager
 async def running(
-    url: str, house_: House | None = None, doors: Any = None, ledgers: tuple[str, ...] = ("a", "b", "c")
+    url: str,
+    house_: House | None = None,
+    doors: Any = None,
+    ledgers: tuple[str, ...] = ("a", "b", "c"),
+    pace: Pace | None = None,
 ) -> AsyncIterator[Runtime]:
     """A runtime that works on this database, with some ledgers open."""
     declared = house_ or house()
-    runtime = Runtime(declared, open_store(url), workflow_url=workflow_url(url) if declared.workflows.by_name else None)
+    flows = workflow_url(url) if declared.workflows.by_name else None
+    runtime = Runtime(declared, open_store(url), workflow_url=flows, pace=pace)
     await runtime.start(doors)
     try:
         for address in (COORDINATOR, *map(Ledger.at, ledgers)):
@@ -233,3 +278,8 @@ async def running(
         yield runtime
     finally:
         await runtime.stop()
+
+
+def running_beside(url: str, first: Runtime, **how: Any) -> AbstractAsyncContextManager[Runtime]:
+    """A second replica on PostgreSQL; on SQLite, which has one process, the same one again."""
+    return nullcontext(first) if url.startswith("sqlite") else running(url, **how)

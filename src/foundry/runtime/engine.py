@@ -22,14 +22,26 @@ from sqlalchemy import select
 from sqlalchemy.engine import make_url
 
 from foundry.contracts.doors import Doors
+from foundry.contracts.errors import FoundryError
 from foundry.contracts.ids import WorkflowId
-from foundry.contracts.issues import IssueKind, RecordTrouble, Trouble, WorkflowTrouble
+from foundry.contracts.issues import EndTrouble, IssueKind, RecordTrouble, Trouble, WorkflowTrouble
 from foundry.contracts.words import Address, Command, ScopeId
+from foundry.runtime.pace import Pace
 from foundry.runtime.store.base import Store, Transaction
 from foundry.runtime.store.tables import leases, workflows
 from foundry.runtime.turn import Reader
 from foundry.runtime.waiting import ended
-from foundry.runtime.workflow import Flow, StepFailed, Stopped, Workflow, Workflows, outlast, scope_of
+from foundry.runtime.workflow import (
+    Flow,
+    Standing,
+    StepFailed,
+    Stopped,
+    Workflow,
+    Workflows,
+    fingerprint,
+    outlast,
+    scope_of,
+)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -38,8 +50,6 @@ VERSION = "foundry-1"  # raised only with a drain of the older replicas; changes
 QUEUE = "foundry-resumed"
 POLL = 0.2  # seconds between looks at the queue of resumed workflows
 COMPARE = 60.0  # seconds between comparisons of our rows with DBOS
-HEARTBEAT = 3.0  # seconds
-TERM = 10.0  # seconds after which a silent replica counts as gone
 CRASHES = 5
 
 ACTIVE = ["PENDING", "ENQUEUED", "DELAYED"]
@@ -104,10 +114,11 @@ async def _run(workflow_id: str) -> None:
 class WorkflowSystem:
     """Starts, runs, recovers and ends workflows."""
 
-    def __init__(self, host: Host, declared: Workflows, url: str) -> None:
+    def __init__(self, host: Host, declared: Workflows, url: str, pace: Pace) -> None:
         self._host = host
         self._declared = declared
         self._url = url
+        self._pace = pace
         self._tasks: set[asyncio.Task[Any]] = set()
         self._background: list[asyncio.Task[None]] = []
         self._wake = asyncio.Event()
@@ -183,7 +194,9 @@ class WorkflowSystem:
     async def _dispatch(self) -> None:
         await self._wake.wait()
         self._wake.clear()
-        for row in await self._host.read(start_rows):
+        rows = await self._host.read(start_rows)
+        self._handed &= {row.id for row in rows}  # other replicas end some of those handed over here
+        for row in rows:
             if row.cancelled:
                 await self._cancelled(row)
             elif row.id not in self._handed:
@@ -195,8 +208,14 @@ class WorkflowSystem:
             await DBOS.start_workflow_async(_run, workflow_id)
 
     async def _cancelled(self, row: Started) -> None:
+        """Whoever cancelled it needs no issue about it: one that says it will be retried would never end."""
         if row.id in self._handed:
             await DBOS.cancel_workflow_async(row.id)
+        ended, coordinator = EndTrouble(fingerprint=fingerprint(row.id)), self._host.coordinator(self._scope(row))
+        try:
+            await outlast(lambda: self._host.ask(coordinator, ended))
+        except FoundryError as refusal:  # there is no such coordinator any more, so no issue of its
+            log.warning("the issue of a cancelled workflow was not ended", id=row.id, error=refusal.detail)
         await self._forget(row)
 
     # running
@@ -229,15 +248,18 @@ class WorkflowSystem:
         await DBOS.run_step_async({"name": "end"}, self._forget, row)
 
     def _flow(self, declared: Workflow, row: Started) -> Flow:
-        async def live() -> bool:
-            def generation(reader: Reader) -> int | None:
-                found = reader.first(select(workflows.c.generation).where(workflows.c.id == row.id))
-                return found.generation if found else None
+        async def standing() -> Standing:
+            found = await self._host.read(start_rows, row.id)
+            if not found or found[0].cancelled:
+                return Standing.OVER
+            return Standing.LIVE if found[0].generation == row.generation else Standing.OLD
 
-            return await self._host.read(generation) == row.generation
+        return Flow(self._host, self._doors, declared, row.id, row.owner, self._scope(row), standing)
 
-        scope = scope_of(declared, row.scope)
-        return Flow(self._host, self._doors, declared, row.id, row.owner, scope, live)
+    def _scope(self, row: Started) -> ScopeId:
+        """Where its issues are."""
+        declared = self._declared.by_name.get(row.name)
+        return scope_of(declared, row.scope) if declared else row.scope
 
     async def _forget(self, row: Started) -> None:
         """The workflow has ended: its row and the answers its steps remembered go."""
@@ -253,16 +275,16 @@ class WorkflowSystem:
 
     async def _recover(self) -> None:
         """Heartbeat; comparison at start-up and every minute; on several replicas, a look for silent ones."""
-        rounds = int(COMPARE / HEARTBEAT)
+        rounds = max(1, round(COMPARE / self._pace.renew))
         for number in range(1, rounds + 1):
-            await asyncio.sleep(HEARTBEAT)
+            await asyncio.sleep(self._pace.renew)
             await self.beat()
             if number == rounds or not self._one_process:
                 await self.compare()
 
     async def beat(self) -> None:
         """Say that this process lives."""
-        await self._host.system(Address("Lease", "replica"), self._beat(int(TERM * 1000)))
+        await self._host.system(Address("Lease", "replica"), self._beat(int(self._pace.term * 1000)))
 
     def _beat(self, term: int) -> Callable[[Transaction], None]:
         def beat(tx: Transaction) -> None:
@@ -343,8 +365,8 @@ class WorkflowSystem:
         trouble = Trouble(
             kind=kind,
             actor=str(row.owner),
-            scope=row.scope,
-            fingerprint=f"workflow:{row.id}",
+            scope=self._scope(row),
+            fingerprint=fingerprint(row.id),
             workflow=row.name,
             workflow_id=row.id,
             code=kind.value,
@@ -352,5 +374,5 @@ class WorkflowSystem:
             remedy="Retry it from the thing it worked for; the server's log says what happened.",
         )
         await outlast(lambda: self._host.ask(row.owner, WorkflowTrouble(trouble=trouble)))
-        await outlast(lambda: self._host.ask(self._host.coordinator(row.scope), RecordTrouble(trouble=trouble)))
+        await outlast(lambda: self._host.ask(self._host.coordinator(trouble.scope), RecordTrouble(trouble=trouble)))
         await self._forget(row)

@@ -21,8 +21,11 @@ from foundry.contracts.words import Address, Command, ScopeId
 from foundry.runtime.actor import Actor, RegistrationError, Registry
 from foundry.runtime.engine import WorkflowSystem
 from foundry.runtime.mailbox import Dispatcher
+from foundry.runtime.notify import Notice, Notifier
+from foundry.runtime.pace import Pace
 from foundry.runtime.schedule import Timer
 from foundry.runtime.store.base import Busy, Store, Transaction, Work
+from foundry.runtime.store.postgres import PostgresStore
 from foundry.runtime.topic import Hub, Published
 from foundry.runtime.turn import Ids, Reader
 from foundry.runtime.upkeep import Upkeep
@@ -57,17 +60,22 @@ class House:
 class Runtime:
     """Start it inside a running loop; stop it there too."""
 
-    def __init__(self, house: House, store: Store, *, workflow_url: str | None = None) -> None:
+    def __init__(
+        self, house: House, store: Store, *, workflow_url: str | None = None, pace: Pace | None = None
+    ) -> None:
         self.house = house
         self.store = store
+        self.pace = pace or Pace()
         self.registry = Registry(house.actors)
         self.ids = house.ids
-        self.hub = Hub()
+        self._kept = [name for name, kind in self.registry.kinds.items() if kind.actor.keeps_events]
+        self.hub = Hub(store, self._kept, None if store.dialect == "sqlite" else self.pace.sweep)
         self.executor = new_id("run").replace("_", "-")
         house.workflows.check(self.registry)
-        self.flows = WorkflowSystem(self, house.workflows, workflow_url) if workflow_url else None
+        self.flows = WorkflowSystem(self, house.workflows, workflow_url, self.pace) if workflow_url else None
         if house.workflows.by_name and not self.flows:
             raise RegistrationError("there are workflows but no database for them")
+        self._notifier = Notifier(self, store.url, self.pace.coalesce) if isinstance(store, PostgresStore) else None
         self._readers = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="foundry-reader")
         self._background: list[asyncio.Task[None]] = []
 
@@ -76,20 +84,24 @@ class Runtime:
     async def start(self, doors: Doors) -> None:
         """Begin to work. DBOS is launched last, as it runs workflows in this loop at once."""
         self._loop = asyncio.get_running_loop()
-        self.dispatcher = Dispatcher(self, self.store)
+        self.dispatcher = Dispatcher(self, self.store, self.pace.sweep)
         self.timer = Timer(self, self.store)
-        self.supervisor = Supervisor(self, self.house.workers, doors)
+        self.supervisor = Supervisor(self, self.house.workers, doors, self.pace)
         self.store.start(self._settled)
         if self.store.dialect == "sqlite":  # the directory's lock is the lease: whoever held these is gone
             await self.system(Address("Lease", "all"), lambda tx: tx.execute("UPDATE leases SET expires_at=0"))
         if self.flows:
             await self.flows.start(doors)
-        upkeep = Upkeep(self.store, self.hub, self.registry, self.system)
-        for run in (self.dispatcher.run, self.timer.run, self.supervisor.run, upkeep.run):
+        upkeep = Upkeep(self._kept, self.system)
+        for run in (self.dispatcher.run, self.hub.run, self.timer.run, self.supervisor.run, upkeep.run):
             self._background.append(asyncio.create_task(_forever(run), name=run.__qualname__))
+        if self._notifier:
+            self._notifier.start()
 
     async def stop(self) -> None:
         """Stop in bounded time. What was accepted is committed; long work goes on at the next start."""
+        if self._notifier:
+            await self._notifier.stop()
         await ended(self._background)
         await self.supervisor.stop()
         if self.flows:
@@ -171,7 +183,7 @@ class Runtime:
         for task in self._background:
             if task.done():
                 return f"{task.get_name()} has ended"
-        return self.store.stuck()
+        return (self._notifier and self._notifier.stuck()) or self.store.stuck()
 
     # for works, on the loop after a commit
 
@@ -200,12 +212,26 @@ class Runtime:
         if after.schedules:
             self.timer.poke()
         self.supervisor.poke(after.address)
+        if self._notifier:
+            topics = [str(after.address)] if after.events else []
+            self._notifier.add(after.receivers, topics, workflows=after.starts or after.cancels)
+
+    def heard(self, notice: Notice) -> None:
+        """Another replica has committed something: look at the rows that it names."""
+        if notice.everything:
+            self.dispatcher.look_at_all()
+            self.hub.look_at_all()
+        else:
+            self.dispatcher.look(map(Address.parse, notice.mail))
+            self.hub.look(map(Address.parse, notice.topics))
+        if self.flows and (notice.workflows or notice.everything):
+            self.flows.poke()
 
     def coordinator(self, scope: ScopeId) -> Address:
         return self.house.coordinator(scope)
 
-    def mail_later(self, address: Address, at: int | None) -> None:
-        self.dispatcher.looked(address, at)
+    def mail_later(self, address: Address, after: float | None) -> None:
+        self.dispatcher.looked(address, after)
 
 
 async def _forever(run: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -1,13 +1,12 @@
 """Schedule: a durable due time by (actor, name), with a generation; a stale one is ignored.
 
 One timer per process looks at the earliest due time; on several replicas each may fire, and the actor's row lock
-lets one of them through.
+lets one of them through. What is due is said by the clock that due times are written by: on PostgreSQL the database's.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 
 from sqlalchemy import Connection, func, select
 
@@ -42,18 +41,15 @@ class Timer:
 
     def _fire(self) -> float:
         """Submit what is due; gives the seconds until the next look."""
-        now = int(time.time() * 1000)
 
-        def look(connection: Connection) -> tuple[list[tuple[str, str, int]], int | None]:
-            reader = Reader(connection)
+        def look(connection: Connection) -> tuple[list[tuple[str, str, int]], float]:
+            reader, now = Reader(connection), self._store.now(connection)
             query = select(schedules).where(schedules.c.due_at <= now).order_by(schedules.c.due_at)
             ready = [(r.actor, r.name, r.generation) for r in reader.all(query.limit(FIRED_AT_ONCE))]
             later = reader.first(select(func.min(schedules.c.due_at)).where(schedules.c.due_at > now))
-            return ready, (later[0] if later else None)
+            return ready, SWEEP if later is None or later[0] is None else min(SWEEP, (later[0] - now) / 1000)
 
-        ready, later = self._store.read(look)
+        ready, wait = self._store.read(look)
         for actor, name, generation in ready:
             self._store.submit(DueWork(self._host, Address.parse(actor), name, generation))
-        if later is None:
-            return SWEEP
-        return min(SWEEP, (later - now) / 1000)
+        return wait

@@ -1,56 +1,36 @@
-"""Upkeep: removes what has had its time (idempotency keys, events nobody can catch up with) and, on several
-replicas, finds events that no fan-out of this process brought."""
+"""Upkeep: removes what has had its time (idempotency keys, events nobody can catch up with)."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 from foundry.contracts.words import Address
-from foundry.runtime.actor import Registry
-from foundry.runtime.store.base import Store, Transaction
-from foundry.runtime.topic import KEEP_EVENTS, KEEP_HOURS, Hub, Published
-from foundry.runtime.turn import Reader
+from foundry.runtime.store.base import Transaction
+from foundry.runtime.topic import KEEP_EVENTS, KEEP_HOURS
 
-SWEEP = 1.0  # seconds between looks for events of other replicas
 PURGE = 60.0  # seconds between purges
 KEEP_ASKS = 24 * 3600  # seconds
 
 
 class Upkeep:
-    """One per process; the purges of several replicas do each other no harm."""
+    """One per process; the purges of several replicas do each other no harm.
+
+    Args:
+        kept: actor kinds whose events are their state.
+    """
 
     def __init__(
-        self,
-        store: Store,
-        hub: Hub,
-        registry: Registry,
-        system: Callable[[Address, Callable[[Transaction], Any]], Awaitable[Any]],
+        self, kept: Collection[str], system: Callable[[Address, Callable[[Transaction], Any]], Awaitable[Any]]
     ) -> None:
-        self._store, self._hub, self._system = store, hub, system
-        self._kept = [name for name, kind in registry.kinds.items() if kind.actor.keeps_events]
+        self._kept, self._system = kept, system
 
     async def run(self) -> None:
-        purged = time.monotonic()
         while True:
-            await asyncio.sleep(SWEEP)
-            if self._store.dialect != "sqlite":
-                await self.catch_up()
-            if time.monotonic() - purged > PURGE:
-                purged = time.monotonic()
-                await self._system(Address("Upkeep", ""), self.purge)
-
-    async def catch_up(self) -> None:
-        """Fan out what other replicas published on the topics watched here."""
-        for address, seen in self._hub.watched().items():
-            rows = await asyncio.to_thread(self._store.read, lambda c, a=address, s=seen: Reader(c).events(a, after=s))
-            if rows:
-                self._hub.publish(
-                    address,
-                    [Published(r.version, r.word, r.entity, r.body, r.repository, r.person) for r in rows],
-                )
+            await asyncio.sleep(PURGE)
+            await self._system(Address("Upkeep", ""), self.purge)
 
     def purge(self, tx: Transaction) -> None:
         now = tx.now or int(time.time() * 1000)

@@ -1,7 +1,7 @@
 """Worker: leased, async, unbounded I/O (a stream reader, a log tail). It changes state only by ask.
 
 Guarantee: a worker holds a lease with a fencing number; its asks carry the number and are refused once somebody
-else holds the lease. A replica that dies loses its leases within `TERM` seconds, and another one goes on.
+else holds the lease. A replica that dies loses its leases within `Pace.term` seconds, and another one goes on.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from typing import Protocol, TypeVar
 import structlog
 
 from foundry.contracts.doors import Doors
+from foundry.contracts.errors import Unavailable
 from foundry.contracts.words import Address, Command
+from foundry.runtime.pace import Pace
 from foundry.runtime.store.base import Fenced, Transaction
 from foundry.runtime.turn import Reader
 from foundry.runtime.waiting import ended, woken
@@ -23,9 +25,6 @@ from foundry.runtime.waiting import ended, woken
 T = TypeVar("T")
 R = TypeVar("R")
 
-TERM = 10.0  # seconds a lease lasts without renewal
-RENEW = 3.0  # seconds between renewals
-SWEEP = 2.0  # seconds between looks for work that nobody told us of
 PAUSE = (0.5, 1.0, 2.0, 5.0, 10.0)  # seconds before a worker that failed is tried again
 
 log = structlog.get_logger("foundry.worker")
@@ -84,11 +83,13 @@ class WorkerKind:
 class Supervisor:
     """Runs the workers this replica can get a lease for."""
 
-    def __init__(self, host: WorkerHost, kinds: Sequence[WorkerKind], doors: Doors) -> None:
+    def __init__(self, host: WorkerHost, kinds: Sequence[WorkerKind], doors: Doors, pace: Pace) -> None:
         self._host = host
+        self._pace = pace
         self._doors = doors
         self._kinds = {kind.kind: kind for kind in kinds}
         self._running: dict[Address, asyncio.Task[None]] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
 
     def poke(self, address: Address) -> None:
@@ -104,42 +105,56 @@ class Supervisor:
                 for address in wanted - self._running.keys():
                     self._running[address] = asyncio.create_task(self._keep(kind, address), name=f"worker {address}")
                 for address in [a for a in self._running if a.kind == kind.kind and a not in wanted]:
-                    self._running.pop(address).cancel()
-            await woken(self._wake, SWEEP)
+                    self._leave(self._running.pop(address))
+            await woken(self._wake, self._pace.look)
+
+    def _leave(self, task: asyncio.Task[None]) -> None:
+        task.cancel()
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
 
     async def stop(self) -> None:
         """Cancel all workers and give their leases back, so that another replica need not wait."""
-        await ended(self._running.values())
+        await ended({*self._running.values(), *self._leaving})
         self._running.clear()
 
     async def _keep(self, kind: WorkerKind, address: Address) -> None:
-        """Hold the lease and the work until the work is no longer wanted."""
-        name = f"worker:{address}"
+        """Until the work is no longer wanted; then the supervisor cancels this."""
         failures = 0
         while True:
-            fencing = await self._host.system(Address("Lease", name), self._acquire(name))
-            if fencing is None:
-                await asyncio.sleep(RENEW)
-                continue
-            work = asyncio.ensure_future(kind.run(Job(self._host, self._doors, address, fencing)))
             began = time.monotonic()
             try:
-                await self._hold(name, fencing, work)
-                await asyncio.sleep(SWEEP)  # it ended by itself; the supervisor cancels us if that is right
+                ran = await self._once(kind, address)
+                await asyncio.sleep(self._pace.look if ran else self._pace.renew)
             except Fenced:
-                log.info("lease lost", worker=name)
-            except Exception:
-                log.exception("worker failed", worker=name)
-                failures = 0 if time.monotonic() - began > TERM else failures + 1
+                log.info("lease lost", worker=str(address))
+            except Exception as error:
+                if isinstance(error, Unavailable):
+                    log.warning("worker waits for the database", worker=str(address), error=error.detail)
+                else:
+                    log.exception("worker failed", worker=str(address))
+                failures = 0 if time.monotonic() - began > self._pace.term else failures
                 await asyncio.sleep(PAUSE[min(failures, len(PAUSE) - 1)])
-            finally:
-                work.cancel()
-                await asyncio.gather(work, return_exceptions=True)
-                await asyncio.shield(self._host.system(Address("Lease", name), self._release(name, fencing)))
+                failures += 1
+
+    async def _once(self, kind: WorkerKind, address: Address) -> bool:
+        """Take the lease, hold it while the work lasts, give it back; False if somebody else has it."""
+        name = f"worker:{address}"
+        fencing = await self._host.system(Address("Lease", name), self._acquire(name))
+        if fencing is None:
+            return False
+        work = asyncio.ensure_future(kind.run(Job(self._host, self._doors, address, fencing)))
+        try:
+            await self._hold(name, fencing, work)
+            return True
+        finally:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+            await asyncio.shield(self._host.system(Address("Lease", name), self._release(name, fencing)))
 
     async def _hold(self, name: str, fencing: int, work: asyncio.Future[None]) -> None:
         while not work.done():
-            await asyncio.wait({work}, timeout=RENEW)
+            await asyncio.wait({work}, timeout=self._pace.renew)
             if not work.done() and not await self._host.system(Address("Lease", name), self._renew(name, fencing)):
                 raise Fenced(name)
         work.result()
@@ -152,7 +167,7 @@ class Supervisor:
                 " ON CONFLICT (name) DO UPDATE SET holder=excluded.holder, fencing=leases.fencing+1,"
                 " expires_at=excluded.expires_at WHERE leases.expires_at < ? OR leases.holder = excluded.holder"
                 " RETURNING fencing",
-                name, self._host.executor, now + int(TERM * 1000), now,
+                name, self._host.executor, now + int(self._pace.term * 1000), now,
             )  # fmt: skip
             return int(str(rows[0][0])) if rows else None
 
@@ -162,7 +177,7 @@ class Supervisor:
         def renew(tx: Transaction) -> bool:
             rows = tx.execute(
                 "UPDATE leases SET expires_at=? WHERE name=? AND fencing=? RETURNING 1",
-                tx.now + int(TERM * 1000), name, fencing,
+                tx.now + int(self._pace.term * 1000), name, fencing,
             )  # fmt: skip
             return bool(rows)
 

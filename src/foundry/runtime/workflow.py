@@ -47,6 +47,14 @@ class Scope(StrEnum):
     APP = "app"
 
 
+class Standing(StrEnum):
+    """What an execution is to its workflow."""
+
+    LIVE = "live"
+    OLD = "old"  # another one has taken over
+    OVER = "over"  # the workflow was cancelled or has ended
+
+
 class Stopped(asyncio.CancelledError):
     """This execution is over without an outcome: cancelled, or another one has taken over. DBOS records nothing."""
 
@@ -146,7 +154,7 @@ class Flow:
         workflow_id: WorkflowId,
         owner: Address,
         scope: ScopeId,
-        live: Callable[[], Awaitable[bool]],
+        standing: Callable[[], Awaitable[Standing]],
     ) -> None:
         self.doors = doors
         self.id = workflow_id
@@ -154,7 +162,7 @@ class Flow:
         self._host = host
         self._workflow = workflow
         self.scope = scope
-        self._live = live
+        self.standing = standing
         self._number = 0
 
     async def do(self, step: str, function: Callable[..., Awaitable[T]], *args: object, deadline: float = DEADLINE,
@@ -210,8 +218,7 @@ class Flow:
         async def body() -> dict[str, object]:
             return await attempts.run(call, adapter)
 
-        if not await self._live():
-            raise Stopped
+        await self.check()
         outcome = await DBOS.run_step_async({"name": step}, body)
         if "failed" in outcome:
             raise StepFailed(Trouble.model_validate(outcome["failed"]))
@@ -223,7 +230,7 @@ class Flow:
         Raises:
             Stopped: it is not.
         """
-        if not await self._live():
+        if await self.standing() is not Standing.LIVE:
             raise Stopped
 
     def trouble(self, step: str, attempt: int, error: BaseException, retry_at: datetime | None) -> Trouble:
@@ -236,7 +243,7 @@ class Flow:
             kind=IssueKind.WORKFLOW_FAILED if retry_at is None else IssueKind.STEP_RETRYING,
             actor=str(self.owner),
             scope=self.scope,
-            fingerprint=f"workflow:{self.id}",
+            fingerprint=fingerprint(self.id),
             workflow=self._workflow.name,
             workflow_id=self.id,
             step=step,
@@ -253,9 +260,9 @@ class Flow:
         await outlast(lambda: self._host.ask(self._host.coordinator(self.scope), RecordTrouble(trouble=trouble)))
 
     async def recovered(self) -> None:
-        """The step that was in trouble has succeeded: its issue is over."""
-        fingerprint = f"workflow:{self.id}"
-        await outlast(lambda: self._host.ask(self._host.coordinator(self.scope), EndTrouble(fingerprint=fingerprint)))
+        """The step that was in trouble has succeeded, or nobody wants it any more: its issue is over."""
+        ended = EndTrouble(fingerprint=fingerprint(self.id))
+        await outlast(lambda: self._host.ask(self._host.coordinator(self.scope), ended))
 
 
 @dataclass
@@ -291,6 +298,9 @@ class Attempts:
                 trouble = self.flow.trouble(self.step, attempt, error, retry_at)
                 await self.flow.check()
                 await self.flow.report(trouble)
+                if await self.flow.standing() is Standing.OVER:  # cancelled meanwhile, perhaps by who was told
+                    await self.flow.recovered()
+                    raise Stopped from None
                 if final:
                     return {"failed": trouble.model_dump(mode="json")}
                 await asyncio.sleep(delay)
@@ -316,6 +326,11 @@ def _answer(command: type[Command[Any]]) -> Any:
         if arguments:
             return arguments[0]
     return type(None)
+
+
+def fingerprint(workflow_id: WorkflowId) -> str:
+    """The runtime issue of a workflow: it has one, whichever of its steps is in trouble."""
+    return f"workflow:{workflow_id}"
 
 
 def scope_of(workflow: Workflow, scope: ScopeId) -> ScopeId:

@@ -54,7 +54,7 @@ class Host(Protocol):
 
     def committed(self, after: After) -> None: ...
     def coordinator(self, scope: ScopeId) -> Address: ...
-    def mail_later(self, address: Address, at: int | None) -> None: ...
+    def mail_later(self, address: Address, after: float | None) -> None: ...
 
 
 def _after(address: Address, effects: Effects) -> After:
@@ -172,7 +172,7 @@ class MailWork(Work):
         self.host, self.address = host, address
         self.kind = host.registry.kind(address)
         self.afters: list[After] = []
-        self.again: int | None = None  # Unix milliseconds at which to look again; 0: at once
+        self.again: float | None = None  # seconds until the next look; 0: at once
 
     def label(self) -> str:
         return f"mailbox of {self.address}"
@@ -212,10 +212,10 @@ class MailWork(Work):
         """Retried with back-off, only this sender's later messages wait; after `TRIES` it is set aside."""
         text = f"{type(error).__name__}: {error}"
         last = mail.tries + 1 >= TRIES
-        next_try = tx.now if last else tx.now + BACKOFF[mail.tries]
+        wait = 0 if last else BACKOFF[mail.tries]
         with tx.savepoint():
             opened = tx.open(str(self.address))
-            tx.mail_failed(mail, text + "\n" + traceback.format_exc(limit=-6), next_try, set_aside=last)
+            tx.mail_failed(mail, text + "\n" + traceback.format_exc(limit=-6), tx.now + wait, set_aside=last)
             if last:
                 trouble = self._trouble(opened.scope, mail, text)
                 receiver = str(self.host.coordinator(trouble.scope))
@@ -229,7 +229,7 @@ class MailWork(Work):
                     tx.now,
                 )
                 self.afters.append(After(self.address, receivers={receiver}))
-        self.again = 0 if last else min(self.again or next_try, next_try)
+        self.again = wait / 1000 if self.again is None else min(self.again, wait / 1000)
 
     def _trouble(self, scope: str, mail: Mail, text: str) -> Trouble:
         return Trouble(
@@ -283,8 +283,8 @@ class DueWork(Work):
     def _turn(self, tx: Transaction) -> None:
         opened = tx.open(str(self.address))
         row = tx.execute(
-            "SELECT due_at FROM schedules WHERE actor=? AND name=? AND generation=?",
-            str(self.address), self.name, self.generation,
+            "SELECT due_at FROM schedules WHERE actor=? AND name=? AND generation=? AND due_at<=?",
+            str(self.address), self.name, self.generation, tx.now,
         )  # fmt: skip
         if not row or not opened.exists or opened.deleted:
             return

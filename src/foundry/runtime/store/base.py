@@ -201,6 +201,10 @@ class Store(Protocol):
         """Run on the calling thread with a read-only connection, all of it in one snapshot."""
         ...
 
+    def now(self, connection: Connection) -> int:
+        """Unix milliseconds, on the clock that due times are written by."""
+        ...
+
     def stuck(self) -> str | None:
         """What a store thread has been doing for over five seconds, with its stack; None if all is well."""
         ...

@@ -174,7 +174,8 @@ class PostgresTransaction:
         self.raw.execute("UPDATE actors SET dropped=dropped+1 WHERE actor=%s", (actor,))
 
     def fence(self, lease: str, fencing: int) -> None:
-        row = self.raw.execute("SELECT fencing FROM leases WHERE name=%s", (lease,)).fetchone()
+        # Held to the commit: whoever takes the lease over waits for this write, and none comes after.
+        row = self.raw.execute("SELECT fencing FROM leases WHERE name=%s FOR SHARE", (lease,)).fetchone()
         if row is None or row[0] != fencing:
             raise Fenced(f"lease {lease} is no longer held with number {fencing}")
 
@@ -261,8 +262,8 @@ class PostgresStore:
         while taken := self._take():
             address, batch = taken
             error = self._batch(batch)
+            self._settled(batch, error)  # before another thread may commit for the actor, so in the order of commits
             self._release(address)
-            self._settled(batch, error)
 
     def _batch(self, batch: list[Work]) -> BaseException | None:
         try:
@@ -288,6 +289,9 @@ class PostgresStore:
     def read(self, function: Callable[[Connection], T]) -> T:
         with self._readers.connect() as connection:
             return function(connection)
+
+    def now(self, connection: Connection) -> int:
+        return int(connection.exec_driver_sql(f"SELECT {NOW}").scalar_one())
 
     def stuck(self) -> str | None:
         return self._watch.stuck()

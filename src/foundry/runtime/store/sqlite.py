@@ -289,6 +289,9 @@ class SqliteStore:
             finally:
                 raw.execute("ROLLBACK")
 
+    def now(self, connection: Connection) -> int:
+        return int(time.time() * 1000)
+
     def stuck(self) -> str | None:
         return self._watch.stuck()
 

@@ -1,0 +1,16 @@
+"""Pace: how often a process looks by itself for what nobody told it of, and how long silence counts as life."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Pace:
+    """All in seconds. Tests slow one of them to show that something else does the work."""
+
+    sweep: float = 1.0  # between looks for messages that are due and, on several replicas, for events
+    coalesce: float = 0.01  # what is committed within it is told to the other replicas at once
+    look: float = 2.0  # between looks for actors that want a worker
+    term: float = 10.0  # a lease without renewal, a replica without a heartbeat
+    renew: float = 3.0  # between renewals and heartbeats
