@@ -282,6 +282,7 @@ class Stage:
     doors: Doors
     session: SessionId
     watch: Subscription
+    told: list[Published] = field(default_factory=list[Published])  # what a watcher from the beginning was told
     version: int = 0
     seen: SessionView | None = None
     entries: dict[str, Entry] = field(default_factory=dict[str, Entry])
@@ -368,23 +369,25 @@ class Stage:
     async def check(self) -> None:
         """Old snapshot + events = fresh snapshot, for a watcher and for one who catches up from the stored events."""
         version, view, entries = await self.snapshot()
-        live: list[Published] = []
 
-        async def collected() -> int:
-            while self.watch._queue:
-                live.append(self.watch._queue.popleft())
-            return live[-1].version if live else self.version
+        def reached() -> int:
+            return self.told[-1].version if self.told else self.version
 
-        await eventually(collected, lambda reached: reached >= version)
-        self._apply([(e.version, e.word, e.body) for e in live], version)
+        await eventually(reached, lambda it_has: it_has >= version)
+        self._apply([(e.version, e.word, e.body) for e in self.told], version)
         assert sorted(self.entries.values(), key=lambda e: e.position) == entries
         assert self.seen == view
         since, kept = self.begun_at
         stored = await self.runtime.read(lambda r: r.events(self.address, after=since))
-        late = Stage(self.runtime, self.doors, self.session, self.watch, since, None, dict(kept))
+        late = Stage(self.runtime, self.doors, self.session, self.watch, version=since, entries=dict(kept))
         late._apply([(row.version, row.word, row.body) for row in stored], version)
         assert sorted(late.entries.values(), key=lambda e: e.position) == entries
         self.version = version
+
+    async def listen(self) -> None:
+        """Watch from the version that is known, as a page does, until cancelled."""
+        async for event in self.watch.events(self.version):
+            self.told.append(event)
 
     def _apply(self, events: list[tuple[int, str, str]], until: int) -> None:
         for version, word, body in events:
@@ -416,11 +419,13 @@ async def stage(
     )
     runtime = Runtime(house, open_store(url), workflow_url=workflow_url(url) if live else None)
     await runtime.start(doors)  # type: ignore[arg-type]
+    listening: asyncio.Task[None] | None = None
     try:
         session = again or SessionId(new_id("ses"))
         watch = runtime.hub.subscribe(addresses.session(session))
         built = Stage(runtime, doors, session, watch)
         if again is None:
+            listening = asyncio.create_task(built.listen())
             await _begin(built, prompt, grants)
             if live and opened:
                 await built.task_says(OpenAgent())
@@ -433,10 +438,13 @@ async def stage(
             built.version, built.seen = version, view
             built.entries = {entry.id: entry for entry in entries}
             built.begun_at = (version, dict(built.entries))
+            listening = asyncio.create_task(built.listen())
         yield built
         if again is None or live:
             await built.check()
     finally:
+        if listening:
+            listening.cancel()
         await runtime.stop()
 
 

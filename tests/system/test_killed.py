@@ -17,7 +17,7 @@ from tests.harness.stage import Child, ran_again, stage
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
 
 POINTS = [
-    *(f"provision:{step}:during" for step in PROVISION),
+    *(f"provision:{step}:during" for step in PROVISION if step != "restoring the work"),  # it has none to restore
     *(f"open_session:{step}:during" for step in OPEN),
     *(f"prompt:{step}:during" for step in PROMPT if step != "gathering context"),  # only after a lost agent
     "provision:cloning:after",
