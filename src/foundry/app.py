@@ -46,6 +46,7 @@ from foundry.actors.task_session import workflows as task_session_workflows
 from foundry.actors.task_session.actor import TaskSession
 from foundry.actors.task_session.door import AcpDoor
 from foundry.actors.user_github_data.actor import UserGitHubData
+from foundry.actors.watchdog import WATCHDOG, Watchdog
 from foundry.api.context import Foundry
 from foundry.contracts import addresses
 from foundry.contracts.doors import AgentDoor, GitHubDoor, SandboxDoor
@@ -86,11 +87,11 @@ class Outside:
     agents: AgentDoor
 
 
-def house() -> House:
+def house(watchdog: Watchdog = WATCHDOG) -> House:
     """Every actor kind, workflow and worker there is (R28)."""
     actors = (
         AppShell(), GitHubState(), UserGitHubData(), Organization(), Repository(), History(),
-        Task(), TaskSession(), SessionStatusSync(), SandboxInstance(),
+        Task(watchdog), TaskSession(watchdog), SessionStatusSync(), SandboxInstance(),
     )  # fmt: skip
     workflows = Workflows().add(
         *github_state_workflows.WORKFLOWS,
@@ -121,7 +122,7 @@ class Server:
 
         given = settings.secret_key.get_secret_value().encode()
         key = given or load_or_create_key(settings.data_dir / "secret.key")
-        self.runtime = Runtime(house(), open_store(url), workflow_url=workflow_url)
+        self.runtime = Runtime(house(Watchdog(settings.watchdog)), open_store(url), workflow_url=workflow_url)
         self._http: httpx2.AsyncClient = http_client()
         github = GitHub(
             settings.github_api_url, self._http, app_id=settings.github_app_id, private_key=settings.private_key()

@@ -23,10 +23,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from foundry.contracts.errors import FoundryError
+from foundry.contracts.overdue import TABLE
 
 SMEE = ("smee_url", "smee_target")  # their variables have no FOUNDRY_ before them
 ENV_FILES = ("~/misc/env.txt", "~/misc/the-foundry.env", ".env")
 OTHERS = ("FOUNDRY_NO_SKIPS", "FOUNDRY_TEST_CACHE")  # variables that speak to the tests
+FOREVER = 10 * 365 * 24 * 3600.0  # seconds
 WEBHOOKS = "/api/rivet/app/webhooks/github"
 
 
@@ -69,6 +71,9 @@ class Settings(BaseModel):
     default_agent: str = Field("claude", pattern="^[a-z][a-z0-9-]*$", description="the agent of a task that names none")
     auto_publish: bool = Field(False, description="publish by itself when an agent ends its turn with new commits")
     devkit_sign_in: bool = Field(False, description="GitHub is the stand-in, whose sample people need no password")
+    watchdog: dict[str, float] = Field(
+        default_factory=dict, description="JSON: what may last how many seconds (docs/states.md), where not as usual"
+    )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="how much is logged")
     smee_url: str = Field("", description="the Smee channel that brings webhooks in development")
     smee_target: str = Field(
@@ -227,7 +232,7 @@ def _file(path: Path, *, required: bool) -> dict[str, Any]:
 
 
 def _parsed(name: str, text: str, variable: str) -> object:
-    if name != "agent_launchers":
+    if name not in ("agent_launchers", "watchdog"):
         return text
     try:
         return cast("object", json.loads(text))
@@ -255,6 +260,13 @@ def check(settings: Settings) -> None:
             field="host",
             remedy="Listen on 127.0.0.1, or connect a real GitHub App and turn devkit_sign_in off.",
         )
+    for what, limit in settings.watchdog.items():
+        if what not in TABLE or not 0 < limit < FOREVER:
+            raise BadSetting(
+                f"watchdog: {what}: {limit:g} " + ("is no time" if what in TABLE else "is about nothing it watches"),
+                field="watchdog",
+                remedy=f"Give seconds, for any of: {', '.join(TABLE)}.",
+            )
     scheme = urlsplit(settings.database_url).scheme
     if settings.database_url and scheme not in ("postgresql", "postgres", "sqlite"):
         raise BadSetting(

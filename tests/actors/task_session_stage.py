@@ -10,16 +10,16 @@ import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Column, Integer, String, Text, select
 
 from foundry.actors.session_status_sync.actor import SessionStatusSync
 from foundry.actors.session_status_sync.worker import WORKER
-from foundry.actors.task_session.actor import Limits, TaskSession
+from foundry.actors.task_session.actor import TaskSession
 from foundry.actors.task_session.views import fold, session_snapshot
 from foundry.actors.task_session.workflows import WORKFLOWS
+from foundry.actors.watchdog import Watchdog
 from foundry.contracts import addresses
 from foundry.contracts.ids import MessageId, OrganizationId, RepositoryId, SandboxId, SessionId, TaskId, UserId, new_id
 from foundry.contracts.people import Person, RepositoryRef
@@ -59,7 +59,7 @@ SANDBOX = SandboxId("sbx_1")
 TASK = TaskId("tsk_1")
 WORDS = {"EntryChanged": EntryChanged, "MessageDelta": MessageDelta, "SessionChanged": SessionChanged}
 
-LIMITS = Limits(evidence=timedelta(seconds=0.5), stop=timedelta(seconds=2), unreachable=timedelta(seconds=5))
+WATCHDOG = Watchdog({"prompt unknown": 0.5, "stopping": 2, "sandbox unreachable": 5})
 
 heard = owned_table(
     "Task",
@@ -403,7 +403,7 @@ class Stage:
 @asynccontextmanager
 async def stage(
     url: str, *, live: bool = False, doors: Doors | None = None, opened: bool = True, grants: bool = True,
-    prompt: str | None = None, again: SessionId | None = None, limits: Limits = LIMITS,
+    prompt: str | None = None, again: SessionId | None = None, watchdog: Watchdog = WATCHDOG,
 ) -> AsyncIterator[Stage]:  # fmt: skip
     """A session on this database. `live`: with workflows and workers; else the test plays them."""
     doors = doors or Doors()
@@ -412,7 +412,7 @@ async def stage(
         return COORDINATOR
 
     house = House(
-        (TaskSession(limits), SessionStatusSync(), Task(), SandboxInstance(), Coordinator()),
+        (TaskSession(watchdog), SessionStatusSync(), Task(), SandboxInstance(), Coordinator()),
         coordinator,
         Workflows().add(*WORKFLOWS) if live else Workflows(),
         (WORKER,) if live else (),

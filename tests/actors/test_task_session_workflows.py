@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
 
-from foundry.actors.task_session.actor import Limits
+from foundry.actors.watchdog import Watchdog
 from foundry.contracts.sandboxes import AcpServerGone, AgentUnavailable, SandboxUnreachable
 from foundry.contracts.sessions import (
     AnswerPermission,
@@ -132,8 +130,8 @@ async def test_after_a_restart_the_stream_shows_that_the_prompt_had_arrived(stor
         await eventually(lambda: ("prompt", "x") in doors.agents.calls)
         session, server = at.session, at.server
     doors.agents.emit(server, words("Working"))
-    limits = Limits(evidence=timedelta(seconds=20))
-    async with stage(store_url, live=True, doors=doors, again=session, limits=limits) as at:
+    watchdog = Watchdog({"prompt unknown": 20})
+    async with stage(store_url, live=True, doors=doors, again=session, watchdog=watchdog) as at:
         await at.until(lambda v: v.running and not v.messages, limit=30)
         assert [e.text for e in await at.transcript()] == ["x", "Working"]
         assert doors.agents.calls.count(("prompt", "x")) == 1

@@ -37,23 +37,24 @@ from foundry.settings import Settings
 ADA = Person(id=UserId("1001"), login="ada", name="Ada Byron", email="ada@users.noreply.github.test")
 
 
-def settings_for(home: Path) -> Settings:
+def settings_for(home: Path, **changes: Any) -> Settings:
     """Settings for a Foundry beside the stand-in whose directory is HOME/github."""
     app = json.loads((home / "github" / "app.json").read_text())
-    return Settings(
-        data_dir=home / "data",
-        github_app_id=app["app_id"],
-        github_app_private_key=app["private_key"],
-        github_client_id=app["client_id"],
-        github_client_secret=app["client_secret"],
-        github_webhook_secret=app["webhook_secret"],
-        github_api_url=app["api_url"],
-        github_web_url=app["web_url"],
-        agent_launchers={"mock": [sys.executable, "-m", "foundry.devkit.agent"]},
-        default_agent="mock",
-        devkit_sign_in=True,
-        log_level="WARNING",
-    )
+    given = {
+        "data_dir": home / "data",
+        "github_app_id": app["app_id"],
+        "github_app_private_key": app["private_key"],
+        "github_client_id": app["client_id"],
+        "github_client_secret": app["client_secret"],
+        "github_webhook_secret": app["webhook_secret"],
+        "github_api_url": app["api_url"],
+        "github_web_url": app["web_url"],
+        "agent_launchers": {"mock": [sys.executable, "-m", "foundry.devkit.agent"]},
+        "default_agent": "mock",
+        "devkit_sign_in": True,
+        "log_level": "WARNING",
+    }
+    return Settings.model_validate({**given, **changes})
 
 
 def die() -> None:

@@ -67,9 +67,9 @@ def saved(task: dict[str, Any]) -> bool:
 
 
 @asynccontextmanager
-async def whole(home: Path) -> AsyncIterator[Whole]:
+async def whole(home: Path, **settings: Any) -> AsyncIterator[Whole]:
     """On the stage at `home` (tests.harness.stage)."""
-    server = Server(settings_for(home))
+    server = Server(settings_for(home, **settings))
     foundry = await server.start()
     try:
         identity = StoreIdentity(parent=addresses.app_shell(), scope=APP, person=ADA, access_token="sealed")

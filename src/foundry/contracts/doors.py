@@ -16,7 +16,7 @@ from foundry.contracts.ids import OrganizationId, SandboxId
 from foundry.contracts.people import Access, Person, RepositoryRef
 from foundry.contracts.sandbox_words import Made
 from foundry.contracts.sandboxes import Endpoint
-from foundry.contracts.sessions import AgentSession, StreamItem
+from foundry.contracts.sessions import AgentSession, Signs, StreamItem
 from foundry.contracts.tasks import PullRequestRef, WorkTree
 
 
@@ -137,6 +137,10 @@ class AgentDoor(Protocol):
             foundry.contracts.sandboxes.SandboxUnreachable: nobody answers; try again.
             foundry.contracts.sandboxes.AcpServerGone: the server id is unknown there; it will not come back.
         """
+        ...
+
+    async def signs(self, sandbox: SandboxId, server_id: str) -> Signs:
+        """Whether the agent's process is there, and whether anything in its sandbox works; takes some seconds."""
         ...
 
     async def close(self, sandbox: SandboxId, server_id: str) -> None: ...

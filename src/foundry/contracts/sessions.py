@@ -10,6 +10,7 @@ from pydantic import StringConstraints
 
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.ids import MessageId, PermissionId, SandboxId, SessionId, TaskId, UserId
+from foundry.contracts.overdue import Overdue
 from foundry.contracts.people import Person, RepositoryRef
 from foundry.contracts.tasks import AgentName, Prompt
 from foundry.contracts.words import Birth, Command, Event, Message, Word
@@ -154,6 +155,7 @@ class SessionView(Word):
     status: SessionStatus
     status_since: datetime
     trouble: SessionTrouble | None = None
+    overdue: Overdue | None = None  # what lasts longer than it should
     messages: list[QueuedMessage] = []  # those not yet in the transcript: queued, sending, unknown, failed
     permissions: list[PermissionView] = []  # those waiting or being answered
     running: MessageId | None = None  # the message the agent works on
@@ -264,6 +266,8 @@ class CreateSession(Message, Birth):
 class OpenAgent(Message):
     """Task -> TaskSession: the sandbox is ready; open the agent's session. Ignored while that runs or is done."""
 
+    anew: bool = False  # an opening that runs is given up first: a person found that it hangs
+
 
 class CloseSession(Message):
     """Task -> TaskSession: the task is archived."""
@@ -347,6 +351,20 @@ class PromptUnknown(Command[None]):
     """To TaskSession, by a step: an attempt had begun and its outcome is not known. The stream may still tell."""
 
     message: MessageId
+
+
+class Signs(Word):
+    """What shows whether an agent is at work, beside its words."""
+
+    alive: bool  # its server is known and its process has not ended
+    busy: bool  # something in the sandbox uses the processor
+
+
+class AgentSeen(Command[None]):
+    """To TaskSession, by a step: what the agent of a quiet stream looks like."""
+
+    message: MessageId
+    signs: Signs
 
 
 class Stopped(Command[None]):

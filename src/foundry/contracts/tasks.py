@@ -12,6 +12,7 @@ from pydantic import AfterValidator, StringConstraints
 from foundry.contracts.checkpoints import CheckpointRef, CheckpointView, Saved
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.ids import CheckpointId, RepositoryId, SandboxId, SessionId, TaskId
+from foundry.contracts.overdue import Overdue
 from foundry.contracts.people import Person, RepositoryRef
 from foundry.contracts.words import Birth, Command, Event, Message, Word
 
@@ -138,6 +139,7 @@ class SessionSummary(Word):
     agent: str
     status: str
     trouble: PhaseTrouble | None = None  # why it is in error, and what to do
+    overdue: Overdue | None = None
 
 
 class TaskSummary(Word):
@@ -152,6 +154,7 @@ class TaskSummary(Word):
     phase_since: datetime
     activity: str = ""  # the active session's status
     trouble: PhaseTrouble | None = None
+    overdue: Overdue | None = None  # what lasts longer than it should, of the task or of its active session
     pull_request: PullRequestRef | None = None
     created_by: Person
     created_at: datetime
@@ -223,7 +226,7 @@ class OpenSession(Command[TaskView]):
 
 
 class RetryProvisioning(Command[TaskView]):
-    """To Task: go on where provisioning failed."""
+    """To Task: go on where provisioning failed; or begin anew what lasts longer than it should."""
 
 
 class ArchiveTask(Command[TaskView]):

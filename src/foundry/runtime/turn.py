@@ -30,7 +30,7 @@ from foundry.contracts.errors import NotFound
 from foundry.contracts.ids import WorkflowId
 from foundry.contracts.words import Address, Birth, Event, Message, ScopeId, Word, millis, utc
 from foundry.runtime.store.base import Effects, NewBirth, NewEvent, NewMail, NewStart, Opened, Transaction
-from foundry.runtime.store.tables import actors, events
+from foundry.runtime.store.tables import actors, events, workflows
 
 W = TypeVar("W", bound=Word)
 AnyRow = Row[*tuple[Any, ...]]
@@ -222,6 +222,17 @@ class Turn:
     def cancel(self, workflow: WorkflowId) -> None:
         """Raise the workflow's generation: no further step of it begins."""
         self.effects.cancels.append(workflow)
+
+    def again(self, workflow: WorkflowId) -> WorkflowId | None:
+        """Cancel a workflow of this actor's that runs, and start the same work anew; None if it has ended."""
+        query = select(workflows).where(workflows.c.id == workflow, workflows.c.owner == str(self.address))
+        row = self._tx.connection.execute(query).first()
+        if row is None or row.cancelled:
+            return None
+        self.cancel(workflow)
+        new = self.new_id("wfl")
+        self.effects.starts.append(NewStart(new, row.name, ScopeId(row.scope), row.job))
+        return WorkflowId(new)
 
     def schedule(self, name: str, after: timedelta) -> None:
         """Be called with this name that long from now, once; an earlier wish of this name is replaced."""

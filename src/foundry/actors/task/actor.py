@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from foundry.actors.task import keeping
-from foundry.actors.task.common import changed, grant, refuse_archived, refuse_unready
+from foundry.actors.task.common import grant, refuse_archived, refuse_unready
 from foundry.actors.task.keeping import Keeping
 from foundry.actors.task.states import advance
 from foundry.actors.task.tables import task_sessions_known, tasks, waiting_prompts
@@ -90,12 +90,16 @@ class Task(Keeping, Actor):
         )
         self._add_session(turn, command.session, command.agent, command.prompt, command.person)
         turn.update(tasks, workflow=turn.start("provision", Provision(task=command.id)))
-        return changed(turn)
+        return self.changed(turn)
 
     @handles(RetryProvisioning)
     def retry(self, turn: Turn, command: RetryProvisioning) -> TaskView:
-        """1. Only what failed is tried again. 2. The same ids, so each step finds what the last try made."""
+        """1. What hangs or failed is tried again. 2. The same ids, so each step finds what the last try made."""
         row = turn.one(tasks)
+        if self.begin_anew(turn, row):
+            if row.state == TaskState.PROVISIONING:
+                turn.update(tasks, attempt=row.attempt + 1, phase_since=millis(turn.now))
+            return self.changed(turn)
         if row.state == TaskState.READY and row.phase != Phase.RUNNING:
             return self._retry_session(turn, row)
         if row.state != TaskState.FAILED:
@@ -110,16 +114,16 @@ class Task(Keeping, Actor):
             trouble=None,
             workflow=turn.start("provision", Provision(task=TaskId(turn.key))),
         )
-        return changed(turn)
+        return self.changed(turn)
 
     def _retry_session(self, turn: Turn, row: AnyRow) -> TaskView:
         """The sandbox is there and its first session is what failed."""
         known = turn.one(task_sessions_known, session=row.active_session)
-        if known.status != SessionStatus.ERROR:
+        if known.status != SessionStatus.ERROR and not row.overdue:
             raise WrongState(f"the session is {known.status}; only a failed one is retried")
         turn.update(tasks, attempt=row.attempt + 1, phase_since=millis(turn.now), trouble=None)
-        turn.send(addresses.session(SessionId(known.session)), OpenAgent())
-        return changed(turn)
+        turn.send(addresses.session(SessionId(known.session)), OpenAgent(anew=True))
+        return self.changed(turn)
 
     @handles(OpenSession)
     def open_session(self, turn: Turn, command: OpenSession) -> TaskView:
@@ -130,7 +134,7 @@ class Task(Keeping, Actor):
             self._add_session(turn, command.session, command.agent, command.prompt, command.person)
             if row.state == TaskState.READY:
                 self._open_agents(turn)
-        return changed(turn)
+        return self.changed(turn)
 
     @handles(ArchiveTask)
     def archive(self, turn: Turn, command: ArchiveTask) -> TaskView:
@@ -159,35 +163,37 @@ class Task(Keeping, Actor):
             turn.send(addresses.session(SessionId(known.session)), CloseSession(reason=reason.value))
         turn.delete(waiting_prompts)
         self._release(turn, discard=discard)
-        return changed(turn)
+        return self.changed(turn)
 
     def _release(self, turn: Turn, *, discard: bool) -> None:
         save = keeping.next_save(turn, SaveWish(reason=CheckpointReason.RELEASE))
-        turn.start("release", Release(save=save, discard=discard))
+        turn.update(tasks, release_workflow=turn.start("release", Release(save=save, discard=discard)))
 
     @handles(ReleaseSandbox)
     def release(self, turn: Turn, command: ReleaseSandbox) -> TaskView:
         """Only a sandbox that outlived its task is released once more."""
         row = turn.one(tasks)
-        if row.state != TaskState.ARCHIVED or not row.kept:
+        if row.state != TaskState.ARCHIVED or not (row.kept or row.overdue):
             raise WrongState(
                 "the task has no sandbox that was kept", remedy="Archive the task to give its sandbox back."
             )
+        if row.release_workflow:
+            turn.cancel(WorkflowId(row.release_workflow))
         turn.update(tasks, kept="")
         self._release(turn, discard=command.discard)
-        return changed(turn)
+        return self.changed(turn)
 
     @handles(SandboxReleased)
     def sandbox_released(self, turn: Turn, command: SandboxReleased) -> None:
-        turn.update(tasks, kept=command.kept)
-        changed(turn)
+        turn.update(tasks, kept=command.kept, release_workflow=None)
+        self.changed(turn)
 
     # provisioning, step by step
 
     @handles(BeginPhase)
     def begin_phase(self, turn: Turn, command: BeginPhase) -> None:
         turn.update(tasks, phase=command.phase.value, phase_since=millis(turn.now), trouble=None)
-        changed(turn)
+        self.changed(turn)
 
     @handles(Named)
     def named(self, turn: Turn, command: Named) -> None:
@@ -196,7 +202,7 @@ class Task(Keeping, Actor):
         if row.branch is not None and row.branch != command.branch:
             raise WrongState(f"the task's branch is {row.branch} for good", field="branch")
         turn.update(tasks, branch=command.branch, title=command.title, base=command.base)
-        changed(turn)
+        self.changed(turn)
 
     @handles(Provisioned)
     def provisioned(self, turn: Turn, command: Provisioned) -> None:
@@ -211,7 +217,7 @@ class Task(Keeping, Actor):
             workflow=None,
         )
         self._open_agents(turn)
-        changed(turn)
+        self.changed(turn)
 
     @handles(WorkflowTrouble)
     def trouble(self, turn: Turn, command: WorkflowTrouble) -> None:
@@ -237,14 +243,14 @@ class Task(Keeping, Actor):
             turn.update(tasks, save_trouble=shown)
             keeping.ended(turn)
         elif over and trouble.workflow == "release":
-            turn.update(tasks, kept=f"{trouble.message} {trouble.remedy}".strip())
+            turn.update(tasks, kept=f"{trouble.message} {trouble.remedy}".strip(), release_workflow=None)
         elif over and trouble.workflow == "restore" and row.restore_workflow == trouble.workflow_id:
             turn.update(tasks, restore_workflow=None, note=f"Nothing was restored: {trouble.message} {trouble.remedy}")
             grant(turn)
         elif over:
             name = NAMES.get(trouble.workflow, trouble.workflow)
             turn.update(tasks, note=f"{name} failed: {trouble.message} {trouble.remedy}".strip())
-        changed(turn)
+        self.changed(turn)
 
     # sessions and the work tree (R6)
 
@@ -254,14 +260,16 @@ class Task(Keeping, Actor):
         if row.phase == Phase.CREATING_SESSION and message.session == row.active_session:
             turn.update(tasks, phase=Phase.SENDING_PROMPT.value, phase_since=millis(turn.now), trouble=None)
         grant(turn)
-        changed(turn)
+        self.changed(turn)
 
     @receives(SessionSeen)
     def session_seen(self, turn: Turn, message: SessionSeen) -> None:
         """Its status, and what it means for the phase: running is reached, or creating the session failed."""
         seen, row = message.session, turn.one(tasks)
         trouble = seen.trouble.model_dump_json() if seen.trouble else None
-        turn.update(task_sessions_known, {"session": seen.id}, status=seen.status, title=seen.title, trouble=trouble)
+        overdue = seen.overdue.model_dump_json() if seen.overdue else None
+        told = {"status": seen.status, "title": seen.title, "trouble": trouble, "overdue": overdue}
+        turn.update(task_sessions_known, {"session": seen.id}, **told)
         if seen.id == row.active_session and row.state == TaskState.READY:
             if seen.status == SessionStatus.RUNNING and row.phase != Phase.RUNNING:
                 turn.update(tasks, phase=Phase.RUNNING.value, phase_since=millis(turn.now), trouble=None)
@@ -269,7 +277,7 @@ class Task(Keeping, Actor):
                 turn.update(tasks, trouble=trouble)
         if seen.status in (SessionStatus.READY, SessionStatus.IDLE):
             grant(turn)
-        changed(turn)
+        self.changed(turn)
 
     @receives(PromptWaiting)
     def prompt_waiting(self, turn: Turn, message: PromptWaiting) -> None:
@@ -294,7 +302,7 @@ class Task(Keeping, Actor):
             keeping.wish(turn, wish)
             if row.auto_publish and message.outcome == "end_turn" and not row.publish_workflow:
                 self._publish(turn, row, PublishTask(person=Person.model_validate_json(row.person)), by_itself=True)
-        changed(turn)
+        self.changed(turn)
 
     # publishing and the pull request
 
@@ -308,7 +316,7 @@ class Task(Keeping, Actor):
     @handles(WorkSeen)
     def work_seen(self, turn: Turn, command: WorkSeen) -> bool:
         turn.update(tasks, work=command.work.model_dump_json())
-        changed(turn)
+        self.changed(turn)
         return command.work.unpushed > 0
 
     @handles(PublishTask)
@@ -320,7 +328,7 @@ class Task(Keeping, Actor):
             raise WrongState(f"the task is {row.state}; there is nothing to publish yet")
         if not row.publish_workflow:
             self._publish(turn, row, command, by_itself=False)
-        return changed(turn)
+        return self.changed(turn)
 
     def _publish(self, turn: Turn, row: AnyRow, wish: PublishTask, *, by_itself: bool) -> None:
         job = Publish(
@@ -341,20 +349,20 @@ class Task(Keeping, Actor):
         turn.update(tasks, publishing=command.step)
         if not command.step:
             turn.update(tasks, publish_workflow=None)
-        changed(turn)
+        self.changed(turn)
 
     @handles(Pushed)
     def pushed(self, turn: Turn, command: Pushed) -> None:
         work = WorkTree.model_validate_json(turn.one(tasks).work)
         turn.update(tasks, work=work.model_copy(update={"unpushed": 0, "head": command.head}).model_dump_json())
-        changed(turn)
+        self.changed(turn)
 
     @handles(PullRequestOpened)
     def pull_request_opened(self, turn: Turn, command: PullRequestOpened) -> None:
         known = self._pull_request(turn.one(tasks))
         if known is None or known.number != command.pull_request.number or known.state != "merged":
             turn.update(tasks, pull_request=command.pull_request.model_dump_json(), note="")
-        changed(turn)
+        self.changed(turn)
 
     @receives(PullRequestSeen)
     def pull_request_seen(self, turn: Turn, message: PullRequestSeen) -> None:
@@ -373,7 +381,7 @@ class Task(Keeping, Actor):
         if message.state == "merged" and row.state != TaskState.ARCHIVED:
             self._archive(turn, turn.one(tasks), ArchiveReason.MERGED, discard=False)
         else:
-            changed(turn)
+            self.changed(turn)
 
     # helpers
 

@@ -1,28 +1,14 @@
-"""What the task's turns have in common: telling of a change, refusing, and who gets the work tree next."""
+"""What the task's turns have in common: refusing, and who gets the work tree next."""
 
 from __future__ import annotations
 
-from foundry.actors.task.tables import checkpoints, task_sessions_known, tasks, waiting_prompts
-from foundry.actors.task.views import summary, view
+from foundry.actors.task.tables import task_sessions_known, tasks, waiting_prompts
 from foundry.contracts import addresses
 from foundry.contracts.errors import WrongState
-from foundry.contracts.ids import OrganizationId, SessionId
+from foundry.contracts.ids import SessionId
 from foundry.contracts.sessions import SessionStatus
-from foundry.contracts.tasks import PromptGranted, TaskChanged, TaskSeen, TaskState, TaskView
-from foundry.contracts.words import millis
+from foundry.contracts.tasks import PromptGranted, TaskState
 from foundry.runtime.turn import AnyRow, Turn
-
-
-def changed(turn: Turn) -> TaskView:
-    """Tell who watches the task, and the two indexes that list it."""
-    turn.update(tasks, changed_at=millis(turn.now))
-    row = turn.one(tasks)
-    full = view(row, turn.all(task_sessions_known), turn.all(checkpoints))
-    turn.publish(TaskChanged(entity=turn.key, repository=full.repository.id, task=full))
-    line = TaskSeen(task=summary(full))
-    turn.send(addresses.organization(OrganizationId(row.organization)), line)
-    turn.send(addresses.repository(full.repository.id), line)
-    return full
 
 
 def refuse_archived(row: AnyRow) -> None:

@@ -6,8 +6,9 @@ the work tree that is saved then has theirs in it.
 
 from __future__ import annotations
 
-from foundry.actors.task.common import changed, grant, refuse_archived, refuse_unready
+from foundry.actors.task.common import grant, refuse_archived, refuse_unready
 from foundry.actors.task.tables import checkpoints, tasks
+from foundry.actors.task.watching import Watching
 from foundry.actors.task.words import Restore, Save, SaveWish
 from foundry.contracts.checkpoints import CheckpointMissing, CheckpointReason, Saved
 from foundry.contracts.errors import WrongState
@@ -29,7 +30,7 @@ from foundry.runtime.turn import Turn
 KEPT = 20  # checkpoints of one task; older ones are forgotten
 
 
-class Keeping:
+class Keeping(Watching):
     """The part of a Task that keeps its work: saves, and what is brought back."""
 
     @handles(SaveCheckpoint)
@@ -38,12 +39,12 @@ class Keeping:
         refuse_archived(row)
         refuse_unready(row)
         wish(turn, SaveWish(reason=CheckpointReason.ASKED))
-        return changed(turn)
+        return self.changed(turn)
 
     @handles(CheckpointSaved)
     def checkpoint_saved(self, turn: Turn, command: CheckpointSaved) -> list[CheckpointId]:
         kept = saved(turn, command.checkpoint, command.saved)
-        changed(turn)
+        self.changed(turn)
         return kept
 
     @handles(CheckpointNotSaved)
@@ -51,12 +52,12 @@ class Keeping:
         """Said where the work is shown; the sandbox is kept until it can be saved, or is discarded."""
         trouble = PhaseTrouble(code=command.code, message=command.message, remedy=command.remedy, attempt=1)
         turn.update(tasks, save_trouble=trouble.model_dump_json())
-        changed(turn)
+        self.changed(turn)
 
     @handles(SaveEnded)
     def save_ended(self, turn: Turn, command: SaveEnded) -> None:
         ended(turn)
-        changed(turn)
+        self.changed(turn)
 
     @handles(RestoreCheckpoint)
     def restore(self, turn: Turn, command: RestoreCheckpoint) -> TaskView:
@@ -72,14 +73,14 @@ class Keeping:
         before = next_save(turn, SaveWish(reason=CheckpointReason.RESTORE))
         job = Restore(before=before, checkpoint=command.checkpoint, saved=content, branch=row.branch)
         turn.update(tasks, restore_workflow=turn.start("restore", job))
-        return changed(turn)
+        return self.changed(turn)
 
     @handles(CheckpointRestored)
     def checkpoint_restored(self, turn: Turn, command: CheckpointRestored) -> None:
         number = turn.one(checkpoints, checkpoint=command.checkpoint).number
         turn.update(tasks, restore_workflow=None, note=f"The work is as it was at checkpoint {number}.")
         grant(turn)
-        changed(turn)
+        self.changed(turn)
 
 
 def wish(turn: Turn, wanted: SaveWish) -> None:

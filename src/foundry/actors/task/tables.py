@@ -40,6 +40,9 @@ tasks = owned_table(
     Column("save_wanted", Text),  # SaveWish: another save is due when the present one ends
     Column("save_trouble", Text),  # PhaseTrouble
     Column("restore_workflow", String),
+    Column("release_workflow", String),
+    Column("began", Text, nullable=False, server_default="{}"),  # since when each thing stands that should pass
+    Column("overdue", Text),  # Overdue: of the task's own
     Column("kept", Text, nullable=False, server_default=""),
     Column("created_at", BigInteger, nullable=False),
     Column("changed_at", BigInteger, nullable=False),
@@ -55,6 +58,7 @@ task_sessions_known = owned_table(
     Column("title", String, nullable=False, server_default=""),
     Column("status", String, nullable=False),
     Column("trouble", Text),  # PhaseTrouble
+    Column("overdue", Text),  # Overdue
     Column("opening", Boolean, nullable=False, server_default="0"),  # its agent has been asked for
 )
 

@@ -11,6 +11,7 @@ from foundry.contracts.addresses import task as address
 from foundry.contracts.checkpoints import CheckpointMissing, CheckpointReason, CheckpointRef, CheckpointView, Saved
 from foundry.contracts.errors import NotFound
 from foundry.contracts.ids import CheckpointId, MessageId, SandboxId, SessionId, TaskId
+from foundry.contracts.overdue import Overdue
 from foundry.contracts.people import Person, RepositoryRef
 from foundry.contracts.tasks import (
     ArchiveReason,
@@ -36,10 +37,12 @@ def view(row: AnyRow, sessions: Sequence[AnyRow], saved: Sequence[AnyRow]) -> Ta
             agent=s.agent,
             status=s.status,
             trouble=PhaseTrouble.model_validate_json(s.trouble) if s.trouble else None,
+            overdue=Overdue.model_validate_json(s.overdue) if s.overdue else None,
         )
         for s in sorted(sessions, key=lambda s: s.number)
     ]
-    active = next((s.status for s in known if s.id == row.active_session), "")
+    active = next((s for s in known if s.id == row.active_session), None)
+    overdue = Overdue.model_validate_json(row.overdue) if row.overdue else active and active.overdue
     return TaskView(
         id=TaskId(row.task),
         repository=RepositoryRef.model_validate_json(row.repository),
@@ -48,8 +51,9 @@ def view(row: AnyRow, sessions: Sequence[AnyRow], saved: Sequence[AnyRow]) -> Ta
         state=TaskState(row.state),
         phase=Phase(row.phase),
         phase_since=utc(row.phase_since),
-        activity=active,
+        activity=active.status if active else "",
         trouble=PhaseTrouble.model_validate_json(row.trouble) if row.trouble else None,
+        overdue=overdue,
         pull_request=PullRequestRef.model_validate_json(row.pull_request) if row.pull_request else None,
         created_by=Person.model_validate_json(row.person),
         created_at=utc(row.created_at),

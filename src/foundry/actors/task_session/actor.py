@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from datetime import timedelta
 from typing import Literal
 
 from foundry.actors.task_session.conversation import Conversation
 from foundry.actors.task_session.jobs import (
     deliver_answer,
+    give_up_opening,
+    look_at_agent,
     open_agent,
     reconnect,
     send_prompt,
@@ -19,16 +19,20 @@ from foundry.actors.task_session.jobs import (
 from foundry.actors.task_session.people import keep
 from foundry.actors.task_session.reading import Reading
 from foundry.actors.task_session.state import State
+from foundry.actors.task_session.states import Verdict
 from foundry.actors.task_session.tables import session_messages, session_permissions, sessions
 from foundry.actors.task_session.troubles import take_trouble
 from foundry.actors.task_session.words import CloseServer
+from foundry.actors.watchdog import WATCHDOG, Watchdog
 from foundry.contracts import addresses
 from foundry.contracts.errors import BadInput, NotFound, WrongState
 from foundry.contracts.ids import MessageId, SandboxId, SessionId
 from foundry.contracts.issues import WorkflowTrouble
+from foundry.contracts.overdue import Action
 from foundry.contracts.people import Person
 from foundry.contracts.sandboxes import SandboxUnreachable
 from foundry.contracts.sessions import (
+    AgentSeen,
     AnswerPermission,
     ChooseServer,
     CloseSession,
@@ -60,20 +64,11 @@ from foundry.contracts.sessions import (
     WithdrawMessage,
 )
 from foundry.contracts.tasks import PromptEnded, PromptGranted, PromptWaiting, SessionReady, title_of
-from foundry.contracts.words import millis
+from foundry.contracts.words import millis, utc
 from foundry.runtime.actor import Actor, creates, due, handles, receives
 from foundry.runtime.turn import AnyRow, Turn
 
 ABLE = (SessionStatus.READY, SessionStatus.IDLE)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How long a session waits before it does something by itself."""
-
-    evidence: timedelta = timedelta(seconds=10)  # for the stream to show that a doubtful prompt has arrived
-    stop: timedelta = timedelta(seconds=30)  # for an agent to stop when asked; then it is started anew
-    unreachable: timedelta = timedelta(seconds=45)  # for a sandbox to answer again; then its agent is started anew
 
 
 class TaskSession(Actor):
@@ -86,8 +81,8 @@ class TaskSession(Actor):
     topic = "session"
     keeps_events = True  # they are the transcript
 
-    def __init__(self, limits: Limits = Limits()) -> None:
-        self._limits = limits
+    def __init__(self, watchdog: Watchdog = WATCHDOG) -> None:
+        self._watchdog = watchdog
 
     # its life
 
@@ -112,7 +107,7 @@ class TaskSession(Actor):
             created_at=now,
         )
         turn.insert(sessions, **state.values())
-        c = Conversation(turn)
+        c = self._conversation(turn)
         c.changed()
         if message.prompt:
             self._queue(c, message.message or MessageId(turn.new_id("msg")), message.prompt, message.person)
@@ -121,7 +116,9 @@ class TaskSession(Actor):
     @receives(OpenAgent)
     def open_agent(self, turn: Turn, message: OpenAgent) -> None:
         """Once: while it is being opened or is open, this changes nothing. After an error it is the retry."""
-        c = Conversation(turn)
+        c = self._conversation(turn)
+        if message.anew and c.state.opening:
+            give_up_opening(c)
         if c.status is SessionStatus.PENDING and not c.state.opening:
             open_agent(c)
         elif c.status is SessionStatus.ERROR and not c.state.opening:
@@ -133,7 +130,7 @@ class TaskSession(Actor):
     @handles(ChooseServer)
     def choose_server(self, turn: Turn, command: ChooseServer) -> str:
         """Chosen before the agent is started under it, and kept until it is given up."""
-        c = Conversation(turn)
+        c = self._conversation(turn)
         if command.fresh or not c.state.server:
             c.state.server = turn.new_id("acp")
         c.done()
@@ -142,7 +139,7 @@ class TaskSession(Actor):
     @handles(SessionOpened)
     def opened(self, turn: Turn, command: SessionOpened) -> None:
         """1. Only the one that was chosen. 2. Follow its stream. 3. Ready: what is queued asks for the work tree."""
-        c, opened = Conversation(turn), command.opened
+        c, opened = self._conversation(turn), command.opened
         if c.status is SessionStatus.CLOSED or opened.server_id != c.state.server:
             turn.start("close_server", CloseServer(sandbox=SandboxId(c.state.sandbox), server_id=opened.server_id))
             return
@@ -178,19 +175,23 @@ class TaskSession(Actor):
 
     @handles(ResumeSession)
     def resume(self, turn: Turn, command: ResumeSession) -> SessionView:
-        """After an error only; asked again while it runs, it goes on running."""
-        c = Conversation(turn)
+        """After an error, or of what lasts too long; asked again while it runs, it goes on running."""
+        c = self._conversation(turn)
         self._refuse_closed(c)
+        late = c.overdue()
+        if late is not None and Action.RESTART_AGENT in late.actions:
+            give_up_opening(c)
+            c.move(SessionStatus.ERROR)
+        elif c.status is not SessionStatus.ERROR:
+            raise WrongState(f"the session is {c.status.value}; only one in error is resumed")
         if not c.state.opening:
-            if c.status is not SessionStatus.ERROR:
-                raise WrongState(f"the session is {c.status.value}; only one in error is resumed")
             reconnect(c, f"{command.person.login} asked to resume.")
         return c.done()
 
     @receives(SandboxLost)
     def sandbox_lost(self, turn: Turn, message: SandboxLost) -> None:
         """The agent went with its sandbox. Pending until the new one is there."""
-        c = Conversation(turn)
+        c = self._conversation(turn)
         if c.status is SessionStatus.CLOSED:
             return
         stop_opening(c)
@@ -206,7 +207,7 @@ class TaskSession(Actor):
     @receives(CloseSession)
     def close(self, turn: Turn, message: CloseSession) -> None:
         """1. What runs or waits is cancelled. 2. The agent ends in the background. 3. The transcript stays."""
-        c = Conversation(turn)
+        c = self._conversation(turn)
         if c.status is SessionStatus.CLOSED:
             return
         stop_opening(c)
@@ -226,7 +227,7 @@ class TaskSession(Actor):
     @handles(SendMessage)
     def send_message(self, turn: Turn, command: SendMessage) -> SessionView:
         """1. Queue it. 2. Ask the task for the work tree. 3. Its author's draft has been sent."""
-        c = Conversation(turn)
+        c = self._conversation(turn)
         self._refuse_closed(c)
         if c.message(command.id) is None:
             self._queue(c, command.id, command.text, command.person)
@@ -238,7 +239,7 @@ class TaskSession(Actor):
     @receives(PromptGranted)
     def granted(self, turn: Turn, message: PromptGranted) -> None:
         """1. Mark it sending, with its JSON-RPC id. 2. Show it in the transcript. 3. Start to send it."""
-        c = Conversation(turn)
+        c = self._conversation(turn)
         row, session = c.message(message.message), c.agent_session()
         if row is None or row.state != MessageState.QUEUED or c.status not in ABLE or session is None:
             outcome = row.state if row is not None and row.state != MessageState.QUEUED else "not_sent"
@@ -255,6 +256,8 @@ class TaskSession(Actor):
         )
         c.state.running, c.state.lost, c.state.stopping = row.message, None, False
         c.state.prompted = True
+        c.state.heard_at = millis(turn.now)
+        turn.schedule("quiet", self._watchdog.limit("agent quiet"))
         c.well()
         c.move(SessionStatus.RUNNING)
         c.done()
@@ -262,7 +265,7 @@ class TaskSession(Actor):
     @handles(PromptSent)
     def prompt_sent(self, turn: Turn, command: PromptSent) -> None:
         """The server has it. A stop that was asked for meanwhile may have come too early: once more."""
-        c = Conversation(turn)
+        c = self._conversation(turn)
         if c.state.running == command.message:
             c.arrived()
             if c.state.stopping:
@@ -272,16 +275,16 @@ class TaskSession(Actor):
     @handles(PromptUnknown)
     def prompt_unknown(self, turn: Turn, command: PromptUnknown) -> None:
         """Never sent again by itself. The stream gets some time to show that it has arrived."""
-        c = Conversation(turn)
+        c = self._conversation(turn)
         row = c.message(command.message)
         if c.state.running == command.message and row and row.state == MessageState.SENDING:
             turn.update(session_messages, {"message": command.message}, doubtful=True)
-            turn.schedule("evidence", self._limits.evidence)
+            turn.schedule("evidence", self._watchdog.limit("prompt unknown"))
         c.done()
 
     @due("evidence")
     def no_evidence(self, turn: Turn) -> None:
-        c = Conversation(turn)
+        c = self._conversation(turn)
         row = c.message(c.state.running) if c.state.running else None
         if row and row.doubtful and row.state == MessageState.SENDING:
             c.end_prompt(MessageState.UNKNOWN, "unknown")
@@ -291,7 +294,7 @@ class TaskSession(Actor):
     @handles(ResendMessage)
     def resend(self, turn: Turn, command: ResendMessage) -> SessionView:
         """Only what failed or may have been sent; it becomes a new entry of the transcript when it is sent."""
-        c = Conversation(turn)
+        c = self._conversation(turn)
         self._refuse_closed(c)
         row = self._message(c, command.message)
         if row.state != MessageState.QUEUED:  # asked twice
@@ -306,7 +309,7 @@ class TaskSession(Actor):
     @handles(WithdrawMessage)
     def withdraw(self, turn: Turn, command: WithdrawMessage) -> SessionView:
         """What is not with the agent is taken back; the task hears of it if it grants it the work tree."""
-        c = Conversation(turn)
+        c = self._conversation(turn)
         row = self._message(c, command.message)
         if row.state in (MessageState.SENDING, MessageState.RUNNING, MessageState.DONE):
             raise WrongState(f"message {row.message} is {row.state}", remedy="Stop the session instead.")
@@ -317,30 +320,56 @@ class TaskSession(Actor):
     @handles(StopSession)
     def stop(self, turn: Turn, command: StopSession) -> SessionView:
         """1. Tell the agent. 2. It waits for no answer any more. 3. The stream says when it has stopped."""
-        c = Conversation(turn)
+        c = self._conversation(turn)
         if c.status is not SessionStatus.RUNNING:
             raise WrongState(f"the session is {c.status.value}; nothing runs that could be stopped")
         if not c.state.stopping:
             c.state.stopping = True
             c.changed()
             tell_to_stop(c, c.drop_permissions())
-            turn.schedule("stop", self._limits.stop)
+            turn.schedule("stop", self._watchdog.limit("stopping"))
         return c.done()
 
     @handles(Stopped)
     def stop_delivered(self, turn: Turn, command: Stopped) -> None:
         """The agent knows; the limit counts from here."""
-        if Conversation(turn).state.running == command.message:
-            turn.schedule("stop", self._limits.stop)
+        if self._conversation(turn).state.running == command.message:
+            turn.schedule("stop", self._watchdog.limit("stopping"))
 
     @due("stop")
     def stop_overdue(self, turn: Turn) -> None:
         """An agent that does not stop is ended, and started anew."""
-        c = Conversation(turn)
+        c = self._conversation(turn)
         if c.state.stopping and c.state.running and c.status is SessionStatus.RUNNING:
             c.end_prompt(MessageState.CANCELLED, "cancelled", status=SessionStatus.ERROR)
             c.state.resumed = True
             c.resume("The agent did not stop when asked.")
+        c.done()
+
+    @due("quiet")
+    def quiet(self, turn: Turn) -> None:
+        """1. Nothing was heard for long: set the next alarm. 2. Look whether the agent is at work."""
+        c, limit = self._conversation(turn), self._watchdog.limit("agent quiet")
+        if c.state.running and c.status is SessionStatus.RUNNING:
+            silence = turn.now - utc(c.state.heard_at)
+            turn.schedule("quiet", limit if silence >= limit else limit - silence)
+            if silence >= limit:
+                look_at_agent(c)
+
+    @handles(AgentSeen)
+    def agent_seen(self, turn: Turn, command: AgentSeen) -> None:
+        """A turn that ended without saying so ends here; the agent is told to stop, in case it has not."""
+        c = self._conversation(turn)
+        if c.state.running == command.message and not c.state.stopping:
+            silence = turn.now - utc(c.state.heard_at)
+            match c.verdict(command.signs, silence >= self._watchdog.limit("agent quiet")):
+                case Verdict.GONE:
+                    c.agent_gone("The agent's process is gone.")
+                case Verdict.ENDED:
+                    tell_to_stop(c, [])
+                    c.end_prompt(MessageState.DONE, "quiet")
+                case Verdict.WORKS:
+                    pass
         c.done()
 
     # permission requests
@@ -348,7 +377,7 @@ class TaskSession(Actor):
     @handles(AnswerPermission)
     def answer(self, turn: Turn, command: AnswerPermission) -> SessionView:
         """1. The first answer counts. 2. It is delivered in the background."""
-        c = Conversation(turn)
+        c = self._conversation(turn)
         row = turn.find(session_permissions, permission=command.permission)
         if row is None:
             raise NotFound(f"session {turn.key} has no permission request {command.permission}")
@@ -365,7 +394,7 @@ class TaskSession(Actor):
 
     @handles(PermissionDelivered)
     def permission_delivered(self, turn: Turn, command: PermissionDelivered) -> None:
-        c = Conversation(turn)
+        c = self._conversation(turn)
         row = turn.one(session_permissions, permission=command.permission)
         if row.state == PermissionState.ANSWERING:
             c.move_permission(row, PermissionState.ANSWERED)
@@ -376,11 +405,12 @@ class TaskSession(Actor):
     @handles(Ingest)
     def ingest(self, turn: Turn, command: Ingest) -> int:
         """1. Only the session's own server. 2. Read what is new. 3. Store the cursor with it."""
-        c = Conversation(turn)
+        c = self._conversation(turn)
         if not c.state.connected or command.server_id != c.state.server:
             return -1
         if command.items:
             self._reachable(c)
+            c.state.heard_at = millis(turn.now)
             Reading(c).take(command.items)
             c.done_quietly()
         return c.state.cursor if c.state.connected else -1
@@ -388,7 +418,7 @@ class TaskSession(Actor):
     @handles(StreamLost)
     def stream_lost(self, turn: Turn, command: StreamLost) -> None:
         """Gone for good: start the agent again. Unreachable: say so, keep what runs, and give it some time."""
-        c = Conversation(turn)
+        c = self._conversation(turn)
         if not c.state.connected or command.server_id != c.state.server:
             return
         if command.gone:
@@ -398,19 +428,19 @@ class TaskSession(Actor):
             c.move(SessionStatus.ERROR)
             remedy = "Foundry goes on trying. If the sandbox stays away, resume the session."
             c.trouble(SandboxUnreachable.code, command.message, remedy, "resume")
-            turn.schedule("unreachable", self._limits.unreachable)
+            turn.schedule("unreachable", self._watchdog.limit("sandbox unreachable"))
         c.done()
 
     @handles(StreamBack)
     def stream_back(self, turn: Turn, command: StreamBack) -> None:
-        c = Conversation(turn)
+        c = self._conversation(turn)
         if c.state.connected and command.server_id == c.state.server:
             self._reachable(c)
         c.done()
 
     @due("unreachable")
     def unreachable_for_long(self, turn: Turn) -> None:
-        c = Conversation(turn)
+        c = self._conversation(turn)
         if c.state.unreachable and not c.state.resumed:
             c.agent_gone("The sandbox could not be reached.")
         c.done()
@@ -423,28 +453,35 @@ class TaskSession(Actor):
             c.move(SessionStatus.RUNNING if c.state.running else self._rest(c))
             c.ask_for_the_work_tree()
 
+    @due("watchdog")
+    def look(self, turn: Turn) -> None:
+        self._conversation(turn).done()
+
     # people (R7)
 
     @handles(SaveDraft)
     def save_draft(self, turn: Turn, command: SaveDraft) -> None:
-        keep(Conversation(turn), command.person, draft=command.text)
+        keep(self._conversation(turn), command.person, draft=command.text)
 
     @handles(MarkRead)
     def mark_read(self, turn: Turn, command: MarkRead) -> None:
         position = max(0, min(command.position, turn.version))
-        keep(Conversation(turn), command.person, read_position=position)
+        keep(self._conversation(turn), command.person, read_position=position)
 
     # trouble in the long work
 
     @handles(WorkflowTrouble)
     def trouble(self, turn: Turn, command: WorkflowTrouble) -> None:
         """An attempt failed: shown with what to do. The last one ends what it was for."""
-        c = Conversation(turn)
+        c = self._conversation(turn)
         if take_trouble(c, command.trouble):
-            turn.schedule("unreachable", self._limits.unreachable)
+            turn.schedule("unreachable", self._watchdog.limit("sandbox unreachable"))
         c.done()
 
     # helpers
+
+    def _conversation(self, turn: Turn) -> Conversation:
+        return Conversation(turn, self._watchdog)
 
     def _queue(self, c: Conversation, message: MessageId, text: str, person: Person) -> None:
         last = c.turn.all(session_messages, order_by=session_messages.c.number.desc(), limit=1)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import replace
 
 from foundry.actors.task_session.state import State
-from foundry.actors.task_session.states import MESSAGE, PERMISSION, SESSION, advance
+from foundry.actors.task_session.states import MESSAGE, PERMISSION, SESSION, Verdict, advance, verdict
 from foundry.actors.task_session.tables import session_messages, session_permissions, sessions
 from foundry.actors.task_session.transcript import Transcript
 from foundry.actors.task_session.views import ASKED, SHOWN, view
 from foundry.actors.task_session.words import CloseServer, Connect
+from foundry.actors.watchdog import Watchdog, began, key
 from foundry.contracts import addresses
 from foundry.contracts.ids import SandboxId, SessionId, TaskId, WorkflowId
+from foundry.contracts.overdue import Overdue
 from foundry.contracts.sessions import (
     AgentSession,
     EntryKind,
@@ -21,6 +25,7 @@ from foundry.contracts.sessions import (
     SessionStatus,
     SessionTrouble,
     SessionView,
+    Signs,
     Unfollow,
 )
 from foundry.contracts.tasks import PhaseTrouble, PromptEnded, PromptWaiting, SessionSeen, SessionSummary
@@ -28,13 +33,15 @@ from foundry.contracts.words import Message, millis
 from foundry.runtime.turn import AnyRow, Turn
 
 STARTING = "Foundry is starting the agent again."
+SILENT = "agent silent"
 
 
 class Conversation:
     """Change `state` and `transcript` freely; `done` writes and tells, once."""
 
-    def __init__(self, turn: Turn) -> None:
+    def __init__(self, turn: Turn, watchdog: Watchdog) -> None:
         self.turn = turn
+        self._watchdog = watchdog
         self.state = State.of(turn.one(sessions))
         self._before = replace(self.state)
         self.transcript = Transcript(turn, self.state)
@@ -79,6 +86,10 @@ class Conversation:
         if self.state.trouble:
             self.state.trouble = None
             self._changed = True
+
+    def overdue(self) -> Overdue | None:
+        """What lasted too long when this turn began."""
+        return Overdue.model_validate_json(self.state.overdue) if self.state.overdue else None
 
     def agent_session(self) -> AgentSession | None:
         return AgentSession.model_validate_json(self.state.agent_session) if self.state.agent_session else None
@@ -153,11 +164,19 @@ class Conversation:
         state.running, state.stopping = None, False
         if to in (MessageState.DONE, MessageState.CANCELLED):
             state.resumed, state.needs_context = False, False
-        self.turn.unschedule("stop")
-        self.turn.unschedule("evidence")
+        for alarm in ("stop", "evidence", "quiet"):
+            self.turn.unschedule(alarm)
         if status:
             self.move(status)
         self.tell(PromptEnded(session=SessionId(self.turn.key), message=row.message, outcome=outcome))
+
+    def verdict(self, signs: Signs, quiet: bool) -> Verdict:
+        """Whether the running prompt has ended without the agent's saying so."""
+        waits = self.turn.all(session_permissions, session_permissions.c.state.in_([s.value for s in ASKED]))
+        said_last = self.state.open_entry is not None and self.state.open_kind == EntryKind.AGENT
+        return verdict(
+            signs, quiet=quiet, said_last=said_last, tools=bool(self.transcript.open_cards("tool:")), asks=bool(waits)
+        )
 
     def cancel_sending(self) -> None:
         row = self.message(self.state.running) if self.state.running else None
@@ -171,8 +190,8 @@ class Conversation:
             return
         self.move_message(row, MessageState.QUEUED, outcome=reason)
         self.state.running, self.state.stopping = None, False
-        self.turn.unschedule("stop")
-        self.turn.unschedule("evidence")
+        for alarm in ("stop", "evidence", "quiet"):
+            self.turn.unschedule(alarm)
         self.tell(PromptEnded(session=SessionId(self.turn.key), message=row.message, outcome="not_sent"))
 
     def ask_for_the_work_tree(self) -> None:
@@ -250,6 +269,7 @@ class Conversation:
             session_permissions.c.state.in_([state.value for state in ASKED]),
             order_by=session_permissions.c.permission,
         )
+        self._watch(asked)
         whole = view(self.state, shown, asked)
         if self._changed:
             self._publish(whole)
@@ -261,11 +281,30 @@ class Conversation:
 
     def done_quietly(self) -> None:
         """The same, where nobody needs the view: a batch of chunks costs no more than its event and its row."""
-        if self._changed or self._mail:
+        if self._changed or self._mail or self.state.overdue:
             self.done()
         else:
             self.transcript.flush()
             self._write()
+
+    def _watch(self, asked: Sequence[AnyRow]) -> None:
+        """Set the alarm for what stands and should pass."""
+        now = millis(self.turn.now)
+        row = self.message(self.state.running) if self.state.running else None
+        since = began(self.state.began, standing(self.state, row, asked), now)
+        for what in since:
+            if what.startswith(SILENT):
+                since[what] = max(since[what], self.state.heard_at)
+        overdue, wait = self._watchdog.look(since, now)
+        self.state.began = json.dumps(since)
+        shown = overdue.model_dump_json() if overdue else None
+        if shown != self.state.overdue:
+            self.state.overdue = shown
+            self._changed = True
+        if wait is not None:
+            self.turn.schedule("watchdog", wait)
+        elif self._before.began != "{}":
+            self.turn.unschedule("watchdog")
 
     def _publish(self, whole: SessionView) -> None:
         self.turn.compact(self.turn.key)
@@ -283,6 +322,7 @@ class Conversation:
             title=whole.title,
             agent=whole.agent,
             status=whole.status.value,
+            overdue=whole.overdue,
             trouble=trouble
             and PhaseTrouble(
                 code=trouble.code,
@@ -299,3 +339,20 @@ class Conversation:
         if changes:
             self.turn.update(sessions, **changes)
         self._before = replace(self.state)
+
+
+def standing(state: State, running: AnyRow | None, asked: Sequence[AnyRow]) -> list[str]:
+    """What of a session should pass; with each the mark that tells one from the next of its kind.
+
+    Args:
+        running: the message that is with the agent.
+        asked: its permission requests that are not over.
+    """
+    found = [key("opening the agent", state.opening)] if state.opening else []
+    for row in asked:
+        waits = row.state == PermissionState.WAITING
+        found.append(key("permission unanswered" if waits else "answer under way", row.permission))
+    if running is not None and state.status == SessionStatus.RUNNING and not asked:
+        sending = running.state == MessageState.SENDING
+        found.append(key("sending the message" if sending else SILENT, running.message))
+    return found

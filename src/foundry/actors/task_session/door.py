@@ -15,8 +15,9 @@ import httpx
 from foundry.actors.task_session.acp import array, mapping, string
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.sandboxes import AgentRefused, SandboxUnreachable
-from foundry.contracts.sessions import AgentSession, Json, PromptDoubtful, StreamItem
+from foundry.contracts.sessions import AgentSession, Json, PromptDoubtful, Signs, StreamItem
 from foundry.sandboxes.acp import OPEN_ID, Acp, Initialized
+from foundry.sandboxes.activity import busy
 from foundry.sandboxes.agent import SandboxAgent
 
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)  # the request did not leave
@@ -106,6 +107,11 @@ class AcpDoor:
         agent = await self._reach(sandbox)
         async for item in agent.acp.stream(server_id, after):
             yield item
+
+    async def signs(self, sandbox: SandboxId, server_id: str) -> Signs:
+        agent = await self._reach(sandbox)
+        alive = server_id in {server.server_id for server in await agent.acp.servers()}
+        return Signs(alive=alive, busy=alive and await busy(agent.processes))
 
     async def close(self, sandbox: SandboxId, server_id: str) -> None:
         await (await self._reach(sandbox)).acp.delete(server_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from foundry.actors.task_session.conversation import Conversation
-from foundry.actors.task_session.words import Answer, Connect, SendPrompt, StopPrompt
+from foundry.actors.task_session.words import Answer, Connect, LookAtAgent, SendPrompt, StopPrompt
 from foundry.contracts.ids import MessageId, PermissionId, SandboxId, SessionId, WorkflowId
 from foundry.contracts.sessions import AgentSession
 from foundry.runtime.turn import AnyRow
@@ -35,6 +35,12 @@ def stop_opening(c: Conversation) -> None:
         c.state.opening = None
 
 
+def give_up_opening(c: Conversation) -> None:
+    """What hangs is left behind: the next opening is under another server id."""
+    stop_opening(c)
+    c.give_up_server()
+
+
 def send_prompt(c: Conversation, session: AgentSession, row: AnyRow, rpc_id: str, entry: str) -> WorkflowId:
     """Give the agent this message, at most once, with the recent transcript if it knows nothing of it."""
     job = SendPrompt(
@@ -47,6 +53,19 @@ def send_prompt(c: Conversation, session: AgentSession, row: AnyRow, rpc_id: str
         context_without=entry if c.state.needs_context else None,
     )
     return c.turn.start("prompt", job)
+
+
+def look_at_agent(c: Conversation) -> None:
+    """See whether the agent of the running prompt is at work."""
+    session = c.agent_session()
+    if session and c.state.running:
+        job = LookAtAgent(
+            session=SessionId(c.turn.key),
+            sandbox=SandboxId(c.state.sandbox),
+            server_id=session.server_id,
+            message=MessageId(c.state.running),
+        )
+        c.turn.start("look_at_agent", job)
 
 
 def tell_to_stop(c: Conversation, requests: list[str]) -> None:

@@ -36,6 +36,9 @@ class State:
     running: str | None = None
     lost: str | None = None
     stopping: bool = False
+    heard_at: int = 0
+    began: str = "{}"
+    overdue: str | None = None
     open_entry: str | None = None
     open_kind: str = ""
     open_key: str = ""

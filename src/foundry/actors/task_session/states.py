@@ -9,6 +9,7 @@ from foundry.contracts.errors import WrongState
 from foundry.contracts.sessions import MessageState as M
 from foundry.contracts.sessions import PermissionState as P
 from foundry.contracts.sessions import SessionStatus as S
+from foundry.contracts.sessions import Signs
 
 SESSION: dict[S, frozenset[S]] = {
     S.PENDING: frozenset({S.READY, S.IDLE, S.ERROR, S.CLOSED}),
@@ -48,3 +49,27 @@ def advance(table: dict[State, frozenset[State]], what: str, now: State, to: Sta
     if to not in table[now]:
         raise WrongState(f"{what} is {now.value} and cannot become {to.value}")
     return to
+
+
+class Verdict(StrEnum):
+    """What a quiet stream and the signs beside it come to."""
+
+    WORKS = "works"  # or may: nothing is done
+    ENDED = "ended"  # its turn is over, and it did not say so
+    GONE = "gone"
+
+
+def verdict(signs: Signs, *, quiet: bool, said_last: bool, tools: bool, asks: bool) -> Verdict:
+    """Whether a prompt that nobody has answered is over.
+
+    Args:
+        quiet: nothing has come for long, up to now.
+        said_last: the agent's own words came last, so that they may have been the last ones.
+        tools: a tool call is not finished.
+        asks: a permission request is not over.
+    """
+    if not signs.alive:
+        return Verdict.GONE
+    if quiet and said_last and not (signs.busy or tools or asks):
+        return Verdict.ENDED
+    return Verdict.WORKS

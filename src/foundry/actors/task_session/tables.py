@@ -36,6 +36,9 @@ sessions = owned_table(
     Column("running", String),  # the message that has the work tree
     Column("lost", String),  # the message whose outcome is unknown and which the stream may still show
     Column("stopping", Boolean, nullable=False),
+    Column("heard_at", BigInteger, nullable=False, server_default="0"),  # when the agent last said anything
+    Column("began", Text, nullable=False, server_default="{}"),  # since when each thing stands that should pass
+    Column("overdue", Text),  # Overdue
     # the streamed entry that is open
     Column("open_entry", String),
     Column("open_kind", String, nullable=False),

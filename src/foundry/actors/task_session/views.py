@@ -12,6 +12,7 @@ from foundry.actors.task_session.tables import session_messages, session_people,
 from foundry.contracts import addresses
 from foundry.contracts.errors import NotFound
 from foundry.contracts.ids import MessageId, PermissionId, SessionId, TaskId, UserId
+from foundry.contracts.overdue import Overdue
 from foundry.contracts.people import Person, RepositoryRef
 from foundry.contracts.sessions import (
     Entry,
@@ -48,6 +49,7 @@ def view(state: State, messages: Iterable[AnyRow], permissions: Iterable[AnyRow]
         status=SessionStatus(state.status),
         status_since=utc(state.status_since),
         trouble=SessionTrouble.model_validate_json(state.trouble) if state.trouble else None,
+        overdue=Overdue.model_validate_json(state.overdue) if state.overdue else None,
         messages=[_message(row) for row in messages],
         permissions=[_permission(row) for row in permissions],
         running=MessageId(state.running) if state.running else None,

@@ -28,6 +28,13 @@ class SendPrompt(Word):
     context_without: str | None = None  # give the agent the recent transcript, but for this entry
 
 
+class LookAtAgent(Word):
+    session: SessionId
+    sandbox: SandboxId
+    server_id: str
+    message: MessageId
+
+
 class StopPrompt(Word):
     session: SessionId
     sandbox: SandboxId

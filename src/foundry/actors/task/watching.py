@@ -1,0 +1,76 @@
+"""What every turn of a Task ends with: what stands and may last too long, and who hears of the change."""
+
+from __future__ import annotations
+
+import json
+
+from foundry.actors.task.tables import checkpoints, task_sessions_known, tasks
+from foundry.actors.task.views import summary, view
+from foundry.actors.watchdog import WATCHDOG, Watchdog, began, key
+from foundry.contracts import addresses
+from foundry.contracts.ids import OrganizationId, WorkflowId
+from foundry.contracts.tasks import Phase, TaskChanged, TaskSeen, TaskState, TaskView
+from foundry.contracts.words import millis
+from foundry.runtime.actor import due
+from foundry.runtime.turn import AnyRow, Turn
+
+# what a workflow is for, in the watchdog's table, by the column that names the one that runs
+WORK = {
+    "publish_workflow": "publishing",
+    "save_workflow": "saving the work",
+    "restore_workflow": "bringing work back",
+    "release_workflow": "giving the sandbox back",
+}
+
+
+class Watching:
+    """The part of a Task that says what lasts longer than it should, and begins it anew."""
+
+    def __init__(self, watchdog: Watchdog = WATCHDOG) -> None:
+        self._watchdog = watchdog
+
+    def changed(self, turn: Turn) -> TaskView:
+        """1. Set the alarm for what stands. 2. Tell who watches the task, and the two indexes that list it."""
+        now = millis(turn.now)
+        since = began(turn.one(tasks).began, standing(turn.one(tasks)), now)
+        overdue, wait = self._watchdog.look(since, now)
+        turn.update(
+            tasks, began=json.dumps(since), overdue=overdue.model_dump_json() if overdue else None, changed_at=now
+        )
+        if wait is not None:
+            turn.schedule("watchdog", wait)
+        else:
+            turn.unschedule("watchdog")
+        row = turn.one(tasks)
+        full = view(row, turn.all(task_sessions_known), turn.all(checkpoints))
+        turn.publish(TaskChanged(entity=turn.key, repository=full.repository.id, task=full))
+        line = TaskSeen(task=summary(full))
+        turn.send(addresses.organization(OrganizationId(row.organization)), line)
+        turn.send(addresses.repository(full.repository.id), line)
+        return full
+
+    @due("watchdog")
+    def look(self, turn: Turn) -> None:
+        self.changed(turn)
+
+    def begin_anew(self, turn: Turn, row: AnyRow) -> bool:
+        """Start what is overdue again, under another id: the old one stops at its next step. False: nothing is."""
+        if row.overdue is None:
+            return False
+        overdue = json.loads(row.overdue)["what"]
+        column = next((name for name, what in WORK.items() if what == overdue), "workflow")
+        again = turn.again(WorkflowId(getattr(row, column))) if getattr(row, column) else None
+        if again is None:
+            return False
+        turn.update(tasks, {}, **{column: again}, trouble=None)
+        return True
+
+
+def standing(row: AnyRow) -> list[str]:
+    """What of a task should pass; with each the mark that tells one from the next of its kind."""
+    found = [key(what, getattr(row, column)) for column, what in WORK.items() if getattr(row, column)]
+    if row.state == TaskState.PROVISIONING:
+        found.append(key(row.phase, row.workflow))
+    elif row.state == TaskState.READY and row.phase == Phase.CREATING_SESSION:
+        found.append(key(row.phase, row.attempt))
+    return found

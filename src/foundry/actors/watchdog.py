@@ -1,0 +1,73 @@
+"""The watchdog: says what lasts longer than the table allows.
+
+An actor names what stands with it at the end of a turn; that same turn schedules the next look, so the alarm is set
+before anything outside is asked, never after. All decisions are pure functions of the table, the clock and the names.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from foundry.contracts.overdue import TABLE, Overdue
+from foundry.contracts.words import utc
+
+@dataclass(frozen=True)
+class Watchdog:
+    """The table, with the limits that a setting changed.
+
+    Args:
+        limits: seconds by the name of a row.
+    """
+
+    limits: Mapping[str, float]
+
+    def limit(self, what: str) -> timedelta:
+        return timedelta(seconds=self.limits.get(what, TABLE[what].may_last))
+
+    def look(self, began: Mapping[str, int], now: int) -> tuple[Overdue | None, timedelta | None]:
+        """What is overdue, the longest first, and how long until the next look.
+
+        Args:
+            began: when each thing that stands began, in milliseconds; a key is a row's name, or that and a mark.
+            now: milliseconds.
+        """
+        ends = {key: since + _millis(self.limit(_name(key))) for key, since in began.items()}
+        late = min((key for key, end in ends.items() if end <= now), key=lambda key: began[key], default=None)
+        later = min((end - now for end in ends.values() if end > now), default=None)
+        overdue = None if late is None else self._overdue(late, began[late])
+        return overdue, None if later is None else timedelta(milliseconds=later)
+
+    def _overdue(self, key: str, since: int) -> Overdue:
+        row = TABLE[_name(key)]
+        return Overdue(
+            what=_name(key), since=utc(since), reason=row.reason, remedy=row.remedy, actions=list(row.actions)
+        )
+
+
+WATCHDOG = Watchdog({})
+
+
+def began(before: str, standing: Iterable[str], now: int) -> dict[str, int]:
+    """Since when each of these stands: what stood before keeps its time.
+
+    Args:
+        before: JSON of what this gave last.
+        standing: a row's name and, after a bar, a mark: with another mark it is another thing that begins now.
+    """
+    known: dict[str, int] = json.loads(before)
+    return {key: known.get(key, now) for key in standing}
+
+
+def key(what: str, mark: object) -> str:
+    return f"{what}|{mark}"
+
+
+def _name(key: str) -> str:
+    return key.partition("|")[0]
+
+
+def _millis(time: timedelta) -> int:
+    return int(time.total_seconds() * 1000)
