@@ -11,6 +11,7 @@ import pytest
 
 import foundry
 from foundry.contracts.errors import FoundryError, error_codes
+from foundry.contracts.overdue import TABLE
 from foundry.settings import Settings
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -37,3 +38,10 @@ def test_no_explained_error_code_is_gone() -> None:
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))
 def test_setting_is_described(name: str) -> None:
     assert Settings.model_fields[name].description
+
+
+@pytest.mark.parametrize("what", sorted(TABLE))
+def test_what_may_last_how_long_is_told(what: str) -> None:
+    row = TABLE[what]
+    told = f"| {what} | {row.may_last} s | {row.reason} | {row.remedy} | {', '.join(row.actions)} |"
+    assert told in (DOCS / "states.md").read_text()

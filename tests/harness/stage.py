@@ -85,13 +85,18 @@ def stage(home: Path, cache: Path) -> Iterator[Path]:
         with github(home):
             yield home
     finally:
-        provider = LocalProvider(home / "data")
+        remove_sandboxes(home / "data")
 
-        async def clear() -> None:
-            for sandbox in await provider.list():
-                await provider.delete(sandbox)
 
-        asyncio.run(clear())
+def remove_sandboxes(data: Path) -> None:
+    """End and delete every sandbox of this data directory: they outlive their Foundry."""
+    provider = LocalProvider(data)
+
+    async def clear() -> None:
+        for sandbox in await provider.list():
+            await provider.delete(sandbox)
+
+    asyncio.run(clear())
 
 
 def journal(home: Path) -> list[tuple[str, str, str, str, int]]:

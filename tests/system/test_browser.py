@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from playwright.async_api import BrowserContext, ConsoleMessage, Page, async_playwright, expect
 
+from tests.harness.stage import remove_sandboxes
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
@@ -80,6 +81,7 @@ def foundry(tmp_path_factory: pytest.TempPathFactory, sandbox_agent_cache: Path)
     finally:
         process.terminate()
         process.wait(30)
+        remove_sandboxes(home / "data")
 
 
 def apart(one: str, other: str) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from datetime import timedelta
 from foundry.contracts.overdue import TABLE, Overdue
 from foundry.contracts.words import utc
 
+
 @dataclass(frozen=True)
 class Watchdog:
     """The table, with the limits that a setting changed.

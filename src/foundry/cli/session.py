@@ -18,6 +18,9 @@ def lines(session: Json) -> Iterator[str]:
     if session["trouble"]:
         yield f"  problem: {session['trouble']['message']}"
         yield f"  what to do: {session['trouble']['remedy']}"
+    if session["overdue"]:
+        yield f"  late: {session['overdue']['what']} since {session['overdue']['since']}: {session['overdue']['reason']}"
+        yield f"  what to do: {session['overdue']['remedy']} ({', '.join(session['overdue']['actions'])})"
     for message in session["messages"]:
         yield f"  {message['state']}: {message['text'][:80]}"
     for permission in session["permissions"]:

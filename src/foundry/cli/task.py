@@ -26,6 +26,9 @@ def lines(task: Json) -> Iterator[str]:
     if task["trouble"]:
         yield f"  problem: {task['trouble']['message']}"
         yield f"  what to do: {task['trouble']['remedy']}"
+    if task["overdue"]:
+        yield f"  late: {task['overdue']['what']} since {task['overdue']['since']}: {task['overdue']['reason']}"
+        yield f"  what to do: {task['overdue']['remedy']} ({', '.join(task['overdue']['actions'])})"
     for session in task.get("sessions", []):
         yield f"  session {session['id']} {session['agent']}: {session['status']}"
     if pull := task["pull_request"]:
