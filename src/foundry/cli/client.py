@@ -128,3 +128,10 @@ def show(data: Json, as_json: bool, lines: Iterator[str] | None = None) -> None:
         return
     for line in lines:
         typer.echo(line)
+
+
+def late(found: Json) -> Iterator[str]:
+    """What of a task or a session lasts longer than it should, if anything."""
+    if overdue := found["overdue"]:
+        yield f"  late: {overdue['what']} since {overdue['since']}: {overdue['reason']}"
+        yield f"  what to do: {overdue['remedy']} ({', '.join(overdue['actions'])})"

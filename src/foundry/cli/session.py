@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from foundry.cli.client import As, AsJson, Client, DataDir, Json, Url, show
+from foundry.cli.client import As, AsJson, Client, DataDir, Json, Url, late, show
 
 app = typer.Typer(no_args_is_help=True)
 Session = Annotated[str, typer.Argument(help="The session's id, ses_...")]
@@ -18,9 +18,7 @@ def lines(session: Json) -> Iterator[str]:
     if session["trouble"]:
         yield f"  problem: {session['trouble']['message']}"
         yield f"  what to do: {session['trouble']['remedy']}"
-    if session["overdue"]:
-        yield f"  late: {session['overdue']['what']} since {session['overdue']['since']}: {session['overdue']['reason']}"
-        yield f"  what to do: {session['overdue']['remedy']} ({', '.join(session['overdue']['actions'])})"
+    yield from late(session)
     for message in session["messages"]:
         yield f"  {message['state']}: {message['text'][:80]}"
     for permission in session["permissions"]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from foundry.cli.client import As, AsJson, Client, DataDir, Json, Url, show
+from foundry.cli.client import As, AsJson, Client, DataDir, Json, Url, late, show
 
 app = typer.Typer(no_args_is_help=True)
 Task = Annotated[str, typer.Argument(help="The task's id, tsk_...")]
@@ -26,9 +26,7 @@ def lines(task: Json) -> Iterator[str]:
     if task["trouble"]:
         yield f"  problem: {task['trouble']['message']}"
         yield f"  what to do: {task['trouble']['remedy']}"
-    if task["overdue"]:
-        yield f"  late: {task['overdue']['what']} since {task['overdue']['since']}: {task['overdue']['reason']}"
-        yield f"  what to do: {task['overdue']['remedy']} ({', '.join(task['overdue']['actions'])})"
+    yield from late(task)
     for session in task.get("sessions", []):
         yield f"  session {session['id']} {session['agent']}: {session['status']}"
     if pull := task["pull_request"]:
