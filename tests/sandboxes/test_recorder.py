@@ -78,7 +78,7 @@ async def test_what_sandbox_agent_no_longer_has_is_held(talk: Talk) -> None:
 
 
 async def test_a_stream_in_many_segments_is_read_whole_from_any_event(talk: Talk) -> None:
-    await talk.box.agent.recorder.start(talk.server, segment=10_000)
+    await talk.box.agent.recorder.start(talk.server, segment=20)
     await talk.prompt("stream 2000 1", rpc="r1")
     items = await talk.until_recorded("r1")
     assert len(list(talk.folder.glob("0*-*"))) > 20
@@ -88,7 +88,7 @@ async def test_a_stream_in_many_segments_is_read_whole_from_any_event(talk: Talk
 
 
 async def test_the_oldest_is_let_go_beyond_the_bound(talk: Talk) -> None:
-    await talk.box.agent.recorder.start(talk.server, segment=10_000, held=100_000)
+    await talk.box.agent.recorder.start(talk.server, segment=5, held=100_000)
     await talk.prompt("stream 3000 1", rpc="r1")
     items = await talk.until_recorded("r1")
     assert sum(path.stat().st_size for path in talk.folder.iterdir()) <= 100_000

@@ -18,7 +18,6 @@ import json
 import time
 from collections.abc import AsyncIterator, Sequence
 
-from foundry.contracts.errors import NotFound
 from foundry.contracts.sandboxes import SandboxPathMissing, SandboxRefused
 from foundry.contracts.sessions import StreamItem
 from foundry.sandboxes.files import FileInfo, Files
@@ -26,7 +25,8 @@ from foundry.sandboxes.processes import Processes, ProcessInfo
 from foundry.sandboxes.sse import ServerSentEvent, events
 
 FOLDER = ".local/share/foundry/streams"  # in the sandbox's home
-SEGMENT = 4 * 1024 * 1024  # bytes; read in one piece
+BLOCK = 4096  # bytes written at once, at most
+SEGMENT = 1024  # blocks; a segment is read in one piece
 HELD = 64 * 1024 * 1024  # bytes of one stream; the oldest segments go
 EVENT_LIMIT = 16 * 1024 * 1024  # bytes; a longer line is no event of sandbox-agent's
 START_LIMIT = 10.0  # seconds until it has the stream
@@ -37,7 +37,7 @@ SCRIPT = r"""
 export LC_ALL=C
 umask 077
 shopt -s nullglob
-server=$1 folder=$HOME/$2 size=$3 held=$4
+server=$1 folder=$HOME/$2 block=$3 blocks=$4 held=$5
 read -r -t 10 token || exit 1
 mkdir -p "$folder" && cd "$folder" || exit 1
 exec 9>lock
@@ -55,7 +55,7 @@ last_id() {
 # let go of the oldest, and name the next one
 next_segment() {
   local segments=([0-9]*-*) number=0
-  while ((${#segments[@]})) && (($(cat "${segments[@]}" | wc -c) > held - size)); do
+  while ((${#segments[@]})) && (($(cat "${segments[@]}" | wc -c) > held - block * blocks)); do
     rm -f "${segments[0]}"
     segments=("${segments[@]:1}")
   done
@@ -84,8 +84,9 @@ while ((misses < 10)); do
   while :; do
     next_segment "$(last_id)"
     printf "$begin" >"$segment" || exit 1
-    dd bs=65536 count="$size" iflag=count_bytes <&3 2>/dev/null 9>&- >>"$segment"
-    (($(wc -c <"$segment") >= size)) || break
+    # dd writes what it has read at once, and counts reads, short ones too; "3+7 records in" is how many
+    took=$(exec 9>&-; dd bs="$block" count="$blocks" <&3 2>&1 >>"$segment" | sed -n 's/ records in$//p')
+    ((took == blocks)) || break
     begin=
   done
   exec 3>&-
@@ -114,17 +115,19 @@ class Recorder:
         Raises:
             SandboxRefused: it does not start here; the detail has its own words.
         """
-        running = await self._running(server_id)
+        running = next((one for one in await self._recorders(server_id) if one.running), None)
         if running is None:
-            arguments = ["-c", SCRIPT, NAME, server_id, f"{FOLDER}/{server_id}", str(segment), str(held)]
+            numbers = map(str, (BLOCK, segment, held))
+            arguments = ["-c", SCRIPT, NAME, server_id, f"{FOLDER}/{server_id}", *numbers]
             running = await self._processes.start("/bin/bash", arguments)
-            try:
-                await self._processes.write(running.id, f"{self._token}\n".encode())
-            except NotFound as error:
-                raise SandboxRefused(f"the recorder ended at once: {await self._said(running)}") from error
+            await self._processes.write(running.id, f"{self._token}\n".encode())
         end = time.monotonic() + START_LIMIT
-        while RECORDING not in (said := await self._said(running)):
-            if time.monotonic() > end or not (await self._processes.get(running.id)).running:
+        while True:
+            lives = (await self._processes.get(running.id)).running
+            said = await self._said(running)
+            if RECORDING in said:
+                return
+            if not lives or time.monotonic() > end:
                 raise SandboxRefused(f"the recorder of {server_id} does not record: {said.decode(errors='replace')}")
             await asyncio.sleep(0.05)
 
@@ -138,20 +141,17 @@ class Recorder:
 
     async def forget(self, server_id: str) -> None:
         """End this server's recorder and remove what it wrote; nothing there is no error."""
-        running = await self._running(server_id)
-        if running is not None:
-            await self._processes.kill(running.id)
+        for one in await self._recorders(server_id):
+            if one.running:
+                await self._processes.kill(one.id)
+            await self._processes.forget(one.id)
         try:
             await self._files.delete(f"{FOLDER}/{server_id}", recursive=True)
         except SandboxPathMissing:
             return
 
-    async def _running(self, server_id: str) -> ProcessInfo | None:
-        mine = [one for one in await self._processes.list() if one.args[2:4] == [NAME, server_id]]
-        for one in mine:
-            if not one.running:
-                await self._processes.forget(one.id)
-        return next((one for one in mine if one.running), None)
+    async def _recorders(self, server_id: str) -> list[ProcessInfo]:
+        return [one for one in await self._processes.list() if one.args[2:4] == [NAME, server_id]]
 
     async def _said(self, process: ProcessInfo) -> bytes:
         return b"".join(entry.data for entry in await self._processes.logs(process.id))
@@ -182,7 +182,7 @@ def segments_after(held: Sequence[FileInfo], after: int) -> list[str]:
     found: list[tuple[int, int, str]] = []
     for one in held:
         number, _, begins = one.path.rpartition("/")[2].partition("-")
-        if number.isdecimal() and begins.isdecimal() and one.size <= 2 * SEGMENT:
+        if number.isdecimal() and begins.isdecimal() and one.size <= 2 * BLOCK * SEGMENT:
             found.append((int(number), int(begins), one.path))
     found.sort()
     first = max((at for at, (_, begins, _) in enumerate(found) if begins < after), default=0)
