@@ -164,6 +164,7 @@ class Server:
     news: asyncio.Event = field(default_factory=asyncio.Event)
     gone: bool = False
     offset: int = 0  # added to event ids, to make a gap
+    recorded: list[StreamItem] = field(default_factory=list[StreamItem])  # what the recorder has of it
 
 
 class Agents:
@@ -226,6 +227,15 @@ class Agents:
             if self.down:
                 raise self.down
         raise AcpServerGone(f"{server_id} is not known")
+
+    async def record(self, sandbox: SandboxId, server_id: str) -> None:
+        self._call("record", server_id)
+
+    async def recorded(self, sandbox: SandboxId, server_id: str, after: int) -> AsyncIterator[StreamItem]:
+        self._call("recorded", server_id)
+        for item in self.servers[server_id].recorded:
+            if item.event_id > after:
+                yield item
 
     async def close(self, sandbox: SandboxId, server_id: str) -> None:
         self._call("close", server_id)

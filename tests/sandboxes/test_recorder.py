@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,10 +50,10 @@ class Talk:
 
 
 @pytest.fixture
-async def talk(box: Box) -> AsyncIterator[Talk]:
+async def talk(box: Box) -> Talk:
     await box.agent.acp.initialize("acp_1", "mock")
     opened = await box.agent.acp.new_session("acp_1", str(box.repository))
-    yield Talk(box, "acp_1", opened["sessionId"])
+    return Talk(box, "acp_1", opened["sessionId"])
 
 
 def ids(items: list[StreamItem]) -> list[int]:
