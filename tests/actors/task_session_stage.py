@@ -163,7 +163,7 @@ class Server:
     items: list[StreamItem] = field(default_factory=list[StreamItem])
     news: asyncio.Event = field(default_factory=asyncio.Event)
     gone: bool = False
-    offset: int = 0  # added to event ids, to make a gap
+    lost: int = 0  # how many events it no longer has
     recorded: list[StreamItem] = field(default_factory=list[StreamItem])  # what the recorder has of it
 
 
@@ -247,7 +247,7 @@ class Agents:
     def emit(self, server_id: str, *messages: Json) -> None:
         server = self.servers[server_id]
         for message in messages:
-            server.items.append(StreamItem(event_id=len(server.items) + 1 + server.offset, message=message))
+            server.items.append(StreamItem(event_id=len(server.items) + server.lost + 1, message=message))
         server.news.set()
 
     def lose(self, server_id: str) -> None:
