@@ -54,8 +54,10 @@ last_id() {
 
 # let go of the oldest, and name the next one
 next_segment() {
-  local segments=([0-9]*-*) number=0
-  while ((${#segments[@]})) && (($(cat "${segments[@]}" | wc -c) > held - block * blocks)); do
+  local segments=([0-9]*-*) number=0 total
+  while ((${#segments[@]})); do
+    total=($(wc -c "${segments[@]}" | tail -n 1))
+    ((total > held - block * blocks)) || break
     rm -f "${segments[0]}"
     segments=("${segments[@]:1}")
   done
@@ -74,7 +76,7 @@ while ((misses < 10)); do
   fi
   case $status in
     200) ;;
-    404) exit 0 ;;
+    404) rm -f lock; rmdir "$folder" 2>/dev/null; exit 0 ;;
     *) misses=$((misses + 1)); sleep 1; continue ;;
   esac
   while read -r header <&3 && [ "$header" != $'\r' ]; do :; done
