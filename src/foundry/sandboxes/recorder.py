@@ -37,6 +37,7 @@ SCRIPT = r"""
 export LC_ALL=C
 umask 077
 shopt -s nullglob
+trap '' PIPE
 server=$1 folder=$HOME/$2 block=$3 blocks=$4 held=$5
 read -r -t 10 token || exit 1
 mkdir -p "$folder" && cd "$folder" || exit 1
