@@ -164,6 +164,16 @@ async def test_a_file_that_is_not_the_recorders_is_left_alone(talk: Talk) -> Non
     assert await talk.recorded() == items
 
 
+async def test_a_link_to_something_large_is_not_read(talk: Talk) -> None:
+    await talk.box.agent.recorder.start(talk.server)
+    large = talk.folder.parents[1] / "large"
+    with large.open("wb") as file:
+        file.truncate(200_000_000)
+    (talk.folder / "00000000-0").symlink_to(large)
+    with pytest.raises(SandboxRefused, match="longer than"):
+        await talk.recorded()
+
+
 @pytest.mark.parametrize(
     ("after", "expected"),
     [(0, ["1-0", "2-40", "3-80"]), (40, ["1-0", "2-40", "3-80"]), (41, ["2-40", "3-80"]), (500, ["3-80"])],

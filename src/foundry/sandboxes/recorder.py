@@ -27,6 +27,7 @@ from foundry.sandboxes.sse import ServerSentEvent, events
 FOLDER = ".local/share/foundry/streams"  # in the sandbox's home
 BLOCK = 4096  # bytes written at once, at most
 SEGMENT = 1024  # blocks; a segment is read in one piece
+LONGEST = 2 * BLOCK * SEGMENT  # bytes; what is longer is not the recorder's
 HELD = 64 * 1024 * 1024  # bytes of one stream; the oldest segments go
 EVENT_LIMIT = 16 * 1024 * 1024  # bytes; a longer line is no event of sandbox-agent's
 START_LIMIT = 10.0  # seconds until it has the stream
@@ -168,7 +169,7 @@ class Recorder:
         cut = b""
         for path in segments_after(held, after):
             try:
-                *whole, cut = (cut + await self._files.read(path)).split(b"\n")
+                *whole, cut = (cut + await self._files.read_at_most(path, LONGEST)).split(b"\n")
             except SandboxPathMissing:  # let go of meanwhile
                 continue
             for line in whole:
@@ -177,15 +178,14 @@ class Recorder:
 
 
 def segments_after(held: Sequence[FileInfo], after: int) -> list[str]:
-    """The paths of the segments in which the events after this id are, in order.
+    """The paths of the segments in which the events after this id are, in order; files that are too long are left out.
 
-    The id in a name is that of the last event which had begun before, or one less. What is larger than a segment can
-    be is not the recorder's, and left alone.
+    The id in a name is that of the last event which had begun before, or one less.
     """
     found: list[tuple[int, int, str]] = []
     for one in held:
         number, _, begins = one.path.rpartition("/")[2].partition("-")
-        if number.isdecimal() and begins.isdecimal() and one.size <= 2 * BLOCK * SEGMENT:
+        if number.isdecimal() and begins.isdecimal() and one.size <= LONGEST:
             found.append((int(number), int(begins), one.path))
     found.sort()
     first = max((at for at, (_, begins, _) in enumerate(found) if begins < after), default=0)
