@@ -89,7 +89,8 @@ async def test_a_stream_in_many_segments_is_read_whole_from_any_event(talk: Talk
 async def test_the_oldest_is_let_go_beyond_the_bound(talk: Talk) -> None:
     await talk.box.agent.recorder.start(talk.server, segment=5, held=100_000)
     await talk.prompt("stream 3000 1", rpc="r1")
-    items = await talk.until_recorded("r1")
+    await talk.until_recorded("r1")
+    items = await talk.recorded()  # once more: what was let go while the last read ran is missing in it
     assert sum(path.stat().st_size for path in talk.folder.iterdir()) <= 100_000
     assert 100 < len(items) < 1_000
     assert ids(items) == list(range(items[0].event_id, items[0].event_id + len(items)))

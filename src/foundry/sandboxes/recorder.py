@@ -161,7 +161,10 @@ class Recorder:
         return b"".join(entry.data for entry in await self._processes.logs(process.id))
 
     async def _lines(self, server_id: str, after: int) -> AsyncIterator[str]:
-        """Of one segment after the other, so that one is in memory at a time."""
+        """Of one segment after the other, so that one is in memory at a time.
+
+        None where there is no recording, or where a segment was let go just then: look again.
+        """
         try:
             held = await self._files.list(f"{FOLDER}/{server_id}")
         except SandboxPathMissing:
