@@ -163,7 +163,8 @@ class Server:
     items: list[StreamItem] = field(default_factory=list[StreamItem])
     news: asyncio.Event = field(default_factory=asyncio.Event)
     gone: bool = False
-    offset: int = 0  # added to event ids, to make a gap
+    lost: int = 0  # how many events it no longer has
+    recorded: list[StreamItem] = field(default_factory=list[StreamItem])  # what the recorder has of it
 
 
 class Agents:
@@ -227,6 +228,15 @@ class Agents:
                 raise self.down
         raise AcpServerGone(f"{server_id} is not known")
 
+    async def record(self, sandbox: SandboxId, server_id: str) -> None:
+        self._call("record", server_id)
+
+    async def recorded(self, sandbox: SandboxId, server_id: str, after: int) -> AsyncIterator[StreamItem]:
+        self._call("recorded", server_id)
+        for item in self.servers[server_id].recorded:
+            if item.event_id > after:
+                yield item
+
     async def close(self, sandbox: SandboxId, server_id: str) -> None:
         self._call("close", server_id)
         if server_id in self.servers:
@@ -237,7 +247,7 @@ class Agents:
     def emit(self, server_id: str, *messages: Json) -> None:
         server = self.servers[server_id]
         for message in messages:
-            server.items.append(StreamItem(event_id=len(server.items) + 1 + server.offset, message=message))
+            server.items.append(StreamItem(event_id=len(server.items) + server.lost + 1, message=message))
         server.news.set()
 
     def lose(self, server_id: str) -> None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 import pytest
 
-from foundry.actors.session_status_sync import worker
+from foundry.actors.session_status_sync import filling, worker
 from foundry.actors.session_status_sync.views import Followed
 from foundry.actors.session_status_sync.worker import BATCH, ROOM, Follower
 from foundry.contracts.ids import SandboxId
-from foundry.contracts.sandboxes import SandboxUnreachable
+from foundry.contracts.sandboxes import SandboxRefused, SandboxUnreachable
 from foundry.contracts.sessions import Ingest, SessionStatus, StreamItem
 from foundry.contracts.words import Command
-from tests.actors.task_session_stage import Agents, Doors, Server, stage, stopped, words
+from tests.actors.task_session_stage import Agents, Doors, Server, Stage, stage, stopped, words
 from tests.actors.test_task_session_workflows import prompted
 from tests.waiting import eventually
 
@@ -81,6 +82,133 @@ async def test_twenty_thousand_chunks_are_one_entry(url: str) -> None:
         entries = await at.transcript()
         assert [e.kind.value for e in entries] == ["user", "agent", "stop"]
         assert entries[1].text == "".join(f"[{n}]" for n in range(20_000))
+
+
+def record(at: Stage, ids: Iterable[int]) -> None:
+    """The recorder has these of the server's events."""
+    server = at.agents.servers[at.server]
+    server.recorded = [item for item in server.items if item.event_id in ids]
+
+
+def lose(at: Stage, first: int, last: int) -> None:
+    """The server no longer has these events."""
+    server = at.agents.servers[at.server]
+    server.items[:] = [item for item in server.items if not first <= item.event_id <= last]
+    server.lost += last - first + 1
+
+
+async def numbers_while_away(at: Stage, numbers: Iterable[int]) -> None:
+    """Say these, one event each, while nobody listens."""
+    connections = len(at.agents.calls)
+    at.agents.break_connections(SandboxUnreachable("no route"))
+    await eventually(lambda: ("stream", at.server) in at.agents.calls[connections:])
+    at.agents.emit(at.server, *(words(f"{n} ") for n in numbers))
+
+
+async def shown(at: Stage) -> list[str]:
+    """The agent's words; a gap as how many events it is."""
+    return [e.text or f"gap of {e.data['events']}" for e in await at.transcript() if e.kind in ("agent", "gap")]
+
+
+NUMBERS = " ".join(map(str, range(1, 601))) + " "
+
+
+@pytest.mark.parametrize(
+    ("recorded", "expected"),
+    [
+        (range(1, 600), [NUMBERS]),
+        (range(1, 1_000), [NUMBERS]),
+        ((), ["1 ", "gap of 498", NUMBERS[NUMBERS.index("500 ") :]]),
+        (range(300, 600), ["1 ", "gap of 298", NUMBERS[NUMBERS.index("300 ") :]]),
+        (range(1, 300), [NUMBERS[: NUMBERS.index("300 ")], "gap of 200", NUMBERS[NUMBERS.index("500 ") :]]),
+    ],
+)
+async def test_what_the_stream_has_lost_comes_from_the_recorder(
+    url: str, recorded: Iterable[int], expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filling, "BEHIND", 0.2)
+    async with stage(url, live=True, prompt="x") as at:
+        rpc = await prompted(at)
+        at.agents.emit(at.server, words("1 "))
+        await eventually(lambda: shown(at), lambda texts: texts == ["1 "])
+        await numbers_while_away(at, range(2, 601))
+        record(at, recorded)
+        lose(at, 2, 499)
+        at.agents.break_connections(None)
+        at.agents.emit(at.server, stopped(rpc))
+        await at.until(lambda v: v.status == SessionStatus.IDLE)
+        assert await shown(at) == expected
+        await at.check()
+
+
+async def test_a_jump_in_the_middle_of_what_was_read_is_filled_before_what_follows(url: str) -> None:
+    async with stage(url, live=True, prompt="x") as at:
+        rpc = await prompted(at)
+        await numbers_while_away(at, range(1, 601))
+        record(at, (*range(50, 100), 300, 301))
+        lose(at, 50, 99)
+        lose(at, 300, 301)
+        at.agents.break_connections(None)
+        at.agents.emit(at.server, stopped(rpc))
+        await at.until(lambda v: v.status == SessionStatus.IDLE)
+        assert await shown(at) == [NUMBERS]
+
+
+async def test_a_sandbox_that_does_not_answer_is_asked_again_before_a_gap_is_shown(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filling, "AGAIN", 0.01)
+    async with stage(url, live=True, prompt="x") as at:
+        rpc = await prompted(at)
+        await numbers_while_away(at, range(1, 601))
+        record(at, range(1, 600))
+        lose(at, 1, 499)
+        at.agents.fail["recorded"] = [SandboxUnreachable("no route") for _ in range(5)]
+        at.agents.break_connections(None)
+        at.agents.emit(at.server, stopped(rpc))
+        await at.until(lambda v: v.status == SessionStatus.IDLE)
+        assert await shown(at) == [NUMBERS]
+
+
+@pytest.mark.parametrize("error", [SandboxRefused("no"), SandboxUnreachable("no route")])
+async def test_a_gap_that_cannot_be_filled_is_shown_and_the_session_goes_on(
+    url: str, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filling, "AWAY_LIMIT", 0.1)
+    monkeypatch.setattr(filling, "AGAIN", 0.05)
+    async with stage(url, live=True, prompt="x") as at:
+        rpc = await prompted(at)
+        await numbers_while_away(at, range(1, 601))
+        record(at, range(1, 600))
+        lose(at, 1, 499)
+        at.agents.fail["recorded"] = [error for _ in range(20)]
+        at.agents.break_connections(None)
+        at.agents.emit(at.server, stopped(rpc))
+        await at.until(lambda v: v.status == SessionStatus.IDLE)
+        assert await shown(at) == ["gap of 499", NUMBERS[NUMBERS.index("500 ") :]]
+
+
+async def test_the_last_words_before_the_server_went_come_from_the_recorder(url: str) -> None:
+    async with stage(url, live=True, prompt="x") as at:
+        await prompted(at)
+        server = at.server
+        at.agents.emit(server, words("1 "))
+        await eventually(lambda: shown(at), lambda texts: texts == ["1 "])
+        await numbers_while_away(at, range(2, 601))
+        record(at, range(1, 601))
+        lose(at, 1, 600)
+        at.agents.servers[server].gone = True
+        at.agents.break_connections(None)
+        await eventually(lambda: shown(at), lambda texts: texts == [NUMBERS])
+        await at.until(lambda v: v.status == SessionStatus.IDLE)  # with a new agent
+
+
+async def test_a_recorder_is_seen_to_again_and_again(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filling, "MAKE_SURE", 0.01)
+    async with stage(url, live=True, prompt="x") as at:
+        await prompted(at)
+        at.agents.fail["record"] = [SandboxRefused("no bash"), ValueError("a closed client")]
+        await eventually(lambda: at.agents.calls.count(("record", at.server)) > 10 and not at.agents.fail["record"])
 
 
 class SlowJob:

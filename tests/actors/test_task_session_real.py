@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from foundry.actors.sandbox_instance.door import Sandboxes
+from foundry.actors.session_status_sync import filling
 from foundry.actors.task_session.door import AcpDoor
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.sandboxes import Endpoint
@@ -22,6 +23,8 @@ from foundry.contracts.sessions import (
     SessionView,
     StopSession,
 )
+from foundry.sandboxes.processes import ProcessInfo
+from foundry.sandboxes.recorder import FOLDER, NAME
 from tests.actors.task_session_stage import ADA, SANDBOX, Doors, Stage, stage
 from tests.sandboxes.conftest import Lab, binary, lab, walls  # noqa: F401
 from tests.waiting import eventually
@@ -173,25 +176,46 @@ async def test_a_restart_in_the_middle_loses_and_doubles_nothing(real: Open) -> 
         assert await said(at) == ["".join(f"[{n}]" for n in range(1, 301))]
 
 
+async def recorders(at: Stage) -> list[ProcessInfo]:
+    processes = (await at.doors.sandboxes.reach(SANDBOX)).processes
+    return [one for one in await processes.list() if NAME in one.args and one.running]
+
+
+async def test_a_recorder_that_was_killed_is_started_again(real: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filling, "MAKE_SURE", 0.2)
+    async with real(opened=False) as at:
+        await _open(at)
+        processes = (await at.doors.sandboxes.reach(SANDBOX)).processes
+        for _ in range(3):
+            [running] = await eventually(lambda: recorders(at), lambda found: len(found) == 1, limit=LIMIT)
+            await processes.kill(running.id)
+        await eventually(lambda: recorders(at), lambda found: len(found) == 1, limit=LIMIT)
+
+
 async def test_sandbox_agent_started_anew_means_a_new_agent(real: Open, lab: Lab) -> None:  # noqa: F811
     async with real(opened=False, prompt=script("say first")) as at:
         await _open(at)
         await at.until(idle, LIMIT)
+        [before] = await recorders(at)
         await lab.provider.stop(SANDBOX)
         await at.doors.sandboxes.start(SANDBOX)
         await at.until(lambda v: v.status == SessionStatus.ERROR, LIMIT)
         await at.until(idle, LIMIT)
         await at.send(script("say second"))
         await eventually(lambda: said(at), lambda texts: texts == ["first", "second"], limit=LIMIT)
+        [after] = await recorders(at)
+        assert after.args[3] != before.args[3], "the new server has a recorder of its own"
 
 
-async def test_a_closed_session_leaves_no_agent(real: Open) -> None:
+async def test_a_closed_session_leaves_no_agent_and_no_recording(real: Open) -> None:
     async with real(opened=False) as at:
         await _open(at)
-        acp = (await at.doors.sandboxes.reach(SANDBOX)).acp
-        assert len(await acp.servers()) == 1
+        agent = await at.doors.sandboxes.reach(SANDBOX)
+        assert len(await agent.acp.servers()) == 1
+        assert len(await agent.files.list(FOLDER)) == 1
         await at.task_says(CloseSession())
-        await eventually(acp.servers, lambda servers: servers == [], limit=LIMIT)
+        await eventually(agent.acp.servers, lambda servers: servers == [], limit=LIMIT)
+        await eventually(lambda: agent.files.list(FOLDER), lambda held: held == [], limit=LIMIT)
 
 
 async def _open(at: Stage) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from foundry.actors.watchdog import Watchdog
-from foundry.contracts.sandboxes import AcpServerGone, AgentUnavailable, SandboxUnreachable
+from foundry.contracts.sandboxes import AcpServerGone, AgentUnavailable, SandboxRefused, SandboxUnreachable
 from foundry.contracts.sessions import (
     AnswerPermission,
     CloseSession,
@@ -48,6 +48,24 @@ async def test_from_the_first_prompt_to_its_end(store_url: str) -> None:
         ]
         await eventually(at.heard, lambda words: words[-1] == "PromptEnded")
         assert at.agents.prompts == [(rpc, "Fix it")]
+
+
+async def test_the_stream_is_recorded_before_the_first_prompt(url: str) -> None:
+    async with stage(url, live=True, prompt="x") as at:
+        await prompted(at)
+        names = [name for name, _ in at.agents.calls]
+        assert names.index("open") < names.index("record") < names.index("stream")  # the worker comes later
+        assert names.index("record") < names.index("prompt")
+
+
+async def test_a_session_whose_stream_cannot_be_recorded_works(url: str) -> None:
+    doors = Doors()
+    doors.agents.fail["record"] = [SandboxRefused("no bash"), SandboxUnreachable("no route")]
+    async with stage(url, live=True, doors=doors, prompt="x") as at:
+        rpc = await prompted(at)
+        at.agents.emit(at.server, words("Done"), stopped(rpc))
+        view = await at.until(lambda v: v.status == SessionStatus.IDLE)
+        assert view.trouble is None
 
 
 async def test_opening_is_asked_for_twice_and_done_once(url: str) -> None:

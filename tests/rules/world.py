@@ -175,6 +175,12 @@ class Outside:
         while True:
             yield await queue.get()
 
+    async def record(self, sandbox: SandboxId, server_id: str) -> None: ...
+
+    async def recorded(self, sandbox: SandboxId, server_id: str, after: int) -> AsyncIterator[StreamItem]:
+        for item in ():
+            yield item
+
     async def close(self, sandbox: SandboxId, server_id: str) -> None: ...
 
     def says(self, server_id: str, message: dict[str, Any]) -> None:

@@ -139,11 +139,25 @@ class AgentDoor(Protocol):
         """
         ...
 
+    async def record(self, sandbox: SandboxId, server_id: str) -> None:
+        """Return once the server's stream is being written down inside the sandbox; a repeat keeps what does so.
+
+        Raises:
+            foundry.contracts.sandboxes.SandboxRefused: that is not possible there, or the server id is unknown.
+        """
+        ...
+
+    def recorded(self, sandbox: SandboxId, server_id: str, after: int) -> AsyncIterator[StreamItem]:
+        """What was written down after this id, in order and each event once; it may begin later, and have jumps."""
+        ...
+
     async def signs(self, sandbox: SandboxId, server_id: str) -> Signs:
         """Whether the agent's process is there, and whether anything in its sandbox works; takes some seconds."""
         ...
 
-    async def close(self, sandbox: SandboxId, server_id: str) -> None: ...
+    async def close(self, sandbox: SandboxId, server_id: str) -> None:
+        """End the agent's process, and let go of what was written down of its stream."""
+        ...
 
 
 class Doors(Protocol):

@@ -1,4 +1,5 @@
-"""The client of one sandbox's sandbox-agent (0.4.2): health and agents here; `acp`, `processes` and `files` hang on it.
+"""The client of one sandbox's sandbox-agent (0.4.2): health and agents here; `acp`, `processes`, `files` and
+`recorder` hang on it.
 
 Connections are kept and reused; `close` ends them.
 """
@@ -16,6 +17,7 @@ from foundry.sandboxes.acp import Acp
 from foundry.sandboxes.calls import Calls
 from foundry.sandboxes.files import Files
 from foundry.sandboxes.processes import Processes
+from foundry.sandboxes.recorder import Recorder
 
 INSTALL_LIMIT = 600.0  # seconds; agents are large downloads
 
@@ -51,6 +53,7 @@ class SandboxAgent:
         self.processes = Processes(self.calls)
         self.files = Files(self.calls)
         self.acp = Acp(self.calls, self.processes)
+        self.recorder = Recorder(self.processes, self.files, token)
 
     async def close(self) -> None:
         await self.acp.close()

@@ -126,6 +126,8 @@ def refusal(answer: httpx.Response) -> FoundryError:
             return NotFound(detail)
         case 400, _ if "path not found" in detail:  # 0.4.2 has no type of its own for it
             return SandboxPathMissing(detail)
+        case 502, _ if "No such file or directory" in detail and answer.request.url.path.startswith("/v1/fs/"):
+            return SandboxPathMissing(detail)  # it, or an entry of the directory, went away meanwhile
         case 502 | 503 | 504, "":  # not sandbox-agent but a proxy before it
             return SandboxUnreachable(f"{answer.status_code} {detail}")
         case _:

@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
+
+from foundry.contracts.sandboxes import SandboxRefused
 from foundry.sandboxes.calls import Calls
+
+QUIET = 30.0  # seconds without a byte of a file
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,24 @@ class Files:
 
     async def read(self, path: str) -> bytes:
         return await self._calls.ask("GET", "/v1/fs/file", params={"path": path}) or b""
+
+    async def read_at_most(self, path: str, limit: int) -> bytes:
+        """A file that an agent may have put there: no more than so many bytes of it are taken.
+
+        Raises:
+            SandboxRefused: it is longer.
+        """
+        content = bytearray()
+        try:
+            async with self._calls.stream("/v1/fs/file", headers={}, params={"path": path}, quiet=QUIET) as answer:
+                await self._calls.check(answer)
+                async for piece in answer.aiter_bytes():
+                    content += piece
+                    if len(content) > limit:
+                        raise SandboxRefused(f"{path} is longer than {limit} bytes")
+        except httpx.TransportError as error:
+            raise self._calls.unreachable(error) from error
+        return bytes(content)
 
     async def write(self, path: str, content: bytes) -> None:
         """Missing directories on the way are made."""

@@ -2,8 +2,9 @@
 
 Guarantee: everything it has read is asked of TaskSession in order, under the lease; what was not stored when it
 stops is read again after the stored cursor. A store that does not keep up costs memory, not events: sandbox-agent
-silently drops events for a reader that stalls. The memory is bounded by `ROOM`; beyond it the newest are given up,
-and TaskSession shows the jump in ids as a gap.
+silently drops events for a reader that stalls, and keeps only the last 1,024 for one that was away. The memory is
+bounded by `ROOM`; beyond it the newest are given up. At a jump in ids the recorder inside the sandbox is asked first
+(`filling.py`); only what it does not have either, TaskSession shows as a gap.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from contextlib import aclosing
 from typing import TypeVar
 
 import structlog
 
+from foundry.actors.session_status_sync.filling import keep_recording, recorded
 from foundry.actors.session_status_sync.views import Followed, followed, wanted
 from foundry.contracts import addresses
 from foundry.contracts.errors import FoundryError, NotFound, Unavailable
@@ -67,6 +70,7 @@ class Follower:
         self._target = target
         self._session = addresses.session(SessionId(job.key))
         self._read_up_to = cursor
+        self._stored = cursor
         self._items: deque[StreamItem] = deque()
         self._given_up = 0
         self._wake = asyncio.Event()
@@ -79,11 +83,13 @@ class Follower:
         """Until the server is gone or another one is to be followed."""
         reading = asyncio.create_task(self._read(), name=f"stream of {self._job.key}")
         reading.add_done_callback(lambda _: self._wake.set())
+        recording = asyncio.create_task(keep_recording(self._job.doors.agents, self._target))
         try:
             await self._store(reading)
         finally:
             reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
+            recording.cancel()
+            await asyncio.gather(reading, recording, return_exceptions=True)
 
     # reading
 
@@ -151,6 +157,8 @@ class Follower:
                 if await self._ingest() < 0:
                     return
             elif self._gone is not None:
+                if await self._fill(None) < 0:
+                    return
                 await self._tell(StreamLost(server_id=self._target.server_id, message=self._gone))
                 return
             elif self._away is not None and not self._said_away:
@@ -163,12 +171,38 @@ class Follower:
                 self._wake.set()
 
     async def _ingest(self) -> int:
-        """Ask for one batch; gives the cursor, -1 if this server's stream is not wanted any more."""
-        batch = [self._items.popleft() for _ in range(min(BATCH, len(self._items)))]
+        """1. What is missing before the next item. 2. A batch, up to the next jump. -1: this server's stream is not
+        wanted any more."""
+        if self._items[0].event_id > self._stored + 1 and await self._fill(self._items[0].event_id) < 0:
+            return -1
+        batch = [self._items.popleft()]
+        while self._items and len(batch) < BATCH and self._items[0].event_id <= batch[-1].event_id + 1:
+            batch.append(self._items.popleft())
         if not self._items:
             self._given_up = 0
-        self._said_away = False  # items say as much as `StreamBack`
-        return await self._ask(Ingest(server_id=self._target.server_id, items=batch))
+        return await self._put(batch)
+
+    async def _fill(self, before: int | None) -> int:
+        """Store what the recorder has after the cursor and before this id; -1 as above."""
+        batch: list[StreamItem] = []
+        async with aclosing(recorded(self._job.doors.agents, self._target, self._stored, before)) as items:
+            async for item in items:
+                batch.append(item)
+                if len(batch) == BATCH:
+                    if await self._put(batch) < 0:
+                        return -1
+                    batch = []
+        return await self._put(batch)
+
+    async def _put(self, batch: list[StreamItem]) -> int:
+        """The cursor after it."""
+        if batch:
+            self._said_away = False  # items say as much as `StreamBack`
+            cursor = await self._ask(Ingest(server_id=self._target.server_id, items=batch))
+            if cursor < 0:
+                return -1
+            self._stored = cursor
+        return self._stored
 
     async def _tell(self, command: StreamLost | StreamBack) -> None:
         await self._ask(command)

@@ -110,7 +110,7 @@ class TaskSession(Actor):
         c = self._conversation(turn)
         c.changed()
         if message.prompt:
-            self._queue(c, message.message or MessageId(turn.new_id("msg")), message.prompt, message.person)
+            c.queue(message.message or MessageId(turn.new_id("msg")), message.prompt, message.person)
         c.done()
 
     @receives(OpenAgent)
@@ -230,7 +230,7 @@ class TaskSession(Actor):
         c = self._conversation(turn)
         self._refuse_closed(c)
         if c.message(command.id) is None:
-            self._queue(c, command.id, command.text, command.person)
+            c.queue(command.id, command.text, command.person)
             if not c.state.title:
                 c.state.title = title_of(command.text)
             keep(c, command.person.id, draft="")
@@ -450,7 +450,7 @@ class TaskSession(Actor):
             c.state.unreachable = False
             c.turn.unschedule("unreachable")
             c.well()
-            c.move(SessionStatus.RUNNING if c.state.running else self._rest(c))
+            c.move(SessionStatus.RUNNING if c.state.running else c.rest)
             c.ask_for_the_work_tree()
 
     @due("watchdog")
@@ -482,23 +482,6 @@ class TaskSession(Actor):
 
     def _conversation(self, turn: Turn) -> Conversation:
         return Conversation(turn, self._watchdog)
-
-    def _queue(self, c: Conversation, message: MessageId, text: str, person: Person) -> None:
-        last = c.turn.all(session_messages, order_by=session_messages.c.number.desc(), limit=1)
-        c.turn.insert(
-            session_messages,
-            message=message,
-            number=last[0].number + 1 if last else 1,
-            text=text,
-            person=person.model_dump_json(),
-            state=MessageState.QUEUED.value,
-            at=millis(c.turn.now),
-        )
-        c.changed()
-        c.tell(PromptWaiting(session=SessionId(c.turn.key), message=message))
-
-    def _rest(self, c: Conversation) -> SessionStatus:
-        return SessionStatus.IDLE if c.state.prompted else SessionStatus.READY
 
     def _refuse_closed(self, c: Conversation) -> None:
         if c.status is SessionStatus.CLOSED:

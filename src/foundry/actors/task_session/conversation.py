@@ -14,8 +14,9 @@ from foundry.actors.task_session.views import ASKED, SHOWN, view
 from foundry.actors.task_session.words import CloseServer, Connect
 from foundry.actors.watchdog import Watchdog, began, key
 from foundry.contracts import addresses
-from foundry.contracts.ids import SandboxId, SessionId, TaskId, WorkflowId
+from foundry.contracts.ids import MessageId, SandboxId, SessionId, TaskId, WorkflowId
 from foundry.contracts.overdue import Overdue
+from foundry.contracts.people import Person
 from foundry.contracts.sessions import (
     AgentSession,
     EntryKind,
@@ -52,6 +53,11 @@ class Conversation:
     @property
     def status(self) -> SessionStatus:
         return SessionStatus(self.state.status)
+
+    @property
+    def rest(self) -> SessionStatus:
+        """What it is while nothing runs."""
+        return SessionStatus.IDLE if self.state.prompted else SessionStatus.READY
 
     def changed(self) -> None:
         """What `SessionView` shows is another than before."""
@@ -98,6 +104,21 @@ class Conversation:
 
     def message(self, message: str) -> AnyRow | None:
         return self.turn.find(session_messages, message=message)
+
+    def queue(self, message: MessageId, text: str, person: Person) -> None:
+        """Behind the others; the task is asked for the work tree."""
+        last = self.turn.all(session_messages, order_by=session_messages.c.number.desc(), limit=1)
+        self.turn.insert(
+            session_messages,
+            message=message,
+            number=last[0].number + 1 if last else 1,
+            text=text,
+            person=person.model_dump_json(),
+            state=MessageState.QUEUED.value,
+            at=millis(self.turn.now),
+        )
+        self.changed()
+        self.tell(PromptWaiting(session=SessionId(self.turn.key), message=message))
 
     def move_message(self, row: AnyRow, to: MessageState, **values: object) -> None:
         advance(MESSAGE, f"message {row.message}", MessageState(row.state), to)

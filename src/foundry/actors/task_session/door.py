@@ -108,13 +108,23 @@ class AcpDoor:
         async for item in agent.acp.stream(server_id, after):
             yield item
 
+    async def record(self, sandbox: SandboxId, server_id: str) -> None:
+        await (await self._reach(sandbox)).recorder.start(server_id)
+
+    async def recorded(self, sandbox: SandboxId, server_id: str, after: int) -> AsyncIterator[StreamItem]:
+        agent = await self._reach(sandbox)
+        async for item in agent.recorder.recorded(server_id, after):
+            yield item
+
     async def signs(self, sandbox: SandboxId, server_id: str) -> Signs:
         agent = await self._reach(sandbox)
         alive = server_id in {server.server_id for server in await agent.acp.servers()}
         return Signs(alive=alive, busy=alive and await busy(agent.processes))
 
     async def close(self, sandbox: SandboxId, server_id: str) -> None:
-        await (await self._reach(sandbox)).acp.delete(server_id)
+        agent = await self._reach(sandbox)
+        await agent.acp.delete(server_id)
+        await agent.recorder.forget(server_id)
 
 
 def _session(server_id: str, session: str, offers: Initialized, result: Json, *, again: bool = False) -> AgentSession:

@@ -1,0 +1,203 @@
+"""The recorder: a process inside the sandbox that writes an agent's stream down, whoever else reads it.
+
+sandbox-agent 0.4.2 keeps the last 1,024 messages of a stream. The recorder keeps `HELD` bytes of them in the sandbox's
+home, so that a Foundry that was away reads there what sandbox-agent no longer has.
+
+- It is bash, since bash opens a connection by itself (`/dev/tcp`); sandbox-agent's own client takes its token as an
+  argument only, and curl is not everywhere. HTTP/1.0, so that the stream comes as it is, not in chunks.
+- The token comes by its standard input: not in argv, not in its environment, not on disk.
+- The stream is written as it comes, into segments `NUMBER-AFTER`: events after the id AFTER begin in it. A segment may
+  end within an event; the next one goes on there, or begins with an empty line if the connection is another one.
+- It ends with its server id, or when nobody listens any more. One at a time writes, by a lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Sequence
+
+from foundry.contracts.sandboxes import SandboxPathMissing, SandboxRefused
+from foundry.contracts.sessions import StreamItem
+from foundry.sandboxes.files import FileInfo, Files
+from foundry.sandboxes.processes import Processes, ProcessInfo
+from foundry.sandboxes.sse import ServerSentEvent, events
+
+FOLDER = ".local/share/foundry/streams"  # in the sandbox's home
+BLOCK = 4096  # bytes written at once, at most
+SEGMENT = 1024  # blocks; a segment is read in one piece
+LONGEST = 2 * BLOCK * SEGMENT  # bytes; what is longer is not the recorder's
+HELD = 64 * 1024 * 1024  # bytes of one stream; the oldest segments go
+EVENT_LIMIT = 16 * 1024 * 1024  # bytes; a longer line is no event of sandbox-agent's
+START_LIMIT = 10.0  # seconds until it has the stream
+NAME = "foundry-recorder"
+RECORDING = b"recording\n"  # what it says once it has the stream
+
+SCRIPT = r"""
+export LC_ALL=C
+umask 077
+shopt -s nullglob
+trap '' PIPE
+server=$1 folder=$HOME/$2 block=$3 blocks=$4 held=$5
+read -r -t 10 token || exit 1
+mkdir -p "$folder" && cd "$folder" || exit 1
+exec 9>lock
+flock -n 9 || { echo recording; exit 0; }
+port=$(tr '\0' '\n' </proc/$PPID/cmdline | sed -n '/^--port$/{n;p;}')
+
+# the id of the last event that has begun; its own line may be the last one, and cut
+last_id() {
+  local segments=([0-9]*-*) id
+  ((${#segments[@]})) || { echo 0; return; }
+  id=$(sed -n '$!s/^id: //p' "${segments[-1]}" | tail -n 1)
+  echo "${id:-${segments[-1]#*-}}"
+}
+
+# let go of the oldest, and name the next one
+next_segment() {
+  local segments=([0-9]*-*) number=0 total
+  while ((${#segments[@]})); do
+    total=($(wc -c "${segments[@]}" | tail -n 1))
+    ((total > held - block * blocks)) || break
+    rm -f "${segments[0]}"
+    segments=("${segments[@]:1}")
+  done
+  ((${#segments[@]})) && number=$((10#${segments[-1]%%-*}))
+  printf -v segment '%08d-%d' $((number + 1)) "$1"
+}
+
+misses=0
+while ((misses < 10)); do
+  after=$(last_id)
+  status=
+  if { exec 3<>"/dev/tcp/127.0.0.1/${port:-2468}"; } 2>/dev/null; then
+    printf 'GET /v1/acp/%s HTTP/1.0\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %s\r\n' "$server" "$token" >&3
+    printf 'Accept: text/event-stream\r\nLast-Event-ID: %d\r\n\r\n' $((after > 0 ? after - 1 : 0)) >&3
+    read -r -t 10 _ status _ <&3
+  fi
+  case $status in
+    200) ;;
+    404) rm -f lock; rmdir "$folder" 2>/dev/null; exit 0 ;;
+    *) misses=$((misses + 1)); sleep 1; continue ;;
+  esac
+  while read -r header <&3 && [ "$header" != $'\r' ]; do :; done
+  echo recording
+  misses=0
+  begin='\n\n'
+  while :; do
+    next_segment "$(last_id)"
+    printf "$begin" >"$segment" || exit 1
+    # dd writes what it has read at once, and counts reads, short ones too; "3+7 records in" is how many
+    took=$(exec 9>&-; dd bs="$block" count="$blocks" <&3 2>&1 >>"$segment" | sed -n 's/ records in$//p')
+    ((took == blocks)) || break
+    begin=
+  done
+  exec 3>&-
+  sleep 0.1
+done
+echo 'sandbox-agent does not answer' >&2
+exit 1
+"""
+
+
+class Recorder:
+    """Starts recorders, and reads what they wrote.
+
+    Args:
+        token: sandbox-agent's.
+    """
+
+    def __init__(self, processes: Processes, files: Files, token: str) -> None:
+        self._processes = processes
+        self._files = files
+        self._token = token
+
+    async def start(self, server_id: str, *, segment: int = SEGMENT, held: int = HELD) -> None:
+        """Return once this server's stream is being recorded; a recorder that runs already is kept.
+
+        Raises:
+            SandboxRefused: it does not start here; the detail has its own words.
+        """
+        running = next((one for one in await self._recorders(server_id) if one.running), None)
+        if running is None:
+            numbers = map(str, (BLOCK, segment, held))
+            arguments = ["-c", SCRIPT, NAME, server_id, f"{FOLDER}/{server_id}", *numbers]
+            running = await self._processes.start("/bin/bash", arguments)
+            await self._processes.write(running.id, f"{self._token}\n".encode())
+        end = time.monotonic() + START_LIMIT
+        while True:
+            lives = (await self._processes.get(running.id)).running
+            said = await self._said(running)
+            if RECORDING in said:
+                return
+            if not lives or time.monotonic() > end:
+                raise SandboxRefused(f"the recorder of {server_id} does not record: {said.decode(errors='replace')}")
+            await asyncio.sleep(0.05)
+
+    async def recorded(self, server_id: str, after: int) -> AsyncIterator[StreamItem]:
+        """The events after this id that are held, in order and each once; there may be jumps between them."""
+        async for event in events(self._lines(server_id, after)):
+            item = _item(event)
+            if item is not None and item.event_id > after:
+                after = item.event_id
+                yield item
+
+    async def forget(self, server_id: str) -> None:
+        """End this server's recorder and remove what it wrote; nothing there is no error."""
+        for one in await self._recorders(server_id):
+            if one.running:
+                await self._processes.kill(one.id)
+            await self._processes.forget(one.id)
+        try:
+            await self._files.delete(f"{FOLDER}/{server_id}", recursive=True)
+        except SandboxPathMissing:
+            return
+
+    async def _recorders(self, server_id: str) -> list[ProcessInfo]:
+        return [one for one in await self._processes.list() if one.args[2:4] == [NAME, server_id]]
+
+    async def _said(self, process: ProcessInfo) -> bytes:
+        return b"".join(entry.data for entry in await self._processes.logs(process.id))
+
+    async def _lines(self, server_id: str, after: int) -> AsyncIterator[str]:
+        """Of one segment after the other, so that one is in memory at a time.
+
+        None where there is no recording, or where a segment was let go just then: look again.
+        """
+        try:
+            held = await self._files.list(f"{FOLDER}/{server_id}")
+        except SandboxPathMissing:
+            return
+        cut = b""
+        for path in segments_after(held, after):
+            try:
+                *whole, cut = (cut + await self._files.read_at_most(path, LONGEST)).split(b"\n")
+            except SandboxPathMissing:  # let go of meanwhile
+                continue
+            for line in whole:
+                yield line.decode(errors="replace")
+            cut = cut if len(cut) < EVENT_LIMIT else b""
+
+
+def segments_after(held: Sequence[FileInfo], after: int) -> list[str]:
+    """The paths of the segments in which the events after this id are, in order; files that are too long are left out.
+
+    The id in a name is that of the last event which had begun before, or one less.
+    """
+    found: list[tuple[int, int, str]] = []
+    for one in held:
+        number, _, begins = one.path.rpartition("/")[2].partition("-")
+        if number.isdecimal() and begins.isdecimal() and one.size <= LONGEST:
+            found.append((int(number), int(begins), one.path))
+    found.sort()
+    first = max((at for at, (_, begins, _) in enumerate(found) if begins < after), default=0)
+    return [path for _, _, path in found[first:]]
+
+
+def _item(event: ServerSentEvent) -> StreamItem | None:
+    """None: not whole, because its connection ended within it or its beginning is no longer held."""
+    try:
+        return StreamItem.model_validate({"event_id": int(event.id), "message": json.loads(event.data)})
+    except ValueError:
+        return None
