@@ -48,7 +48,9 @@ class GitHubDoor(Protocol):
         """Ask GitHub to rename it; a repeat finds it renamed. GitHub goes on in the background."""
         ...
 
-    async def renamed(self, repository: RepositoryRef, old: str, new: str, replaces: int | None) -> PullRequestRef | None:
+    async def renamed(
+        self, repository: RepositoryRef, old: str, new: str, replaces: int | None
+    ) -> PullRequestRef | None:
         """Wait until GitHub has done all that follows from a rename; gives what became of that pull request."""
         ...
 

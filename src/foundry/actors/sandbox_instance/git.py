@@ -184,7 +184,9 @@ class Git:
         """
         if await self.script(RENAME, old, new, limit=QUICK, may_end=66) is None:
             raise BranchTaken(
-                f"the sandbox has another branch {new!r}", field="name", remedy="Choose another name, or delete it there."
+                f"the sandbox has another branch {new!r}",
+                field="name",
+                remedy="Choose another name, or delete it there.",
             )
 
     @overload
