@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from foundry.actors.task import keeping
 from foundry.actors.task.common import grant, refuse_archived, refuse_unready
-from foundry.actors.task.renaming import Renaming, closed_by_rename, names_of, refuse_renaming, wait_for_rename
+from foundry.actors.task.renaming import (
+    Renaming,
+    closed_by_rename,
+    names_of,
+    refuse_renaming,
+    unfinished,
+    wait_for_rename,
+)
 from foundry.actors.task.states import advance
 from foundry.actors.task.tables import task_sessions_known, tasks, waiting_prompts
 from foundry.actors.task.words import Inspect, Provision, Publish, Release, SaveWish
@@ -159,6 +166,7 @@ class Task(Renaming, Actor):
             trouble=None,
             publishing="",
             rename=None,
+            note=unfinished(row) or row.note,
             workflow=None,
             publish_workflow=None,
             save_workflow=None,

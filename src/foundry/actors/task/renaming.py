@@ -109,7 +109,7 @@ class Renaming(Keeping):
         row = turn.one(tasks)
         known = rename_of(row)
         assert known is not None
-        if command.pull_request is not None:
+        if command.pull_request is not None and command.pull_request.number >= _number(row):
             turn.update(tasks, pull_request=command.pull_request.model_dump_json())
         note = _outcome(known, turn.one(tasks))
         turn.update(tasks, rename=None, rename_workflow=None, note=f"{note} {command.note}".strip())
@@ -149,6 +149,12 @@ def refuse_renaming(row: AnyRow) -> None:
         raise WrongState(f"the branch's rename to {known.new!r} has failed half-way", remedy=DECIDE)
 
 
+def unfinished(row: AnyRow) -> str:
+    """What an archived task says of a rename that failed half-way; empty if there is none."""
+    known = rename_of(row)
+    return f"The rename of {known.old} to {known.new} was not finished." if known else ""
+
+
 def closed_by_rename(row: AnyRow, message: PullRequestSeen) -> bool:
     """Whether it is the rename that closed this pull request."""
     known = rename_of(row)
@@ -181,6 +187,10 @@ def _merged(turn: Turn, known: BranchRename) -> None:
         repository=ref.id, number=merged.number, head=row.branch, base=row.base, state="merged", url=merged.url
     )
     turn.send(turn.address, seen)
+
+
+def _number(row: AnyRow) -> int:
+    return PullRequestRef.model_validate_json(row.pull_request).number if row.pull_request else 0
 
 
 def _refuse_busy(row: AnyRow) -> None:

@@ -56,6 +56,8 @@ async def rename(flow: Flow, job: Rename) -> None:
         await _go_back(flow, wish, found.pull_request)
         return
     pull = found.pull_request
+    if pull is not None and pull.state == "closed" and not wish.asked:
+        pull = None  # somebody else closed it: that is to be respected
     await flow.ask(
         "looking at GitHub", flow.owner, RenameStep(step="reserving the name", replaces=pull and pull.number)
     )
@@ -160,6 +162,7 @@ async def ask_reviewers(doors: Doors, wish: RenameWish, number: int, old: OldPul
 
 async def link(doors: Doors, wish: RenameWish, old: int, new: int) -> str:
     """A comment where the old one's readers see it."""
-    text = f"Replaced by #{new}: the branch `{wish.old}` was renamed to `{wish.new}`, and GitHub closes a pull request then."
+    why = f"the branch `{wish.old}` was renamed to `{wish.new}`, and GitHub closes a pull request then"
+    text = f"Replaced by #{new}: {why}."
     words = await doors.github.comment_once(wish.repository, old, text)
     return words and f"#{old} does not say what replaced it: {words}."
