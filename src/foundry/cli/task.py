@@ -163,7 +163,7 @@ def rename(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Rename the branch, in the sandbox and on GitHub. GitHub then closes its open pull request; Foundry replaces it."""
+    """Rename the branch, in the sandbox and on GitHub, which closes its open pull request: Foundry opens a new one."""
     if (name is None) is not give_up:
         raise typer.BadParameter("give either the new name or --give-up")
     client = Client(url, login, data_dir)

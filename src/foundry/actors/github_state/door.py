@@ -143,10 +143,10 @@ class GitHubOutside(GitHubDoor, GitHubReader):
         return BranchOnGitHub(names=names, pull_request=old)
 
     async def rename_branch(self, repository: RepositoryRef, old: str, new: str) -> None:
-        """1. Asked already: GitHub finds it under its new name. 2. Else ask."""
+        """1. The new name is there: GitHub was asked before. 2. Else ask."""
         installation, present = await self._reach(repository)
-        found = await self._client.branch(installation, present.full_name, old)
-        if found is None or found.name == old:
+        names = {branch.name for branch in await self._client.branches(installation, present.full_name)}
+        if new not in names:
             await self._client.rename_branch(installation, present.full_name, old, new)
 
     async def renamed(

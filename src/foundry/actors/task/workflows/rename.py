@@ -41,6 +41,7 @@ STEPS = (
 RELEASES = {"renaming in the sandbox": "rename, giving up", "reserving the name": "rename, giving up"}
 
 WAIT_DEADLINE = 60.0  # seconds GitHub may take for what follows from a rename
+WAIT_TRIES = 3
 BODY_LIMIT = 65_000  # characters; GitHub takes 65,536
 
 
@@ -74,8 +75,9 @@ async def rename(flow: Flow, job: Rename) -> None:
         await flow.ask("renaming on GitHub", flow.owner, RenameStep(step="renaming on GitHub", asks=True))
         await flow.do("renaming on GitHub", rename_remote, flow.doors, wish)
         await flow.ask("waiting for GitHub", flow.owner, RenameStep(step="waiting for GitHub"))
+        number = pull.number if pull else None
         became = await flow.do(
-            "waiting for GitHub", wait, flow.doors, wish, pull.number if pull else None, deadline=WAIT_DEADLINE
+            "waiting for GitHub", wait, flow.doors, wish, number, deadline=WAIT_DEADLINE, tries=WAIT_TRIES
         )
     await flow.ask("following the branch", flow.owner, BranchRenamed())
 
