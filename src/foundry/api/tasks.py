@@ -9,6 +9,7 @@ from pydantic import Field
 
 from foundry.actors.github_state.views import pull_request
 from foundry.actors.organization.views import repository_list, task_list
+from foundry.actors.repository.views import refuse_held
 from foundry.actors.task.views import checkpoint_of, task_view
 from foundry.api import access
 from foundry.api.auth import Me, Signed
@@ -22,6 +23,7 @@ from foundry.contracts.errors import Forbidden
 from foundry.contracts.github_state import PullRequestView
 from foundry.contracts.ids import OrganizationId, SandboxId, SessionId, TaskId
 from foundry.contracts.people import RepositoryRef
+from foundry.contracts.renaming import GiveUpRename, RenameBranch
 from foundry.contracts.tasks import (
     AgentName,
     ArchiveTask,
@@ -68,6 +70,10 @@ class Publish(Body):
     title: Title | None = None
     body: Annotated[str, Field(max_length=60_000)] | None = None
     draft: bool = False
+
+
+class Branch(Body):
+    name: BranchName
 
 
 class Archive(Body):
@@ -199,6 +205,25 @@ async def publish(
     found, given = await access.task_of(request, who, task, change=True), wish or Publish()
     command = PublishTask(person=who.person, title=given.title or None, body=given.body, draft=given.draft)
     return await foundry_of(request).runtime.ask(addresses.task(found.id), command, key=key, caller=who.caller)
+
+
+@router.put("/tasks/{task}/branch", status_code=202)
+async def rename_branch(request: Request, who: Signed, task: str, wish: Branch, key: IdempotencyKey = None) -> TaskView:
+    """Rename the branch, in the sandbox and on GitHub, in the background.
+
+    GitHub closes the open pull request of a branch that is renamed; Foundry opens a replacement.
+    """
+    found, foundry = await access.task_of(request, who, task, change=True), foundry_of(request)
+    await foundry.runtime.read(refuse_held, found.repository.id, found.id, wish.name)
+    command = RenameBranch(name=wish.name)
+    return await foundry.runtime.ask(addresses.task(found.id), command, key=key, caller=who.caller)
+
+
+@router.delete("/tasks/{task}/branch/rename", status_code=202)
+async def give_up_rename(request: Request, who: Signed, task: str, key: IdempotencyKey = None) -> TaskView:
+    """Give up a rename that failed: the old name comes back, unless GitHub has the new one already."""
+    found = await access.task_of(request, who, task, change=True)
+    return await foundry_of(request).runtime.ask(addresses.task(found.id), GiveUpRename(), key=key, caller=who.caller)
 
 
 @router.post("/tasks/{task}/retry", status_code=202)

@@ -23,6 +23,9 @@ def lines(task: Json) -> Iterator[str]:
     yield f"  {task['state']}: {task['phase']} since {task['phase_since']}" + (
         f", attempt {task['attempt']}" if task.get("attempt", 1) > 1 else ""
     )
+    if rename := task.get("rename"):
+        doing = "giving up" if rename["giving_up"] else "renaming" if task["renaming"] else "not renamed"
+        yield f"  {doing}: {rename['old']} to {rename['new']}, {rename['step']}"
     if task["trouble"]:
         yield f"  problem: {task['trouble']['message']}"
         yield f"  what to do: {task['trouble']['remedy']}"
@@ -146,6 +149,29 @@ def retry(task: Task, login: As = None, url: Url = None, data_dir: DataDir = Non
 def publish(task: Task, login: As = None, url: Url = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Push the branch and open the pull request."""
     _act(task, "pull-request", {}, Client(url, login, data_dir), as_json)
+
+
+@app.command()
+def rename(
+    task: Task,
+    name: Annotated[
+        str | None, typer.Argument(help="The branch's new name; after a failure the same one again.")
+    ] = None,
+    give_up: Annotated[bool, typer.Option("--give-up", help="End a rename that failed.")] = False,
+    login: As = None,
+    url: Url = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Rename the branch, in the sandbox and on GitHub, which closes its open pull request: Foundry opens a new one."""
+    if (name is None) is not give_up:
+        raise typer.BadParameter("give either the new name or --give-up")
+    client = Client(url, login, data_dir)
+    if give_up:
+        found = client.ask("DELETE", f"/api/tasks/{task}/branch/rename")
+    else:
+        found = client.ask("PUT", f"/api/tasks/{task}/branch", {"name": name})
+    show(found, as_json, lines(found))
 
 
 @app.command()

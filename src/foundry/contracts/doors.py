@@ -14,6 +14,7 @@ from typing import Protocol
 from foundry.contracts.checkpoints import Saved
 from foundry.contracts.ids import OrganizationId, SandboxId
 from foundry.contracts.people import Access, Person, RepositoryRef
+from foundry.contracts.renaming import BranchOnGitHub, OldPullRequest
 from foundry.contracts.sandbox_words import Made
 from foundry.contracts.sandboxes import Endpoint
 from foundry.contracts.sessions import AgentSession, Signs, StreamItem
@@ -35,6 +36,40 @@ class GitHubDoor(Protocol):
         self, repository: RepositoryRef, *, head: str, base: str, title: str, body: str, draft: bool
     ) -> PullRequestRef:
         """The open pull request of this head, made if there is none; a repeat finds the first one's."""
+        ...
+
+    # renaming a branch
+
+    async def branch(self, repository: RepositoryRef, head: str, replaces: int | None) -> BranchOnGitHub:
+        """All branches, and the open pull request of this head, or the one of this number in any state."""
+        ...
+
+    async def rename_branch(self, repository: RepositoryRef, old: str, new: str) -> None:
+        """Ask GitHub to rename it; a repeat finds it renamed. GitHub goes on in the background."""
+        ...
+
+    async def renamed(
+        self, repository: RepositoryRef, old: str, new: str, replaces: int | None
+    ) -> PullRequestRef | None:
+        """Wait until GitHub has done all that follows from a rename; gives what became of that pull request."""
+        ...
+
+    async def replace_pull_request(
+        self, repository: RepositoryRef, old: OldPullRequest, *, head: str, body: str
+    ) -> PullRequestRef:
+        """One like it for the branch's new name; a repeat finds it, whatever became of it since."""
+        ...
+
+    async def copy_labels(self, repository: RepositoryRef, number: int, labels: list[str]) -> str:
+        """Put these labels on it; gives GitHub's words where it refuses."""
+        ...
+
+    async def ask_reviewers(self, repository: RepositoryRef, number: int, logins: list[str], teams: list[str]) -> str:
+        """Ask for these reviews; gives GitHub's words where it refuses."""
+        ...
+
+    async def comment_once(self, repository: RepositoryRef, number: int, body: str) -> str:
+        """Say this there, unless it stands there; gives GitHub's words where it refuses."""
         ...
 
     async def permission(self, organization: OrganizationId, repository: RepositoryRef, login: str) -> Access:
@@ -72,6 +107,14 @@ class SandboxDoor(Protocol):
         ...
 
     async def work_tree(self, sandbox: SandboxId, base: str) -> WorkTree: ...
+    async def rename_branch(self, sandbox: SandboxId, old: str, new: str) -> None:
+        """Rename the local branch and what it follows; its commits, the index and the files stay as they are.
+
+        Raises:
+            foundry.contracts.tasks.BranchTaken: the sandbox has another branch of that name.
+        """
+        ...
+
     async def awake(self, sandbox: SandboxId) -> bool:
         """Start its sandbox-agent if it does not answer; False: the provider has no such sandbox."""
         ...

@@ -78,6 +78,23 @@ class GitHubPullRequest(GitHubModel):
         return "merged" if self.merged or self.merged_at else "closed"
 
 
+class GitHubLabel(GitHubModel):
+    name: str
+
+
+class GitHubTeam(GitHubModel):
+    slug: str
+
+
+class GitHubPullRequestText(GitHubPullRequest):
+    """A pull request with what people wrote on it."""
+
+    body: str | None = None
+    labels: list[GitHubLabel] = []
+    requested_reviewers: list[GitHubAccount] = []
+    requested_teams: list[GitHubTeam] = []
+
+
 class GitHubMerge(GitHubModel):
     """How a merge went: the commit it made on the base."""
 

@@ -55,6 +55,9 @@ TABLE: dict[str, Row] = {
     "creating session": Row(180, "The agent has not opened its session.", "Retry starts the agent anew.", AGAIN),
     # a task's other work
     "publishing": Row(300, "Pushing and opening the pull request have not ended.", "Retry begins again.", (A.RETRY,)),
+    "renaming the branch": Row(
+        180, "The branch has not been renamed everywhere.", "Retry goes on with it.", (A.RETRY,)
+    ),
     "saving the work": Row(300, "The checkpoint has not been stored.", "Retry begins again.", (A.RETRY,)),
     "bringing work back": Row(300, "The checkpoint has not been restored.", "Retry begins again.", (A.RETRY,)),
     "giving the sandbox back": Row(

@@ -133,6 +133,20 @@ class PullRequestRef(Word):
     url: str = ""
 
 
+class BranchRename(Word):
+    """A rename of the branch that runs, or has failed: `trouble` says why."""
+
+    old: str
+    new: str
+    step: str  # what it is about
+    replaces: int | None = None  # the pull request that GitHub closes by it
+    touched: bool = False  # the sandbox may have the new name
+    asked: bool = False  # GitHub may have the new name
+    giving_up: bool = False
+    merged: bool = False  # the pull request was merged meanwhile: the task is archived at the end
+    trouble: PhaseTrouble | None = None
+
+
 class SessionSummary(Word):
     id: SessionId
     title: str = ""
@@ -174,6 +188,8 @@ class TaskView(TaskSummary):
     sessions: list[SessionSummary] = []
     work: WorkTree = WorkTree()
     publishing: str = ""  # the publish workflow's step, while it runs
+    rename: BranchRename | None = None
+    renaming: bool = False  # it runs: no prompt does meanwhile
     checkpoints: list[CheckpointView] = []  # newest first
     begins_from: CheckpointRef | None = None  # what provisioning restores
     saving: bool = False  # a checkpoint is being made

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import TypeVar
 from urllib.parse import quote, urlencode
 
@@ -15,6 +15,7 @@ from foundry.contracts.github import (
     GitHubMerge,
     GitHubPermission,
     GitHubPullRequest,
+    GitHubPullRequestText,
     GitHubRateLimits,
     GitHubRepository,
 )
@@ -122,6 +123,24 @@ class GitHub(GitHubApp):
         wish = {"sha": head_sha, "merge_method": method}
         url = f"/repos/{full_name}/pulls/{number}/merge"
         return await self.as_installation(installation).put(url, wish, GitHubMerge)
+
+    async def pull_request_text(self, installation: int, full_name: str, number: int) -> GitHubPullRequestText:
+        return await self.as_installation(installation).get(f"/repos/{full_name}/pulls/{number}", GitHubPullRequestText)
+
+    async def add_labels(self, installation: int, full_name: str, number: int, labels: Sequence[str]) -> None:
+        url = f"/repos/{full_name}/issues/{number}/labels"
+        await self.as_installation(installation).post(url, {"labels": list(labels)})
+
+    async def request_reviewers(
+        self, installation: int, full_name: str, number: int, logins: Sequence[str], teams: Sequence[str]
+    ) -> None:
+        url = f"/repos/{full_name}/pulls/{number}/requested_reviewers"
+        await self.as_installation(installation).post(url, {"reviewers": list(logins), "team_reviewers": list(teams)})
+
+    async def comments(self, installation: int, full_name: str, number: int) -> list[GitHubComment]:
+        """The comments on a pull request or issue, the oldest first."""
+        url = f"/repos/{full_name}/issues/{number}/comments"
+        return await self.as_installation(installation).all(url, GitHubComment)
 
     async def comment(self, installation: int, full_name: str, number: int, body: str) -> GitHubComment:
         """Write a comment on a pull request or issue."""

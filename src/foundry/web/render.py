@@ -174,9 +174,25 @@ def history(entries: Sequence[HistoryView]) -> Markup:
 
 def task_head(task: TaskView, *, may_write: bool = True) -> Markup:
     tone, word = task_badge(task)
-    publishable = task.state is TaskState.READY and not task.publishing
     return template(
-        "fragments/task_head.html", task=task, tone=tone, word=word, publishable=publishable, may_write=may_write
+        "fragments/task_head.html",
+        task=task,
+        tone=tone,
+        word=word,
+        rename_warning=rename_warning(task),
+        may_write=may_write,
+    )
+
+
+def rename_warning(task: TaskView) -> str:
+    """What a rename does, said before it begins."""
+    said = "The branch is renamed in the sandbox and on GitHub; messages wait meanwhile."
+    pull = task.pull_request
+    if pull is None or pull.state != "open":
+        return said
+    return (
+        f"{said} GitHub closes pull request #{pull.number} by that, with its reviews; Foundry opens a replacement with "
+        "the same title, text, base, labels and reviewers, and links the two."
     )
 
 

@@ -6,6 +6,7 @@ tables at each call, so a rename or a new installation is followed at once.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -27,6 +28,7 @@ from foundry.contracts.github_state import (
 )
 from foundry.contracts.ids import OrganizationId, RepositoryId, UserId
 from foundry.contracts.people import Access, Person, RepositoryRef
+from foundry.contracts.renaming import BranchOnGitHub, OldPullRequest
 from foundry.contracts.tasks import NothingToPublish, PullRequestRef
 from foundry.github.client import GitHub
 from foundry.github.errors import GitHubNotFound, GitHubRefused
@@ -36,6 +38,8 @@ from foundry.runtime.turn import Reader
 ReadState = Callable[[Callable[[Reader], tuple[int | None, RepositoryRef | None]]], Awaitable[
     tuple[int | None, RepositoryRef | None]]]  # fmt: skip
 """Reads GitHubState's tables: `runtime.read`."""
+
+LOOK_AGAIN = 0.5  # seconds between two looks at a rename that GitHub has not finished
 
 log = structlog.get_logger("foundry.github")
 
@@ -112,6 +116,83 @@ class GitHubOutside(GitHubDoor, GitHubReader):
     async def _open_one(self, installation: int, repository: RepositoryRef, head: str) -> GitHubPullRequest | None:
         listed = await self._client.pull_requests(installation, repository.full_name, head=f"{repository.owner}:{head}")
         return next((p for p in listed if p.head.ref == head and _same_repository(p, repository)), None)
+
+    # renaming a branch
+
+    async def branch(self, repository: RepositoryRef, head: str, replaces: int | None) -> BranchOnGitHub:
+        installation, present = await self._reach(repository)
+        if replaces is None:
+            found = await self._open_one(installation, present, head)
+            replaces = found.number if found else None
+        names = [branch.name for branch in await self._client.branches(installation, present.full_name)]
+        if replaces is None:
+            return BranchOnGitHub(names=names)
+        text = await self._client.pull_request_text(installation, present.full_name, replaces)
+        old = OldPullRequest(
+            number=text.number,
+            state=text.outcome,
+            url=text.html_url,
+            title=text.title,
+            body=text.body or "",
+            base=text.base.ref,
+            draft=text.draft,
+            labels=[label.name for label in text.labels],
+            reviewers=[account.login for account in text.requested_reviewers],
+            teams=[team.slug for team in text.requested_teams],
+        )
+        return BranchOnGitHub(names=names, pull_request=old)
+
+    async def rename_branch(self, repository: RepositoryRef, old: str, new: str) -> None:
+        """1. The new name is there: GitHub was asked before. 2. Else ask."""
+        installation, present = await self._reach(repository)
+        names = {branch.name for branch in await self._client.branches(installation, present.full_name)}
+        if new not in names:
+            await self._client.rename_branch(installation, present.full_name, old, new)
+
+    async def renamed(
+        self, repository: RepositoryRef, old: str, new: str, replaces: int | None
+    ) -> PullRequestRef | None:
+        installation, present = await self._reach(repository)
+        while True:
+            names = {branch.name for branch in await self._client.branches(installation, present.full_name)}
+            if new in names and old not in names:
+                if replaces is None:
+                    return None
+                seen = await self._client.pull_request(installation, present.full_name, replaces)
+                if seen.outcome != "open" or seen.head.ref == new:
+                    return PullRequestRef(number=seen.number, state=seen.outcome, url=seen.html_url)
+            await asyncio.sleep(LOOK_AGAIN)
+
+    async def replace_pull_request(
+        self, repository: RepositoryRef, old: OldPullRequest, *, head: str, body: str
+    ) -> PullRequestRef:
+        """1. Find the one of this head that came after. 2. Else open one. 3. Somebody else was first: find theirs."""
+        installation, present = await self._reach(repository)
+        listed = await self._client.pull_requests(
+            installation, present.full_name, state="all", head=f"{present.owner}:{head}"
+        )
+        later = [p for p in listed if p.number > old.number and p.head.ref == head and _same_repository(p, present)]
+        if not later:
+            return await self.open_pull_request(
+                repository, head=head, base=old.base, title=old.title, body=body, draft=old.draft
+            )
+        found = max(later, key=lambda p: p.number)
+        return PullRequestRef(number=found.number, state=found.outcome, url=found.html_url)
+
+    async def copy_labels(self, repository: RepositoryRef, number: int, labels: list[str]) -> str:
+        installation, present = await self._reach(repository)
+        return await _words(self._client.add_labels(installation, present.full_name, number, labels))
+
+    async def ask_reviewers(self, repository: RepositoryRef, number: int, logins: list[str], teams: list[str]) -> str:
+        installation, present = await self._reach(repository)
+        return await _words(self._client.request_reviewers(installation, present.full_name, number, logins, teams))
+
+    async def comment_once(self, repository: RepositoryRef, number: int, body: str) -> str:
+        installation, present = await self._reach(repository)
+        said = await self._client.comments(installation, present.full_name, number)
+        if any(comment.body == body for comment in said):
+            return ""
+        return await _words(self._client.comment(installation, present.full_name, number, body))
 
     async def permission(self, organization: OrganizationId, repository: RepositoryRef, login: str) -> Access:
         installation, present = await self._reach(repository.model_copy(update={"organization": organization}))
@@ -211,6 +292,15 @@ class OAuthDoor:
             refresh_token=SecretStr(tokens.refresh_token) if tokens.refresh_token else None,
             expires_at=None if lasts is None else datetime.now(UTC) + timedelta(seconds=lasts),
         )
+
+
+async def _words(call: Awaitable[object]) -> str:
+    """GitHub's words where it refuses something that may be left out; empty if it does not."""
+    try:
+        await call
+    except (GitHubRefused, GitHubNotFound) as refused:
+        return refused.detail
+    return ""
 
 
 def _same_repository(seen: GitHubPullRequest, repository: RepositoryRef) -> bool:

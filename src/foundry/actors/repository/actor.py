@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from foundry.actors.repository.branches import free_branch, taken_by
+from foundry.actors.repository.branches import free_branch, refuse_taken, reserved
 from foundry.actors.repository.tables import repositories, repository_branches, repository_tasks
 from foundry.contracts import addresses
 from foundry.contracts.ids import RepositoryId, TaskId
 from foundry.contracts.people import HistoryEntry, Person, RepositoryRef, RepositorySeen
+from foundry.contracts.renaming import GiveBackBranch, ReserveRename
 from foundry.contracts.tasks import (
     ArchiveReason,
-    BranchTaken,
     PullRequestSeen,
     ReserveBranch,
     TaskListed,
@@ -56,18 +56,34 @@ class Repository(Actor):
         held = turn.find(repository_branches, task=command.task)
         if held is not None:
             return held.branch
-        reserved = {row.branch: row.task for row in turn.all(repository_branches)}
-        taken = reserved.keys() | set(command.remote)
+        taken = reserved(turn.all(repository_branches))
+        branch = command.wanted
         if command.exact:
-            branch, obstacle = command.wanted, taken_by(command.wanted, taken)
-            if obstacle is not None:
-                holder = f"is the branch of task {reserved[obstacle]}" if obstacle in reserved else "exists on GitHub"
-                reason = "" if obstacle == branch else f" and git keeps no branch {branch!r} beside it"
-                raise BranchTaken(f"{obstacle!r} {holder}{reason}", field="branch")
+            refuse_taken(branch, taken, command.remote)
         else:
-            branch = free_branch(command.wanted, taken)
+            branch = free_branch(branch, taken.keys() | set(command.remote))
         turn.insert(repository_branches, branch=branch, task=command.task, reserved_at=millis(turn.now))
         return branch
+
+    @handles(ReserveRename)
+    def reserve_rename(self, turn: Turn, command: ReserveRename) -> None:
+        """While a branch is being renamed its task holds both names; nobody else gets either."""
+        others = [row for row in turn.all(repository_branches) if row.task != command.task]
+        refuse_taken(command.wanted, reserved(others), command.remote, field="name")
+        turn.update(repository_branches, {"task": command.task}, renaming_to=command.wanted)
+
+    @handles(GiveBackBranch)
+    def give_back_branch(self, turn: Turn, command: GiveBackBranch) -> None:
+        """The old name at the end of a rename, the new one where it was given up."""
+        held = turn.find(repository_branches, task=command.task)
+        if held is None or held.renaming_to is None:
+            return
+        if command.branch == held.renaming_to:
+            turn.update(repository_branches, {"task": command.task}, renaming_to=None)
+        elif command.branch == held.branch:
+            turn.update(repository_branches, {"task": command.task}, branch=held.renaming_to, renaming_to=None)
+            text = f"Branch {held.branch} was renamed to {held.renaming_to}"
+            self._tell(turn, "branch_renamed", text, turn.now, task=command.task)
 
     # the task index (R3)
 
@@ -105,7 +121,9 @@ class Repository(Actor):
     @receives(PullRequestSeen)
     def pull_request_seen(self, turn: Turn, message: PullRequestSeen) -> None:
         """1. To the task that holds the branch. 2. What became of it is history; mere changes are not."""
-        held = turn.find(repository_branches, branch=message.head)
+        held = turn.find(repository_branches, branch=message.head) or turn.find(
+            repository_branches, renaming_to=message.head
+        )
         if held is not None:
             turn.send(addresses.task(TaskId(held.task)), message)
         if message.action in ("opened", "reopened", "closed", "merged"):

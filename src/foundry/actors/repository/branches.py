@@ -2,9 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Iterable, Mapping, Set
+
+from foundry.contracts.tasks import BranchTaken
+from foundry.runtime.turn import AnyRow
 
 LIMIT = 200  # bytes, as contracts.tasks.branch_problem has it
+
+
+def reserved(rows: Iterable[AnyRow]) -> dict[str, str]:
+    """Which task holds which name, from Repository's rows; a task that is being renamed holds two."""
+    held = list(rows)
+    return {row.branch: row.task for row in held} | {row.renaming_to: row.task for row in held if row.renaming_to}
+
+
+def refuse_taken(wanted: str, held: Mapping[str, str], remote: Iterable[str] = (), *, field: str = "branch") -> None:
+    """Refuse a name that a person chose where something stands in its way.
+
+    Args:
+        held: tasks by the name they hold.
+        remote: names that exist on GitHub.
+
+    Raises:
+        BranchTaken: it says which branch is in the way, and whose it is.
+    """
+    obstacle = taken_by(wanted, held.keys() | set(remote))
+    if obstacle is not None:
+        holder = f"is the branch of task {held[obstacle]}" if obstacle in held else "exists on GitHub"
+        reason = "" if obstacle == wanted else f" and git keeps no branch {wanted!r} beside it"
+        raise BranchTaken(f"{obstacle!r} {holder}{reason}", field=field)
 
 
 def taken_by(name: str, taken: Set[str]) -> str | None:

@@ -20,6 +20,7 @@ repository_branches = owned_table(
     Column("repository", String, primary_key=True),
     Column("branch", String, primary_key=True),
     Column("task", String, nullable=False),
+    Column("renaming_to", String),  # held too while the task's branch is being renamed
     Column("reserved_at", BigInteger, nullable=False),
     UniqueConstraint("repository", "task", name="repository_branches_task"),  # R4
 )

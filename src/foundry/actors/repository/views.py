@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from foundry.actors.repository.tables import repositories, repository_tasks
+from foundry.actors.repository.branches import refuse_taken, reserved
+from foundry.actors.repository.tables import repositories, repository_branches, repository_tasks
 from foundry.contracts.errors import NotFound
-from foundry.contracts.ids import RepositoryId
+from foundry.contracts.ids import RepositoryId, TaskId
 from foundry.contracts.people import RepositoryRef
 from foundry.contracts.tasks import TaskSummary
 from foundry.runtime.turn import Reader
@@ -22,6 +23,17 @@ def repository_view(reader: Reader, repository: RepositoryId) -> RepositoryRef:
     if row is None:
         raise NotFound(f"no repository with id {repository}")
     return RepositoryRef.model_validate_json(row.ref)
+
+
+def refuse_held(reader: Reader, repository: RepositoryId, task: TaskId, name: str) -> None:
+    """Refuse at once a new name for the task's branch that another task holds.
+
+    Raises:
+        BranchTaken: it says which task.
+    """
+    c = repository_branches.c
+    query = select(repository_branches).where(c.repository == repository, c.task != task)
+    refuse_taken(name, reserved(reader.all(query)), field="name")
 
 
 def task_list(reader: Reader, repository: RepositoryId, *, archived: bool = False) -> list[TaskSummary]:

@@ -127,6 +127,9 @@ class Sandboxes:
     async def push(self, sandbox: SandboxId, repository: RepositoryRef, *, branch: str, token: str) -> str:
         return await (await self._on(sandbox)).push(repository.clone_url, branch=branch, token=token)
 
+    async def rename_branch(self, sandbox: SandboxId, old: str, new: str) -> None:
+        await (await self._on(sandbox)).rename_branch(old, new)
+
     # checkpoints
 
     async def awake(self, sandbox: SandboxId) -> bool:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from foundry.contracts.people import Person
 from foundry.contracts.sandbox_words import BaseMissing, GitConfigRefused, GitFailed, GitRejected
 from foundry.contracts.sandboxes import ProcessResult
-from foundry.contracts.tasks import WorkTree
+from foundry.contracts.tasks import BranchTaken, WorkTree
 
 DIFF_LIMIT = 256 * 1024  # characters of a stored diff
 FILES_LIMIT = 500  # changed files that are named
@@ -62,6 +62,25 @@ if [ ! -d "$path/.git" ]; then
   mv "$path.partial" "$path"
 fi
 "$git" -C "$path" rev-parse HEAD
+"""
+
+
+RENAME = """
+set -eu
+git=$1 old=$2 new=$3
+has() { "$git" show-ref --verify --quiet "refs/$1"; }
+if has "heads/$old"; then
+  ! has "heads/$new" || exit 66
+  "$git" branch -m "$old" "$new"
+fi
+if [ "$("$git" config --get "branch.$new.merge" || true)" = "refs/heads/$old" ]; then
+  "$git" config "branch.$new.merge" "refs/heads/$new"
+fi
+if has "remotes/origin/$old"; then
+  commit=$("$git" rev-parse "refs/remotes/origin/$old")
+  "$git" update-ref -d "refs/remotes/origin/$old"
+  "$git" update-ref "refs/remotes/origin/$new" "$commit"
+fi
 """
 
 
@@ -155,6 +174,20 @@ class Git:
         self._checked(done, "push")
         await self._read("update-ref", "refs/foundry/pushed", head)
         return head
+
+    async def rename_branch(self, old: str, new: str) -> None:
+        """Rename it with what it follows; index and files stay as they are. One that is not there is no trouble:
+        what is pushed is what is checked out.
+
+        Raises:
+            BranchTaken: there is another branch of that name.
+        """
+        if await self.script(RENAME, old, new, limit=QUICK, may_end=66) is None:
+            raise BranchTaken(
+                f"the sandbox has another branch {new!r}",
+                field="name",
+                remedy="Choose another name, or delete it there.",
+            )
 
     @overload
     async def script(self, text: str, *arguments: str, limit: float) -> str: ...

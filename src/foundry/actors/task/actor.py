@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from foundry.actors.task import keeping
 from foundry.actors.task.common import grant, refuse_archived, refuse_unready
-from foundry.actors.task.keeping import Keeping
+from foundry.actors.task.renaming import (
+    Renaming,
+    closed_by_rename,
+    names_of,
+    refuse_renaming,
+    unfinished,
+    wait_for_rename,
+)
 from foundry.actors.task.states import advance
 from foundry.actors.task.tables import task_sessions_known, tasks, waiting_prompts
 from foundry.actors.task.words import Inspect, Provision, Publish, Release, SaveWish
@@ -52,7 +59,7 @@ from foundry.runtime.turn import AnyRow, Turn
 NAMES = {"provision": "provisioning", "publish": "publishing", "inspect": "looking at the work", "release": "release"}
 
 
-class Task(Keeping, Actor):
+class Task(Renaming, Actor):
     """Owns its phase and its pointers to sandbox, session and pull request; decides which prompt has the work tree.
 
     Never talks to GitHub or to a sandbox: its workflows do, through the doors. Never waits for either.
@@ -100,6 +107,8 @@ class Task(Keeping, Actor):
             if row.state == TaskState.PROVISIONING:
                 turn.update(tasks, attempt=row.attempt + 1, phase_since=millis(turn.now))
             return self.changed(turn)
+        if row.rename and row.state == TaskState.READY and not row.rename_workflow:
+            return self.retry_rename(turn)
         if row.state == TaskState.READY and row.phase != Phase.RUNNING:
             return self._retry_session(turn, row)
         if row.state != TaskState.FAILED:
@@ -141,6 +150,8 @@ class Task(Keeping, Actor):
         """1. Refuse a second time. 2. Commit. 3. Save the work and release the sandbox in the background."""
         row = turn.one(tasks)
         refuse_archived(row)
+        if row.rename_workflow:  # a branch between two names would be left behind
+            refuse_renaming(row)
         reason = ArchiveReason.KILLED if command.kill else ArchiveReason.ARCHIVED
         return self._archive(turn, row, reason, discard=command.discard)
 
@@ -154,6 +165,8 @@ class Task(Keeping, Actor):
             archived=reason.value,
             trouble=None,
             publishing="",
+            rename=None,
+            note=unfinished(row) or row.note,
             workflow=None,
             publish_workflow=None,
             save_workflow=None,
@@ -239,6 +252,8 @@ class Task(Keeping, Actor):
             turn.update(tasks, trouble=shown)
             if over:
                 turn.update(tasks, publishing="", publish_workflow=None)
+        elif trouble.workflow == "rename":
+            self.rename_trouble(turn, trouble, PhaseTrouble.model_validate_json(shown))
         elif over and trouble.workflow == "checkpoint" and row.save_workflow == trouble.workflow_id:
             turn.update(tasks, save_trouble=shown)
             keeping.ended(turn)
@@ -300,7 +315,7 @@ class Task(Keeping, Actor):
         if row.state == TaskState.READY:
             wish = SaveWish(reason=CheckpointReason.TURN, session=message.session, message=MessageId(message.message))
             keeping.wish(turn, wish)
-            if row.auto_publish and message.outcome == "end_turn" and not row.publish_workflow:
+            if row.auto_publish and message.outcome == "end_turn" and not row.publish_workflow and not row.rename:
                 self._publish(turn, row, PublishTask(person=Person.model_validate_json(row.person)), by_itself=True)
         self.changed(turn)
 
@@ -326,6 +341,7 @@ class Task(Keeping, Actor):
         refuse_archived(row)
         if row.state != TaskState.READY:
             raise WrongState(f"the task is {row.state}; there is nothing to publish yet")
+        refuse_renaming(row)
         if not row.publish_workflow:
             self._publish(turn, row, command, by_itself=False)
         return self.changed(turn)
@@ -368,7 +384,7 @@ class Task(Keeping, Actor):
     def pull_request_seen(self, turn: Turn, message: PullRequestSeen) -> None:
         """Merged -> archived. Closed unmerged -> the task stays and says so. Anything else -> remembered."""
         row = turn.one(tasks)
-        if message.head != row.branch:
+        if message.head not in names_of(row) or closed_by_rename(row, message):
             return
         known = self._pull_request(row)
         if known and known.number > message.number:
@@ -378,7 +394,7 @@ class Task(Keeping, Actor):
         if message.state == "closed":
             note = f"Pull request #{message.number} was closed without merging. Publish opens a new one."
         turn.update(tasks, pull_request=seen.model_dump_json(), note=note)
-        if message.state == "merged" and row.state != TaskState.ARCHIVED:
+        if message.state == "merged" and row.state != TaskState.ARCHIVED and not wait_for_rename(turn, row):
             self._archive(turn, turn.one(tasks), ArchiveReason.MERGED, discard=False)
         else:
             self.changed(turn)

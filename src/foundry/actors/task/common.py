@@ -24,7 +24,7 @@ def refuse_unready(row: AnyRow) -> None:
 def grant(turn: Turn) -> None:
     """The oldest waiting prompt whose session is ready gets the work tree, if nobody has it."""
     row = turn.one(tasks)
-    if row.running_message or row.restore_workflow or row.state != TaskState.READY:
+    if row.running_message or row.restore_workflow or row.rename_workflow or row.state != TaskState.READY:
         return
     able = (SessionStatus.READY, SessionStatus.IDLE)
     ready = {known.session for known in turn.all(task_sessions_known) if known.status in able}

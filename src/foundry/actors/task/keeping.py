@@ -6,6 +6,8 @@ the work tree that is saved then has theirs in it.
 
 from __future__ import annotations
 
+import json
+
 from foundry.actors.task.common import grant, refuse_archived, refuse_unready
 from foundry.actors.task.tables import checkpoints, tasks
 from foundry.actors.task.watching import Watching
@@ -67,11 +69,13 @@ class Keeping(Watching):
         refuse_unready(row)
         if row.running_message:
             raise WrongState("the agent is working in the work tree", remedy="Stop the agent first, or let it end.")
-        if row.restore_workflow or row.publish_workflow:
-            doing = "restored" if row.restore_workflow else "published"
+        if row.restore_workflow or row.publish_workflow or row.rename_workflow:
+            doing = "restored" if row.restore_workflow else "published" if row.publish_workflow else "renamed"
             raise WrongState(f"the work is being {doing}", remedy="Wait until that has ended.")
         before = next_save(turn, SaveWish(reason=CheckpointReason.RESTORE))
-        job = Restore(before=before, checkpoint=command.checkpoint, saved=content, branch=row.branch)
+        own = content.branch in ("", *json.loads(row.former_branches))  # else the agent had another checked out
+        branch = row.branch if own else content.branch
+        job = Restore(before=before, checkpoint=command.checkpoint, saved=content, branch=branch)
         turn.update(tasks, restore_workflow=turn.start("restore", job))
         return self.changed(turn)
 

@@ -41,6 +41,9 @@ tasks = owned_table(
     Column("save_trouble", Text),  # PhaseTrouble
     Column("restore_workflow", String),
     Column("release_workflow", String),
+    Column("rename", Text),  # BranchRename: one that runs or has failed
+    Column("rename_workflow", String),
+    Column("former_branches", Text, nullable=False, server_default="[]"),  # names it had before
     Column("began", Text, nullable=False, server_default="{}"),  # since when each thing stands that should pass
     Column("overdue", Text),  # Overdue: of the task's own
     Column("kept", Text, nullable=False, server_default=""),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import select
 
 from foundry.actors.task.tables import checkpoints, task_sessions_known, tasks
+from foundry.actors.task.words import RenameWish
 from foundry.contracts.addresses import task as address
 from foundry.contracts.checkpoints import CheckpointMissing, CheckpointReason, CheckpointRef, CheckpointView, Saved
 from foundry.contracts.errors import NotFound
@@ -15,6 +16,7 @@ from foundry.contracts.overdue import Overdue
 from foundry.contracts.people import Person, RepositoryRef
 from foundry.contracts.tasks import (
     ArchiveReason,
+    BranchRename,
     Phase,
     PhaseTrouble,
     PullRequestRef,
@@ -42,6 +44,8 @@ def view(row: AnyRow, sessions: Sequence[AnyRow], saved: Sequence[AnyRow]) -> Ta
         for s in sorted(sessions, key=lambda s: s.number)
     ]
     active = next((s for s in known if s.id == row.active_session), None)
+    rename = BranchRename.model_validate_json(row.rename) if row.rename else None
+    trouble = PhaseTrouble.model_validate_json(row.trouble) if row.trouble else rename and rename.trouble
     overdue = Overdue.model_validate_json(row.overdue) if row.overdue else active and active.overdue
     return TaskView(
         id=TaskId(row.task),
@@ -52,7 +56,7 @@ def view(row: AnyRow, sessions: Sequence[AnyRow], saved: Sequence[AnyRow]) -> Ta
         phase=Phase(row.phase),
         phase_since=utc(row.phase_since),
         activity=active.status if active else "",
-        trouble=PhaseTrouble.model_validate_json(row.trouble) if row.trouble else None,
+        trouble=trouble,
         overdue=overdue,
         pull_request=PullRequestRef.model_validate_json(row.pull_request) if row.pull_request else None,
         created_by=Person.model_validate_json(row.person),
@@ -68,6 +72,8 @@ def view(row: AnyRow, sessions: Sequence[AnyRow], saved: Sequence[AnyRow]) -> Ta
         sessions=known,
         work=WorkTree.model_validate_json(row.work),
         publishing=row.publishing,
+        rename=rename,
+        renaming=row.rename_workflow is not None,
         checkpoints=[checkpoint_view(one) for one in sorted(saved, key=lambda one: -one.number) if one.saved],
         begins_from=CheckpointRef.model_validate_json(row.begins_from) if row.begins_from else None,
         saving=row.save_workflow is not None,
@@ -107,6 +113,22 @@ def task_view(reader: Reader, task: TaskId) -> TaskView:
         raise NotFound(f"no task with id {task}")
     sessions = reader.all(select(task_sessions_known).where(task_sessions_known.c.task == task))
     return view(row, sessions, reader.all(select(checkpoints).where(checkpoints.c.task == task)))
+
+
+def rename_view(reader: Reader, task: TaskId) -> RenameWish:
+    """The task's rename as it stands now."""
+    row = reader.one(select(tasks).where(tasks.c.task == task))
+    rename = BranchRename.model_validate_json(row.rename)
+    return RenameWish(
+        task=task,
+        repository=RepositoryRef.model_validate_json(row.repository),
+        sandbox=SandboxId(row.sandbox),
+        old=rename.old,
+        new=rename.new,
+        replaces=rename.replaces,
+        asked=rename.asked,
+        giving_up=rename.giving_up,
+    )
 
 
 def checkpoint_of(reader: Reader, ref: CheckpointRef) -> CheckpointView:

@@ -17,6 +17,7 @@ from foundry.runtime.turn import AnyRow, Turn
 # what a workflow is for, in the watchdog's table, by the column that names the one that runs
 WORK = {
     "publish_workflow": "publishing",
+    "rename_workflow": "renaming the branch",
     "save_workflow": "saving the work",
     "restore_workflow": "bringing work back",
     "release_workflow": "giving the sandbox back",

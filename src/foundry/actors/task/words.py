@@ -56,6 +56,23 @@ class Restore(Word):
     branch: str
 
 
+class Rename(Word):
+    task: TaskId
+
+
+class RenameWish(Word):
+    """A rename as it stands when its workflow begins."""
+
+    task: TaskId
+    repository: RepositoryRef
+    sandbox: SandboxId
+    old: str
+    new: str
+    replaces: int | None
+    asked: bool
+    giving_up: bool
+
+
 class Release(Word):
     save: Save
     discard: bool

@@ -158,6 +158,10 @@ class Branches:
                 self.on_renamed(repo, job["old"], job["new"], "", job["by"])
             self.store.remove("renaming", f"{repo['id']}/{job['old']}")
 
+    def being_renamed(self, repo: Doc) -> list[str]:
+        """Old names that nobody can push to while what follows from their rename is done."""
+        return [job["old"] for job in self.store.all("renaming") if job["repo"] == repo["id"]]
+
     def new_name(self, repo: Doc, old: str) -> str | None:
         """What a branch that had this name is called now."""
         found = self.store.get("renamed", f"{repo['id']}/{old}")

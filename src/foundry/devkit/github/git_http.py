@@ -117,6 +117,12 @@ class GitHttp:
             granted = self.access.grants(self.access.installation_on(repo["owner"]))
         if LEVELS[granted.get("workflows", "none")] < LEVELS["write"]:
             env["DEVKIT_NO_WORKFLOWS"] = "1"
+        for number, name in enumerate(self.branches.being_renamed(repo), 1):
+            env |= {
+                "GIT_CONFIG_COUNT": str(number + 1),
+                f"GIT_CONFIG_KEY_{number}": "receive.hideRefs",
+                f"GIT_CONFIG_VALUE_{number}": f"refs/heads/{name}",
+            }
         env.pop("CONTENT_LENGTH", None)  # the body is read to its end
         return env
 

@@ -53,11 +53,13 @@ class RepositoryRoutes:
 
     def _branches(self, ask: Ask, repo: Doc, name: list[str]) -> Answer:
         if ask.method == "POST" and len(name) > 1 and name[-1] == "rename":
-            self.access.need(ask.caller, repo, "contents", "write")
             old, new = "/".join(name[:-1]), ask.body.get("new_name")
+            default = old == repo["default_branch"]  # which only who administers the repository renames
+            self.access.need(ask.caller, repo, *(("administration", "write") if default else ("contents", "write")))
             if not isinstance(new, str):
                 raise not_supplied("new_name")
-            admin = ask.caller.kind == "user" and self.branches.may_administer(repo, ask.caller.login)
+            person = ask.caller.login if ask.caller.kind == "user" else None
+            admin = person is None or self.branches.may_administer(repo, person)
             self.branches.rename(repo, old, new, ask.by, admin=admin)
             return 201, self.shapes.branch(repo, new, self.repos.heads(repo)[new], whole=True)
         if ask.method != "GET":

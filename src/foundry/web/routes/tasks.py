@@ -212,6 +212,21 @@ async def publish(request: Request, who: Signed, task: str) -> Response:
     return done(request, f"/tasks/{task}")
 
 
+@router.post("/tasks/{task}/branch")
+async def rename_branch(request: Request, who: Signed, task: str) -> Response:
+    """Rename the branch."""
+    wish = filled(tasks.Branch, name=(await form_of(request)).get("name"))
+    await tasks.rename_branch(request, who, task, wish)
+    return done(request, f"/tasks/{task}")
+
+
+@router.post("/tasks/{task}/branch/rename/give-up")
+async def give_up_rename(request: Request, who: Signed, task: str) -> Response:
+    """Give up a rename that failed."""
+    await tasks.give_up_rename(request, who, task)
+    return done(request, f"/tasks/{task}")
+
+
 @router.post("/tasks/{task}/retry")
 async def retry(request: Request, who: Signed, task: str) -> Response:
     """Go on where provisioning failed."""

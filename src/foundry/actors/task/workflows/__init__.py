@@ -5,6 +5,7 @@ from foundry.actors.task.workflows.inspect import inspect
 from foundry.actors.task.workflows.provision import provision
 from foundry.actors.task.workflows.publish import publish
 from foundry.actors.task.workflows.release import release
+from foundry.actors.task.workflows.rename import rename
 from foundry.actors.task.workflows.restore import restore
 
-WORKFLOWS = [provision, inspect, checkpoint, restore, publish, release]
+WORKFLOWS = [provision, inspect, checkpoint, restore, publish, rename, release]

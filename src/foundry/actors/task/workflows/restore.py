@@ -34,7 +34,6 @@ async def refuse(why: str) -> None:
 async def bring_back(doors: Doors, job: Restore) -> str:
     """The branch's head afterwards."""
     place = key(job.before.task, job.checkpoint)
-    branch = job.saved.branch or job.branch
     return await doors.sandboxes.restore(
-        job.before.sandbox, place, job.saved, branch=branch, base=job.before.base, keep_newer=False
+        job.before.sandbox, place, job.saved, branch=job.branch, base=job.before.base, keep_newer=False
     )

@@ -1,0 +1,170 @@
+"""Rename: the branch gets another name, in the sandbox and on GitHub, and its pull request a replacement (R8).
+
+Everything is read anew from the task and from GitHub, so a rename that is retried goes on where the last one ended.
+docs/states.md has the table of what each step finds on repeat.
+"""
+
+from __future__ import annotations
+
+from foundry.actors.task.views import rename_view
+from foundry.actors.task.words import Rename, RenameWish
+from foundry.contracts import addresses
+from foundry.contracts.doors import Doors
+from foundry.contracts.errors import FoundryError
+from foundry.contracts.renaming import (
+    BranchOnGitHub,
+    BranchRenamed,
+    GiveBackBranch,
+    OldPullRequest,
+    RenameEnded,
+    RenameStep,
+    ReserveRename,
+)
+from foundry.contracts.tasks import PullRequestOpened, PullRequestRef
+from foundry.runtime.workflow import Flow, Scope, workflow
+
+STEPS = (
+    "reading the task",
+    "looking at GitHub",
+    "reserving the name",
+    "renaming in the sandbox",
+    "renaming on GitHub",
+    "waiting for GitHub",
+    "following the branch",
+    "opening the replacement",
+    "copying the labels",
+    "asking the reviewers",
+    "linking the two",
+    "giving a name back",
+    "done",
+)
+RELEASES = {"renaming in the sandbox": "rename, giving up", "reserving the name": "rename, giving up"}
+
+WAIT_DEADLINE = 60.0  # seconds GitHub may take for what follows from a rename
+WAIT_TRIES = 3
+BODY_LIMIT = 65_000  # characters; GitHub takes 65,536
+
+
+@workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES)
+async def rename(flow: Flow, job: Rename) -> None:
+    wish = await flow.read("reading the task", rename_view, job.task)
+    if wish.giving_up and not wish.asked:
+        await _go_back(flow, wish)
+        return
+    found = await flow.do("looking at GitHub", look, flow.doors, wish)
+    renamed = wish.asked and wish.new in found.names and wish.old not in found.names
+    if wish.giving_up and not renamed:
+        await _go_back(flow, wish, found.pull_request)
+        return
+    pull = found.pull_request
+    if pull is not None and pull.state == "closed" and not wish.asked:
+        pull = None  # somebody else closed it: that is to be respected
+    await flow.ask(
+        "looking at GitHub", flow.owner, RenameStep(step="reserving the name", replaces=pull and pull.number)
+    )
+
+    others = [name for name in found.names if name != wish.old and not (renamed and name == wish.new)]
+    reserve = ReserveRename(task=wish.task, wanted=wish.new, remote=others)
+    await flow.ask("reserving the name", addresses.repository(wish.repository.id), reserve)
+
+    await flow.ask("renaming in the sandbox", flow.owner, RenameStep(step="renaming in the sandbox", touches=True))
+    await flow.do("renaming in the sandbox", rename_local, flow.doors, wish, wish.old, wish.new)
+
+    became: PullRequestRef | None = None
+    if renamed or wish.old in found.names:
+        await flow.ask("renaming on GitHub", flow.owner, RenameStep(step="renaming on GitHub", asks=True))
+        await flow.do("renaming on GitHub", rename_remote, flow.doors, wish)
+        await flow.ask("waiting for GitHub", flow.owner, RenameStep(step="waiting for GitHub"))
+        number = pull.number if pull else None
+        became = await flow.do(
+            "waiting for GitHub", wait, flow.doors, wish, number, deadline=WAIT_DEADLINE, tries=WAIT_TRIES
+        )
+    await flow.ask("following the branch", flow.owner, BranchRenamed())
+
+    words = ""
+    if pull is not None and became is not None and became.state == "closed" and not wish.giving_up:
+        words = await _replace(flow, wish, pull)
+        became = None
+    await _end(flow, wish, wish.old, RenameEnded(pull_request=became, note=words))
+
+
+async def _replace(flow: Flow, wish: RenameWish, old: OldPullRequest) -> str:
+    """A pull request like the old one; gives what GitHub would not have of it."""
+    await flow.ask("opening the replacement", flow.owner, RenameStep(step="opening the replacement"))
+    new = await flow.do("opening the replacement", open_replacement, flow.doors, wish, old)
+    await flow.ask("opening the replacement", flow.owner, PullRequestOpened(pull_request=new))
+    said: list[str] = []
+    if old.labels:
+        await flow.ask("copying the labels", flow.owner, RenameStep(step="copying the labels"))
+        said.append(await flow.do("copying the labels", copy_labels, flow.doors, wish, new.number, old.labels))
+    if old.reviewers or old.teams:
+        await flow.ask("asking the reviewers", flow.owner, RenameStep(step="asking the reviewers"))
+        said.append(await flow.do("asking the reviewers", ask_reviewers, flow.doors, wish, new.number, old))
+    await flow.ask("linking the two", flow.owner, RenameStep(step="linking the two"))
+    said.append(await flow.do("linking the two", link, flow.doors, wish, old.number, new.number))
+    return " ".join(words for words in said if words)
+
+
+async def _go_back(flow: Flow, wish: RenameWish, pull: OldPullRequest | None = None) -> None:
+    """GitHub has the old name. A sandbox that will not is no reason to stay between two: what is checked out counts."""
+    await flow.ask("renaming in the sandbox", flow.owner, RenameStep(step="renaming in the sandbox"))
+    words = await flow.do("renaming in the sandbox", rename_back, flow.doors, wish)
+    became = pull and PullRequestRef(number=pull.number, state=pull.state, url=pull.url)
+    await _end(flow, wish, wish.new, RenameEnded(pull_request=became, note=words))
+
+
+async def _end(flow: Flow, wish: RenameWish, free: str, ended: RenameEnded) -> None:
+    give_back = GiveBackBranch(task=wish.task, branch=free)
+    await flow.ask("giving a name back", addresses.repository(wish.repository.id), give_back)
+    await flow.ask("done", flow.owner, ended)
+
+
+async def look(doors: Doors, wish: RenameWish) -> BranchOnGitHub:
+    return await doors.github.branch(wish.repository, wish.old, wish.replaces)
+
+
+async def rename_local(doors: Doors, wish: RenameWish, old: str, new: str) -> None:
+    await doors.sandboxes.rename_branch(wish.sandbox, old, new)
+
+
+async def rename_back(doors: Doors, wish: RenameWish) -> str:
+    """Why the sandbox still has the new name, if it does."""
+    try:
+        await doors.sandboxes.rename_branch(wish.sandbox, wish.new, wish.old)
+    except FoundryError as error:
+        return f"In the sandbox it may still be called {wish.new}: {error.detail}."
+    return ""
+
+
+async def rename_remote(doors: Doors, wish: RenameWish) -> None:
+    await doors.github.rename_branch(wish.repository, wish.old, wish.new)
+
+
+async def wait(doors: Doors, wish: RenameWish, replaces: int | None) -> PullRequestRef | None:
+    """What became of the pull request."""
+    return await doors.github.renamed(wish.repository, wish.old, wish.new, replaces)
+
+
+async def open_replacement(doors: Doors, wish: RenameWish, old: OldPullRequest) -> PullRequestRef:
+    """Like the old one, and it says which that was."""
+    why = f"Replaces #{old.number}, which GitHub closed when the branch `{wish.old}` was renamed to `{wish.new}`."
+    body = f"{old.body[: BODY_LIMIT - len(why)]}\n\n---\n{why}".lstrip()
+    return await doors.github.replace_pull_request(wish.repository, old, head=wish.new, body=body)
+
+
+async def copy_labels(doors: Doors, wish: RenameWish, number: int, labels: list[str]) -> str:
+    words = await doors.github.copy_labels(wish.repository, number, labels)
+    return words and f"The labels were not copied: {words}."
+
+
+async def ask_reviewers(doors: Doors, wish: RenameWish, number: int, old: OldPullRequest) -> str:
+    words = await doors.github.ask_reviewers(wish.repository, number, old.reviewers, old.teams)
+    return words and f"The reviewers were not asked again: {words}."
+
+
+async def link(doors: Doors, wish: RenameWish, old: int, new: int) -> str:
+    """A comment where the old one's readers see it."""
+    why = f"the branch `{wish.old}` was renamed to `{wish.new}`, and GitHub closes a pull request then"
+    text = f"Replaced by #{new}: {why}."
+    words = await doors.github.comment_once(wish.repository, old, text)
+    return words and f"#{old} does not say what replaced it: {words}."
