@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shlex
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -26,7 +27,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
 SOON = 1.0  # seconds that whatever is tested may last
 
 # An agent that does not come up before somebody has put `go` into its home
-SHY = f'[ -e "$HOME/go" ] || sleep 600; exec {sys.executable} -m foundry.devkit.agent'
+SHY = f'[ -e "$HOME/go" ] || sleep 600; exec {shlex.quote(sys.executable)} -m foundry.devkit.agent'
 
 
 @pytest.fixture
