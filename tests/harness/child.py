@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import signal
 import sys
 from pathlib import Path
@@ -30,9 +29,9 @@ from foundry.contracts.ids import SandboxId, SessionId, TaskId, UserId, new_id
 from foundry.contracts.people import Person, RepositoryRef
 from foundry.contracts.tasks import CreateTask, TaskView
 from foundry.contracts.words import ScopeId
-from foundry.runtime import workflow
 from foundry.runtime.runtime import Runtime
 from foundry.settings import Settings
+from tests.harness.traps import Traps, die, spring
 
 ADA = Person(id=UserId("1001"), login="ada", name="Ada Byron", email="ada@users.noreply.github.test")
 
@@ -55,36 +54,6 @@ def settings_for(home: Path, **changes: Any) -> Settings:
         "log_level": "WARNING",
     }
     return Settings.model_validate({**given, **changes})
-
-
-def die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def set_traps(journal: Path, spec: str | None) -> None:
-    """Note every step in the journal, and die where the spec says."""
-    wanted = spec.split(":") if spec else ["", "", ""]
-    step_of = workflow.Flow._step
-
-    def note(kind: str, flow: workflow.Flow, step: str) -> None:
-        with journal.open("a") as file:
-            file.write(f"{kind}\t{flow.id}\t{flow._workflow.name}\t{step}\t{flow._number}\n")
-
-    async def _step(self: workflow.Flow, step: str, call: Any, *rest: Any) -> Any:
-        async def observed() -> Any:
-            note("began", self, step)
-            value = await call()
-            if [self._workflow.name, step, "during"] == wanted:
-                die()
-            return value
-
-        value = await step_of(self, step, observed, *rest)
-        note("recorded", self, step)
-        if [self._workflow.name, step, "after"] == wanted:
-            die()
-        return value
-
-    workflow.Flow._step = _step  # type: ignore[method-assign]
 
 
 async def repository(runtime: Runtime) -> RepositoryRef:
@@ -143,7 +112,7 @@ async def main() -> None:
     parser.add_argument("--die-at-text", type=int)
     given = parser.parse_args()
     set_up_logging("WARNING")
-    set_traps(given.home / "journal", given.die)
+    spring(Traps(given.home / "journal", die=given.die or ""))
     server = Server(settings_for(given.home))
     foundry = await server.start()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asyncio.current_task().cancel)  # type: ignore[union-attr]

@@ -14,22 +14,10 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
 
+from foundry.devkit.github import running_github
 from foundry.sandboxes.local.provider import LocalProvider
 
 START_LIMIT = 40.0  # seconds until a child says something; 2 busy cores
-
-
-@contextmanager
-def github(home: Path, *arguments: str) -> Iterator[str]:
-    """The stand-in GitHub as a process of its own; gives its URL."""
-    command = [sys.executable, "-m", "foundry.devkit.github", "--dir", str(home / "github"), *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout
-        yield json.loads(process.stdout.readline())["ready"]
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 class Child:
@@ -82,7 +70,7 @@ def stage(home: Path, cache: Path) -> Iterator[Path]:
     (home / "data").mkdir()
     (home / "data" / "sandbox-agent").symlink_to(cache / "sandbox-agent")
     try:
-        with github(home):
+        with running_github(home / "github"):
             yield home
     finally:
         remove_sandboxes(home / "data")

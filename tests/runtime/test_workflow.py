@@ -12,6 +12,7 @@ import pytest
 from foundry.contracts.errors import FoundryError, WrongState
 from foundry.contracts.words import Address, Word
 from foundry.runtime.actor import RegistrationError
+from foundry.runtime.engine import CRASHES
 from foundry.runtime.topic import Published
 from foundry.runtime.workflow import Flow, Scope, Workflows, workflow
 from foundry.runtime.works import SystemWork
@@ -86,7 +87,8 @@ async def test_a_failing_attempt_is_reported_and_tried_again(store_url: str) -> 
         assert [n for a, n in notes if a == "workflow"] == [  # type: ignore[attr-defined]
             "first:1:again:OSError: no route",
             "first:2:again:OSError: no route",
-        ]
+            "recovered:walk",
+        ], "the owner hears of both, the trouble and its end"
         assert await runtime.read(all_troubles) == [], "what works again is no issue any more"
 
 
@@ -129,9 +131,47 @@ async def test_a_restart_goes_on_where_it_was(store_url: str) -> None:
         await eventually(lambda: world.done["one"], lambda n: n == 2)
     world.hold.set()
     async with running(store_url, house(walking()), world) as runtime:
-        await eventually(lambda: runtime.read(texts, "b"), lambda n: n == [("walk", "y 3"), ("walk", "over")], limit=30)
+        went_on = [("workflow", "recovered:walk"), ("walk", "y 3"), ("walk", "over")]
+        await eventually(lambda: runtime.read(texts, "b"), lambda n: n == went_on, limit=30)
         assert world.done == {"one": 3, "two": 2}, "only the step in flight ran again"
         assert await runtime.read(texts, "a") == [("walk", "x 3"), ("walk", "over")]
+
+
+async def test_only_crashes_without_progress_between_them_are_counted(tmp_path: Path) -> None:
+    world, url = World(), f"sqlite:///{tmp_path}/foundry.db"
+    world.hold.clear()
+    async with running(url, house(walking()), world) as runtime:
+        await runtime.ask(Ledger.at("a"), Begin(workflow="walk", text="x"))
+        await eventually(lambda: world.done["one"], lambda n: n == 1)
+    for step in ("one", "two"):
+        for _ in range(CRASHES - 1):
+            before = world.done[step]
+            async with running(url, house(walking()), world) as runtime:
+                await eventually(lambda step=step: world.done[step], lambda n, before=before: n == before + 1)
+        world.hold.set()
+        async with running(url, house(walking()), world) as runtime:
+            if step == "one":
+                await eventually(lambda: world.done["one"], lambda n: n == CRASHES + 1)
+                world.hold.clear()
+                await eventually(lambda: world.done["two"], lambda n: n == 1)
+            else:
+                await walked(runtime, "over")
+                assert await runtime.read(all_troubles) == []
+
+
+async def test_a_process_that_dies_in_one_step_again_and_again_is_said(tmp_path: Path) -> None:
+    world, url = World(), f"sqlite:///{tmp_path}/foundry.db"
+    world.hold.clear()
+    async with running(url, house(walking()), world) as runtime:
+        await runtime.ask(Ledger.at("a"), Begin(workflow="walk", text="x"))
+        await eventually(lambda: world.done["one"], lambda n: n == 1)
+    for crash in range(CRASHES):
+        async with running(url, house(walking()), world) as runtime:
+            await eventually(lambda: world.done["one"], lambda n, crash=crash: n == crash + 2)
+    async with running(url, house(walking()), world) as runtime:
+        (issue,) = await eventually(lambda: runtime.read(all_troubles))
+        assert "workflow_crashed" in issue
+        assert world.done["one"] == CRASHES + 1, "it is not begun again"
 
 
 async def test_a_cancelled_workflow_takes_no_further_step(store_url: str) -> None:

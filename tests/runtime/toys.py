@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Column, Integer, String, Text, select
 
 from foundry.contracts.errors import WrongState
-from foundry.contracts.issues import EndTrouble, RecordTrouble, TroubleRaised, WorkflowTrouble
+from foundry.contracts.issues import EndTrouble, RecordTrouble, TroubleRaised, WorkflowRecovered, WorkflowTrouble
 from foundry.contracts.words import Address, Birth, Command, Event, Message, ScopeId, Word
 from foundry.runtime.actor import Actor, creates, due, handles, receives
 from foundry.runtime.pace import Pace
@@ -161,6 +161,10 @@ class Ledger(Actor):
     def trouble(self, turn: Turn, command: WorkflowTrouble) -> None:
         t = command.trouble
         self._note(turn, "workflow", f"{t.step}:{t.attempt}:{'final' if t.retry_at is None else 'again'}:{t.message}")
+
+    @handles(WorkflowRecovered)
+    def recovered(self, turn: Turn, command: WorkflowRecovered) -> None:
+        self._note(turn, "workflow", f"recovered:{command.workflow}")
 
     @handles(Remind)
     def remind(self, turn: Turn, command: Remind) -> None:

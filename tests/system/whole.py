@@ -11,20 +11,18 @@ import httpx
 from fastapi import FastAPI
 
 from foundry import api
+from foundry.api.guard import WEBHOOKS
 from foundry.app import Server
 from foundry.contracts import addresses
 from foundry.contracts.people import StoreIdentity
 from foundry.contracts.words import APP
 from tests.harness.child import ADA, repository, settings_for
+from tests.harness.life import ORGANIZATION, saved, script
 from tests.waiting import eventually
 
-ORGANIZATION = "2001"
 LIMIT = 40.0  # seconds for anything that real parts do
 
-
-def script(*lines: str) -> str:
-    """A prompt that the scripted agent plays."""
-    return "\n".join(("A change", "", "```script", *lines, "```"))
+__all__ = ["Whole", "saved", "script", "whole"]
 
 
 class Whole:
@@ -39,6 +37,11 @@ class Whole:
         assert answer.status_code == expect, answer.text
         return answer.json()
 
+    async def deliver(self, body: bytes, headers: dict[str, str]) -> None:
+        """A webhook."""
+        answer = await self.http.post(WEBHOOKS, content=body, headers=headers)
+        assert answer.status_code == 202, answer.text
+
     async def create(self, *lines: str, **wish: Any) -> str:
         """A task whose agent does this; gives its id."""
         body = {"repository": "lumen-works/tally", "prompt": script(*lines), "auto_publish": False, **wish}
@@ -46,7 +49,11 @@ class Whole:
 
     async def until(self, task: str, holds: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
         """The task once this is true of it."""
-        return await eventually(lambda: self.ask("GET", f"/api/tasks/{task}"), holds, limit=LIMIT)
+        return await self.see(f"/api/tasks/{task}", holds)
+
+    async def see(self, path: str, holds: Callable[[Any], object], limit: float = LIMIT) -> Any:
+        """What is at this path, once this is true of it."""
+        return await eventually(lambda: self.ask("GET", path), holds, limit=limit)
 
     async def turn(self, task: str, *lines: str) -> dict[str, Any]:
         """Let the task's agent do this; gives the task once its work has been saved."""
@@ -59,11 +66,6 @@ class Whole:
     def box(self, task: dict[str, Any]) -> Path:
         """The repository in the task's sandbox, seen from outside."""
         return self.server.settings.data_dir / "sandboxes" / task["sandbox"] / "work" / "repo"
-
-
-def saved(task: dict[str, Any]) -> bool:
-    """Its agent has ended, and what it did is saved."""
-    return task["activity"] == "idle" and bool(task["checkpoints"]) and not task["saving"]
 
 
 @asynccontextmanager

@@ -63,3 +63,10 @@ class WorkflowTrouble(Command[None]):
     """To a workflow's owner: an attempt of a step failed. `trouble.retry_at` absent: the workflow has failed."""
 
     trouble: Trouble
+
+
+class WorkflowRecovered(Command[None]):
+    """To a workflow's owner: the step that was in trouble is done; what was shown of its failed attempts is over."""
+
+    workflow: str
+    workflow_id: WorkflowId

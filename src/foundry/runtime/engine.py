@@ -3,8 +3,8 @@
 A workflow's start is a row that a turn wrote; after the commit it is handed to DBOS, which drops a second start of
 one id. At start-up and every minute the rows and DBOS are compared: unknown to DBOS -> started again; unknown to us
 -> cancelled; ended in DBOS without our last step -> a runtime issue. A workflow that was running in a process that is
-gone is resumed under a new generation; after `CRASHES` times it becomes a runtime issue instead. A process is gone
-when its heartbeat lease has expired; on SQLite the lock on the data directory says so at once.
+gone is resumed under a new generation; after `CRASHES` times in one step it becomes a runtime issue instead. A process
+is gone when its heartbeat lease has expired; on SQLite the lock on the data directory says so at once.
 """
 
 from __future__ import annotations
@@ -244,6 +244,8 @@ class WorkflowSystem:
             log.exception("workflow raised", workflow=row.name, id=row.id)
             trouble = flow.trouble("", 1, error, None)
             await DBOS.run_step_async({"name": "on-error"}, flow.report, trouble)
+        else:
+            await flow.went_on()
         await flow.check()
         await DBOS.run_step_async({"name": "end"}, self._forget, row)
 
@@ -254,7 +256,12 @@ class WorkflowSystem:
                 return Standing.OVER
             return Standing.LIVE if found[0].generation == row.generation else Standing.OLD
 
-        return Flow(self._host, self._doors, declared, row.id, row.owner, self._scope(row), standing)
+        async def resumed() -> None:
+            clear = "UPDATE workflows SET crashes=0 WHERE id=? AND generation=?"
+            await self._host.system(row.owner, lambda tx: tx.execute(clear, row.id, row.generation))
+
+        resume = resumed if row.crashes else None
+        return Flow(self._host, self._doors, declared, row.id, row.owner, self._scope(row), standing, resume)
 
     def _scope(self, row: Started) -> ScopeId:
         """Where its issues are."""
@@ -355,7 +362,7 @@ class WorkflowSystem:
         crashes = await self._host.system(row.owner, raised)
         if crashes > CRASHES:
             await DBOS.cancel_workflow_async(row.id)
-            await self._refuse(row, IssueKind.WORKFLOW_CRASHED, f"the process died in it {crashes} times in a row")
+            await self._refuse(row, IssueKind.WORKFLOW_CRASHED, f"the process died {crashes} times in the same step")
         elif crashes:
             log.info("workflow resumed", workflow=row.name, id=row.id, crashes=crashes)
             self._handed.add(row.id)

@@ -24,7 +24,14 @@ from pydantic import TypeAdapter
 from foundry.contracts.doors import Doors
 from foundry.contracts.errors import FoundryError, Unavailable
 from foundry.contracts.ids import WorkflowId
-from foundry.contracts.issues import EndTrouble, IssueKind, RecordTrouble, Trouble, WorkflowTrouble
+from foundry.contracts.issues import (
+    EndTrouble,
+    IssueKind,
+    RecordTrouble,
+    Trouble,
+    WorkflowRecovered,
+    WorkflowTrouble,
+)
 from foundry.contracts.words import APP, Address, Command, ScopeId, Word
 from foundry.runtime.actor import RegistrationError, Registry
 
@@ -99,8 +106,9 @@ class Workflows:
             kind = registry.kinds.get(workflow.owner)
             if kind is None:
                 raise RegistrationError(f"workflow {workflow.name}: no actor kind {workflow.owner!r} owns it")
-            if WorkflowTrouble not in kind.handlers:
-                raise RegistrationError(f"workflow {workflow.name}: {workflow.owner} handles no WorkflowTrouble")
+            for word in (WorkflowTrouble, WorkflowRecovered):
+                if word not in kind.handlers:
+                    raise RegistrationError(f"workflow {workflow.name}: {workflow.owner} handles no {word.__name__}")
 
 
 def workflow(
@@ -155,6 +163,7 @@ class Flow:
         owner: Address,
         scope: ScopeId,
         standing: Callable[[], Awaitable[Standing]],
+        resumed: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.doors = doors
         self.id = workflow_id
@@ -163,6 +172,7 @@ class Flow:
         self._workflow = workflow
         self.scope = scope
         self.standing = standing
+        self._resumed = resumed  # after a crash: to be called when it has come further than that
         self._number = 0
 
     async def do(self, step: str, function: Callable[..., Awaitable[T]], *args: object, deadline: float = DEADLINE,
@@ -222,6 +232,10 @@ class Flow:
         outcome = await DBOS.run_step_async({"name": step}, body)
         if "failed" in outcome:
             raise StepFailed(Trouble.model_validate(outcome["failed"]))
+        if attempts.made > 1:
+            await self.recovered()
+        elif attempts.made:
+            await self.went_on()
         return adapter.validate_python(outcome["done"])
 
     async def check(self) -> None:
@@ -260,7 +274,20 @@ class Flow:
         await outlast(lambda: self._host.ask(self._host.coordinator(self.scope), RecordTrouble(trouble=trouble)))
 
     async def recovered(self) -> None:
-        """The step that was in trouble has succeeded, or nobody wants it any more: its issue is over."""
+        """The step that was in trouble is recorded: what was said of it is over, and crashes count from here."""
+        well = WorkflowRecovered(workflow=self._workflow.name, workflow_id=self.id)
+        await outlast(lambda: self._host.ask(self.owner, well))
+        await self.end_issue()
+        if self._resumed:
+            await outlast(self._resumed)
+            self._resumed = None
+
+    async def went_on(self) -> None:
+        """Where a crash came in between, nobody knows here what was said before it."""
+        if self._resumed:
+            await self.recovered()
+
+    async def end_issue(self) -> None:
         ended = EndTrouble(fingerprint=fingerprint(self.id))
         await outlast(lambda: self._host.ask(self._host.coordinator(self.scope), ended))
 
@@ -274,17 +301,17 @@ class Attempts:
     tries: int
     deadline: float
     backoff: tuple[float, ...]
+    made: int = 0  # by this execution; none if it was recorded before
 
     async def run(self, call: Callable[[], Awaitable[T]], adapter: TypeAdapter[T]) -> dict[str, object]:
-        attempt = 0
         while True:
-            attempt += 1
+            self.made += 1
             await self.flow.check()
             try:
                 async with asyncio.timeout(self.deadline):
                     value = await call()
             except Unavailable:  # our own database is away: outlast it, uncounted
-                attempt -= 1
+                self.made -= 1
                 await asyncio.sleep(AWAY)
                 continue
             except Exception as error:
@@ -292,21 +319,19 @@ class Attempts:
                     log.info("step refused", step=self.step, workflow=self.flow.id, error=error.detail)
                 else:
                     log.warning("step failed", step=self.step, workflow=self.flow.id, exc_info=error)
-                delay = self.backoff[min(attempt, len(self.backoff)) - 1]
-                final = attempt >= self.tries or (isinstance(error, FoundryError) and not error.transient)
+                delay = self.backoff[min(self.made, len(self.backoff)) - 1]
+                final = self.made >= self.tries or (isinstance(error, FoundryError) and not error.transient)
                 retry_at = None if final else datetime.now(UTC) + timedelta(seconds=delay)
-                trouble = self.flow.trouble(self.step, attempt, error, retry_at)
+                trouble = self.flow.trouble(self.step, self.made, error, retry_at)
                 await self.flow.check()
                 await self.flow.report(trouble)
                 if await self.flow.standing() is Standing.OVER:  # cancelled meanwhile, perhaps by who was told
-                    await self.flow.recovered()
+                    await self.flow.end_issue()
                     raise Stopped from None
                 if final:
                     return {"failed": trouble.model_dump(mode="json")}
                 await asyncio.sleep(delay)
                 continue
-            if attempt > 1:
-                await self.flow.recovered()
             return {"done": adapter.dump_python(value, mode="json")}
 
 

@@ -13,7 +13,7 @@ from foundry.actors.github_state.words import ListInstallations, ReadOrganizatio
 from foundry.contracts.addresses import coordinator
 from foundry.contracts.github_state import SyncEnded, SyncOrganization
 from foundry.contracts.ids import OrganizationId, WorkflowId
-from foundry.contracts.issues import TroubleEnded, WorkflowTrouble
+from foundry.contracts.issues import TroubleEnded, WorkflowRecovered, WorkflowTrouble
 from foundry.contracts.words import APP, millis, utc
 from foundry.runtime.actor import due, handles
 from foundry.runtime.turn import Turn
@@ -80,6 +80,11 @@ class Syncing:
                 self._end_issue(turn, row.fingerprint)
             turn.update(github_states, sync_workflow=None, sync_again=False, fingerprint=trouble.fingerprint)
             turn.schedule("sync", RETRY)
+
+    @handles(WorkflowRecovered)
+    def workflow_recovered(self, turn: Turn, command: WorkflowRecovered) -> None:
+        if turn.one(github_states).sync_workflow == command.workflow_id:
+            turn.update(github_states, trouble="")
 
     def stop_sync(self, turn: Turn) -> None:
         row = turn.one(github_states)

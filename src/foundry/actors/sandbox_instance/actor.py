@@ -6,7 +6,7 @@ from foundry.actors.sandbox_instance.tables import sandboxes
 from foundry.actors.sandbox_instance.views import view
 from foundry.actors.sandbox_instance.words import FetchLog
 from foundry.contracts.errors import WrongState
-from foundry.contracts.issues import WorkflowTrouble
+from foundry.contracts.issues import WorkflowRecovered, WorkflowTrouble
 from foundry.contracts.sandbox_words import CreateSandbox, LogSeen, ReadLog, SandboxChanged, SandboxMoved, SandboxState
 from foundry.contracts.words import millis
 from foundry.runtime.actor import Actor, creates, handles
@@ -71,6 +71,10 @@ class SandboxInstance(Actor):
         if command.trouble.retry_at is None:
             turn.update(sandboxes, log=f"(the log could not be read: {command.trouble.message})")
             self._changed(turn)
+
+    @handles(WorkflowRecovered)
+    def recovered(self, turn: Turn, command: WorkflowRecovered) -> None:
+        """Nothing: attempts that failed are not shown."""
 
     def _changed(self, turn: Turn) -> None:
         turn.publish(SandboxChanged(entity=turn.key, sandbox=view(turn.one(sandboxes))))

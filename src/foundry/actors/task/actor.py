@@ -19,7 +19,7 @@ from foundry.contracts import addresses
 from foundry.contracts.checkpoints import CheckpointReason
 from foundry.contracts.errors import WrongState
 from foundry.contracts.ids import MessageId, SandboxId, SessionId, TaskId, WorkflowId
-from foundry.contracts.issues import WorkflowTrouble
+from foundry.contracts.issues import WorkflowRecovered, WorkflowTrouble
 from foundry.contracts.people import Person, RepositoryRef
 from foundry.contracts.sessions import CloseSession, CreateSession, OpenAgent, SessionStatus
 from foundry.contracts.tasks import (
@@ -267,6 +267,16 @@ class Task(Renaming, Actor):
             turn.update(tasks, note=f"{name} failed: {trouble.message} {trouble.remedy}".strip())
         self.changed(turn)
 
+    @handles(WorkflowRecovered)
+    def recovered(self, turn: Turn, command: WorkflowRecovered) -> None:
+        """What was shown of failed attempts is over."""
+        row = turn.one(tasks)
+        if command.workflow_id in (row.workflow, row.publish_workflow):
+            turn.update(tasks, trouble=None)
+        elif command.workflow_id == row.rename_workflow:
+            self.rename_recovered(turn)
+        self.changed(turn)
+
     # sessions and the work tree (R6)
 
     @receives(SessionReady)
@@ -364,7 +374,7 @@ class Task(Renaming, Actor):
     def publishing(self, turn: Turn, command: Publishing) -> None:
         turn.update(tasks, publishing=command.step)
         if not command.step:
-            turn.update(tasks, publish_workflow=None)
+            turn.update(tasks, publish_workflow=None, trouble=None)
         self.changed(turn)
 
     @handles(Pushed)

@@ -134,6 +134,11 @@ class Renaming(Keeping):
         _merged(turn, known)
         grant(turn)
 
+    def rename_recovered(self, turn: Turn) -> None:
+        known = rename_of(turn.one(tasks))
+        if known is not None:
+            _put(turn, known.model_copy(update={"trouble": None}))
+
 
 def rename_of(row: AnyRow) -> BranchRename | None:
     """The rename that runs or has failed."""

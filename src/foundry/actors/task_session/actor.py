@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Literal
 
 from foundry.actors.task_session.conversation import Conversation
 from foundry.actors.task_session.jobs import (
-    deliver_answer,
     give_up_opening,
     look_at_agent,
     open_agent,
@@ -17,23 +15,21 @@ from foundry.actors.task_session.jobs import (
     tell_to_stop,
 )
 from foundry.actors.task_session.people import keep
+from foundry.actors.task_session.permissions import Permissions
 from foundry.actors.task_session.reading import Reading
 from foundry.actors.task_session.state import State
 from foundry.actors.task_session.states import Verdict
-from foundry.actors.task_session.tables import session_messages, session_permissions, sessions
-from foundry.actors.task_session.troubles import take_trouble
+from foundry.actors.task_session.tables import session_messages, sessions
+from foundry.actors.task_session.troubles import Troubles
 from foundry.actors.task_session.words import CloseServer
-from foundry.actors.watchdog import WATCHDOG, Watchdog
 from foundry.contracts import addresses
-from foundry.contracts.errors import BadInput, NotFound, WrongState
+from foundry.contracts.errors import WrongState
 from foundry.contracts.ids import MessageId, SandboxId, SessionId
-from foundry.contracts.issues import WorkflowTrouble
 from foundry.contracts.overdue import Action
 from foundry.contracts.people import Person
 from foundry.contracts.sandboxes import SandboxUnreachable
 from foundry.contracts.sessions import (
     AgentSeen,
-    AnswerPermission,
     ChooseServer,
     CloseSession,
     CreateSession,
@@ -43,9 +39,6 @@ from foundry.contracts.sessions import (
     MarkRead,
     MessageState,
     OpenAgent,
-    PermissionDelivered,
-    PermissionOption,
-    PermissionState,
     PromptSent,
     PromptUnknown,
     ResendMessage,
@@ -53,7 +46,6 @@ from foundry.contracts.sessions import (
     SandboxLost,
     SaveDraft,
     SendMessage,
-    SessionClosed,
     SessionOpened,
     SessionStatus,
     SessionView,
@@ -65,13 +57,13 @@ from foundry.contracts.sessions import (
 )
 from foundry.contracts.tasks import PromptEnded, PromptGranted, PromptWaiting, SessionReady, title_of
 from foundry.contracts.words import millis, utc
-from foundry.runtime.actor import Actor, creates, due, handles, receives
-from foundry.runtime.turn import AnyRow, Turn
+from foundry.runtime.actor import creates, due, handles, receives
+from foundry.runtime.turn import Turn
 
 ABLE = (SessionStatus.READY, SessionStatus.IDLE)
 
 
-class TaskSession(Actor):
+class TaskSession(Permissions, Troubles):
     """Owns the queue of messages, the transcript and the stream's cursor, permission requests, drafts and read marks.
 
     Never talks to an agent: its workflows do, through the agents' door, and what comes back is read from the stream.
@@ -80,9 +72,6 @@ class TaskSession(Actor):
 
     topic = "session"
     keeps_events = True  # they are the transcript
-
-    def __init__(self, watchdog: Watchdog = WATCHDOG) -> None:
-        self._watchdog = watchdog
 
     # its life
 
@@ -372,34 +361,6 @@ class TaskSession(Actor):
                     pass
         c.done()
 
-    # permission requests
-
-    @handles(AnswerPermission)
-    def answer(self, turn: Turn, command: AnswerPermission) -> SessionView:
-        """1. The first answer counts. 2. It is delivered in the background."""
-        c = self._conversation(turn)
-        row = turn.find(session_permissions, permission=command.permission)
-        if row is None:
-            raise NotFound(f"session {turn.key} has no permission request {command.permission}")
-        if row.state != PermissionState.WAITING:
-            if row.answer == command.option:
-                return c.done()
-            raise WrongState(f"permission request {command.permission} is {row.state}")
-        if command.option not in {option.id for option in _options(row)}:
-            raise BadInput(f"the agent offers no option {command.option!r}", field="option")
-        workflow = deliver_answer(c, command.permission, row.rpc, command.option)
-        person = command.person.model_dump_json()
-        c.move_permission(row, PermissionState.ANSWERING, answer=command.option, person=person, workflow=workflow)
-        return c.done()
-
-    @handles(PermissionDelivered)
-    def permission_delivered(self, turn: Turn, command: PermissionDelivered) -> None:
-        c = self._conversation(turn)
-        row = turn.one(session_permissions, permission=command.permission)
-        if row.state == PermissionState.ANSWERING:
-            c.move_permission(row, PermissionState.ANSWERED)
-        c.done()
-
     # the stream
 
     @handles(Ingest)
@@ -467,32 +428,3 @@ class TaskSession(Actor):
     def mark_read(self, turn: Turn, command: MarkRead) -> None:
         position = max(0, min(command.position, turn.version))
         keep(self._conversation(turn), command.person, read_position=position)
-
-    # trouble in the long work
-
-    @handles(WorkflowTrouble)
-    def trouble(self, turn: Turn, command: WorkflowTrouble) -> None:
-        """An attempt failed: shown with what to do. The last one ends what it was for."""
-        c = self._conversation(turn)
-        if take_trouble(c, command.trouble):
-            turn.schedule("unreachable", self._watchdog.limit("sandbox unreachable"))
-        c.done()
-
-    # helpers
-
-    def _conversation(self, turn: Turn) -> Conversation:
-        return Conversation(turn, self._watchdog)
-
-    def _refuse_closed(self, c: Conversation) -> None:
-        if c.status is SessionStatus.CLOSED:
-            raise SessionClosed(f"session {c.turn.key} is closed")
-
-    def _message(self, c: Conversation, message: MessageId) -> AnyRow:
-        row = c.message(message)
-        if row is None:
-            raise NotFound(f"session {c.turn.key} has no message {message}")
-        return row
-
-
-def _options(row: AnyRow) -> list[PermissionOption]:
-    return [PermissionOption.model_validate(option) for option in json.loads(row.options)]

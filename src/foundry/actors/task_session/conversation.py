@@ -93,6 +93,13 @@ class Conversation:
             self.state.trouble = None
             self._changed = True
 
+    def tries_again(self) -> bool:
+        """Whether the trouble is one that Foundry tries to get over by itself."""
+        return (
+            self.state.trouble is not None
+            and SessionTrouble.model_validate_json(self.state.trouble).retry_at is not None
+        )
+
     def overdue(self) -> Overdue | None:
         """What lasted too long when this turn began."""
         return Overdue.model_validate_json(self.state.overdue) if self.state.overdue else None
@@ -185,6 +192,7 @@ class Conversation:
         state.running, state.stopping = None, False
         if to in (MessageState.DONE, MessageState.CANCELLED):
             state.resumed, state.needs_context = False, False
+            self.well()  # what was said of sending or stopping it is over
         for alarm in ("stop", "evidence", "quiet"):
             self.turn.unschedule(alarm)
         if status:

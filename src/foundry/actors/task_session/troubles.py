@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
+from foundry.actors.task_session.base import Conversing
 from foundry.actors.task_session.conversation import Conversation
 from foundry.actors.task_session.tables import session_permissions
-from foundry.contracts.issues import Trouble
+from foundry.contracts.issues import Trouble, WorkflowRecovered, WorkflowTrouble
 from foundry.contracts.sandboxes import AcpServerGone, SandboxUnreachable
 from foundry.contracts.sessions import MessageState, PermissionState, SessionStatus
+from foundry.runtime.actor import handles
+from foundry.runtime.turn import Turn
+
+
+class Troubles(Conversing):
+    """The part of a TaskSession that hears of its long work's trouble."""
+
+    @handles(WorkflowTrouble)
+    def trouble(self, turn: Turn, command: WorkflowTrouble) -> None:
+        """An attempt failed: shown with what to do. The last one ends what it was for."""
+        c = self._conversation(turn)
+        if take_trouble(c, command.trouble):
+            turn.schedule("unreachable", self._watchdog.limit("sandbox unreachable"))
+        c.done()
+
+    @handles(WorkflowRecovered)
+    def recovered(self, turn: Turn, command: WorkflowRecovered) -> None:
+        """What was shown of failed attempts is over; where none was to follow, the trouble stays."""
+        c = self._conversation(turn)
+        if c.tries_again():
+            c.well()
+        c.done()
 
 
 def take_trouble(c: Conversation, trouble: Trouble) -> bool:

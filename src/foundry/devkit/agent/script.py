@@ -16,8 +16,9 @@
     silent                   from here on never answer the prompt (a cancel is still obeyed)
     hang                     never answer, and ignore cancel   crash             exit at once
 
-A prompt's script stands in a block fenced with ```script; other text around it is ignored. Any text may go on over
-lines as `<<WORD … WORD`. A prompt without a script gets a modest one made from its words (`default_script`).
+A prompt's script stands in a block fenced with ```script; other text around it is ignored, and so are earlier blocks:
+they are what was said before, quoted to an agent that does not know it. Any text may go on over lines as
+`<<WORD … WORD`. A prompt without a script gets a modest one made from its words (`default_script`).
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class BadScript(Exception):
 def script_of(prompt: str, repository: Path) -> list[Line]:
     """The prompt's own script, else the default one."""
     blocks = _BLOCK.findall(prompt)
-    return parse("\n".join(blocks)) if blocks else default_script(prompt, repository)
+    return parse(blocks[-1]) if blocks else default_script(prompt, repository)
 
 
 def parse(source: str) -> list[Line]:

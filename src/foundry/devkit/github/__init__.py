@@ -6,6 +6,6 @@ directory and survives being killed. Control for tests is under `/_devkit/` (con
 """
 
 from foundry.devkit.github.app import create_github
-from foundry.devkit.github.running import RunningGitHub, running_github
+from foundry.devkit.github.running import GitHubAt, RunningGitHub, running_github
 
-__all__ = ["RunningGitHub", "create_github", "running_github"]
+__all__ = ["GitHubAt", "RunningGitHub", "create_github", "running_github"]

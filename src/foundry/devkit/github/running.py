@@ -23,16 +23,18 @@ STOP_LIMIT = 10.0  # seconds
 
 
 @dataclass
-class RunningGitHub:
-    """A stand-in that listens at `url`; `identity` is its app.json."""
+class GitHubAt:
+    """The stand-in whose directory this is, for who sets and sees what GitHub's owners do."""
 
-    url: str
     directory: Path
-    process: subprocess.Popen[str]
-    identity: dict[str, str] = field(init=False)
+    identity: dict[str, str] = field(init=False)  # its app.json
 
     def __post_init__(self) -> None:
         self.identity = json.loads((self.directory / "app.json").read_text())
+
+    @property
+    def url(self) -> str:
+        return self.identity["web_url"]
 
     @property
     def api(self) -> str:
@@ -58,6 +60,13 @@ class RunningGitHub:
         answer.raise_for_status()
         return answer.json()["token"]
 
+
+@dataclass
+class RunningGitHub(GitHubAt):
+    """A stand-in as a process of its own."""
+
+    process: subprocess.Popen[str]
+
     def kill(self) -> None:
         """As if the machine's power went."""
         os.kill(self.process.pid, signal.SIGKILL)
@@ -78,7 +87,7 @@ def running_github(directory: Path, *, webhook: str | None = None, port: int = 0
             alarm.cancel()
             if not line:
                 raise RuntimeError(f"the stand-in GitHub in {directory} did not start; what it said is above")
-            yield RunningGitHub(json.loads(line)["ready"], directory, process)
+            yield RunningGitHub(directory, process)
         finally:
             alarm.cancel()
             process.terminate()

@@ -1,0 +1,101 @@
+"""What happens at the steps of workflows while a test looks: noted, killed there, stumbling there, broken there."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from foundry.runtime import workflow
+from foundry.runtime.workflow import TRIES, Flow
+
+# Steps that see to it themselves that an answer which was lost means no second try
+ONCE = {("prompt", "sending the prompt")}
+SOON = (0.02,)  # seconds before the next attempt of a step that was made to fail
+
+
+class MadeToFail(Exception):
+    """A step's attempt, by a test."""
+
+
+@dataclass
+class Traps:
+    """What is to happen. `during`: the outside has done it and nothing is recorded; `after`: it is recorded."""
+
+    journal: Path | None = None  # gets a line when a step's body begins, and when it is recorded
+    die: str = ""  # WORKFLOW:STEP:during or :after
+    die_once_at_each: bool = False  # at each step of each workflow, `during`; the journal knows where it has been
+    stumble: bool = False  # each step fails first, then loses its answer, then succeeds
+    broken: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])  # steps that fail, by workflow and step
+    met: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])  # steps that ran, by workflow and step
+
+    def note(self, kind: str, flow: Flow, step: str) -> None:
+        if self.journal:
+            with self.journal.open("a") as file:
+                file.write(f"{kind}\t{flow.id}\t{flow._workflow.name}\t{step}\t{flow._number}\n")
+
+    def been(self, name: str, step: str) -> bool:
+        """Whether an earlier life died here."""
+        assert self.journal
+        return any(line.split("\t")[2:4] == [name, step] for line in _lines(self.journal) if line.startswith("died"))
+
+
+def _lines(journal: Path) -> list[str]:
+    return journal.read_text().splitlines() if journal.exists() else []
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def spring(traps: Traps) -> Any:
+    """Put the traps into this process; gives what was there before."""
+    step_of = Flow._step
+
+    async def _step(self: Flow, step: str, call: Any, adapter: Any, deadline: float, tries: int, *backoff: Any) -> Any:
+        name = self._workflow.name
+        attempts = 0
+
+        async def observed() -> Any:
+            nonlocal attempts
+            attempts += 1
+            traps.met.add((name, step))
+            traps.note("began", self, step)
+            if (name, step) in traps.broken:
+                raise MadeToFail("it was made to fail")
+            if traps.stumble and attempts == 1 and tries >= TRIES:
+                raise MadeToFail("it was made to fail once")
+            value = await call()
+            if f"{name}:{step}:during" == traps.die:
+                die()
+            if traps.die_once_at_each and not traps.been(name, step):
+                traps.note("died", self, step)
+                die()
+            if traps.stumble and attempts == 2 and tries >= TRIES and (name, step) not in ONCE:
+                raise MadeToFail("its answer was lost")
+            return value
+
+        if traps.stumble or (name, step) in traps.broken:
+            backoff = (SOON,)
+        value = await step_of(self, step, observed, adapter, deadline, tries, *backoff)
+        traps.note("recorded", self, step)
+        if f"{name}:{step}:after" == traps.die:
+            die()
+        return value
+
+    workflow.Flow._step = _step  # type: ignore[method-assign]
+    return step_of
+
+
+@contextmanager
+def sprung(traps: Traps) -> Iterator[Traps]:
+    """The traps, for a while."""
+    before = spring(traps)
+    try:
+        yield traps
+    finally:
+        workflow.Flow._step = before  # type: ignore[method-assign]
