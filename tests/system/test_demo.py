@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
+
+from foundry.sandboxes.local import processes
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
 
@@ -17,18 +25,54 @@ LIMIT = 100.0  # seconds; the first demo on a machine installs sandbox-agent
 
 
 @pytest.fixture
-def home(tmp_path: Path, sandbox_agent_cache: Path) -> Path:
-    """A place for the demo, with a space in its path and sandbox-agent already there."""
+def home(tmp_path: Path, sandbox_agent_cache: Path) -> Iterator[Path]:
+    """A place for the demo, with a space in its path and sandbox-agent already there; its sandboxes are ended."""
     place = tmp_path / "my demo"
     (place / "data").mkdir(parents=True)
     (place / "data" / "sandbox-agent").symlink_to(sandbox_agent_cache / "sandbox-agent")
-    return place
+    yield place
+    for sandbox in (place / "data" / "sandboxes").glob("*"):
+        for pid in processes.belonging(sandbox, None, None):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def command(home: Path, *arguments: str) -> dict[str, Any]:
+    """What starts the demo, without what the environment may say of another Foundry."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FOUNDRY_")}
+    args = [sys.executable, "-m", "foundry.cli", "demo", "--data-dir", str(home), *arguments]
+    return {"args": args, "text": True, "env": {**kept, "PYTHONUNBUFFERED": "1"}}
 
 
 def demo(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "foundry.cli", "demo", "--data-dir", str(home), *arguments]
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("FOUNDRY_")}
-    return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, env=kept)
+    return subprocess.run(**command(home, *arguments), capture_output=True, timeout=LIMIT)
+
+
+@contextmanager
+def demo_that_stays(home: Path) -> Iterator[subprocess.Popen[str]]:
+    """A demo that has done its job and stays up; whatever happens, it is ended."""
+    process = subprocess.Popen(**command(home, "--port", "0"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=LIMIT)
+
+
+def read_until(process: subprocess.Popen[str], words: str) -> str:
+    assert process.stdout
+    seen: list[str] = []
+    for line in process.stdout:
+        seen.append(line)
+        if words in line:
+            return line
+    raise AssertionError(f"no {words!r} in:\n{''.join(seen)}")
+
+
+def server_of(process: subprocess.Popen[str], words: str) -> int:
+    """The pid of the demo's child whose command line has these words."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return next(int(pid) for pid in children if words in Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " "))
 
 
 def test_it_does_the_whole_job_twice_in_a_row_with_the_port_taken(home: Path) -> None:
@@ -49,6 +93,52 @@ def test_it_does_the_whole_job_twice_in_a_row_with_the_port_taken(home: Path) ->
     assert again.returncode == 0, again.stdout + again.stderr
     assert "pull request #2 opened" in again.stdout
     assert again.stdout.splitlines()[-1] == "demo: ok"
+
+
+def wait_until(look: Callable[[], Any]) -> Any:
+    end = time.monotonic() + LIMIT
+    while not (found := look()):
+        assert time.monotonic() < end, "it did not come to be"
+        time.sleep(0.1)
+    return found
+
+
+def test_a_server_that_is_killed_is_started_again(home: Path) -> None:
+    with demo_that_stays(home) as process:
+        url = read_until(process, "Foundry:  ").split()[1]
+        read_until(process, "Ctrl-C ends it")
+        for words in ("foundry.cli serve", "foundry.devkit.github"):
+            os.kill(server_of(process, words), signal.SIGKILL)
+            assert "by SIGKILL; starting it again" in read_until(process, "was ended")
+            read_until(process, "is back")
+        assert httpx.get(f"{url}/auth/github").status_code == 302
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
+def test_a_demo_ended_in_the_middle_of_its_job_goes_on_with_it_next_time(home: Path, sign: signal.Signals) -> None:
+    """The first job's task is provisioned, says what it waits for, and is not in the way of the next."""
+    first = subprocess.Popen(**command(home, "--port", "0"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        read_until(first, "created: ")
+    finally:
+        first.send_signal(sign)
+        first.communicate(timeout=LIMIT)
+
+    with demo_that_stays(home) as process:
+        url = read_until(process, "Foundry:  ").split()[1]
+        token = (home / "data" / "admin.token").read_text().strip()
+        with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}", "X-Foundry-As": "ada"}) as ada:
+            unfinished = ada.get("/api/organizations/2001/tasks").json()
+            assert len(unfinished) == 1
+            task = f"/api/tasks/{unfinished[0]['id']}"
+            active = wait_until(lambda: ada.get(task).json()["active_session"])
+            session = f"/api/sessions/{active}"
+            asked = wait_until(lambda: ada.get(session).json()["session"]["permissions"])[0]
+            assert ada.post(
+                f"{session}/permissions/{asked['id']}", json={"option": asked["options"][0]["id"]}
+            ).is_success
+            wait_until(lambda: ada.get(task).json()["pull_request"])
 
 
 def test_a_job_that_cannot_end_says_why_and_is_no_success(home: Path) -> None:

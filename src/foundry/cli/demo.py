@@ -6,12 +6,9 @@ the scripted agent, answers its question, merges the pull request, and waits unt
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import signal
-import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +17,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from foundry.cli.servers import Server, ServerFailed, free_port
 
 PORT = 7741
 PERSON = "ada"
@@ -47,7 +46,7 @@ def demo(
     home.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        with _github(home) as github, _foundry(home, _free(port)) as url:
+        with _github(home) as (hub, github), _foundry(home, port) as (house, url):
             Job(url, github, home).run()
             typer.echo("")
             typer.echo(f"Foundry:          {url}   (sign in as any sample person)")
@@ -58,7 +57,9 @@ def demo(
             typer.echo("Ctrl-C ends it; what it has made is kept and found again.")
             while True:
                 time.sleep(1)
-    except DemoFailed as error:
+                hub.keep_up()
+                house.keep_up()
+    except (DemoFailed, ServerFailed) as error:
         typer.echo(f"demo: {error}", err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
@@ -70,82 +71,34 @@ def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
-# the processes
-
-
-def _free(port: int) -> int:
-    """This port, or another if something listens there."""
-    for candidate in (port, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", candidate))
-            except OSError:
-                typer.echo(f"demo: port {port} is taken; taking another")
-                continue
-            return probe.getsockname()[1]
-    raise DemoFailed("no port is free")
-
-
-def _die_with_parent() -> None:
-    """Linux: end when the demo ends, even by kill -9, so that the next one finds the data directory free."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the demo's; it ends us in order
+# the servers
 
 
 @contextmanager
-def _process(
-    name: str, log: Path, *arguments: str, env: dict[str, str] | None = None
-) -> Iterator[subprocess.Popen[str]]:
-    with log.open("w") as errors:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *arguments],
-            stdout=subprocess.PIPE, stderr=errors, text=True, env={**os.environ, **(env or {})},
-            preexec_fn=_die_with_parent,
-        )  # fmt: skip
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            typer.echo(f"demo: {name} did not stop in time and is killed", err=True)
-            process.kill()
-            process.wait()
-
-
-@contextmanager
-def _github(home: Path) -> Iterator[str]:
+def _github(home: Path) -> Iterator[tuple[Server, str]]:
     typer.echo("demo: starting the stand-in GitHub")
-    log = home / "github.log"
-    known = home / "github" / "app.json"
-    port = _last_port(known)
-    with _process(
-        "the stand-in GitHub", log, "foundry.devkit.github", "--dir", str(home / "github"), "--port", str(port)
-    ) as process:
-        assert process.stdout
-        line = process.stdout.readline()
-        if not line:
-            raise DemoFailed(f"the stand-in GitHub did not start; see {log}")
-        yield json.loads(line)["ready"]
+    directory = home / "github"
+    port = _last_port(directory / "app.json") or free_port()
+    yield from _running(
+        Server(
+            "the stand-in GitHub",
+            ["foundry.devkit.github", "--dir", str(directory), "--port", str(port)],
+            home / "github.log",
+            ready=lambda line: json.loads(line)["ready"],
+        )
+    )
 
 
-def _last_port(known: Path) -> int:
+def _last_port(known: Path) -> int | None:
     """The port the stand-in had last time, if it is free: clones that exist point there."""
     try:
-        port = int(json.loads(known.read_text())["web_url"].rpartition(":")[2])
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
+        return free_port(int(json.loads(known.read_text())["web_url"].rpartition(":")[2]))
     except (OSError, ValueError, KeyError):
-        return 0
-    return port
+        return None
 
 
 @contextmanager
-def _foundry(home: Path, port: int) -> Iterator[str]:
+def _foundry(home: Path, port: int) -> Iterator[tuple[Server, str]]:
     app = json.loads((home / "github" / "app.json").read_text())
     env = {
         "FOUNDRY_DATA_DIR": str(home / "data"),
@@ -164,21 +117,27 @@ def _foundry(home: Path, port: int) -> Iterator[str]:
         "FOUNDRY_DATABASE_URL": "",
         "FOUNDRY_PUBLIC_URL": "",
     }
+    if (free := free_port(port)) is None:
+        typer.echo(f"demo: port {port} is taken; taking another")
+        free = free_port()
     typer.echo("demo: starting Foundry")
-    log = home / "foundry.log"
-    with _process("Foundry", log, "foundry.cli", "serve", "--port", str(port), env=env) as process:
-        assert process.stdout
-        for line in process.stdout:
-            if line.startswith("Foundry listens on "):
-                yield line.removeprefix("Foundry listens on ").strip()
-                return
-            typer.echo(f"demo: {line.strip()}")
-        raise DemoFailed(f"Foundry did not start: {_last_line(log)} (all of it: {log})")
+    said = "Foundry listens on "
+    yield from _running(
+        Server(
+            "Foundry",
+            ["foundry.cli", "serve", "--port", str(free)],
+            home / "foundry.log",
+            ready=lambda line: line.removeprefix(said).strip() if line.startswith(said) else None,
+            env=env,
+        )
+    )
 
 
-def _last_line(log: Path) -> str:
-    lines = [line for line in log.read_text().splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"
+def _running(server: Server) -> Iterator[tuple[Server, str]]:
+    try:
+        yield server, server.start()
+    finally:
+        server.stop()
 
 
 # the job
@@ -285,7 +244,12 @@ class Job:
         )
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
-        answer = self._http.request(method, path, json=body) if body is not None else self._http.request(method, path)
+        import httpx
+
+        try:
+            answer = self._http.request(method, path, **({} if body is None else {"json": body}))
+        except httpx.TransportError as error:
+            raise DemoFailed(f"{method} {path} was not answered: {error}; see {self._home / 'foundry.log'}") from None
         if not answer.is_success:
             raise DemoFailed(f"{method} {path} answered {answer.status_code}: {answer.text[:500]}")
         return answer.json() if answer.content else None
