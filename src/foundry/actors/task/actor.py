@@ -400,6 +400,8 @@ class Task(Renaming, Actor):
         if known and known.number > message.number:
             return  # an older pull request of the same branch
         seen = PullRequestRef(number=message.number, state=message.state, url=message.url)
+        if seen == known and message.state == "open":
+            return  # no news; what the note says still holds
         note = "" if message.state == "open" else row.note
         if message.state == "closed":
             note = f"Pull request #{message.number} was closed without merging. Publish opens a new one."
