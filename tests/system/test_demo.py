@@ -41,7 +41,13 @@ def command(home: Path, *arguments: str) -> dict[str, Any]:
     """What starts the demo, without what the environment may say of another Foundry."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FOUNDRY_")}
     args = [sys.executable, "-m", "foundry.cli", "demo", "--data-dir", str(home), *arguments]
-    return {"args": args, "text": True, "env": {**kept, "PYTHONUNBUFFERED": "1"}}
+    env = {**kept, "PYTHONUNBUFFERED": "1"}
+    return {"args": args, "text": True, "env": env, "preexec_fn": _as_from_a_terminal}
+
+
+def _as_from_a_terminal() -> None:
+    """A shell lets what it starts in the background ignore Ctrl-C, the tests perhaps and all below them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def demo(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
