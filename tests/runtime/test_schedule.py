@@ -7,15 +7,18 @@ import asyncio
 import psycopg
 from sqlalchemy import select
 
-from foundry.runtime.runtime import Runtime
+from foundry.contracts.issues import IssueKind, Trouble
+from foundry.runtime.actor import due
+from foundry.runtime.runtime import House, Runtime
+from foundry.runtime.schedule import BACKOFF, DueWork
 from foundry.runtime.store.base import Transaction
 from foundry.runtime.store.tables import schedules
-from foundry.runtime.turn import Reader
-from foundry.runtime.works import DueWork
-from tests.runtime.toys import Close, Ledger, Remind, running, running_beside, texts
+from foundry.runtime.turn import Reader, Turn
+from tests.runtime import toys
+from tests.runtime.toys import Close, Remind, all_troubles, running, running_beside, texts
 from tests.waiting import eventually
 
-A = Ledger.at("a")
+A = toys.Ledger.at("a")
 HOUR = 3_600_000  # milliseconds
 REMINDED = [("schedule", "reminder")]
 
@@ -89,6 +92,53 @@ async def test_it_survives_a_restart(store_url: str) -> None:
         assert await runtime.read(planned) == wished
         await runtime.system(A, overdue)
         await eventually(lambda: runtime.read(texts, "a"), lambda notes: notes == REMINDED)
+        assert await runtime.read(planned) == []
+
+
+class Ledger(toys.Ledger):
+    """Its reminder fails as often as the test wants."""
+
+    failures = 0
+
+    @due("reminder")
+    def reminded(self, turn: Turn) -> None:
+        self._note(turn, "schedule", "reminder")
+        if self.failures:
+            self.failures -= 1
+            raise ValueError("not today")
+
+
+async def test_one_that_fails_is_tried_again_said_from_the_third_time_on_and_taken_back_when_it_works(
+    store_url: str,
+) -> None:
+    ledger = Ledger()
+    house = House((ledger, toys.Coordinator()), lambda scope: toys.COORDINATOR)
+    async with running(store_url, house) as runtime:
+
+        async def again() -> None:
+            await runtime.system(A, overdue)
+            await fire(runtime, 1)
+
+        await runtime.ask(A, Remind(milliseconds=HOUR))
+        ledger.failures = 4
+        for tries in (1, 2):
+            await again()
+            ((_, due_at, _),) = await runtime.read(planned)
+            now = await runtime.system(A, lambda tx: tx.now)
+            assert now < due_at <= now + BACKOFF[tries - 1]
+        assert await runtime.read(all_troubles) == [], "twice may be chance"
+        await again()
+        told = await eventually(lambda: runtime.read(all_troubles))
+        trouble = Trouble.model_validate_json(told[0])
+        assert (trouble.kind, trouble.actor, trouble.attempt) == (IssueKind.SCHEDULE_FAILING, str(A), 3)
+        assert trouble.message == "ValueError: not today"
+        assert trouble.remedy
+        assert trouble.retry_at is not None
+        assert await runtime.read(texts, "a") == [], "a turn that fails leaves nothing"
+        await again()
+        await again()
+        await eventually(lambda: runtime.read(all_troubles), lambda troubles: troubles == [])
+        assert await runtime.read(texts, "a") == REMINDED
         assert await runtime.read(planned) == []
 
 

@@ -11,7 +11,14 @@ from typing import Any
 from sqlalchemy import Column, Integer, String, Text, select
 
 from foundry.contracts.errors import WrongState
-from foundry.contracts.issues import EndTrouble, RecordTrouble, TroubleRaised, WorkflowRecovered, WorkflowTrouble
+from foundry.contracts.issues import (
+    EndTrouble,
+    RecordTrouble,
+    TroubleEnded,
+    TroubleRaised,
+    WorkflowRecovered,
+    WorkflowTrouble,
+)
 from foundry.contracts.words import Address, Birth, Command, Event, Message, ScopeId, Word
 from foundry.runtime.actor import Actor, creates, due, handles, receives
 from foundry.runtime.pace import Pace
@@ -212,6 +219,10 @@ class Coordinator(Actor):
     @receives(TroubleRaised)
     def raised(self, turn: Turn, message: TroubleRaised) -> None:
         self._add(turn, message.trouble.fingerprint, message.trouble.model_dump_json())
+
+    @receives(TroubleEnded)
+    def works_again(self, turn: Turn, message: TroubleEnded) -> None:
+        turn.delete(troubles, fingerprint=message.fingerprint)
 
     @handles(RecordTrouble)
     def record(self, turn: Turn, command: RecordTrouble) -> None:

@@ -13,6 +13,7 @@ class IssueKind(StrEnum):
     STEP_RETRYING = "step_retrying"  # an attempt failed; another follows by itself
     WORKFLOW_FAILED = "workflow_failed"  # no further attempt by itself
     MESSAGE_SET_ASIDE = "message_set_aside"  # a mailbox message failed five times
+    SCHEDULE_FAILING = "schedule_failing"  # the turn at a due time keeps failing; it is tried again by itself
     WORKFLOW_CRASHED = "workflow_crashed"  # the process died in it too often
     WORKFLOW_LOST = "workflow_lost"  # ended in DBOS without telling us
 

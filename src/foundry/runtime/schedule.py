@@ -1,5 +1,7 @@
 """Schedule: a durable due time by (actor, name), with a generation; a stale one is ignored.
 
+A turn that fails leaves its schedule due, tried again later and later; from the third time on it is a runtime issue.
+
 One timer per process looks at the earliest due time; on several replicas each may fire, and the actor's row lock
 lets one of them through. What is due is said by the clock that due times are written by: on PostgreSQL the database's.
 """
@@ -8,17 +10,23 @@ from __future__ import annotations
 
 import asyncio
 
+import structlog
 from sqlalchemy import Connection, func, select
 
-from foundry.contracts.words import Address
-from foundry.runtime.store.base import Store
+from foundry.contracts.issues import IssueKind, Trouble, TroubleEnded, TroubleRaised
+from foundry.contracts.words import APP, Address, ScopeId, utc
+from foundry.runtime.store.base import Store, Transaction, Work
 from foundry.runtime.store.tables import schedules
-from foundry.runtime.turn import Reader
+from foundry.runtime.turn import Reader, Turn
 from foundry.runtime.waiting import woken
-from foundry.runtime.works import DueWork, Host
+from foundry.runtime.works import After, Host, followed_by, tell
 
 SWEEP = 1.0  # seconds between two looks when nothing is known to be due earlier
 FIRED_AT_ONCE = 256
+BACKOFF = (1_000, 5_000, 30_000, 60_000)  # milliseconds until a schedule that failed is due again
+TOLD_AT = 3  # failures in a row until it is a runtime issue
+
+log = structlog.get_logger("foundry.schedule")
 
 
 class Timer:
@@ -53,3 +61,89 @@ class Timer:
         for actor, name, generation in ready:
             self._store.submit(DueWork(self._host, Address.parse(actor), name, generation))
         return wait
+
+
+class DueWork(Work):
+    """Tell an actor that its schedule fell due, unless it has been replaced or cancelled meanwhile."""
+
+    def __init__(self, host: Host, address: Address, name: str, generation: int) -> None:
+        self.host, self.address, self.name, self.generation = host, address, name, generation
+        self.kind = host.registry.kind(address)
+        self.after: After | None = None
+
+    def label(self) -> str:
+        return f"schedule {self.name} of {self.address}"
+
+    def run(self, tx: Transaction) -> None:
+        try:
+            with tx.savepoint():
+                self._turn(tx)
+        except Exception as error:
+            if tx.infrastructure(error):
+                raise
+            log.warning("schedule failed", actor=str(self.address), name=self.name, exc_info=error)
+            with tx.savepoint():
+                self._failed(tx, error)
+
+    def _turn(self, tx: Transaction) -> None:
+        opened = tx.open(str(self.address))
+        row = tx.execute(
+            "SELECT tries FROM schedules WHERE actor=? AND name=? AND generation=? AND due_at<=?",
+            str(self.address), self.name, self.generation, tx.now,
+        )  # fmt: skip
+        if not row or not opened.exists or opened.deleted:
+            return
+        tx.execute("DELETE FROM schedules WHERE actor=? AND name=?", str(self.address), self.name)
+        turn = Turn(tx, self.address, opened, self.host.ids)
+        self.kind.schedules[self.name](turn)
+        tx.close(str(self.address), opened, turn.effects)
+        self.after = followed_by(self.address, turn.effects)
+        tries = int(str(row[0][0]))
+        if tries >= TOLD_AT:
+            ended = TroubleEnded(fingerprint=self.label())
+            self.after.receivers.add(tell(self.host, tx, ScopeId(opened.scope), self._sender(), tries + 1, ended))
+
+    def _failed(self, tx: Transaction, error: Exception) -> None:
+        """It stays due, later each time up to a minute; from the third failure on it is a runtime issue."""
+        opened = tx.open(str(self.address))
+        text = f"{type(error).__name__}: {error}"
+        found = tx.execute(
+            "UPDATE schedules SET tries=tries+1, error=? WHERE actor=? AND name=? AND generation=? RETURNING tries",
+            text, str(self.address), self.name, self.generation,
+        )  # fmt: skip
+        self.after = After(self.address, schedules=True)
+        if not found:
+            return
+        tries = int(str(found[0][0]))
+        again = tx.now + BACKOFF[min(tries, len(BACKOFF)) - 1]
+        tx.execute(
+            "UPDATE schedules SET due_at=? WHERE actor=? AND name=? AND generation=?",
+            again, str(self.address), self.name, self.generation,
+        )  # fmt: skip
+        if tries < TOLD_AT:
+            return
+        trouble = Trouble(
+            kind=IssueKind.SCHEDULE_FAILING,
+            actor=str(self.address),
+            scope=ScopeId(opened.scope or APP),
+            fingerprint=self.label(),
+            step=self.name,
+            attempt=tries,
+            retry_at=utc(again),
+            code=IssueKind.SCHEDULE_FAILING.value,
+            message=text,
+            remedy="It is tried again by itself. If it goes on, the server's log has where it fails.",
+        )
+        raised = TroubleRaised(trouble=trouble)
+        self.after.receivers.add(tell(self.host, tx, trouble.scope, self._sender(), tries, raised))
+
+    def _sender(self) -> str:
+        """Not the actor: what it sends in its own turns is numbered by it."""
+        return f"schedule:{self.address}:{self.name}:{self.generation}"
+
+    def settle(self) -> None:
+        if self.after:
+            self.host.committed(self.after)
+
+    def fail(self, error: BaseException) -> None:
+        pass  # the row is still there

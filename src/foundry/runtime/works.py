@@ -1,4 +1,5 @@
-"""What store threads run: an ask, the due messages of one actor, a schedule that fell due, a system change.
+"""What store threads run: an ask, the due messages of one actor, a system change; schedule.py adds
+a schedule that fell due.
 
 Each keeps its outcome until the commit and only then tells (`settle`): answers, memory and fan-out never run ahead
 of the database.
@@ -16,7 +17,7 @@ from typing import Any, Protocol
 
 from foundry.contracts.errors import FoundryError, KeyReused, NotFound, error_codes
 from foundry.contracts.issues import IssueKind, Trouble, TroubleRaised
-from foundry.contracts.words import Address, Birth, Command, ScopeId, Word
+from foundry.contracts.words import APP, Address, Birth, Command, Message, ScopeId, Word
 from foundry.runtime.actor import Handler, Kind, Registry
 from foundry.runtime.store.base import (
     Effects,
@@ -57,7 +58,7 @@ class Host(Protocol):
     def mail_later(self, address: Address, after: float | None) -> None: ...
 
 
-def _after(address: Address, effects: Effects) -> After:
+def followed_by(address: Address, effects: Effects) -> After:
     receivers = {mail.receiver for mail in effects.mail}
     return After(
         address,
@@ -83,7 +84,7 @@ def apply(host: Host, tx: Transaction, kind: Kind, address: Address, handler: Ha
     if ask:
         effects.ask = NewAsk(ask[0], ask[1], handler.answer.dump_json(answer).decode(), None, ask[2])
     tx.close(str(address), opened, effects)
-    return answer, _after(address, effects), None
+    return answer, followed_by(address, effects), None
 
 
 class AskWork(Work):
@@ -218,16 +219,8 @@ class MailWork(Work):
             tx.mail_failed(mail, text + "\n" + traceback.format_exc(limit=-6), tx.now + wait, set_aside=last)
             if last:
                 trouble = self._trouble(opened.scope, mail, text)
-                receiver = str(self.host.coordinator(trouble.scope))
                 # The mailbox itself is the sender: the failing actor may not even exist.
-                tx.execute(
-                    "INSERT INTO mailbox (receiver, sender, seq, word, body, sent_at) VALUES (?,?,1,?,?,?)",
-                    receiver,
-                    f"mailbox:{mail.id}",
-                    TroubleRaised.__name__,
-                    TroubleRaised(trouble=trouble).model_dump_json(),
-                    tx.now,
-                )
+                receiver = tell(self.host, tx, trouble.scope, f"mailbox:{mail.id}", 1, TroubleRaised(trouble=trouble))
                 self.afters.append(After(self.address, receivers={receiver}))
         self.again = wait / 1000 if self.again is None else min(self.again, wait / 1000)
 
@@ -235,7 +228,7 @@ class MailWork(Work):
         return Trouble(
             kind=IssueKind.MESSAGE_SET_ASIDE,
             actor=str(self.address),
-            scope=ScopeId(scope or "app"),
+            scope=ScopeId(scope or APP),
             fingerprint=f"mail:{mail.id}",
             step=mail.word,
             attempt=TRIES,
@@ -252,54 +245,6 @@ class MailWork(Work):
 
     def fail(self, error: BaseException) -> None:
         self.host.mail_later(self.address, None)  # the sweep comes back to it
-
-
-class DueWork(Work):
-    """Tell an actor that its schedule fell due, unless it has been replaced or cancelled meanwhile."""
-
-    def __init__(self, host: Host, address: Address, name: str, generation: int) -> None:
-        self.host, self.address, self.name, self.generation = host, address, name, generation
-        self.kind = host.registry.kind(address)
-        self.after: After | None = None
-        self.error: Exception | None = None
-
-    def label(self) -> str:
-        return f"schedule {self.name} of {self.address}"
-
-    def run(self, tx: Transaction) -> None:
-        try:
-            with tx.savepoint():
-                self._turn(tx)
-        except Exception as error:
-            if tx.infrastructure(error):
-                raise
-            self.error, self.after = error, None
-            with tx.savepoint():  # tried again in a minute; it stays visible as late until then
-                tx.execute(
-                    "UPDATE schedules SET due_at=? WHERE actor=? AND name=? AND generation=?",
-                    tx.now + 60_000, str(self.address), self.name, self.generation,
-                )  # fmt: skip
-
-    def _turn(self, tx: Transaction) -> None:
-        opened = tx.open(str(self.address))
-        row = tx.execute(
-            "SELECT due_at FROM schedules WHERE actor=? AND name=? AND generation=? AND due_at<=?",
-            str(self.address), self.name, self.generation, tx.now,
-        )  # fmt: skip
-        if not row or not opened.exists or opened.deleted:
-            return
-        tx.execute("DELETE FROM schedules WHERE actor=? AND name=?", str(self.address), self.name)
-        turn = Turn(tx, self.address, opened, self.host.ids)
-        self.kind.schedules[self.name](turn)
-        tx.close(str(self.address), opened, turn.effects)
-        self.after = _after(self.address, turn.effects)
-
-    def settle(self) -> None:
-        if self.after:
-            self.host.committed(self.after)
-
-    def fail(self, error: BaseException) -> None:
-        pass  # the row is still there
 
 
 class SystemWork(Work):
@@ -333,6 +278,16 @@ class SystemWork(Work):
     def fail(self, error: BaseException) -> None:
         if not self.future.done():
             self.future.set_exception(error)
+
+
+def tell(host: Host, tx: Transaction, scope: ScopeId, sender: str, seq: int, message: Message) -> str:
+    """A message to the scope's coordinator from the runtime itself; gives the receiver."""
+    receiver = str(host.coordinator(scope))
+    tx.execute(
+        "INSERT INTO mailbox (receiver, sender, seq, word, body, sent_at) VALUES (?,?,?,?,?,?)",
+        receiver, sender, seq, type(message).__name__, message.model_dump_json(), tx.now,
+    )  # fmt: skip
+    return receiver
 
 
 def dump_refusal(error: FoundryError) -> str:

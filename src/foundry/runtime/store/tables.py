@@ -126,6 +126,8 @@ schedules = Table(
     Column("name", String, primary_key=True),
     Column("due_at", BigInteger, nullable=False),
     Column("generation", BigInteger, nullable=False),
+    Column("tries", Integer, nullable=False, server_default="0"),  # of its turn, that failed in a row
+    Column("error", Text),
     Index("schedules_due", "due_at"),
 )
 
