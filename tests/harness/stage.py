@@ -90,7 +90,7 @@ def remove_sandboxes(data: Path) -> None:
 def journal(home: Path) -> list[tuple[str, str, str, str, int]]:
     """(began or recorded, workflow id, workflow, step, number), in order."""
     lines = (home / "journal").read_text().splitlines()
-    return [(k, i, w, s, int(n)) for k, i, w, s, n in (line.split("\t") for line in lines)]
+    return [(k, i, w, s, int(n)) for k, i, w, s, n, _ in (line.split("\t") for line in lines)]
 
 
 def ran_again(home: Path) -> list[tuple[str, str, int]]:

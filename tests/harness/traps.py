@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -36,7 +37,7 @@ class Traps:
     def note(self, kind: str, flow: Flow, step: str) -> None:
         if self.journal:
             with self.journal.open("a") as file:
-                file.write(f"{kind}\t{flow.id}\t{flow._workflow.name}\t{step}\t{flow._number}\n")
+                file.write(f"{kind}\t{flow.id}\t{flow._workflow.name}\t{step}\t{flow._number}\t{time.time():.2f}\n")
 
     def been(self, name: str, step: str) -> bool:
         """Whether an earlier life died here."""

@@ -12,7 +12,8 @@ import pytest
 from foundry.contracts.errors import FoundryError, WrongState
 from foundry.contracts.words import Address, Word
 from foundry.runtime.actor import RegistrationError
-from foundry.runtime.engine import CRASHES
+from foundry.runtime.engine import CRASHES, WorkflowSystem, start_rows
+from foundry.runtime.runtime import Runtime
 from foundry.runtime.topic import Published
 from foundry.runtime.workflow import Flow, Scope, Workflows, workflow
 from foundry.runtime.works import SystemWork
@@ -137,6 +138,16 @@ async def test_a_restart_goes_on_where_it_was(store_url: str) -> None:
         assert await runtime.read(texts, "a") == [("walk", "x 3"), ("walk", "over")]
 
 
+@pytest.fixture
+def dying(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes end without a word."""
+
+    async def says_nothing(system: WorkflowSystem) -> None: ...
+
+    monkeypatch.setattr(WorkflowSystem, "_put_down", says_nothing)
+
+
+@pytest.mark.usefixtures("dying")
 async def test_only_crashes_without_progress_between_them_are_counted(tmp_path: Path) -> None:
     world, url = World(), f"sqlite:///{tmp_path}/foundry.db"
     world.hold.clear()
@@ -159,6 +170,7 @@ async def test_only_crashes_without_progress_between_them_are_counted(tmp_path: 
                 assert await runtime.read(all_troubles) == []
 
 
+@pytest.mark.usefixtures("dying")
 async def test_a_process_that_dies_in_one_step_again_and_again_is_said(tmp_path: Path) -> None:
     world, url = World(), f"sqlite:///{tmp_path}/foundry.db"
     world.hold.clear()
@@ -174,6 +186,66 @@ async def test_a_process_that_dies_in_one_step_again_and_again_is_said(tmp_path:
         assert world.done["one"] == CRASHES + 1, "it is not begun again"
 
 
+async def test_a_stop_in_order_is_no_crash(tmp_path: Path) -> None:
+    world, url = World(), f"sqlite:///{tmp_path}/foundry.db"
+    world.hold.clear()
+    async with running(url, house(walking()), world) as runtime:
+        await runtime.ask(Ledger.at("a"), Begin(workflow="walk", text="x"))
+        await eventually(lambda: world.done["one"], lambda n: n == 1)
+    for stop in range(CRASHES + 1):
+        async with running(url, house(walking()), world):
+            await eventually(lambda: world.done["one"], lambda n, stop=stop: n == stop + 2)
+    world.hold.set()
+    async with running(url, house(walking()), world) as runtime:
+        await walked(runtime, "over")
+        assert await runtime.read(all_troubles) == []
+
+
+@workflow(owner="Ledger", scope=Scope.APP, steps=("only",))
+async def does(flow: Flow, job: Job) -> None:
+    world: World = flow.doors  # type: ignore[assignment]
+    await flow.do("only", world.act, job.text)
+
+
+class Fragile(World):
+    """Its process dies of "bomb"; all else takes a moment, so that whatever runs beside a bomb is interrupted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dead = asyncio.Event()
+
+    async def act(self, what: str) -> Point:
+        self.done[what] += 1
+        if what == "bomb":
+            self.dead.set()
+            await asyncio.Event().wait()
+        await asyncio.sleep(0.3)
+        return Point(x=1)
+
+
+@pytest.mark.usefixtures("dying")
+async def test_who_brings_the_process_down_is_found_and_the_others_go_on(tmp_path: Path) -> None:
+    url, declared = f"sqlite:///{tmp_path}/foundry.db", house(Workflows().add(does))
+    by_id: dict[str, str] = {}
+    for life in range(3 * CRASHES):
+        world = Fragile()
+        async with running(url, declared, world) as runtime:
+            if life == 0:
+                for what in ("slow one", "bomb", "slow two"):
+                    by_id[await runtime.ask(Ledger.at("a"), Begin(workflow="does", text=what))] = what
+            await eventually(lambda w=world, r=runtime: _dead_or_done(w, r), limit=20)
+            if not await runtime.read(start_rows):
+                (issue,) = await runtime.read(all_troubles)
+                break
+    else:
+        raise AssertionError("it still dies")
+    assert {what for id_, what in by_id.items() if id_ in issue} == {"bomb"}
+
+
+async def _dead_or_done(world: Fragile, runtime: Runtime) -> bool:
+    return world.dead.is_set() or not await runtime.read(start_rows)
+
+
 async def test_a_cancelled_workflow_takes_no_further_step(store_url: str) -> None:
     world = World()
     async with running(store_url, house(walking()), world) as runtime:
@@ -182,7 +254,6 @@ async def test_a_cancelled_workflow_takes_no_further_step(store_url: str) -> Non
         await eventually(lambda: world.done["one"], lambda n: n == 1)
         await runtime.ask(Ledger.at("a"), Halt(workflow=started))
         world.hold.set()
-        from foundry.runtime.engine import start_rows
 
         await eventually(lambda: runtime.read(start_rows), lambda rows: rows == [])
         await runtime.ask(Ledger.at("b"), Begin(workflow="walk"))

@@ -5,6 +5,10 @@ one id. At start-up and every minute the rows and DBOS are compared: unknown to 
 -> cancelled; ended in DBOS without our last step -> a runtime issue. A workflow that was running in a process that is
 gone is resumed under a new generation; after `CRASHES` times in one step it becomes a runtime issue instead. A process
 is gone when its heartbeat lease has expired; on SQLite the lock on the data directory says so at once.
+
+One that brings its process down takes the others with it, and they are not to be given up for that: once one has been
+interrupted `SUSPECT` times in one step, whatever was interrupted goes on one by one, the least suspect first. A
+process that is stopped in order takes its own interruptions back.
 """
 
 from __future__ import annotations
@@ -51,6 +55,8 @@ QUEUE = "foundry-resumed"
 POLL = 0.2  # seconds between looks at the queue of resumed workflows
 COMPARE = 60.0  # seconds between comparisons of our rows with DBOS
 CRASHES = 5
+SUSPECT = 3  # crashes in one step
+TRIAL = 10.0  # seconds that a suspect has for getting further before the next one goes on as well
 
 ACTIVE = ["PENDING", "ENQUEUED", "DELAYED"]
 
@@ -119,11 +125,14 @@ class WorkflowSystem:
         self._declared = declared
         self._url = url
         self._pace = pace
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: dict[asyncio.Task[Any], Started] = {}
         self._background: list[asyncio.Task[None]] = []
         self._wake = asyncio.Event()
         self._handed: set[str] = set()
         self._one_process = url.startswith("sqlite")
+        self._comparing = asyncio.Lock()
+        self._on_trial: tuple[WorkflowId, float] | None = None  # and until when, by the loop's clock
+        self._held_back = asyncio.Event()  # some wait until the trial is over
 
     # life
 
@@ -163,17 +172,31 @@ class WorkflowSystem:
         self._background = [
             asyncio.create_task(self._forever(self._dispatch), name="workflow dispatcher"),
             asyncio.create_task(self._forever(self._recover), name="workflow recovery"),
+            asyncio.create_task(self._forever(self._try_suspects), name="workflows on trial"),
         ]
 
     async def stop(self) -> None:
         """Let go of running steps without an outcome; they go on at the next start."""
         global _current
-        await ended({*self._background, *self._tasks})
+        await ended(set(self._background))
+        await self._put_down()
+        await ended(set(self._tasks))
         await self._host.system(Address("Lease", "replica"), self._beat(0))
         await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=0)
         # DBOS made its own pool the loop's default one and has now shut it down.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(thread_name_prefix="foundry"))
         _current = None
+
+    async def _put_down(self) -> None:
+        """What runs here is interrupted in order: that is no crash of its."""
+        running = list(self._tasks.values())
+
+        def uncount(tx: Transaction) -> None:
+            for row in running:
+                taken_back = "UPDATE workflows SET crashes=crashes-1 WHERE id=? AND generation=?"
+                tx.execute(taken_back, row.id, row.generation)
+
+        await self._host.system(Address("Lease", "replica"), uncount)
 
     def poke(self) -> None:
         """A workflow was started or cancelled."""
@@ -224,13 +247,12 @@ class WorkflowSystem:
         """One execution, from the first step on; recorded steps are replayed."""
         task = asyncio.current_task()
         assert task
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
         self._handed.add(workflow_id)
         rows = await self._host.read(start_rows, workflow_id)
         if not rows or rows[0].cancelled:
             raise Stopped
-        row = rows[0]
+        row = self._tasks[task] = rows[0]
+        task.add_done_callback(lambda done: self._tasks.pop(done, None))
         declared = self._declared.by_name.get(row.name)
         if declared is None:
             await self._refuse(row, IssueKind.WORKFLOW_LOST, f"this version knows no workflow {row.name}")
@@ -260,7 +282,7 @@ class WorkflowSystem:
             clear = "UPDATE workflows SET crashes=0 WHERE id=? AND generation=?"
             await self._host.system(row.owner, lambda tx: tx.execute(clear, row.id, row.generation))
 
-        resume = resumed if row.crashes else None
+        resume = resumed if row.generation else None
         return Flow(self._host, self._doors, declared, row.id, row.owner, self._scope(row), standing, resume)
 
     def _scope(self, row: Started) -> ScopeId:
@@ -322,6 +344,10 @@ class WorkflowSystem:
 
     async def compare(self) -> None:
         """Bring our rows and DBOS together."""
+        async with self._comparing:
+            await self._compare()
+
+    async def _compare(self) -> None:
         rows = {row.id: row for row in await self._host.read(start_rows)}
         known = {
             status.workflow_id: status
@@ -331,6 +357,7 @@ class WorkflowSystem:
         for workflow_id in known.keys() - rows.keys():
             if not await self._host.read(start_rows, workflow_id):
                 await DBOS.cancel_workflow_async(workflow_id)
+        interrupted: list[Started] = []
         for row in rows.values():
             status = known.get(row.id)
             if row.cancelled:
@@ -338,7 +365,8 @@ class WorkflowSystem:
             elif status is None:
                 await self._missing(row)
             elif status.status == "PENDING" and gone(status.executor_id):
-                await self._resume(row)
+                interrupted.append(row)
+        await self._go_on(interrupted)
 
     async def _missing(self, row: Started) -> None:
         """Not active in DBOS: never handed over, or ended without our last step."""
@@ -350,20 +378,47 @@ class WorkflowSystem:
         elif await self._host.read(start_rows, row.id):
             await self._refuse(row, IssueKind.WORKFLOW_LOST, f"it ended in DBOS as {status.status} unseen")
 
+    async def _go_on(self, interrupted: list[Started]) -> None:
+        """All of them; with a suspect among them, the least suspect one alone."""
+        if max((row.crashes for row in interrupted), default=0) < SUSPECT:
+            self._held_back.clear()
+            for row in interrupted:
+                await self._resume(row)
+            return
+        self._held_back.set()
+        if not await self._trial_lasts():
+            row = min(interrupted, key=lambda row: (row.crashes, row.id))
+            await self._resume(row)
+            self._on_trial = row.id, asyncio.get_running_loop().time() + TRIAL
+
+    async def _trial_lasts(self) -> bool:
+        """Whether the one on trial has neither got further nor ended."""
+        if self._on_trial is None or asyncio.get_running_loop().time() > self._on_trial[1]:
+            return False
+        return any(row.crashes for row in await self._host.read(start_rows, self._on_trial[0]))
+
+    async def _try_suspects(self) -> None:
+        await self._held_back.wait()
+        await asyncio.sleep(POLL)
+        if not await self._trial_lasts():
+            await self.compare()
+
     async def _resume(self, row: Started) -> None:
-        def raised(tx: Transaction) -> int:
+        def raised(tx: Transaction) -> int | None:
             found = tx.execute(
                 "UPDATE workflows SET generation=generation+1, crashes=crashes+1"
                 " WHERE id=? AND generation=? RETURNING crashes",
                 row.id, row.generation,
             )  # fmt: skip
-            return int(str(found[0][0])) if found else 0
+            return int(str(found[0][0])) if found else None
 
         crashes = await self._host.system(row.owner, raised)
+        if crashes is None:  # another replica was faster
+            return
         if crashes > CRASHES:
             await DBOS.cancel_workflow_async(row.id)
             await self._refuse(row, IssueKind.WORKFLOW_CRASHED, f"the process died {crashes} times in the same step")
-        elif crashes:
+        else:
             log.info("workflow resumed", workflow=row.name, id=row.id, crashes=crashes)
             self._handed.add(row.id)
             await DBOS.resume_workflow_async(row.id, queue_name=QUEUE)
