@@ -122,6 +122,16 @@ async def test_issues_are_listed_and_cleared(shell: Shell):
     assert (await shell("issues", "list", "--app", "--as", "ada", "--json")).out.strip() == "[]"
 
 
+async def test_the_runtime_is_inspected(shell: Shell):
+    said = (await shell("inspect")).out
+    assert "\nactors (" in said
+    assert "\n  Repository: 2\n" in said
+    assert "\nworkflows (" in said
+    assert "\n  GitHubState:app sync: " in said
+    found = json.loads((await shell("inspect", "--json")).out)
+    assert {one["kind"] for one in found["actors"]} >= {"Repository", "Organization"}
+
+
 async def test_actors_are_listed(shell: Shell):
     assert "Repository:4001" in (await shell("actors", "list", "--kind", "Repository")).out
     assert json.loads((await shell("actors", "show", "Repository", "4001")).out)["parent"] == f"Organization:{ORG}"

@@ -12,8 +12,9 @@ import pytest
 from foundry.contracts.errors import FoundryError, WrongState
 from foundry.contracts.words import Address, Word
 from foundry.runtime.actor import RegistrationError
-from foundry.runtime.engine import CRASHES, WorkflowSystem, start_rows
+from foundry.runtime.recovery import CRASHES, Recovery
 from foundry.runtime.runtime import Runtime
+from foundry.runtime.started import Started, start_rows
 from foundry.runtime.topic import Published
 from foundry.runtime.workflow import Flow, Scope, Workflows, workflow
 from foundry.runtime.works import SystemWork
@@ -142,9 +143,9 @@ async def test_a_restart_goes_on_where_it_was(store_url: str) -> None:
 def dying(monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes end without a word."""
 
-    async def says_nothing(system: WorkflowSystem) -> None: ...
+    async def says_nothing(recovery: Recovery, running: list[Started]) -> None: ...
 
-    monkeypatch.setattr(WorkflowSystem, "_put_down", says_nothing)
+    monkeypatch.setattr(Recovery, "put_down", says_nothing)
 
 
 @pytest.mark.usefixtures("dying")

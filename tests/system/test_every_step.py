@@ -74,6 +74,10 @@ def test_killed_at_each_step_it_goes_on_there(home: Path) -> None:
 
     try:
         asyncio.run(live())
+    except Exception as error:
+        error.add_note("\n".join((home / "journal").read_text().splitlines()[-60:]))
+        error.add_note(foundry.last_words())
+        raise
     finally:
         if foundry.lives:
             foundry.stop()

@@ -11,6 +11,7 @@ from foundry.api import (
     auth,
     checkpoints,
     health,
+    inspection,
     issues,
     organizations,
     realtime,
@@ -22,7 +23,20 @@ from foundry.api import (
 from foundry.api.guard import Guard
 from foundry.api.problems import RESPONSES, documented, install_problems
 
-ROOMS = (auth, organizations, issues, tasks, checkpoints, sessions, sandboxes, realtime, actors, webhooks, health)
+ROOMS = (
+    auth,
+    organizations,
+    issues,
+    tasks,
+    checkpoints,
+    sessions,
+    sandboxes,
+    realtime,
+    actors,
+    inspection,
+    webhooks,
+    health,
+)
 
 
 def install(app: FastAPI) -> None:

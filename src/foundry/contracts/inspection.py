@@ -91,6 +91,7 @@ class Inspection(Word):
 
     at: datetime
     executor: str  # the replica that answered
+    stuck: str = ""  # what hangs in it, as /healthz says; "" if nothing does
     actors: list[KindCount]
     mailboxes: list[MailboxSeen]
     set_aside: list[LetterSetAside]

@@ -1,14 +1,7 @@
 """DBOS, as we use it: one generic workflow function, started from rows and recovered in one way.
 
 A workflow's start is a row that a turn wrote; after the commit it is handed to DBOS, which drops a second start of
-one id. At start-up and every minute the rows and DBOS are compared: unknown to DBOS -> started again; unknown to us
--> cancelled; ended in DBOS without our last step -> a runtime issue. A workflow that was running in a process that is
-gone is resumed under a new generation; after `CRASHES` times in one step it becomes a runtime issue instead. A process
-is gone when its heartbeat lease has expired; on SQLite the lock on the data directory says so at once.
-
-One that brings its process down takes the others with it, and they are not to be given up for that: once one has been
-interrupted `SUSPECT` times in one step, whatever was interrupted goes on one by one, the least suspect first. A
-process that is stopped in order takes its own interruptions back.
+one id. What a dead process leaves is `Recovery`'s.
 """
 
 from __future__ import annotations
@@ -18,22 +11,22 @@ import logging
 import sqlite3
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any
 
 import structlog
-from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
-from sqlalchemy import select
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID, StepInfo
 from sqlalchemy.engine import make_url
 
 from foundry.contracts.doors import Doors
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.ids import WorkflowId
+from foundry.contracts.inspection import StepSeen, WorkflowSeen
 from foundry.contracts.issues import EndTrouble, IssueKind, RecordTrouble, Trouble, WorkflowTrouble
-from foundry.contracts.words import Address, Command, ScopeId
+from foundry.contracts.words import ScopeId
 from foundry.runtime.pace import Pace
-from foundry.runtime.store.base import Store, Transaction
-from foundry.runtime.store.tables import leases, workflows
-from foundry.runtime.turn import Reader
+from foundry.runtime.recovery import Recovery
+from foundry.runtime.started import Host, Started, start_rows
+from foundry.runtime.store.base import Transaction
 from foundry.runtime.waiting import ended
 from foundry.runtime.workflow import (
     Flow,
@@ -47,67 +40,25 @@ from foundry.runtime.workflow import (
     scope_of,
 )
 
-T = TypeVar("T")
-R = TypeVar("R")
-
 VERSION = "foundry-1"  # raised only with a drain of the older replicas; changes go through DBOS.patch
 QUEUE = "foundry-resumed"
 POLL = 0.2  # seconds between looks at the queue of resumed workflows
-COMPARE = 60.0  # seconds between comparisons of our rows with DBOS
-CRASHES = 5
-SUSPECT = 3  # crashes in one step
-TRIAL = 10.0  # seconds that a suspect has for getting further before the next one goes on as well
-
-ACTIVE = ["PENDING", "ENQUEUED", "DELAYED"]
 
 log = structlog.get_logger("foundry.workflow")
 
 _current: WorkflowSystem | None = None  # DBOS is one per process, and so is this
 
 
-class Host(Protocol):
-    """What the engine needs of the runtime."""
-
-    executor: str
-    store: Store
-
-    async def ask(
-        self, address: Address, command: Command[R], *, key: str | None = None, caller: str = "",
-        workflow: WorkflowId | None = None,
-    ) -> R: ...  # fmt: skip
-
-    async def read(self, function: Callable[..., T], *args: object) -> T: ...
-    async def system(self, address: Address, function: Callable[[Transaction], T]) -> T: ...
-    def coordinator(self, scope: ScopeId) -> Address: ...
-
-
-class Started(NamedTuple):
-    """A workflow's start row."""
-
-    id: WorkflowId
-    name: str
-    owner: Address
-    scope: ScopeId
-    generation: int
-    crashes: int
-    job: str
-    cancelled: bool
-
-
-def start_rows(reader: Reader, workflow_id: str | None = None) -> list[Started]:
-    """All start rows, or the one of this id."""
-    query = select(workflows)
-    if workflow_id is not None:
-        query = query.where(workflows.c.id == workflow_id)
-    return [
-        Started(r.id, r.name, Address.parse(r.owner), r.scope, r.generation, r.crashes, r.job, bool(r.cancelled))
-        for r in reader.all(query)
-    ]
-
-
 def _not_our_stop(record: logging.LogRecord) -> bool:
     """DBOS warns of every task we let go at a stop or after a take-over; both are meant."""
     return "Asyncio task cancelled" not in record.getMessage()
+
+
+def _step(info: StepInfo) -> StepSeen:
+    began, over = info["started_at_epoch_ms"], info["completed_at_epoch_ms"]
+    return StepSeen(
+        name=info["function_name"], seconds=None if began is None or over is None else (over - began) / 1000
+    )
 
 
 @DBOS.workflow(name="foundry")
@@ -124,15 +75,12 @@ class WorkflowSystem:
         self._host = host
         self._declared = declared
         self._url = url
-        self._pace = pace
         self._tasks: dict[asyncio.Task[Any], Started] = {}
         self._background: list[asyncio.Task[None]] = []
         self._wake = asyncio.Event()
         self._handed: set[str] = set()
         self._one_process = url.startswith("sqlite")
-        self._comparing = asyncio.Lock()
-        self._on_trial: tuple[WorkflowId, float] | None = None  # and until when, by the loop's clock
-        self._held_back = asyncio.Event()  # some wait until the trial is over
+        self.recovery = Recovery(host, self, pace, one_process=self._one_process)
 
     # life
 
@@ -165,38 +113,27 @@ class WorkflowSystem:
             sys_db_pool_size=10,
         )
         DBOS(config=config)
-        await self.beat()
+        await self.recovery.beat()
         DBOS.launch()  # on the loop's thread: DBOS runs resumed workflows in the loop it was launched in
         await DBOS.register_queue_async(QUEUE, polling_interval_sec=POLL)
-        await self.compare()
+        await self.recovery.compare()
         self._background = [
             asyncio.create_task(self._forever(self._dispatch), name="workflow dispatcher"),
-            asyncio.create_task(self._forever(self._recover), name="workflow recovery"),
-            asyncio.create_task(self._forever(self._try_suspects), name="workflows on trial"),
+            asyncio.create_task(self._forever(self.recovery.watch), name="workflow recovery"),
+            asyncio.create_task(self._forever(self.recovery.try_suspects), name="workflows on trial"),
         ]
 
     async def stop(self) -> None:
         """Let go of running steps without an outcome; they go on at the next start."""
         global _current
         await ended(set(self._background))
-        await self._put_down()
+        await self.recovery.put_down(list(self._tasks.values()))
         await ended(set(self._tasks))
-        await self._host.system(Address("Lease", "replica"), self._beat(0))
+        await self.recovery.leave()
         await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=0)
         # DBOS made its own pool the loop's default one and has now shut it down.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(thread_name_prefix="foundry"))
         _current = None
-
-    async def _put_down(self) -> None:
-        """What runs here is interrupted in order: that is no crash of its."""
-        running = list(self._tasks.values())
-
-        def uncount(tx: Transaction) -> None:
-            for row in running:
-                taken_back = "UPDATE workflows SET crashes=crashes-1 WHERE id=? AND generation=?"
-                tx.execute(taken_back, row.id, row.generation)
-
-        await self._host.system(Address("Lease", "replica"), uncount)
 
     def poke(self) -> None:
         """A workflow was started or cancelled."""
@@ -221,16 +158,21 @@ class WorkflowSystem:
         self._handed &= {row.id for row in rows}  # other replicas end some of those handed over here
         for row in rows:
             if row.cancelled:
-                await self._cancelled(row)
+                await self.cancelled(row)
             elif row.id not in self._handed:
-                await self._hand(row.id)
+                await self.hand(row.id)
 
-    async def _hand(self, workflow_id: str) -> None:
+    async def hand(self, workflow_id: str) -> None:
         self._handed.add(workflow_id)
         with SetWorkflowID(workflow_id):
             await DBOS.start_workflow_async(_run, workflow_id)
 
-    async def _cancelled(self, row: Started) -> None:
+    async def hand_again(self, workflow_id: str) -> None:
+        """It goes on from its last recorded step, in whichever process is the first."""
+        self._handed.add(workflow_id)
+        await DBOS.resume_workflow_async(workflow_id, queue_name=QUEUE)
+
+    async def cancelled(self, row: Started) -> None:
         """Whoever cancelled it needs no issue about it: one that says it will be retried would never end."""
         if row.id in self._handed:
             await DBOS.cancel_workflow_async(row.id)
@@ -255,7 +197,7 @@ class WorkflowSystem:
         task.add_done_callback(lambda done: self._tasks.pop(done, None))
         declared = self._declared.by_name.get(row.name)
         if declared is None:
-            await self._refuse(row, IssueKind.WORKFLOW_LOST, f"this version knows no workflow {row.name}")
+            await self.refuse(row, IssueKind.WORKFLOW_LOST, f"this version knows no workflow {row.name}")
             return
         flow = self._flow(declared, row)
         try:
@@ -300,130 +242,7 @@ class WorkflowSystem:
         await outlast(lambda: self._host.system(row.owner, forget))
         self._handed.discard(row.id)
 
-    # recovery
-
-    async def _recover(self) -> None:
-        """Heartbeat; comparison at start-up and every minute; on several replicas, a look for silent ones."""
-        rounds = max(1, round(COMPARE / self._pace.renew))
-        for number in range(1, rounds + 1):
-            await asyncio.sleep(self._pace.renew)
-            await self.beat()
-            if number == rounds or not self._one_process:
-                await self.compare()
-
-    async def beat(self) -> None:
-        """Say that this process lives."""
-        await self._host.system(Address("Lease", "replica"), self._beat(int(self._pace.term * 1000)))
-
-    def _beat(self, term: int) -> Callable[[Transaction], None]:
-        def beat(tx: Transaction) -> None:
-            tx.execute(
-                "INSERT INTO leases (name, holder, fencing, expires_at) VALUES (?,?,1,?)"
-                " ON CONFLICT (name) DO UPDATE SET expires_at=excluded.expires_at",
-                f"replica:{self._host.executor}",
-                self._host.executor,
-                tx.now + term,
-            )
-            tx.execute("DELETE FROM leases WHERE name LIKE 'replica:%' AND expires_at < ?", tx.now - 3_600_000)
-
-        return beat
-
-    async def _silent(self) -> Callable[[str | None], bool]:
-        """Which executors are gone."""
-
-        def living(reader: Reader, now: int) -> set[str]:
-            query = select(leases.c.holder).where(leases.c.name.like("replica:%"), leases.c.expires_at > now)
-            return {row.holder for row in reader.all(query)}
-
-        if self._one_process:
-            alive = {self._host.executor}
-        else:
-            now = await self._host.system(Address("Lease", "replica"), lambda tx: tx.now)
-            alive = await self._host.read(living, now)
-        return lambda executor: executor not in alive
-
-    async def compare(self) -> None:
-        """Bring our rows and DBOS together."""
-        async with self._comparing:
-            await self._compare()
-
-    async def _compare(self) -> None:
-        rows = {row.id: row for row in await self._host.read(start_rows)}
-        known = {
-            status.workflow_id: status
-            for status in await DBOS.list_workflows_async(status=ACTIVE, load_input=False, load_output=False)
-        }
-        gone = await self._silent()
-        for workflow_id in known.keys() - rows.keys():
-            if not await self._host.read(start_rows, workflow_id):
-                await DBOS.cancel_workflow_async(workflow_id)
-        interrupted: list[Started] = []
-        for row in rows.values():
-            status = known.get(row.id)
-            if row.cancelled:
-                await self._cancelled(row)
-            elif status is None:
-                await self._missing(row)
-            elif status.status == "PENDING" and gone(status.executor_id):
-                interrupted.append(row)
-        await self._go_on(interrupted)
-
-    async def _missing(self, row: Started) -> None:
-        """Not active in DBOS: never handed over, or ended without our last step."""
-        status = await DBOS.get_workflow_status_async(row.id)
-        if status is None:
-            await self._hand(row.id)
-        elif status.status in ACTIVE:
-            return
-        elif await self._host.read(start_rows, row.id):
-            await self._refuse(row, IssueKind.WORKFLOW_LOST, f"it ended in DBOS as {status.status} unseen")
-
-    async def _go_on(self, interrupted: list[Started]) -> None:
-        """All of them; with a suspect among them, the least suspect one alone."""
-        if max((row.crashes for row in interrupted), default=0) < SUSPECT:
-            self._held_back.clear()
-            for row in interrupted:
-                await self._resume(row)
-            return
-        self._held_back.set()
-        if not await self._trial_lasts():
-            row = min(interrupted, key=lambda row: (row.crashes, row.id))
-            await self._resume(row)
-            self._on_trial = row.id, asyncio.get_running_loop().time() + TRIAL
-
-    async def _trial_lasts(self) -> bool:
-        """Whether the one on trial has neither got further nor ended."""
-        if self._on_trial is None or asyncio.get_running_loop().time() > self._on_trial[1]:
-            return False
-        return any(row.crashes for row in await self._host.read(start_rows, self._on_trial[0]))
-
-    async def _try_suspects(self) -> None:
-        await self._held_back.wait()
-        await asyncio.sleep(POLL)
-        if not await self._trial_lasts():
-            await self.compare()
-
-    async def _resume(self, row: Started) -> None:
-        def raised(tx: Transaction) -> int | None:
-            found = tx.execute(
-                "UPDATE workflows SET generation=generation+1, crashes=crashes+1"
-                " WHERE id=? AND generation=? RETURNING crashes",
-                row.id, row.generation,
-            )  # fmt: skip
-            return int(str(found[0][0])) if found else None
-
-        crashes = await self._host.system(row.owner, raised)
-        if crashes is None:  # another replica was faster
-            return
-        if crashes > CRASHES:
-            await DBOS.cancel_workflow_async(row.id)
-            await self._refuse(row, IssueKind.WORKFLOW_CRASHED, f"the process died {crashes} times in the same step")
-        else:
-            log.info("workflow resumed", workflow=row.name, id=row.id, crashes=crashes)
-            self._handed.add(row.id)
-            await DBOS.resume_workflow_async(row.id, queue_name=QUEUE)
-
-    async def _refuse(self, row: Started, kind: IssueKind, message: str) -> None:
+    async def refuse(self, row: Started, kind: IssueKind, message: str) -> None:
         trouble = Trouble(
             kind=kind,
             actor=str(row.owner),
@@ -438,3 +257,14 @@ class WorkflowSystem:
         await outlast(lambda: self._host.ask(row.owner, WorkflowTrouble(trouble=trouble)))
         await outlast(lambda: self._host.ask(self._host.coordinator(trouble.scope), RecordTrouble(trouble=trouble)))
         await self._forget(row)
+
+    # for an inspection
+
+    async def seen(self, workflow: WorkflowSeen) -> WorkflowSeen:
+        """With what DBOS knows of it."""
+        status = await DBOS.get_workflow_status_async(workflow.id)
+        if status is None:
+            return workflow
+        steps = await DBOS.list_workflow_steps_async(workflow.id, load_output=False)
+        known = {"status": status.status, "executor": status.executor_id or "", "steps": [_step(s) for s in steps]}
+        return workflow.model_copy(update=known)

@@ -17,9 +17,11 @@ from sqlalchemy import Connection
 from foundry.contracts.doors import Doors
 from foundry.contracts.errors import Unavailable
 from foundry.contracts.ids import WorkflowId, new_id
+from foundry.contracts.inspection import Inspection
 from foundry.contracts.words import Address, Command, ScopeId
 from foundry.runtime.actor import Actor, RegistrationError, Registry
 from foundry.runtime.engine import WorkflowSystem
+from foundry.runtime.inspect import inspection
 from foundry.runtime.mailbox import Dispatcher
 from foundry.runtime.notify import Notice, Notifier
 from foundry.runtime.pace import Pace
@@ -184,6 +186,16 @@ class Runtime:
             if task.done():
                 return f"{task.get_name()} has ended"
         return (self._notifier and self._notifier.stuck()) or self.store.stuck()
+
+    async def inspect(self) -> Inspection:
+        """Everything the runtime holds, the workflows with their steps."""
+
+        def run(connection: Connection) -> Inspection:
+            return inspection(Reader(connection), self.store.now(connection), self.executor)
+
+        found = await asyncio.get_running_loop().run_in_executor(self._readers, self.store.read, run)
+        seen = [await self.flows.seen(workflow) for workflow in found.workflows] if self.flows else []
+        return found.model_copy(update={"stuck": self.stuck() or "", "workflows": seen})
 
     # for works, on the loop after a commit
 

@@ -1,0 +1,55 @@
+"""`foundry inspect`: what the runtime holds at this moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from foundry.cli.client import AsJson, Client, DataDir, Json, Url, show
+
+SECTIONS = ("actors", "mailboxes", "set_aside", "workflows", "leases", "schedules", "blobs")
+
+
+def inspect(url: Url = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """What the server holds: actors, mailboxes, workflows with their steps, leases, schedules, what is stored."""
+    found = Client(url, None, data_dir).ask("GET", "/api/app/inspect")
+    show(found, as_json, _lines(found))
+
+
+def _lines(found: Json) -> Iterator[str]:
+    yield f"{found['executor']} at {found['at']}"
+    if found["stuck"]:
+        yield f"STUCK: {found['stuck']}"
+    for section in SECTIONS:
+        more = ", the first ones" if section in found["cut"] else ""
+        yield f"\n{section.replace('_', ' ')} ({len(found[section])}{more})"
+        for row in found[section]:
+            yield from _row(section, row)
+
+
+def _row(section: str, row: Json) -> Iterator[str]:
+    match section:
+        case "actors":
+            yield f"  {row['kind']}: {row['alive']}" + (f", {row['ended']} ended" if row["ended"] else "")
+        case "mailboxes":
+            aside = f", {row['set_aside']} set aside" if row["set_aside"] else ""
+            yield f"  {row['receiver']}: {row['waiting']} waiting, for {row['oldest']:.1f} s{aside}"
+        case "set_aside":
+            yield f"  {row['id']}: {row['word']} from {row['sender']} to {row['receiver']}, {row['tries']} tries"
+            yield f"    {row['error']}"
+        case "workflows":
+            crashes = f", {row['crashes']} crashes" if row["crashes"] else ""
+            standing = "cancelled" if row["cancelled"] else row["status"] or "not handed over yet"
+            yield f"  {row['id']} {row['name']} of {row['owner']}: {standing}, {row['age']:.1f} s{crashes}"
+            for step in row["steps"]:
+                yield f"    {step['name']}" + (f" {step['seconds']:.2f} s" if step["seconds"] is not None else "")
+        case "leases":
+            yield f"  {row['name']}: {row['holder']} ({row['fencing']}), {_when(row['left'], 'left', 'expired')}"
+        case "schedules":
+            failing = f", failed {row['tries']} times: {row['error']}" if row["tries"] else ""
+            yield f"  {row['actor']} {row['name']}: {_when(row['due_in'], 'to go', 'late')}{failing}"
+        case _:
+            yield f"  {row['kind']}: {row['count']}, {row['size'] / 1e6:.1f} MB"
+
+
+def _when(seconds: float, ahead: str, behind: str) -> str:
+    return f"{abs(seconds):.1f} s {ahead if seconds >= 0 else behind}"
