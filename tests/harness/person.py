@@ -70,7 +70,11 @@ class Person:
         headers = {} if method == "GET" else {"Idempotency-Key": key or uuid.uuid4().hex}
         return await self._decided(method, path, json=body, headers=headers)
 
-    async def _decided(self, method: str, path: str, **what: Any) -> Any:
+    async def text(self, path: str) -> str:
+        """What is no JSON: a patch."""
+        return await self._decided("GET", path, decode=False)
+
+    async def _decided(self, method: str, path: str, decode: bool = True, **what: Any) -> Any:
         end = asyncio.get_running_loop().time() + PATIENCE
         last = "nobody lived"
         self.sent += 1
@@ -83,7 +87,7 @@ class Person:
                     last = f"{type(error).__name__} from {replica.name}"
                 else:
                     if answer.status_code not in NOT_NOW:
-                        return outcome(answer)
+                        return answer.text if answer.is_success and not decode else outcome(answer)
                     last = f"{answer.status_code} from {replica.name}: {answer.text[:300]}"
             self.again += 1
             await asyncio.sleep(0.1)

@@ -1,0 +1,124 @@
+"""Who breaks things: one fault after the other, sometimes two at once, each mended after a while."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+from tests.harness.soak.ground import Ground, signal_all
+
+PAUSE = (0.5, 5.0)  # seconds between two faults
+
+
+class Saboteur:
+    def __init__(self, seed: str, ground: Ground, say: Callable[[str], None]) -> None:
+        self.random = random.Random(f"{seed}/saboteur")
+        self.ground = ground
+        self.done: Counter[str] = Counter()
+        self._say = say
+        self._faults: dict[str, tuple[int, Callable[[], Awaitable[None]]]] = {
+            "kill": (20, self.kill),
+            "restart": (8, self.restart),
+            "freeze": (10, self.freeze),
+            "kill the agent": (8, self.kill_agent),
+            "kill sandbox-agent": (8, self.kill_server),
+            "freeze sandbox-agent": (5, self.freeze_server),
+            "GitHub down": (8, self.github_down),
+            "GitHub fails": (8, self.github_fails),
+        }
+        if ground.has_server:
+            self._faults["cut the database"] = (10, lambda: self.ground.cut_database(closed=False))
+            self._faults["database away"] = (6, self.database_away)
+        if ground.small_disk:
+            self._faults["full disk"] = (5, self.full_disk)
+
+    async def play(self) -> None:
+        names = tuple(self._faults)
+        weights = [weight for weight, _ in self._faults.values()]
+        while True:
+            await asyncio.sleep(self.random.uniform(*PAUSE))
+            chosen = set(self.random.choices(names, weights, k=2 if self.random.random() < 0.2 else 1))
+            self._say(" + ".join(sorted(chosen)))
+            self.done.update(chosen)
+            await asyncio.gather(*(self._faults[name][1]() for name in sorted(chosen)))
+
+    def _some(self, limit: float) -> float:
+        return self.random.uniform(0.1, limit)
+
+    # Foundry
+
+    async def kill(self) -> None:
+        replica = self.random.choice(self.ground.replicas)
+        after = self._some(2)
+        replica.kill()
+        await asyncio.sleep(after)
+        await self.ground.again(replica)
+
+    async def restart(self) -> None:
+        replica = self.random.choice(self.ground.replicas)
+        if replica.lives and not replica.frozen:
+            await asyncio.to_thread(replica.stop)
+        await self.ground.again(replica)
+
+    async def freeze(self) -> None:
+        """Longer than a lease lasts, at times."""
+        replica = self.random.choice(self.ground.replicas)
+        lasts = self._some(14 if len(self.ground.replicas) > 1 else 5)
+        if replica.lives:
+            replica.freeze()
+            await asyncio.sleep(lasts)
+            replica.thaw()
+
+    # what it stands on
+
+    async def database_away(self) -> None:
+        lasts = self._some(4)
+        await self.ground.cut_database(closed=True)
+        await asyncio.sleep(lasts)
+        await self.ground.let_database_in()
+
+    async def full_disk(self) -> None:
+        lasts = self._some(3)
+        try:
+            await asyncio.to_thread(self.ground.fill_disk)
+            await asyncio.sleep(lasts)
+        finally:
+            self.ground.empty_disk()
+
+    async def github_down(self) -> None:
+        lasts = self._some(4)
+        self.ground.hub.kill()
+        await asyncio.sleep(lasts)
+        await self.ground.hub.up()
+
+    async def github_fails(self) -> None:
+        kind = self.random.choice(("git", "pulls", "branches", "access_tokens"))
+        wish = {"path": kind, "status": self.random.choice((500, 502, 503)), "times": self.random.randint(1, 4),
+                "after": self.random.random() < 0.5}  # fmt: skip
+        if self.ground.hub.at.process.poll() is None:
+            await asyncio.to_thread(self.ground.hub.at.control, "POST", "faults", wish)
+
+    # the sandboxes
+
+    def _sandbox(self) -> str | None:
+        found = self.ground.sandboxes()
+        return self.random.choice(found) if found else None
+
+    async def kill_agent(self) -> None:
+        if sandbox := self._sandbox():
+            signal_all(self.ground.agents(sandbox), signal.SIGKILL)
+
+    async def kill_server(self) -> None:
+        if sandbox := self._sandbox():
+            signal_all(self.ground.servers(sandbox), signal.SIGKILL)
+
+    async def freeze_server(self) -> None:
+        lasts = self._some(8)
+        if sandbox := self._sandbox():
+            found = self.ground.servers(sandbox)
+            signal_all(found, signal.SIGSTOP)
+            await asyncio.sleep(lasts)
+            signal_all(found, signal.SIGCONT)
