@@ -19,6 +19,7 @@ from tests.harness.soak.saboteur import Saboteur
 PLAYERS = ("ann", "ben", "cy")
 REST = 150.0  # seconds within which everything comes to rest once nothing is broken any more
 STILL = 10.0  # seconds of rest: that something died may be found a little later
+PATIENCE = 12.0  # seconds until somebody presses the same button again
 NEWS = 15.0  # seconds between two lines about how it goes
 
 
@@ -62,6 +63,7 @@ class Run:
             for name, person in zip(PLAYERS, self.people, strict=False)
         ]
         self.saboteur = Saboteur(str(seed), made, lambda words: say(f"fault: {words}"))
+        self._pressed: dict[str, float] = {}  # when a way on was last taken, by the loop's clock
         self._bringing = asyncio.create_task(gateway.bring(self.people[-1]))
 
     async def close(self) -> None:
@@ -144,7 +146,10 @@ class Run:
         (owner,) = [player for player in self.players if player.name == opened.owner]
         for session in sessions or [None]:
             for way in offered(task, session)[:1]:
-                await owner.take(opened, task, session, way)
+                place = f"{name} {session and session['session']['id']} {way}"
+                if asyncio.get_running_loop().time() > self._pressed.get(place, 0.0) + PATIENCE:
+                    self._pressed[place] = asyncio.get_running_loop().time()
+                    await owner.take(opened, task, session, way)
             for asked in session["session"]["permissions"] if session else ():
                 if asked["state"] == "waiting":
                     await owner.answer(session["session"], asked)

@@ -18,6 +18,10 @@ EXPECTED = {  # what may be answered to somebody who asks at a bad moment
     "wrong_state", "branch_taken", "nothing_to_publish", "session_closed", "not_found", "no_sandbox", "not_ready",
     "nothing_to_save", "busy",
 }  # fmt: skip
+AT_REST = {  # how often what is done with a task whose agent has ended
+    "say": 50, "publish": 8, "rename": 8, "restore": 6, "save": 3, "begin from": 4, "merge": 8, "archive": 6,
+    "look": 3, "log": 1, "open": 3,
+}  # fmt: skip
 Task = dict[str, Any]
 
 
