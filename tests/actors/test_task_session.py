@@ -113,6 +113,15 @@ async def test_an_agents_error_fails_the_message_and_the_session_goes_on(url: st
         assert await kinds(at) == ["user", "stop", "user"]
 
 
+async def test_a_failed_message_that_is_dismissed_leaves_no_trouble(url: str) -> None:
+    async with stage(url) as at:
+        message, rpc = await at.run()
+        await at.stream(refused(rpc))
+        assert (await at.view()).trouble
+        view = await at.ask(WithdrawMessage(message=message, person=ADA))
+        assert (view.trouble, view.messages) == (None, [])
+
+
 async def test_a_grant_that_fits_nothing_is_given_back(url: str) -> None:
     async with stage(url, opened=False, grants=False) as at:
         message = await at.send("x")

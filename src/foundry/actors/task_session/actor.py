@@ -292,6 +292,7 @@ class TaskSession(Permissions, Troubles):
             if c.state.lost == row.message:
                 c.state.lost = None
             c.move_message(row, MessageState.QUEUED, outcome="", rpc=None, entry=None)
+            c.nothing_to_resend()
             c.tell(PromptWaiting(session=SessionId(turn.key), message=row.message))
         return c.done()
 
@@ -304,6 +305,7 @@ class TaskSession(Permissions, Troubles):
             raise WrongState(f"message {row.message} is {row.state}", remedy="Stop the session instead.")
         if row.state != MessageState.CANCELLED:
             c.move_message(row, MessageState.CANCELLED, outcome="withdrawn")
+            c.nothing_to_resend()
         return c.done()
 
     @handles(StopSession)

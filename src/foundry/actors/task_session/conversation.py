@@ -93,6 +93,15 @@ class Conversation:
             self.state.trouble = None
             self._changed = True
 
+    def nothing_to_resend(self) -> None:
+        """A message was sent again or dismissed: with the last such one, the trouble that it was is over."""
+        trouble = self.state.trouble and SessionTrouble.model_validate_json(self.state.trouble)
+        lost = [MessageState.UNKNOWN.value, MessageState.FAILED.value]
+        if trouble and trouble.actions == ["resend"] and not self.turn.all(
+            session_messages, session_messages.c.state.in_(lost), limit=1
+        ):  # fmt: skip
+            self.well()
+
     def tries_again(self) -> bool:
         """Whether the trouble is one that Foundry tries to get over by itself."""
         return (
