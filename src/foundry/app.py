@@ -17,6 +17,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import IO
 
@@ -87,11 +88,11 @@ class Outside:
     agents: AgentDoor
 
 
-def house(watchdog: Watchdog = WATCHDOG) -> House:
+def house(watchdog: Watchdog = WATCHDOG, idle: timedelta | None = None) -> House:
     """Every actor kind, workflow and worker there is (R28)."""
     actors = (
         AppShell(), GitHubState(), UserGitHubData(), Organization(), Repository(), History(),
-        Task(watchdog), TaskSession(watchdog), SessionStatusSync(), SandboxInstance(),
+        Task(watchdog, idle), TaskSession(watchdog), SessionStatusSync(), SandboxInstance(),
     )  # fmt: skip
     workflows = Workflows().add(
         *github_state_workflows.WORKFLOWS,
@@ -122,7 +123,9 @@ class Server:
 
         given = settings.secret_key.get_secret_value().encode()
         key = given or load_or_create_key(settings.data_dir / "secret.key")
-        self.runtime = Runtime(house(Watchdog(settings.watchdog)), open_store(url), workflow_url=workflow_url)
+        idle = timedelta(minutes=settings.idle_minutes) or None
+        declared = house(Watchdog(settings.watchdog), idle)
+        self.runtime = Runtime(declared, open_store(url), workflow_url=workflow_url)
         self._http: httpx2.AsyncClient = http_client()
         github = GitHub(
             settings.github_api_url, self._http, app_id=settings.github_app_id, private_key=settings.private_key()

@@ -74,6 +74,9 @@ class Settings(BaseModel):
     watchdog: dict[str, float] = Field(
         default_factory=dict, description="JSON: what may last how many seconds (docs/states.md), where not as usual"
     )
+    idle_minutes: float = Field(
+        60, ge=0, description="a sandbox that nobody used for so long is stopped, its work saved; 0: never"
+    )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="how much is logged")
     smee_url: str = Field("", description="the Smee channel that brings webhooks in development")
     smee_target: str = Field(

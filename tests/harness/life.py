@@ -76,6 +76,7 @@ class Life:
         await self.shows_its_log(one)
         await self.looks_again(one)
         await self.goes_back(one)
+        await self.rests_until_needed(one)
         two = await self.begins_from(one)
         await self.ends(one, discard=False)
         await self.ends(two, discard=True)
@@ -158,6 +159,16 @@ class Life:
         await self.foundry.ask("POST", f"/api/tasks/{task}/checkpoints/{first['id']}/restore", 202)
         after = await self.until(task, lambda t: not t["restoring"])
         assert f"checkpoint {first['number']}" in after["note"]
+
+    async def rests_until_needed(self, task: str) -> None:
+        """Its sandbox is stopped; a message brings it back, and the agent knows the conversation."""
+        await self.until(task, saved)
+        await self.foundry.ask("POST", f"/api/tasks/{task}/rest", 202)
+        found = await self.until(task, lambda t: t["resting"])
+        await self.foundry.see(f"/api/sandboxes/{found['sandbox']}", lambda s: s["state"] == "stopped")
+        place = await self.say(task, "say I slept well.")
+        await self.foundry.see(place, lambda s: said(s, "I slept well."))
+        await self.rests(task)
 
     async def begins_from(self, task: str) -> str:
         """A new task with the first one's work."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from foundry.contracts import addresses
-from foundry.contracts.ids import SessionId, new_id
+from foundry.contracts.ids import SandboxId, SessionId, new_id
+from foundry.contracts.sandboxes import AcpServerGone
+from foundry.contracts.sessions import AgentSession
 from foundry.contracts.tasks import OpenSession
-from tests.rules.world import ADA, World
+from tests.rules.world import ADA, Outside, World, world
 from tests.waiting import eventually
 
 
@@ -36,3 +40,31 @@ async def test_a_task_has_one_sandbox_for_all_sessions(tree: World) -> None:
     )
     await tree.until(task, lambda v: all(s.status != "pending" for s in v.sessions))
     assert tree.outside.done["create"] == 1
+
+
+class Listening(Outside):
+    """Agents whose prompts are remembered by their words."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[str] = []
+
+    async def prompt(self, sandbox: SandboxId, session: AgentSession, rpc_id: str, text: str) -> None:
+        await super().prompt(sandbox, session, rpc_id, text)
+        self.heard.append(text.rpartition("\n")[2])
+
+
+async def test_a_message_that_was_surely_not_sent_keeps_its_place(tmp_path: Path) -> None:
+    out = Listening()
+    async with world(f"sqlite:///{tmp_path}/foundry.db", out) as tree:
+        task = await tree.create("one")
+        await eventually(lambda: out.heard == ["one"], limit=15)
+        session = (await tree.task(task)).active_session
+        assert session is not None
+        for words in ("two", "three"):
+            await tree.send(session, words)
+        out.fail["prompt"] = [AcpServerGone("there is no such server")]
+        out.end_turn()
+        for heard in (["one", "two"], ["one", "two", "three"]):
+            await eventually(lambda heard=heard: out.heard == heard, limit=15)
+            out.end_turn()

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 from foundry.app import house
@@ -121,6 +122,10 @@ class Outside:
     async def clone(self, sandbox: SandboxId, repository: RepositoryRef, **_: Any) -> str:
         await self._do("clone")
         return "0" * 40
+
+    async def wake(self, sandbox: SandboxId) -> Endpoint | None:
+        await self._do("wake")
+        return None
 
     async def awake(self, sandbox: SandboxId) -> bool:
         await self._do("awake")
@@ -251,15 +256,15 @@ class _Ground(Actor):
 
 
 @asynccontextmanager
-async def world(url: str, outside: Outside | None = None) -> AsyncIterator[World]:
-    """The tree, running."""
+async def world(url: str, outside: Outside | None = None, idle: timedelta | None = None) -> AsyncIterator[World]:
+    """The tree, running; sandboxes rest when nobody used them for `idle`."""
     from foundry.contracts.words import Address
 
     load_tables()
     engine = engine_of(url)
     metadata.create_all(engine)
     engine.dispose()
-    whole = house()
+    whole = house(idle=idle)
     declared = House((*whole.actors, _Ground()), whole.coordinator, whole.workflows, whole.workers)
     outside = outside or Outside()
     runtime = Runtime(declared, open_store(url), workflow_url=url.replace("foundry.db", "workflows.db"))

@@ -236,6 +236,13 @@ class Story(Life):
         found = await self.until(self.task, lambda t: True)
         await self.foundry.see(f"/api/sandboxes/{found['sandbox']}", lambda s: s["state"] == "deleted")
 
+    async def rest(self) -> None:
+        await self.until(self.task, saved)
+        await self.post(f"/api/tasks/{self.task}/rest")
+
+    async def rest_again(self) -> None:
+        await self.rests_until_needed(self.task)
+
     async def look_again(self) -> None:
         await self.looks_again(self.task)
 
@@ -286,6 +293,7 @@ CASES: dict[str, Case] = {
     "publish": Case(Story.publish, Story.publishing_failed, Story.publish_again),
     "checkpoint": Case(Story.save, Story.saving_failed, Story.save_again),
     "restore": Case(Story.restore, Story.noted, Story.restore_again),
+    "rest": Case(Story.rest, Story.noted, Story.rest_again),
     "release": Case(Story.archive, Story.kept, Story.release_again),
     "inspect": Case(Story.look, Story.noted, Story.look_again),
     "rename": Case(Story.rename, Story.rename_failed, Story.rename_again),

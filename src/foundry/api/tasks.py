@@ -33,6 +33,7 @@ from foundry.contracts.tasks import (
     Prompt,
     PublishTask,
     RefreshWork,
+    RestSandbox,
     RetryProvisioning,
     TaskSummary,
     TaskView,
@@ -182,6 +183,13 @@ async def refresh(request: Request, who: Signed, task: str, key: IdempotencyKey 
     found = await access.task_of(request, who, task, change=True)
     await foundry_of(request).runtime.ask(addresses.task(found.id), RefreshWork(), key=key, caller=who.caller)
     return found
+
+
+@router.post("/tasks/{task}/rest", status_code=202)
+async def rest(request: Request, who: Signed, task: str, key: IdempotencyKey = None) -> TaskView:
+    """Stop the sandbox that nobody uses, its work saved first; the next message starts it again."""
+    found = await access.task_of(request, who, task, change=True)
+    return await foundry_of(request).runtime.ask(addresses.task(found.id), RestSandbox(), key=key, caller=who.caller)
 
 
 @router.post("/tasks/{task}/sessions", status_code=201)

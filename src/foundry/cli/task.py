@@ -30,6 +30,8 @@ def lines(task: Json) -> Iterator[str]:
         yield f"  problem: {task['trouble']['message']}"
         yield f"  what to do: {task['trouble']['remedy']}"
     yield from late(task)
+    if task.get("resting"):
+        yield "  its sandbox is stopped, as nobody used it; the next message starts it again"
     for session in task.get("sessions", []):
         yield f"  session {session['id']} {session['agent']}: {session['status']}"
     if pull := task["pull_request"]:
@@ -118,6 +120,12 @@ def _entry(entry: Json) -> None:
 def _act(task: str, verb: str, body: Json, client: Client, as_json: bool) -> None:
     found = client.ask("POST", f"/api/tasks/{task}/{verb}", body)
     show(found, as_json, lines(found))
+
+
+@app.command()
+def rest(task: Task, login: As = None, url: Url = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Stop its sandbox until it is needed again; its work is saved first."""
+    _act(task, "rest", None, Client(url, login, data_dir), as_json)
 
 
 @app.command()

@@ -115,6 +115,14 @@ class SandboxDoor(Protocol):
         """
         ...
 
+    async def wake(self, sandbox: SandboxId) -> Endpoint | None:
+        """Start its sandbox-agent if it does not answer; where that is now, None if it answered.
+
+        Raises:
+            foundry.contracts.sandboxes.SandboxGone: the provider has no such sandbox.
+        """
+        ...
+
     async def awake(self, sandbox: SandboxId) -> bool:
         """Start its sandbox-agent if it does not answer; False: the provider has no such sandbox."""
         ...

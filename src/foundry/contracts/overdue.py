@@ -60,6 +60,9 @@ TABLE: dict[str, Row] = {
     ),
     "saving the work": Row(300, "The checkpoint has not been stored.", "Retry begins again.", (A.RETRY,)),
     "bringing work back": Row(300, "The checkpoint has not been restored.", "Retry begins again.", (A.RETRY,)),
+    "stopping the sandbox": Row(
+        300, "The sandbox that nobody uses has not been stopped.", "Retry begins again.", (A.RETRY,)
+    ),
     "giving the sandbox back": Row(
         600, "The sandbox is still there.", "Retry, or discard what is in it.", (A.RETRY, A.DISCARD)
     ),

@@ -160,6 +160,7 @@ class SessionView(Word):
     permissions: list[PermissionView] = []  # those waiting or being answered
     running: MessageId | None = None  # the message the agent works on
     stopping: bool = False  # it was asked to stop and has not yet
+    resting: bool = False  # its agent went with the sandbox that nobody used; the next message brings both back
     mode: str = ""  # the agent's present mode, where it has modes
     commands: list[str] = []  # slash commands it offers
     usage: Json = {}  # tokens and cost, as the agent tells them
@@ -267,12 +268,17 @@ class OpenAgent(Message):
     """Task -> TaskSession: the sandbox is ready; open the agent's session. Ignored while that runs or is done."""
 
     anew: bool = False  # an opening that runs is given up first: a person found that it hangs
+    wake: bool = False  # the sandbox is stopped: start it first
 
 
 class CloseSession(Message):
     """Task -> TaskSession: the task is archived."""
 
     reason: str = ""
+
+
+class RestSession(Command[None]):
+    """To TaskSession, by a step: nobody uses the sandbox, and it is about to be stopped, the agent with it."""
 
 
 class SandboxLost(Message):

@@ -194,6 +194,7 @@ class TaskView(TaskSummary):
     begins_from: CheckpointRef | None = None  # what provisioning restores
     saving: bool = False  # a checkpoint is being made
     restoring: bool = False  # one is being restored: no prompt runs meanwhile
+    resting: bool = False  # nobody used the sandbox, so it is stopped; whatever needs it starts it again
     save_trouble: PhaseTrouble | None = None  # why the last checkpoint could not be made
     kept: str = ""  # why the sandbox of an archived task is still there
     note: str = ""  # what a person should know, e.g. that the pull request was closed unmerged
@@ -336,6 +337,18 @@ class SaveEnded(Command[None]):
     """The next save, if one is wanted, may begin."""
 
 
+class RestSandbox(Command[TaskView]):
+    """To Task: stop its sandbox now, the work saved first; whatever needs it starts it again."""
+
+
+class GoToRest(Command[list[SessionId]]):
+    """The work is saved: the sessions whose agents go with the sandbox; none: it is needed after all."""
+
+
+class RestEnded(Command[None]):
+    """The sandbox is stopped, or stays."""
+
+
 class CheckpointRestored(Command[None]):
     checkpoint: CheckpointId
 
@@ -390,6 +403,7 @@ class PromptWaiting(Message):
 
     session: SessionId
     message: str
+    said_at: datetime | None = None  # one that has to be sent again, as it surely was not, keeps its place
 
 
 class PromptGranted(Message):

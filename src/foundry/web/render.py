@@ -298,6 +298,8 @@ def session_state(session: SessionView, *, may_write: bool = True) -> Markup:
         tone, word = "wait", "Waits for an answer"
     elif session.stopping:
         tone, word = "busy", "Stopping"
+    elif session.resting:
+        tone, word = "quiet", "Rests until the next message"
     shown = [m for m in session.messages if m.state is not MessageState.SENDING]
     return template(
         "fragments/session_state.html",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,7 @@ class Checks:
     def __init__(self, book: Book, ground: Ground, person: Person) -> None:
         self.book, self.ground, self.person = book, ground, person
         self.turns: dict[str, list[Turn]] = {}  # by marker
+        self.seen: dict[str, Json] = {}  # what was looked at, by task: for whoever looks into a violation
         self.compared = 0
         self.looked_for = 0
 
@@ -99,6 +100,7 @@ class Checks:
         boxes: set[str] = set()
         for opened in self.book.tasks.values():
             task, sessions = await seen(self.person, opened.id)
+            self.seen[opened.id] = {"book": asdict(opened), "task": task, "sessions": sessions}
             if task["state"] != "archived" or task["kept"]:
                 boxes.add(task["sandbox"])
             if why := unrest(task, sessions):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,6 +84,8 @@ class Run:
         self.ground.keep_logs()
         checks = Checks(self.book, self.ground, look)
         violations = await checks.violations()
+        if violations:
+            (self.ground.home / "seen.json").write_text(json.dumps(checks.seen, indent=1))
         violations += [f"GitHub's webhook was refused: {words}" for words in self.gateway.refused]
         figures = {
             "tasks": len(self.book.tasks), "messages": sum(len(t.said) for t in self.book.tasks.values()),
@@ -97,7 +100,8 @@ class Run:
 
     async def work(self, seconds: float) -> None:
         """Until the time is over, or somebody met what must not be."""
-        players = [asyncio.create_task(player.play(), name=player.name) for player in self.players]
+        over = asyncio.Event()
+        players = [asyncio.create_task(player.play(over), name=player.name) for player in self.players]
         saboteur = asyncio.create_task(self.saboteur.play(), name="saboteur")
         helpers = [asyncio.create_task(self._links()), asyncio.create_task(self._news())]
         done, _ = await asyncio.wait([*players, saboteur], timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
@@ -106,10 +110,11 @@ class Run:
         for task in (saboteur, *helpers):
             task.cancel()
         await asyncio.gather(saboteur, *helpers, return_exceptions=True)
+        over.set()
         await self.ground.mend()  # what a player is in the middle of can now be answered
-        for task in players:
-            task.cancel()
-        await asyncio.gather(*players, return_exceptions=True)
+        for outcome in await asyncio.gather(*players, return_exceptions=True):
+            if outcome is not None and f"{outcome!r}" not in str(self.book.wrong):
+                self.book.wrong.append(f"a player ended with {outcome!r}")
 
     async def _links(self) -> None:
         while True:

@@ -20,7 +20,7 @@ EXPECTED = {  # what may be answered to somebody who asks at a bad moment
 }  # fmt: skip
 AT_REST = {  # how often what is done with a task whose agent has ended
     "say": 50, "publish": 8, "rename": 8, "restore": 6, "save": 3, "begin from": 4, "merge": 8, "archive": 6,
-    "look": 3, "log": 1, "open": 3,
+    "look": 3, "rest": 5, "log": 1, "open": 3,
 }  # fmt: skip
 Task = dict[str, Any]
 
@@ -34,8 +34,9 @@ class Player:
         self._hub = hub
         self._markers = 0
 
-    async def play(self) -> None:
-        while True:
+    async def play(self, over: asyncio.Event) -> None:
+        """Until it is over; what was begun is ended, so that the book has all that was accepted."""
+        while not over.is_set():
             await self.act()
             await asyncio.sleep(self.random.uniform(*PAUSE))
 
@@ -106,6 +107,8 @@ class Player:
                 await self.restore(opened, task)
             case "save":
                 await self.ask(what, "POST", f"{place}/checkpoints")
+            case "rest":
+                await self.ask(what, "POST", f"{place}/rest")
             case "begin from":
                 if task["checkpoints"]:
                     await self.open_task(checkpoint={"task": opened.id, "id": task["checkpoints"][0]["id"]})

@@ -132,15 +132,19 @@ class Sandboxes:
 
     # checkpoints
 
-    async def awake(self, sandbox: SandboxId) -> bool:
-        """Start its sandbox-agent if it does not answer; False: the provider has no such sandbox."""
-        if await self._provider.find(sandbox) is None:
-            return False
+    async def wake(self, sandbox: SandboxId) -> Endpoint | None:
         try:
             await (await self.reach(sandbox)).health()
         except (SandboxUnreachable, SandboxGone):
-            await self.start(sandbox)
+            endpoint = await self.start(sandbox)
             await self.wait_healthy(sandbox)
+            return endpoint
+        return None
+
+    async def awake(self, sandbox: SandboxId) -> bool:
+        if await self._provider.find(sandbox) is None:
+            return False
+        await self.wake(sandbox)
         return True
 
     async def save(self, sandbox: SandboxId, key: str, known: str) -> Saved:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from foundry.actors.task import keeping
-from foundry.actors.task.common import grant, refuse_archived, refuse_unready
+from foundry.actors.task.common import grant, refuse_archived, refuse_unready, stir
 from foundry.actors.task.renaming import (
-    Renaming,
     closed_by_rename,
     names_of,
     refuse_renaming,
     unfinished,
     wait_for_rename,
 )
+from foundry.actors.task.resting import Resting
 from foundry.actors.task.states import advance
 from foundry.actors.task.tables import task_sessions_known, tasks, waiting_prompts
 from foundry.actors.task.words import Inspect, Provision, Publish, Release, SaveWish
@@ -59,7 +59,7 @@ from foundry.runtime.turn import AnyRow, Turn
 NAMES = {"provision": "provisioning", "publish": "publishing", "inspect": "looking at the work", "release": "release"}
 
 
-class Task(Renaming, Actor):
+class Task(Resting, Actor):
     """Owns its phase and its pointers to sandbox, session and pull request; decides which prompt has the work tree.
 
     Never talks to GitHub or to a sandbox: its workflows do, through the doors. Never waits for either.
@@ -142,7 +142,8 @@ class Task(Renaming, Actor):
         if turn.find(task_sessions_known, session=command.session) is None:
             self._add_session(turn, command.session, command.agent, command.prompt, command.person)
             if row.state == TaskState.READY:
-                self._open_agents(turn)
+                stir(turn)
+                self._open_agents(turn, wake=row.resting)
         return self.changed(turn)
 
     @handles(ArchiveTask)
@@ -156,9 +157,11 @@ class Task(Renaming, Actor):
         return self._archive(turn, row, reason, discard=command.discard)
 
     def _archive(self, turn: Turn, row: AnyRow, reason: ArchiveReason, *, discard: bool) -> TaskView:
-        for workflow in (row.workflow, row.publish_workflow, row.save_workflow, row.restore_workflow):
-            if workflow:
-                turn.cancel(WorkflowId(workflow))
+        running = (
+            row.workflow, row.publish_workflow, row.save_workflow, row.restore_workflow, row.rest_workflow
+        )  # fmt: skip
+        for workflow in filter(None, running):
+            turn.cancel(WorkflowId(workflow))
         turn.update(
             tasks,
             state=advance(TaskState(row.state), TaskState.ARCHIVED).value,
@@ -171,6 +174,8 @@ class Task(Renaming, Actor):
             publish_workflow=None,
             save_workflow=None,
             restore_workflow=None,
+            rest_workflow=None,
+            resting=False,
         )
         for known in turn.all(task_sessions_known):
             turn.send(addresses.session(SessionId(known.session)), CloseSession(reason=reason.value))
@@ -257,6 +262,8 @@ class Task(Renaming, Actor):
         elif over and trouble.workflow == "checkpoint" and row.save_workflow == trouble.workflow_id:
             turn.update(tasks, save_trouble=shown)
             keeping.ended(turn)
+        elif over and trouble.workflow == "rest" and row.rest_workflow == trouble.workflow_id:
+            self.not_rested(turn, f"The sandbox was not stopped: {trouble.message} {trouble.remedy}")
         elif over and trouble.workflow == "release":
             turn.update(tasks, kept=f"{trouble.message} {trouble.remedy}".strip(), release_workflow=None)
         elif over and trouble.workflow == "restore" and row.restore_workflow == trouble.workflow_id:
@@ -282,6 +289,7 @@ class Task(Renaming, Actor):
     @receives(SessionReady)
     def session_ready(self, turn: Turn, message: SessionReady) -> None:
         row = turn.one(tasks)
+        turn.update(task_sessions_known, {"session": message.session}, resting=False)
         if row.phase == Phase.CREATING_SESSION and message.session == row.active_session:
             turn.update(tasks, phase=Phase.SENDING_PROMPT.value, phase_since=millis(turn.now), trouble=None)
         grant(turn)
@@ -309,7 +317,8 @@ class Task(Renaming, Actor):
         row = turn.one(tasks)
         if row.state == TaskState.ARCHIVED or turn.find(waiting_prompts, message=message.message):
             return
-        turn.insert(waiting_prompts, message=message.message, session=message.session, number=millis(turn.now))
+        number = millis(message.said_at or turn.now)
+        turn.insert(waiting_prompts, message=message.message, session=message.session, number=number)
         grant(turn)
 
     @receives(PromptEnded)
@@ -336,6 +345,7 @@ class Task(Renaming, Actor):
         row = turn.one(tasks)
         refuse_archived(row)
         refuse_unready(row)
+        stir(turn)
         turn.start("inspect", Inspect(sandbox=SandboxId(row.sandbox), base=row.base))
 
     @handles(WorkSeen)
@@ -368,6 +378,7 @@ class Task(Renaming, Actor):
             by_itself=by_itself,
             person=wish.person,
         )
+        stir(turn)
         turn.update(tasks, publish_workflow=turn.start("publish", job), publishing="looking at the work", trouble=None)
 
     @handles(Publishing)
@@ -435,10 +446,10 @@ class Task(Renaming, Actor):
             ),
         )
 
-    def _open_agents(self, turn: Turn) -> None:
+    def _open_agents(self, turn: Turn, *, wake: bool = False) -> None:
         for known in turn.all(task_sessions_known, opening=False):
             turn.update(task_sessions_known, {"session": known.session}, opening=True)
-            turn.send(addresses.session(SessionId(known.session)), OpenAgent())
+            turn.send(addresses.session(SessionId(known.session)), OpenAgent(wake=wake))
 
     def _pull_request(self, row: AnyRow) -> PullRequestRef | None:
         return PullRequestRef.model_validate_json(row.pull_request) if row.pull_request else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from foundry.actors.task.common import grant, refuse_archived, refuse_unready
+from foundry.actors.task.common import grant, refuse_archived, refuse_unready, stir
 from foundry.actors.task.keeping import Keeping
 from foundry.actors.task.tables import tasks
 from foundry.actors.task.words import Rename
@@ -76,6 +76,7 @@ class Renaming(Keeping):
         return self.changed(turn)
 
     def _start(self, turn: Turn) -> None:
+        stir(turn)
         turn.update(tasks, rename_workflow=turn.start("rename", Rename(task=TaskId(turn.key))), note="")
 
     # by the workflow

@@ -41,6 +41,8 @@ tasks = owned_table(
     Column("save_trouble", Text),  # PhaseTrouble
     Column("restore_workflow", String),
     Column("release_workflow", String),
+    Column("rest_workflow", String),
+    Column("resting", Boolean, nullable=False, server_default="0"),  # the sandbox is stopped, or about to be
     Column("rename", Text),  # BranchRename: one that runs or has failed
     Column("rename_workflow", String),
     Column("former_branches", Text, nullable=False, server_default="[]"),  # names it had before
@@ -63,6 +65,7 @@ task_sessions_known = owned_table(
     Column("trouble", Text),  # PhaseTrouble
     Column("overdue", Text),  # Overdue
     Column("opening", Boolean, nullable=False, server_default="0"),  # its agent has been asked for
+    Column("resting", Boolean, nullable=False, server_default="0"),  # its agent went to rest with the sandbox
 )
 
 waiting_prompts = owned_table(
@@ -71,7 +74,7 @@ waiting_prompts = owned_table(
     Column("task", String, primary_key=True),
     Column("message", String, primary_key=True),
     Column("session", String, nullable=False),
-    Column("number", BigInteger, nullable=False),  # order of asking
+    Column("number", BigInteger, nullable=False),  # when it was said, in milliseconds: their order
 )
 
 checkpoints = owned_table(

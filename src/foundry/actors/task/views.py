@@ -78,6 +78,7 @@ def view(row: AnyRow, sessions: Sequence[AnyRow], saved: Sequence[AnyRow]) -> Ta
         begins_from=CheckpointRef.model_validate_json(row.begins_from) if row.begins_from else None,
         saving=row.save_workflow is not None,
         restoring=row.restore_workflow is not None,
+        resting=row.resting and row.rest_workflow is None,
         save_trouble=PhaseTrouble.model_validate_json(row.save_trouble) if row.save_trouble else None,
         kept=row.kept,
         note=row.note,

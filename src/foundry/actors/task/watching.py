@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from datetime import timedelta
 
 from foundry.actors.task.tables import checkpoints, task_sessions_known, tasks
 from foundry.actors.task.views import summary, view
 from foundry.actors.watchdog import WATCHDOG, Watchdog, began, key
 from foundry.contracts import addresses
 from foundry.contracts.ids import OrganizationId, WorkflowId
+from foundry.contracts.sessions import SessionStatus
 from foundry.contracts.tasks import Phase, TaskChanged, TaskSeen, TaskState, TaskView
 from foundry.contracts.words import millis
 from foundry.runtime.actor import due
@@ -20,6 +23,7 @@ WORK = {
     "rename_workflow": "renaming the branch",
     "save_workflow": "saving the work",
     "restore_workflow": "bringing work back",
+    "rest_workflow": "stopping the sandbox",
     "release_workflow": "giving the sandbox back",
 }
 
@@ -27,8 +31,9 @@ WORK = {
 class Watching:
     """The part of a Task that says what lasts longer than it should, and begins it anew."""
 
-    def __init__(self, watchdog: Watchdog = WATCHDOG) -> None:
+    def __init__(self, watchdog: Watchdog = WATCHDOG, idle: timedelta | None = None) -> None:
         self._watchdog = watchdog
+        self._idle = idle  # how long nobody uses a sandbox until it is stopped; None: it never is
 
     def changed(self, turn: Turn) -> TaskView:
         """1. Set the alarm for what stands. 2. Tell who watches the task, and the two indexes that list it."""
@@ -42,8 +47,12 @@ class Watching:
             turn.schedule("watchdog", wait)
         else:
             turn.unschedule("watchdog")
-        row = turn.one(tasks)
-        full = view(row, turn.all(task_sessions_known), turn.all(checkpoints))
+        row, sessions = turn.one(tasks), turn.all(task_sessions_known)
+        if self._idle and not row.resting and quiet(row, sessions):
+            turn.schedule("idle", self._idle)
+        else:
+            turn.unschedule("idle")
+        full = view(row, sessions, turn.all(checkpoints))
         turn.publish(TaskChanged(entity=turn.key, repository=full.repository.id, task=full))
         line = TaskSeen(task=summary(full))
         turn.send(addresses.organization(OrganizationId(row.organization)), line)
@@ -65,6 +74,18 @@ class Watching:
             return False
         turn.update(tasks, {}, **{column: again}, trouble=None)
         return True
+
+
+def quiet(row: AnyRow, sessions: Sequence[AnyRow]) -> bool:
+    """Whether nobody uses the sandbox: no agent works or is about to, and no work of the task's own runs."""
+    working = (SessionStatus.PENDING, SessionStatus.RUNNING)
+    return (
+        row.state == TaskState.READY
+        and row.phase == Phase.RUNNING
+        and not row.running_message
+        and not any(getattr(row, column) for column in WORK)
+        and not any(known.status in working and not known.resting for known in sessions)
+    )
 
 
 def standing(row: AnyRow) -> list[str]:

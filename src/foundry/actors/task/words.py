@@ -73,6 +73,12 @@ class RenameWish(Word):
     giving_up: bool
 
 
+class Rest(Word):
+    """Stop a sandbox that nobody uses, once its work is saved."""
+
+    save: Save
+
+
 class Release(Word):
     save: Save
     discard: bool

@@ -13,6 +13,7 @@ from foundry.actors.task_session.jobs import (
     send_prompt,
     stop_opening,
     tell_to_stop,
+    wake_agent,
 )
 from foundry.actors.task_session.people import keep
 from foundry.actors.task_session.permissions import Permissions
@@ -42,6 +43,7 @@ from foundry.contracts.sessions import (
     PromptSent,
     PromptUnknown,
     ResendMessage,
+    RestSession,
     ResumeSession,
     SandboxLost,
     SaveDraft,
@@ -55,7 +57,7 @@ from foundry.contracts.sessions import (
     StreamLost,
     WithdrawMessage,
 )
-from foundry.contracts.tasks import PromptEnded, PromptGranted, PromptWaiting, SessionReady, title_of
+from foundry.contracts.tasks import PromptEnded, PromptGranted, SessionReady, title_of
 from foundry.contracts.words import millis, utc
 from foundry.runtime.actor import creates, due, handles, receives
 from foundry.runtime.turn import Turn
@@ -108,7 +110,9 @@ class TaskSession(Permissions, Troubles):
         c = self._conversation(turn)
         if message.anew and c.state.opening:
             give_up_opening(c)
-        if c.status is SessionStatus.PENDING and not c.state.opening:
+        if (c.state.resting or message.wake) and not c.state.opening:
+            wake_agent(c)
+        elif c.status is SessionStatus.PENDING and not c.state.opening:
             open_agent(c)
         elif c.status is SessionStatus.ERROR and not c.state.opening:
             reconnect(c, "A person asked to retry.")
@@ -177,6 +181,22 @@ class TaskSession(Permissions, Troubles):
             reconnect(c, f"{command.person.login} asked to resume.")
         return c.done()
 
+    @handles(RestSession)
+    def rest(self, turn: Turn, command: RestSession) -> None:
+        """The agent goes with the sandbox, which is about to be stopped; its conversation is kept where it keeps it."""
+        c = self._conversation(turn)
+        if c.status is SessionStatus.CLOSED or c.state.resting:
+            return
+        stop_opening(c)
+        c.cut_off()
+        c.disconnect()
+        c.state.resting = True
+        c.well()
+        if c.status is SessionStatus.ERROR:
+            c.move(c.rest)
+        c.transcript.add(EntryKind.NOTE, "Nobody used the sandbox, so it was stopped; the work is saved.")
+        c.done()
+
     @receives(SandboxLost)
     def sandbox_lost(self, turn: Turn, message: SandboxLost) -> None:
         """The agent went with its sandbox. Pending until the new one is there."""
@@ -186,7 +206,7 @@ class TaskSession(Permissions, Troubles):
         stop_opening(c)
         c.cut_off()
         c.disconnect()
-        c.state.agent_session = None
+        c.state.agent_session, c.state.resting = None, False
         c.state.needs_context = c.state.prompted
         c.state.sandbox = message.sandbox or c.state.sandbox
         c.well()
@@ -207,6 +227,7 @@ class TaskSession(Permissions, Troubles):
         c.drop_permissions()
         c.transcript.end_text()
         c.give_up_server()
+        c.state.resting = False
         c.well()
         c.move(SessionStatus.CLOSED)
         c.done()
@@ -291,9 +312,9 @@ class TaskSession(Permissions, Troubles):
                 raise WrongState(f"message {row.message} is {row.state}; there is nothing to resend")
             if c.state.lost == row.message:
                 c.state.lost = None
-            c.move_message(row, MessageState.QUEUED, outcome="", rpc=None, entry=None)
+            c.move_message(row, MessageState.QUEUED, outcome="", rpc=None, entry=None, at=millis(turn.now))
             c.nothing_to_resend()
-            c.tell(PromptWaiting(session=SessionId(turn.key), message=row.message))
+            c.wait_for_the_work_tree(row.message, turn.now)
         return c.done()
 
     @handles(WithdrawMessage)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from foundry.actors.task_session.state import State
 from foundry.actors.task_session.states import MESSAGE, PERMISSION, SESSION, Verdict, advance, verdict
@@ -30,7 +31,7 @@ from foundry.contracts.sessions import (
     Unfollow,
 )
 from foundry.contracts.tasks import PhaseTrouble, PromptEnded, PromptWaiting, SessionSeen, SessionSummary
-from foundry.contracts.words import Message, millis
+from foundry.contracts.words import Message, millis, utc
 from foundry.runtime.turn import AnyRow, Turn
 
 STARTING = "Foundry is starting the agent again."
@@ -134,7 +135,10 @@ class Conversation:
             at=millis(self.turn.now),
         )
         self.changed()
-        self.tell(PromptWaiting(session=SessionId(self.turn.key), message=message))
+        self.wait_for_the_work_tree(message, self.turn.now)
+
+    def wait_for_the_work_tree(self, message: str, said_at: datetime) -> None:
+        self.tell(PromptWaiting(session=SessionId(self.turn.key), message=message, said_at=said_at))
 
     def move_message(self, row: AnyRow, to: MessageState, **values: object) -> None:
         advance(MESSAGE, f"message {row.message}", MessageState(row.state), to)
@@ -222,7 +226,7 @@ class Conversation:
             self.turn.cancel(WorkflowId(row.workflow))
 
     def take_back(self, reason: str) -> None:
-        """The running prompt was surely not sent: it waits again."""
+        """The running prompt was surely not sent: it waits again, before whatever was said after it."""
         row = self.message(self.state.running) if self.state.running else None
         if row is None:
             return
@@ -231,12 +235,13 @@ class Conversation:
         for alarm in ("stop", "evidence", "quiet"):
             self.turn.unschedule(alarm)
         self.tell(PromptEnded(session=SessionId(self.turn.key), message=row.message, outcome="not_sent"))
+        self.wait_for_the_work_tree(row.message, utc(row.at))
 
     def ask_for_the_work_tree(self) -> None:
         """Every queued message waits for the task's grant; the task ignores what it knows."""
         queued = self.turn.all(session_messages, state=MessageState.QUEUED.value, order_by=session_messages.c.number)
         for row in queued:
-            self.tell(PromptWaiting(session=SessionId(self.turn.key), message=row.message))
+            self.wait_for_the_work_tree(row.message, utc(row.at))
 
     # the connection
 

@@ -5,19 +5,22 @@ from __future__ import annotations
 from foundry.actors.task_session.conversation import Conversation
 from foundry.actors.task_session.words import Answer, Connect, LookAtAgent, SendPrompt, StopPrompt
 from foundry.contracts.ids import MessageId, PermissionId, SandboxId, SessionId, WorkflowId
-from foundry.contracts.sessions import AgentSession
+from foundry.contracts.sessions import AgentSession, SessionStatus
 from foundry.runtime.turn import AnyRow
 
 
 def open_agent(c: Conversation) -> None:
     """Open the agent's session; the workflow is remembered, so that it is started once."""
-    job = Connect(
+    c.state.opening = c.turn.start("open_session", _connection(c))
+
+
+def _connection(c: Conversation) -> Connect:
+    return Connect(
         session=SessionId(c.turn.key),
         sandbox=SandboxId(c.state.sandbox),
         agent=c.state.agent,
         earlier=c.agent_session(),
     )
-    c.state.opening = c.turn.start("open_session", job)
 
 
 def reconnect(c: Conversation, why: str) -> None:
@@ -26,7 +29,19 @@ def reconnect(c: Conversation, why: str) -> None:
         c.resume(why)
     else:
         c.trouble("opening", why, "Foundry is opening the agent's session.")
-        open_agent(c)
+        c.state.opening = c.turn.start("resume_session", _connection(c))  # sandbox-agent may be what failed
+
+
+def wake_agent(c: Conversation) -> None:
+    """The sandbox is stopped: start it, then the agent, with its earlier session where it keeps one."""
+    earlier = c.agent_session()
+    old = earlier.server_id if earlier else None
+    job = _connection(c).model_copy(update={"fresh": True, "old_server": old})
+    c.state.resting = False
+    if c.status is not SessionStatus.PENDING:
+        c.move(SessionStatus.PENDING)
+    c.changed()
+    c.state.opening = c.turn.start("resume_session", job)
 
 
 def stop_opening(c: Conversation) -> None:

@@ -54,6 +54,7 @@ def view(state: State, messages: Iterable[AnyRow], permissions: Iterable[AnyRow]
         permissions=[_permission(row) for row in permissions],
         running=MessageId(state.running) if state.running else None,
         stopping=state.stopping,
+        resting=state.resting,
         mode=state.mode,
         commands=json.loads(state.commands),
         usage=json.loads(state.usage),

@@ -241,6 +241,13 @@ async def work(request: Request, who: Signed, task: str) -> Response:
     return done(request, f"/tasks/{task}")
 
 
+@router.post("/tasks/{task}/rest")
+async def rest(request: Request, who: Signed, task: str) -> Response:
+    """Stop the sandbox until it is needed again."""
+    await tasks.rest(request, who, task)
+    return done(request, f"/tasks/{task}")
+
+
 @router.post("/tasks/{task}/archive")
 async def archive(request: Request, who: Signed, task: str) -> Response:
     """The task is over; its work is saved before its sandbox goes."""

@@ -6,6 +6,7 @@ from foundry.actors.task.workflows.provision import provision
 from foundry.actors.task.workflows.publish import publish
 from foundry.actors.task.workflows.release import release
 from foundry.actors.task.workflows.rename import rename
+from foundry.actors.task.workflows.rest import rest
 from foundry.actors.task.workflows.restore import restore
 
-WORKFLOWS = [provision, inspect, checkpoint, restore, publish, rename, release]
+WORKFLOWS = [provision, inspect, checkpoint, restore, publish, rename, rest, release]

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from foundry.actors.task.keeping import key, prefix
 from foundry.actors.task.words import Save
+from foundry.actors.task.workflows.waking import wake
 from foundry.contracts.checkpoints import CheckpointTooLarge, Saved
 from foundry.contracts.doors import Doors
 from foundry.contracts.tasks import CheckpointNotSaved, CheckpointSaved, SaveEnded, WorkSeen
@@ -27,6 +28,7 @@ class Outcome(Word):
 
 @workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES)
 async def checkpoint(flow: Flow, job: Save) -> None:
+    await wake(flow, "looking at the work", job.sandbox)
     work = await flow.do("looking at the work", flow.doors.sandboxes.work_tree, job.sandbox, job.base)
     await flow.ask("looking at the work", flow.owner, WorkSeen(work=work))
     await saving(flow, job)

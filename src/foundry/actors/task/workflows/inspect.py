@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from foundry.actors.task.words import Inspect
+from foundry.actors.task.workflows.waking import wake
 from foundry.contracts.tasks import WorkSeen
 from foundry.runtime.workflow import Flow, Scope, workflow
 
@@ -11,5 +12,6 @@ STEPS = ("looking at the work",)
 
 @workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS)
 async def inspect(flow: Flow, job: Inspect) -> None:
+    await wake(flow, "looking at the work", job.sandbox)
     work = await flow.do("looking at the work", flow.doors.sandboxes.work_tree, job.sandbox, job.base)
     await flow.ask("looking at the work", flow.owner, WorkSeen(work=work))

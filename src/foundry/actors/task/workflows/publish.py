@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from foundry.actors.task.words import Publish
+from foundry.actors.task.workflows.waking import wake
 from foundry.contracts.doors import Doors
 from foundry.contracts.tasks import NothingToPublish, Publishing, PullRequestOpened, PullRequestRef, Pushed, WorkSeen
 from foundry.runtime.workflow import Flow, Scope, workflow
@@ -15,6 +16,7 @@ PUSH_DEADLINE = 300.0  # seconds
 
 @workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES)
 async def publish(flow: Flow, job: Publish) -> None:
+    await wake(flow, "looking at the work", job.sandbox)
     work = await flow.do("looking at the work", flow.doors.sandboxes.work_tree, job.sandbox, job.base)
     new = await flow.ask("looking at the work", flow.owner, WorkSeen(work=work))
     if not new and (job.by_itself or work.commits_ahead == 0):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from foundry.actors.task.keeping import key
 from foundry.actors.task.words import Restore
 from foundry.actors.task.workflows.checkpoint import saving
+from foundry.actors.task.workflows.waking import wake
 from foundry.contracts.checkpoints import CheckpointTooLarge
 from foundry.contracts.doors import Doors
 from foundry.contracts.tasks import CheckpointRestored, WorkSeen
@@ -17,6 +18,7 @@ RESTORE_DEADLINE = 600.0  # seconds
 
 @workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS)
 async def restore(flow: Flow, job: Restore) -> None:
+    await wake(flow, "saving the work", job.before.sandbox)
     before = await saving(flow, job.before)
     if before.refusal is not None:
         await flow.do("saving the work", refuse, before.refusal.message)
