@@ -162,13 +162,20 @@ class Life:
 
     async def rests_until_needed(self, task: str) -> None:
         """Its sandbox is stopped; a message brings it back, and the agent knows the conversation."""
-        await self.until(task, saved)
-        await self.foundry.ask("POST", f"/api/tasks/{task}/rest", 202)
+        await self.let_rest(task)
         found = await self.until(task, lambda t: t["resting"])
         await self.foundry.see(f"/api/sandboxes/{found['sandbox']}", lambda s: s["state"] == "stopped")
         place = await self.say(task, "say I slept well.")
         await self.foundry.see(place, lambda s: said(s, "I slept well."))
         await self.rests(task)
+
+    async def let_rest(self, task: str) -> None:
+        """Refused until the last save has ended, which begins a moment after the agent's turn."""
+        await self.until(task, saved)
+        seen = (await self.until(task, lambda t: True))["work"]["seen_at"]
+        await self.foundry.ask("POST", f"/api/tasks/{task}/checkpoints", 202)
+        await self.until(task, lambda t: saved(t) and t["work"]["seen_at"] != seen)
+        await self.foundry.ask("POST", f"/api/tasks/{task}/rest", 202)
 
     async def begins_from(self, task: str) -> str:
         """A new task with the first one's work."""

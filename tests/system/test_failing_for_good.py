@@ -237,8 +237,7 @@ class Story(Life):
         await self.foundry.see(f"/api/sandboxes/{found['sandbox']}", lambda s: s["state"] == "deleted")
 
     async def rest(self) -> None:
-        await self.until(self.task, saved)
-        await self.post(f"/api/tasks/{self.task}/rest")
+        await self.let_rest(self.task)
 
     async def rest_again(self) -> None:
         await self.rests_until_needed(self.task)
