@@ -3,9 +3,11 @@ SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 3
+MODE ?= sqlite
+MINUTES ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check bench lock clean
+.PHONY: help setup demo serve test check bench soak lock clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -39,6 +41,9 @@ test: check ## check, then all tests, in WORKERS processes; ARGS go to pytest
 
 bench: setup .venv/.ready-dev ## measure; ratios within one run, written to benchmarks/results/latest.json
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+soak: setup .venv/.ready-dev ## break it for MINUTES (20) in MODE (sqlite, replicas) and check that nothing was lost; SEED
+	@$(BIN)/python -m tests.harness.soak --mode $(MODE) --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 lock: .venv/.ready-dev ## pin every dependency again, with hashes and without addresses
 	@$(BIN)/python scripts/lock.py

@@ -237,6 +237,9 @@ class Agents:
             if item.event_id > after:
                 yield item
 
+    async def end(self, sandbox: SandboxId, server_id: str) -> None:
+        self._call("end", server_id)
+
     async def close(self, sandbox: SandboxId, server_id: str) -> None:
         self._call("close", server_id)
         if server_id in self.servers:

@@ -17,6 +17,7 @@ from foundry.contracts.sessions import (
     ResumeSession,
     SessionStatus,
     StopSession,
+    StreamItem,
 )
 from foundry.contracts.tasks import PromptEnded
 from tests.actors.task_session_stage import ADA, Doors, Stage, asks, stage, stopped, words
@@ -257,3 +258,24 @@ async def test_a_closed_session_ends_its_agent(url: str) -> None:
         await at.task_says(CloseSession())
         await eventually(lambda: ("close", at.server) in at.agents.calls)
         await at.until(lambda v: v.status == SessionStatus.CLOSED)
+
+
+async def test_what_an_agent_had_said_before_it_was_cut_off_is_read(url: str) -> None:
+    """Its words, from the recorder; not what it asked, and not a second time what was read before."""
+    async with stage(url, live=True, prompt="x", watchdog=Watchdog({"stopping": 0.3})) as at:
+        await prompted(at)
+        old = at.agents.servers[at.server]
+        at.agents.emit(at.server, words("One, "))
+        await eventually(at.transcript, lambda entries: "One, " in [e.text for e in entries])
+        unread = [words("two, "), asks("7"), words("three.")]
+        known = len(old.items)
+        old.recorded = [*old.items, *(StreamItem(event_id=known + n, message=m) for n, m in enumerate(unread, 1))]
+        await at.ask(StopSession(person=ADA))  # which it ignores
+        await eventually(lambda: "open" in [name for name, _ in at.agents.calls][5:], limit=20)
+        await at.until(lambda v: v.status == SessionStatus.IDLE and v.trouble is None, limit=20)
+        entries = await at.transcript()
+        assert "".join(e.text for e in entries if e.kind is EntryKind.AGENT) == "One, two, three."
+        assert all(e.complete for e in entries)
+        assert [e.kind for e in entries if e.kind in (EntryKind.GAP, EntryKind.PERMISSION)] == []
+        order = [name for name, _ in at.agents.calls if name in ("end", "recorded", "close", "open")]
+        assert order[-5:] == ["end", "recorded", "recorded", "close", "open"]

@@ -186,6 +186,8 @@ class Outside:
         for item in ():
             yield item
 
+    async def end(self, sandbox: SandboxId, server_id: str) -> None: ...
+
     async def close(self, sandbox: SandboxId, server_id: str) -> None: ...
 
     def says(self, server_id: str, message: dict[str, Any]) -> None:

@@ -247,6 +247,21 @@ async def _dead_or_done(world: Fragile, runtime: Runtime) -> bool:
     return world.dead.is_set() or not await runtime.read(start_rows)
 
 
+async def test_who_was_taken_over_takes_no_further_step(store_url: str) -> None:
+    """A frozen process wakes up after another one has resumed its workflow."""
+    world = World()
+    world.hold.clear()
+    async with running(store_url, house(walking()), world) as runtime:
+        started = await runtime.ask(Ledger.at("a"), Begin(workflow="walk"))
+        await eventually(lambda: world.done["one"], lambda n: n == 1)
+        taken_over = "UPDATE workflows SET generation=generation+1 WHERE id=?"
+        await runtime.system(Ledger.at("a"), lambda tx: tx.execute(taken_over, started))
+        world.hold.set()
+        await asyncio.sleep(0.5)
+        assert (world.done["two"], await runtime.read(texts, "a")) == (0, [])
+        assert [row.id for row in await runtime.read(start_rows)] == [started], "it is the other one's to end"
+
+
 async def test_a_cancelled_workflow_takes_no_further_step(store_url: str) -> None:
     world = World()
     async with running(store_url, house(walking()), world) as runtime:

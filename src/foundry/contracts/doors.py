@@ -206,6 +206,10 @@ class AgentDoor(Protocol):
         """Whether the agent's process is there, and whether anything in its sandbox works; takes some seconds."""
         ...
 
+    async def end(self, sandbox: SandboxId, server_id: str) -> None:
+        """End the agent's process; what was written down of its stream stays."""
+        ...
+
     async def close(self, sandbox: SandboxId, server_id: str) -> None:
         """End the agent's process, and let go of what was written down of its stream."""
         ...

@@ -333,6 +333,16 @@ class Ingest(Command[int]):
     items: list[StreamItem]
 
 
+class TakeLate(Command[int]):
+    """To TaskSession, by a step: what an agent had said before it was cut off, and nobody had read.
+
+    Only its words are taken; a jump in ids becomes a gap entry. Answered with the cursor; -1: nothing is missing.
+    """
+
+    server_id: str
+    items: list[StreamItem]
+
+
 class StreamLost(Command[None]):
     """To TaskSession, by the worker: nobody answers (it goes on trying), or the ACP server is gone for good."""
 

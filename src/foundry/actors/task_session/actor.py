@@ -55,6 +55,7 @@ from foundry.contracts.sessions import (
     StopSession,
     StreamBack,
     StreamLost,
+    TakeLate,
     WithdrawMessage,
 )
 from foundry.contracts.tasks import PromptEnded, PromptGranted, SessionReady, title_of
@@ -138,7 +139,7 @@ class TaskSession(Permissions, Troubles):
             return
         state = c.state
         state.agent_session = opened.model_dump_json()
-        state.connected, state.cursor, state.opening = True, 0, None
+        state.connected, state.cursor, state.opening, state.unread = True, 0, None, None
         state.replay_ends, state.mode = opened.replay_ends, opened.mode
         if state.prompted:
             self._say_how(c, command.how)
@@ -206,7 +207,7 @@ class TaskSession(Permissions, Troubles):
         stop_opening(c)
         c.cut_off()
         c.disconnect()
-        c.state.agent_session, c.state.resting = None, False
+        c.state.agent_session, c.state.unread, c.state.resting = None, None, False
         c.state.needs_context = c.state.prompted
         c.state.sandbox = message.sandbox or c.state.sandbox
         c.well()
@@ -398,6 +399,16 @@ class TaskSession(Permissions, Troubles):
             Reading(c).take(command.items)
             c.done_quietly()
         return c.state.cursor if c.state.connected else -1
+
+    @handles(TakeLate)
+    def take_late(self, turn: Turn, command: TakeLate) -> int:
+        """What was said before the agent was cut off belongs to the transcript, too."""
+        c = self._conversation(turn)
+        if c.state.connected or c.state.unread != command.server_id:
+            return -1
+        Reading(c).take_late(command.items)
+        c.done_quietly()
+        return c.state.cursor
 
     @handles(StreamLost)
     def stream_lost(self, turn: Turn, command: StreamLost) -> None:

@@ -248,6 +248,8 @@ class Conversation:
     def disconnect(self) -> str | None:
         """Listen to this server no longer; gives its id."""
         server, self.state.server = self.state.server, None
+        if self.state.connected and not self.state.replay_ends:  # else what is next is a repeated past
+            self.state.unread = server
         if self.state.connected:
             self.turn.send(addresses.status_sync(SessionId(self.turn.key)), Unfollow())
         self.state.connected, self.state.unreachable, self.state.replay_ends = False, False, ""

@@ -121,6 +121,9 @@ class AcpDoor:
         alive = server_id in {server.server_id for server in await agent.acp.servers()}
         return Signs(alive=alive, busy=alive and await busy(agent.processes))
 
+    async def end(self, sandbox: SandboxId, server_id: str) -> None:
+        await (await self._reach(sandbox)).acp.delete(server_id)
+
     async def close(self, sandbox: SandboxId, server_id: str) -> None:
         agent = await self._reach(sandbox)
         await agent.acp.delete(server_id)

@@ -67,17 +67,29 @@ class Reading:
 
     def take(self, items: Sequence[StreamItem]) -> None:
         """1. Pass over what is known. 2. Say what is missing. 3. Read the rest. The cursor goes along."""
-        state = self._c.state
         for item in items:
-            if not state.connected:
+            if not self._c.state.connected:
                 return  # the agent's process ended: nothing of it counts any more
-            if item.event_id <= state.cursor:
-                continue
-            missing = item.event_id - state.cursor - 1
-            if missing and not state.replay_ends:  # what is missing of a repeated past is in the transcript
-                self._c.transcript.add(EntryKind.GAP, "", {"events": missing})
-            state.cursor = item.event_id
-            self._message(item.message)
+            if self._new(item):
+                self._message(item.message)
+
+    def take_late(self, items: Sequence[StreamItem]) -> None:
+        """Of an agent that was cut off: what it said. Nobody can answer it, and its turn has ended already."""
+        for item in items:
+            if self._new(item) and item.message.get("method") == UPDATE:
+                self._update(mapping(item.message.get("params")))
+        self._c.transcript.end_text()
+
+    def _new(self, item: StreamItem) -> bool:
+        """Whether it was not read yet; the cursor is on it afterwards, and what is missing before it is said."""
+        state = self._c.state
+        if item.event_id <= state.cursor:
+            return False
+        missing = item.event_id - state.cursor - 1
+        if missing and not state.replay_ends:  # what is missing of a repeated past is in the transcript
+            self._c.transcript.add(EntryKind.GAP, "", {"events": missing})
+        state.cursor = item.event_id
+        return True
 
     def _message(self, message: Json) -> None:
         method = message.get("method")

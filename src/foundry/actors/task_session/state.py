@@ -30,6 +30,7 @@ class State:
     opening: str | None = None
     resumed: bool = False
     unreachable: bool = False
+    unread: str | None = None
     resting: bool = False
     replay_ends: str = ""
     needs_context: bool = False

@@ -29,6 +29,7 @@ sessions = owned_table(
     Column("opening", String),  # the workflow that opens or resumes
     Column("resumed", Boolean, nullable=False),  # by itself, since a prompt last ended well: it happens once
     Column("unreachable", Boolean, nullable=False),  # nobody answers now; the worker goes on trying
+    Column("unread", String),  # a server that was given up: the end of its stream may not have been read
     Column("resting", Boolean, nullable=False, server_default="0"),  # the sandbox is stopped, as nobody used it
     Column("replay_ends", String, nullable=False),  # JSON-RPC id; until its response, updates repeat the past
     Column("needs_context", Boolean, nullable=False),  # the agent knows nothing of the conversation

@@ -4,25 +4,42 @@
 |---|---|---|---|---|
 | starting sandbox-agent | sandbox | the sandbox's | it runs already | |
 | sandbox runs | SandboxInstance | | the turn's key | |
+| ending the old agent | agents' door | the old server id | it is gone already | |
+| reading the last of it | the recorder | the old server id | what the cursor has passed is ignored | |
 | closing the old agent | agents' door | the old server id | it is gone already | |
 | choosing server ... opened | as in open_session, with a new server id | | | close_server |
 """
 
 from __future__ import annotations
 
+import structlog
+
 from foundry.actors.task_session.words import Connect
 from foundry.actors.task_session.workflows.open_session import STEPS as OPENING
 from foundry.actors.task_session.workflows.open_session import connect
 from foundry.contracts import addresses
 from foundry.contracts.doors import Doors
-from foundry.contracts.ids import SandboxId
+from foundry.contracts.errors import FoundryError
+from foundry.contracts.ids import SandboxId, SessionId
 from foundry.contracts.sandbox_words import SandboxMoved, SandboxState
 from foundry.contracts.sandboxes import AcpServerGone
+from foundry.contracts.sessions import StreamItem, TakeLate
 from foundry.runtime.workflow import Flow, Scope, workflow
 
-STEPS = ("starting sandbox-agent", "sandbox runs", "closing the old agent", *OPENING)
+log = structlog.get_logger("foundry.session")
+
+STEPS = (
+    "starting sandbox-agent",
+    "sandbox runs",
+    "ending the old agent",
+    "reading the last of it",
+    "closing the old agent",
+    *OPENING,
+)
 RELEASES = {"opening": "close_server"}
 
+BATCH = 500  # events
+LATE = 200  # batches: more than a recorder keeps
 START_DEADLINE = 120.0  # seconds; a stopped sandbox of a remote provider
 
 
@@ -33,8 +50,45 @@ async def resume_session(flow: Flow, job: Connect) -> None:
     runs = SandboxMoved(state=SandboxState.RUNNING, endpoint=endpoint)
     await flow.ask("sandbox runs", addresses.sandbox(job.sandbox), runs)
     if job.old_server:
+        await flow.do("ending the old agent", end_agent, flow.doors, job.sandbox, job.old_server)
+        await read_the_last(flow, job.session, job.sandbox, job.old_server)
         await flow.do("closing the old agent", close_agent, flow.doors, job.sandbox, job.old_server)
     await connect(flow, job)
+
+
+async def read_the_last(flow: Flow, session: SessionId, sandbox: SandboxId, server: str) -> None:
+    """What it had said and nobody had read, into the transcript; at most `LATE` batches of it."""
+    me = addresses.session(session)
+    cursor = await flow.ask("reading the last of it", me, TakeLate(server_id=server, items=[]))
+    for _ in range(LATE):
+        if cursor < 0:
+            return
+        said = await flow.do("reading the last of it", late, flow.doors, sandbox, server, cursor)
+        if not said:
+            return
+        cursor = await flow.ask("reading the last of it", me, TakeLate(server_id=server, items=said))
+
+
+async def late(doors: Doors, sandbox: SandboxId, server: str, cursor: int) -> list[StreamItem]:
+    """The next batch of what was recorded; where that cannot be read, the agent comes back all the same."""
+    said: list[StreamItem] = []
+    try:
+        async for item in doors.agents.recorded(sandbox, server, cursor):
+            said.append(item)
+            if len(said) == BATCH:
+                break
+    except FoundryError as error:
+        log.warning("the last of a stream was not read", sandbox=sandbox, server=server, reason=error.detail)
+        return []
+    return said
+
+
+async def end_agent(doors: Doors, sandbox: SandboxId, server: str) -> None:
+    """The old agent never runs beside the new one; gone already is as good."""
+    try:
+        await doors.agents.end(sandbox, server)
+    except AcpServerGone:
+        return
 
 
 async def close_agent(doors: Doors, sandbox: SandboxId, server_id: str) -> None:

@@ -1,4 +1,4 @@
-"""Sandboxes that nobody uses rest."""
+"""Sandboxes that nobody uses rest; the end of a stream that was given up is read."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ def upgrade() -> None:
     for table in ("task_sessions_known", "sessions"):
         with op.batch_alter_table(table, schema=None) as batch_op:
             batch_op.add_column(sa.Column("resting", sa.Boolean(), server_default="0", nullable=False))
+    with op.batch_alter_table("sessions", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("unread", sa.String(), nullable=True))
 
 
 def downgrade() -> None:

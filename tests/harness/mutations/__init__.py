@@ -1,0 +1,113 @@
+"""Deliberate faults in Foundry's own code, one at a time: each has to be caught by a test.
+
+    python -m tests.harness.mutations [NAME …]        (make mutations)
+
+A fault is a replacement in a copy of `src/`; the tests run on that copy.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Mutation(NamedTuple):
+    name: str
+    file: str  # below src/foundry
+    old: str  # stands there once
+    new: str
+    tests: tuple[str, ...]  # at least one of these must fail
+
+
+MUTATIONS = (
+    Mutation(
+        "two replicas take turns of one actor at once: its row is not locked",
+        "runtime/store/postgres.py",
+        "WHERE actor = %s FOR NO KEY UPDATE)",
+        "WHERE actor = %s)",
+        ("tests/runtime/test_properties.py", "tests/runtime/test_turn.py"),
+    ),
+    Mutation(
+        "a repeated ask is applied again: its key is not looked at",
+        "runtime/works.py",
+        "    if opened.ask is not None:\n        return None, After(address), opened.ask",
+        "    if opened.ask is not None:\n        tx.execute('DELETE FROM asks')",
+        ("tests/runtime/test_turn.py", "tests/runtime/test_properties.py"),
+    ),
+    Mutation(
+        "a message is applied without being claimed",
+        "runtime/works.py",
+        "        if not tx.claim(str(self.address), mail):\n            return",
+        "        tx.claim(str(self.address), mail)",
+        ("tests/runtime/test_mailbox.py", "tests/runtime/test_properties.py"),
+    ),
+    Mutation(
+        "a sender's later message overtakes one that failed",
+        "runtime/works.py",
+        "                waiting.add(mail.sender)\n                self._failed(tx, mail, error)",
+        "                tx.mail_failed(mail, '', tx.now + 10_000_000, set_aside=True)",
+        ("tests/runtime/test_mailbox.py", "tests/runtime/test_properties.py"),
+    ),
+    Mutation(
+        "who lost a lease goes on writing: its number is not checked",
+        "runtime/works.py",
+        "            if self.lease:\n                tx.fence(*self.lease)",
+        "",
+        ("tests/runtime/test_worker.py",),
+    ),
+    Mutation(
+        "a schedule fires before its time: the database's clock is not asked",
+        "runtime/schedule.py",
+        'SELECT tries FROM schedules WHERE actor=? AND name=? AND generation=? AND due_at<=?"',
+        'SELECT tries FROM schedules WHERE actor=? AND name=? AND generation=? AND ?>0"',
+        ("tests/runtime/test_schedule.py",),
+    ),
+    Mutation(
+        "a turn that fails leaves what it wrote",
+        "runtime/store/sqlite.py",
+        'run("ROLLBACK TO turn")',
+        "pass",
+        ("tests/runtime/test_turn.py", "tests/runtime/test_properties.py"),
+    ),
+    Mutation(
+        "an answer is given before the commit",
+        "runtime/store/sqlite.py",
+        '            tx.raw.execute("COMMIT")\n',
+        '            self._settled(batch, None)\n            tx.raw.execute("COMMIT")\n',
+        ("tests/runtime/test_turn.py", "tests/runtime/test_properties.py"),
+    ),
+    Mutation(
+        "an old replica goes on with a workflow that another has taken over: its generation is not checked",
+        "runtime/engine.py",
+        "Standing.LIVE if found[0].generation == row.generation else Standing.OLD",
+        "Standing.LIVE",
+        ("tests/runtime/test_workflow.py",),
+    ),
+    Mutation(
+        "a step's turn runs again after a crash: its key is not kept",
+        "runtime/workflow.py",
+        'key=f"{self.id}/{number}"',
+        "key=None",
+        ("tests/runtime/test_workflow.py", "tests/system/test_every_step.py"),
+    ),
+    Mutation(
+        "a crash loop takes its neighbours with it: suspects go on together",
+        "runtime/recovery.py",
+        "default=0) < SUSPECT:",
+        "default=0) < 1000:",
+        ("tests/runtime/test_workflow.py",),
+    ),
+    Mutation(
+        "a watcher misses what was published while it took its snapshot",
+        "runtime/topic.py",
+        "        if self.version is not None and upto > self.version:\n            self.version = upto",
+        "        if self.version is not None and upto > self.version:\n            return",
+        ("tests/runtime/test_topic.py", "tests/runtime/test_properties.py"),
+    ),
+    Mutation(
+        "a prompt is sent again when its process died while sending",
+        "actors/task_session/workflows/prompt.py",
+        "    if not first:\n        return False",
+        "",
+        ("tests/actors/test_task_session_workflows.py",),
+    ),
+)
