@@ -7,10 +7,10 @@ MODE ?= sqlite
 MINUTES ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check bench soak lock clean
+.PHONY: help setup demo serve test check bench soak mutations lock clean
 
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 setup: .venv/.ready src/foundry/web/static/vendor/.ready ## everything `make demo` needs, and no more
 
@@ -44,6 +44,9 @@ bench: setup .venv/.ready-dev ## measure; ratios within one run, written to benc
 
 soak: setup .venv/.ready-dev ## break it for MINUTES (20) in MODE (sqlite, replicas) and check that nothing was lost; SEED
 	@$(BIN)/python -m tests.harness.soak --mode $(MODE) --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+mutations: setup .venv/.ready-dev ## put faults into a copy of the code, one at a time; a test has to catch each
+	@$(BIN)/python -m tests.harness.mutations $(ARGS)
 
 lock: .venv/.ready-dev ## pin every dependency again, with hashes and without addresses
 	@$(BIN)/python scripts/lock.py
