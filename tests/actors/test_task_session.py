@@ -127,6 +127,8 @@ async def test_a_grant_that_fits_nothing_is_given_back(url: str) -> None:
         message = await at.send("x")
         await at.task_says(PromptGranted(message=message))
         await eventually(lambda: outcomes(at), lambda o: o == ["not_sent"])
+        first, again = await eventually(lambda: at.heard("PromptWaiting"), lambda waiting: len(waiting) == 2)
+        assert again == first, "it waits again at once, in its place"
         await at.ask(WithdrawMessage(message=message, person=ADA))
         await at.task_says(PromptGranted(message=message))
         await eventually(lambda: outcomes(at), lambda o: o == ["not_sent", "cancelled"])

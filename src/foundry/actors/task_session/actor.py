@@ -255,6 +255,8 @@ class TaskSession(Permissions, Troubles):
         if row is None or row.state != MessageState.QUEUED or c.status not in ABLE or session is None:
             outcome = row.state if row is not None and row.state != MessageState.QUEUED else "not_sent"
             c.tell(PromptEnded(session=SessionId(turn.key), message=message.message, outcome=outcome))
+            if row is not None and row.state == MessageState.QUEUED:  # it keeps its place
+                c.wait_for_the_work_tree(row.message, utc(row.at))
             c.done()
             return
         person = Person.model_validate_json(row.person)
