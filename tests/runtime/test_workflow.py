@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from foundry.contracts.errors import FoundryError, WrongState
@@ -260,6 +261,44 @@ async def test_who_was_taken_over_takes_no_further_step(store_url: str) -> None:
         await asyncio.sleep(0.5)
         assert (world.done["two"], await runtime.read(texts, "a")) == (0, [])
         assert [row.id for row in await runtime.read(start_rows)] == [started], "it is the other one's to end"
+
+
+class Cutting(World):
+    """While it acts, the database goes away for a moment, and what it does fails."""
+
+    def __init__(self, server: str, database: str) -> None:
+        super().__init__()
+        self._server, self._database = server, database
+        self.cut = False
+
+    async def act(self, what: str) -> Point:
+        point = await super().act(what)
+        if not self.cut:
+            self.cut = True
+            end = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname='{self._database}'"
+            await asyncio.to_thread(self._order, f"ALTER DATABASE {self._database} ALLOW_CONNECTIONS false", end)
+            back = f"ALTER DATABASE {self._database} ALLOW_CONNECTIONS true"
+            asyncio.get_running_loop().call_later(
+                1.5, lambda: asyncio.ensure_future(asyncio.to_thread(self._order, back))
+            )
+            raise OSError("no route")
+        return point
+
+    def _order(self, *orders: str) -> None:
+        with psycopg.connect(f"{self._server}postgres", autocommit=True) as admin:
+            for order in orders:
+                admin.execute(order.encode())
+
+
+async def test_a_workflow_outlasts_a_database_that_is_away(postgres_server: str, postgres_url: str) -> None:
+    world = Cutting(postgres_server, postgres_url.rpartition("/")[2])
+    async with running(postgres_url, house(walking()), world) as runtime:
+        await runtime.ask(Ledger.at("a"), Begin(workflow="walk", text="x"))
+        await eventually(lambda: world.done["one"], lambda n: n == 2, limit=20)
+        await asyncio.sleep(1.0)
+        await walked(runtime, "over")
+        assert world.done == {"one": 2, "two": 1}
+        assert '"kind":"workflow_failed"' not in str(await runtime.read(all_troubles))
 
 
 async def test_a_cancelled_workflow_takes_no_further_step(store_url: str) -> None:

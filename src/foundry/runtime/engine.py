@@ -190,7 +190,7 @@ class WorkflowSystem:
         task = asyncio.current_task()
         assert task
         self._handed.add(workflow_id)
-        rows = await self._host.read(start_rows, workflow_id)
+        rows = await outlast(lambda: self._host.read(start_rows, workflow_id))
         if not rows or rows[0].cancelled:
             raise Stopped
         row = self._tasks[task] = rows[0]

@@ -136,12 +136,19 @@ class Runtime:
             raise Unavailable(f"the store did not take the command: {error}") from error
 
     async def read(self, function: Callable[..., T], *args: object) -> T:
-        """Run a view on a reader thread, all of it in one snapshot: `await runtime.read(sidebar, organization)`."""
+        """Run a view on a reader thread, all of it in one snapshot: `await runtime.read(sidebar, organization)`.
+
+        Raises:
+            Unavailable: the database was away; asking again is right.
+        """
 
         def run(connection: Connection) -> T:
             return function(Reader(connection), *args)
 
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self.store.read, run)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._readers, self.store.read, run)
+        except Busy as error:
+            raise Unavailable(f"the store could not be read: {error}") from error
 
     async def system(self, address: Address, function: Callable[[Transaction], T]) -> T:
         """Change rows of the runtime's own under the actor's lock."""

@@ -244,7 +244,7 @@ class Flow:
         Raises:
             Stopped: it is not.
         """
-        if await self.standing() is not Standing.LIVE:
+        if await outlast(self.standing) is not Standing.LIVE:
             raise Stopped
 
     def trouble(self, step: str, attempt: int, error: BaseException, retry_at: datetime | None) -> Trouble:
@@ -325,7 +325,7 @@ class Attempts:
                 trouble = self.flow.trouble(self.step, self.made, error, retry_at)
                 await self.flow.check()
                 await self.flow.report(trouble)
-                if await self.flow.standing() is Standing.OVER:  # cancelled meanwhile, perhaps by who was told
+                if await outlast(self.flow.standing) is Standing.OVER:  # cancelled meanwhile, perhaps by who was told
                     await self.flow.end_issue()
                     raise Stopped from None
                 if final:

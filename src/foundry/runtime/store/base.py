@@ -198,7 +198,11 @@ class Store(Protocol):
         ...
 
     def read(self, function: Callable[[Connection], T]) -> T:
-        """Run on the calling thread with a read-only connection, all of it in one snapshot."""
+        """Run on the calling thread with a read-only connection, all of it in one snapshot.
+
+        Raises:
+            Busy: the database was away.
+        """
         ...
 
     def now(self, connection: Connection) -> int:

@@ -180,8 +180,7 @@ class PostgresTransaction:
             raise Fenced(f"lease {lease} is no longer held with number {fencing}")
 
     def infrastructure(self, error: BaseException) -> bool:
-        cause = getattr(error, "orig", error)  # SQLAlchemy wraps the driver's
-        return isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError)
+        return _away(error)
 
     def conflict(self, error: BaseException) -> bool:
         return isinstance(getattr(error, "orig", error), psycopg.errors.UniqueViolation)
@@ -189,6 +188,11 @@ class PostgresTransaction:
     def execute(self, sql: str, *values: object) -> Sequence[Sequence[object]]:
         cursor = self.raw.execute(psql.SQL(sql.replace("%", "%%").replace("?", "%s")), values)  # pyright: ignore[reportArgumentType]
         return cursor.fetchall() if cursor.description else []
+
+
+def _away(error: BaseException) -> bool:
+    cause = getattr(error, "orig", error)  # SQLAlchemy wraps the driver's
+    return isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError)
 
 
 def postgres_engine(url: str, size: int, *, read_only: bool = False) -> Engine:
@@ -287,8 +291,13 @@ class PostgresStore:
         return None
 
     def read(self, function: Callable[[Connection], T]) -> T:
-        with self._readers.connect() as connection:
-            return function(connection)
+        try:
+            with self._readers.connect() as connection:
+                return function(connection)
+        except Exception as error:
+            if _away(error):
+                raise Busy(str(error)) from error
+            raise
 
     def now(self, connection: Connection) -> int:
         return int(connection.exec_driver_sql(f"SELECT {NOW}").scalar_one())
