@@ -68,6 +68,7 @@ def test_killed_at_each_step_it_goes_on_there(home: Path) -> None:
             person = Person([foundry], home / "data")
             await person.see("/api/app", lambda app: ORGANIZATION in {o["id"] for o in app["organizations"]})
             await Life(person, home / "data", hub).live()
+            await person.see("/api/app/inspect", lambda held: not held["workflows"])  # what was interrupted ends, too
             await person.close()
         finally:
             keeper.cancel()

@@ -15,8 +15,8 @@ from tests.postgres import binaries
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-SECONDS = 15.0
-IN_CI = 40.0
+SECONDS = 10.0
+IN_CI = 25.0
 
 
 @pytest.mark.parametrize("mode", ["sqlite", "replicas"])

@@ -32,7 +32,7 @@ from foundry.runtime.turn import Reader
 COMPARE = 60.0  # seconds between comparisons of our rows with DBOS
 CRASHES = 5
 SUSPECT = 3  # crashes in one step
-TRIAL = 10.0  # seconds that a suspect has for getting further before the next one goes on as well
+TRIAL = 3.0  # seconds that a suspect has for getting further before the next one goes on as well
 LOOK = 0.2  # seconds between looks whether a suspect got further
 
 ACTIVE = ["PENDING", "ENQUEUED", "DELAYED"]

@@ -69,6 +69,7 @@ ISSUES = {
     IssueKind.MESSAGE_SET_ASIDE: "Set aside",
     IssueKind.WORKFLOW_CRASHED: "Crashed",
     IssueKind.WORKFLOW_LOST: "Lost",
+    IssueKind.SCHEDULE_FAILING: "Late",
 }
 
 STATUSES = {

@@ -232,10 +232,10 @@ class Player:
                 pass
 
     async def resend(self, opened: Opened, view: Task, message: Task) -> None:
-        """Send again, or dismiss."""
+        """Send again, or dismiss: at last what crashed the agent twice would do so a third time."""
         (said,) = [s for s in opened.said if s.marker == marker_of(message["text"])]
         path = f"/api/sessions/{view['id']}/messages/{message['id']}"
-        if self.random.random() < 0.7:
+        if said.resent == 0 and self.random.random() < 0.7:
             said.resent += 1  # before the question: an answer may be lost
             await self.ask("resend", "POST", f"{path}/resend")
         elif await self.ask("withdraw", "DELETE", path):
