@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy import text
 
 from foundry.contracts.errors import Unavailable
 from foundry.runtime.actor import handles, receives
@@ -139,3 +142,19 @@ async def test_a_lock_that_cannot_be_had_is_no_try_of_the_message(postgres_url: 
                 await eventually(lambda: other.execute(cancel).fetchall())
         await eventually(lambda: runtime.read(texts, "b"), lambda notes: notes == [("a", "told")])
         assert await runtime.read(all_troubles) == []
+
+
+async def test_who_was_frozen_in_a_transaction_is_told_that_the_database_was_away(postgres_url: str) -> None:
+    """PostgreSQL ends a transaction that stands still for too long; psycopg counts that among internal errors."""
+
+    def stand_still(execute: Callable[[str], object]) -> None:
+        execute("SELECT set_config('idle_in_transaction_session_timeout', '50', true)")
+        time.sleep(0.5)
+        execute("SELECT 1")
+
+    async with running(postgres_url) as runtime:
+        with pytest.raises(Unavailable):
+            await runtime.system(A, lambda tx: stand_still(tx.execute))
+        with pytest.raises(Unavailable):
+            await runtime.read(lambda reader: stand_still(lambda sql: reader.first(text(sql))))
+        assert await runtime.ask(A, Note(text="on")) == 0

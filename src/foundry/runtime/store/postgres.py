@@ -82,6 +82,13 @@ UPDATE actors SET seq = %(seq)s, version = %(version)s FROM effects WHERE actors
 """
 
 
+AWAY = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.IdleInTransactionSessionTimeout,  # its class is InternalError: a process that was frozen in a turn
+)
+
+
 class PostgresTransaction:
     """The runtime's rows, in PostgreSQL's words."""
 
@@ -192,7 +199,7 @@ class PostgresTransaction:
 
 def _away(error: BaseException) -> bool:
     cause = getattr(error, "orig", error)  # SQLAlchemy wraps the driver's
-    return isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError)
+    return isinstance(cause, AWAY)
 
 
 def postgres_engine(url: str, size: int, *, read_only: bool = False) -> Engine:
