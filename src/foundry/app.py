@@ -37,6 +37,7 @@ from foundry.actors.repository.actor import Repository
 from foundry.actors.sandbox_instance import workflows as sandbox_instance_workflows
 from foundry.actors.sandbox_instance.actor import SandboxInstance
 from foundry.actors.sandbox_instance.door import Sandboxes
+from foundry.actors.sandbox_instance.reconciling import EVERY, reconciler
 from foundry.actors.sandbox_instance.views import endpoint
 from foundry.actors.sealing import Sealer, load_or_create_key
 from foundry.actors.session_status_sync.actor import SessionStatusSync
@@ -88,7 +89,7 @@ class Outside:
     agents: AgentDoor
 
 
-def house(watchdog: Watchdog = WATCHDOG, idle: timedelta | None = None) -> House:
+def house(watchdog: Watchdog = WATCHDOG, idle: timedelta | None = None, reconcile: float = EVERY) -> House:
     """Every actor kind, workflow and worker there is (R28)."""
     actors = (
         AppShell(), GitHubState(), UserGitHubData(), Organization(), Repository(), History(),
@@ -100,7 +101,7 @@ def house(watchdog: Watchdog = WATCHDOG, idle: timedelta | None = None) -> House
         *task_session_workflows.WORKFLOWS,
         *sandbox_instance_workflows.WORKFLOWS,
     )
-    return House(actors, addresses.coordinator, workflows, (WORKER,))
+    return House(actors, addresses.coordinator, workflows, (WORKER, reconciler(reconcile)))
 
 
 class Server:

@@ -23,7 +23,7 @@ from foundry.contracts.ids import (
     new_id,
 )
 from foundry.contracts.people import OpenAppShell, Person, RepositoryRef
-from foundry.contracts.sandbox_words import Made
+from foundry.contracts.sandbox_words import Compared, Made
 from foundry.contracts.sandboxes import Endpoint
 from foundry.contracts.sessions import AgentSession, SendMessage, SessionView, StreamItem
 from foundry.contracts.tasks import CreateTask, PullRequestRef, TaskView, WorkTree
@@ -56,6 +56,8 @@ class Outside:
         self.held: dict[str, asyncio.Event] = {}
         self.work = WorkTree()
         self.alive = True
+        self.gone: list[SandboxId] = []  # that the provider has lost
+        self.stray: list[SandboxId] = []  # that it has besides
         self.saved = Saved(
             fingerprint="f1", branch="fix", head="c1", work="w1", base="b0", commits=1, changed=1, size=9
         )
@@ -107,11 +109,16 @@ class Outside:
     async def exists(self, sandbox: SandboxId) -> bool:
         return self.done["start"] > 0
 
+    async def compare(self, recorded: list[SandboxId]) -> Compared:
+        gone = [one for one in recorded if one in self.gone]
+        return Compared(missing=gone, unknown=[one for one in self.stray if one not in recorded])
+
     async def stop(self, sandbox: SandboxId) -> None:
         await self._do("stop")
 
     async def delete(self, sandbox: SandboxId) -> None:
         await self._do("delete")
+        self.stray = [one for one in self.stray if one != sandbox]
 
     async def log(self, sandbox: SandboxId) -> str:
         return "the log"
@@ -266,7 +273,7 @@ async def world(url: str, outside: Outside | None = None, idle: timedelta | None
     engine = engine_of(url)
     metadata.create_all(engine)
     engine.dispose()
-    whole = house(idle=idle)
+    whole = house(idle=idle, reconcile=0.1)
     declared = House((*whole.actors, _Ground()), whole.coordinator, whole.workflows, whole.workers)
     outside = outside or Outside()
     runtime = Runtime(declared, open_store(url), workflow_url=url.replace("foundry.db", "workflows.db"))

@@ -15,7 +15,7 @@ from foundry.contracts.checkpoints import Saved
 from foundry.contracts.ids import OrganizationId, SandboxId
 from foundry.contracts.people import Access, Person, RepositoryRef
 from foundry.contracts.renaming import BranchOnGitHub, OldPullRequest
-from foundry.contracts.sandbox_words import Made
+from foundry.contracts.sandbox_words import Compared, Made
 from foundry.contracts.sandboxes import Endpoint
 from foundry.contracts.sessions import AgentSession, Signs, StreamItem
 from foundry.contracts.tasks import PullRequestRef, WorkTree
@@ -91,6 +91,10 @@ class SandboxDoor(Protocol):
     async def wait_healthy(self, sandbox: SandboxId) -> None: ...
     async def exists(self, sandbox: SandboxId) -> bool:
         """Whether the provider knows it and its sandbox-agent answers."""
+        ...
+
+    async def compare(self, recorded: list[SandboxId]) -> Compared:
+        """Which of these the provider does not have, and which it has besides."""
         ...
 
     async def stop(self, sandbox: SandboxId) -> None: ...

@@ -16,6 +16,7 @@ class IssueKind(StrEnum):
     SCHEDULE_FAILING = "schedule_failing"  # the turn at a due time keeps failing; it is tried again by itself
     WORKFLOW_CRASHED = "workflow_crashed"  # the process died in it too often
     WORKFLOW_LOST = "workflow_lost"  # ended in DBOS without telling us
+    SANDBOXES_MISSING = "sandboxes_missing"  # the provider has none of those that are recorded
 
 
 class Trouble(Word):

@@ -8,7 +8,7 @@ from enum import StrEnum
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.ids import SandboxId, TaskId
 from foundry.contracts.sandboxes import Endpoint
-from foundry.contracts.words import Birth, Command, Event, Word
+from foundry.contracts.words import Birth, Command, Event, Message, Word
 
 
 class SandboxState(StrEnum):
@@ -18,6 +18,7 @@ class SandboxState(StrEnum):
     RUNNING = "running"
     UNREACHABLE = "unreachable"
     KEPT = "kept"  # released by its task, but its work is nowhere else
+    LOST = "lost"  # the provider no longer has it
     DELETED = "deleted"
 
 
@@ -41,6 +42,13 @@ class Made(Word):
     warning: str = ""
 
 
+class Compared(Word):
+    """What a provider has, beside what is recorded."""
+
+    missing: list[SandboxId] = []  # recorded, and not there
+    unknown: list[SandboxId] = []  # there, and not among those recorded
+
+
 class SandboxChanged(Event):
     """On `sandbox`: the whole new sandbox."""
 
@@ -61,6 +69,20 @@ class SandboxMoved(Command[None]):
     endpoint: Endpoint | None = None
     provider: str = ""
     warning: str | None = None
+
+
+class SandboxVanished(Command[None]):
+    """To SandboxInstance, by who compared: the provider has no such sandbox any more."""
+
+
+class SandboxMissing(Message):
+    """To Task, by its session or by SandboxInstance: the provider no longer has this sandbox."""
+
+    sandbox: SandboxId
+
+
+class ForgetSandbox(Message):
+    """Task -> SandboxInstance: it is lost, and another one takes its place or none."""
 
 
 class LogSeen(Command[None]):

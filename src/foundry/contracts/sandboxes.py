@@ -18,7 +18,7 @@ class SandboxUnreachable(FoundryError, code="sandbox_unreachable", status=503):
 class SandboxGone(FoundryError, code="sandbox_gone", status=410):
     """The provider knows no such sandbox, or no longer does. It will not come back."""
 
-    remedy = "Retry the task: it gets a new sandbox with what was pushed."
+    remedy = "Its task gets a new one, with the branch and the last checkpoint."
 
 
 class SandboxTokenRefused(FoundryError, code="sandbox_token_refused", status=502):

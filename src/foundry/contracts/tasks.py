@@ -299,6 +299,8 @@ class Named(Command[None]):
 class Provisioned(Command[None]):
     """The sandbox lives, the branch is checked out, the first session is ready."""
 
+    note: str = ""  # what a person should know of the work that was brought back
+
 
 class WorkSeen(Command[bool]):
     """What the work tree looks like; answered with whether there is something to publish."""

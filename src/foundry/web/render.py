@@ -70,6 +70,7 @@ ISSUES = {
     IssueKind.WORKFLOW_CRASHED: "Crashed",
     IssueKind.WORKFLOW_LOST: "Lost",
     IssueKind.SCHEDULE_FAILING: "Late",
+    IssueKind.SANDBOXES_MISSING: "Missing",
 }
 
 STATUSES = {
@@ -282,9 +283,10 @@ def sandbox(view: SandboxView | None, *, may_write: bool = True) -> Markup:
         SandboxState.RUNNING: "good",
         SandboxState.UNREACHABLE: "bad",
         SandboxState.KEPT: "wait",
+        SandboxState.LOST: "bad",
     }
     tone = "quiet" if view is None else tones.get(view.state, "quiet")
-    can_read = may_write and view is not None and view.state is not SandboxState.DELETED
+    can_read = may_write and view is not None and view.state not in (SandboxState.LOST, SandboxState.DELETED)
     return template("fragments/sandbox.html", sandbox=view, tone=tone, can_read=can_read)
 
 

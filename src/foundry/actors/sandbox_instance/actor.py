@@ -5,21 +5,34 @@ from __future__ import annotations
 from foundry.actors.sandbox_instance.tables import sandboxes
 from foundry.actors.sandbox_instance.views import view
 from foundry.actors.sandbox_instance.words import FetchLog
+from foundry.contracts import addresses
 from foundry.contracts.errors import WrongState
+from foundry.contracts.ids import SandboxId, TaskId
 from foundry.contracts.issues import WorkflowRecovered, WorkflowTrouble
-from foundry.contracts.sandbox_words import CreateSandbox, LogSeen, ReadLog, SandboxChanged, SandboxMoved, SandboxState
+from foundry.contracts.sandbox_words import (
+    CreateSandbox,
+    ForgetSandbox,
+    LogSeen,
+    ReadLog,
+    SandboxChanged,
+    SandboxMissing,
+    SandboxMoved,
+    SandboxState,
+    SandboxVanished,
+)
 from foundry.contracts.words import millis
-from foundry.runtime.actor import Actor, creates, handles
+from foundry.runtime.actor import Actor, creates, handles, receives
 from foundry.runtime.turn import Turn
 
 S = SandboxState
 NEXT: dict[SandboxState, frozenset[SandboxState]] = {
-    S.CREATING: frozenset({S.CREATING, S.STOPPED, S.STARTING, S.KEPT, S.DELETED}),
-    S.STOPPED: frozenset({S.STOPPED, S.STARTING, S.RUNNING, S.KEPT, S.DELETED}),
-    S.STARTING: frozenset({S.STARTING, S.RUNNING, S.STOPPED, S.UNREACHABLE, S.KEPT, S.DELETED}),
-    S.RUNNING: frozenset({S.RUNNING, S.STARTING, S.STOPPED, S.UNREACHABLE, S.KEPT, S.DELETED}),
-    S.UNREACHABLE: frozenset({S.STARTING, S.RUNNING, S.STOPPED, S.UNREACHABLE, S.KEPT, S.DELETED}),
-    S.KEPT: frozenset({S.KEPT, S.STARTING, S.DELETED}),
+    S.CREATING: frozenset({S.CREATING, S.STOPPED, S.STARTING, S.KEPT, S.LOST, S.DELETED}),
+    S.STOPPED: frozenset({S.STOPPED, S.STARTING, S.RUNNING, S.KEPT, S.LOST, S.DELETED}),
+    S.STARTING: frozenset({S.STARTING, S.RUNNING, S.STOPPED, S.UNREACHABLE, S.KEPT, S.LOST, S.DELETED}),
+    S.RUNNING: frozenset({S.RUNNING, S.STARTING, S.STOPPED, S.UNREACHABLE, S.KEPT, S.LOST, S.DELETED}),
+    S.UNREACHABLE: frozenset({S.STARTING, S.RUNNING, S.STOPPED, S.UNREACHABLE, S.KEPT, S.LOST, S.DELETED}),
+    S.KEPT: frozenset({S.KEPT, S.STARTING, S.LOST, S.DELETED}),
+    S.LOST: frozenset({S.LOST, S.DELETED}),
     S.DELETED: frozenset({S.DELETED}),
 }
 
@@ -54,6 +67,19 @@ class SandboxInstance(Actor):
         )
         self._changed(turn)
 
+    @handles(SandboxVanished)
+    def vanished(self, turn: Turn, command: SandboxVanished) -> None:
+        """The task decides what becomes of that."""
+        row = turn.one(sandboxes)
+        if row.state not in (S.CREATING, S.LOST, S.DELETED):  # creating: it is not there yet
+            turn.send(addresses.task(TaskId(row.task)), SandboxMissing(sandbox=SandboxId(turn.key)))
+
+    @receives(ForgetSandbox)
+    def forget(self, turn: Turn, message: ForgetSandbox) -> None:
+        if turn.one(sandboxes).state not in (S.LOST, S.DELETED):
+            turn.update(sandboxes, state=S.LOST.value, state_since=millis(turn.now), endpoint=None)
+            self._changed(turn)
+
     @handles(LogSeen)
     def log_seen(self, turn: Turn, command: LogSeen) -> None:
         turn.update(sandboxes, log=command.log)
@@ -61,8 +87,8 @@ class SandboxInstance(Actor):
 
     @handles(ReadLog)
     def read_log(self, turn: Turn, command: ReadLog) -> None:
-        if turn.one(sandboxes).state == S.DELETED:
-            raise WrongState("the sandbox is deleted; its log is what was last read")
+        if turn.one(sandboxes).state in (S.LOST, S.DELETED):
+            raise WrongState("the sandbox is gone; its log is what was last read")
         turn.start("fetch_log", FetchLog(sandbox=turn.key))
 
     @handles(WorkflowTrouble)

@@ -19,7 +19,7 @@ from foundry.actors.sandbox_instance.git import Git
 from foundry.contracts.checkpoints import BUNDLE_LIMIT, CheckpointMissing, CheckpointTooLarge, Saved
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.people import Person, RepositoryRef
-from foundry.contracts.sandbox_words import Made
+from foundry.contracts.sandbox_words import Compared, Made
 from foundry.contracts.sandboxes import Endpoint, ProcessResult, SandboxGone, SandboxSpec, SandboxUnreachable
 from foundry.contracts.tasks import WorkTree
 from foundry.sandboxes.agent import SandboxAgent
@@ -100,6 +100,12 @@ class Sandboxes:
         except (SandboxUnreachable, SandboxGone):
             return False
         return True
+
+    async def compare(self, recorded: list[SandboxId]) -> Compared:
+        """By name; what the list does not have is asked for once more, each by itself."""
+        there = {SandboxId(name) for name in await self._provider.list()}
+        missing = [one for one in recorded if one not in there and await self._provider.find(one) is None]
+        return Compared(missing=missing, unknown=sorted(there - set(recorded)))
 
     async def stop(self, sandbox: SandboxId) -> None:
         await self._forget(sandbox)

@@ -49,3 +49,9 @@ def endpoint(reader: Reader, sandbox: SandboxId) -> Endpoint | None:
     """Where its sandbox-agent was last seen; None before the first start."""
     row = reader.first(select(sandboxes.c.endpoint).where(sandboxes.c.sandbox == sandbox))
     return Endpoint.model_validate_json(row.endpoint) if row and row.endpoint else None
+
+
+def standing(reader: Reader) -> dict[SandboxId, SandboxState]:
+    """Every sandbox there ever was, and how it stands."""
+    rows = reader.all(select(sandboxes.c.sandbox, sandboxes.c.state))
+    return {SandboxId(row.sandbox): SandboxState(row.state) for row in rows}

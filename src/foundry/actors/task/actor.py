@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from foundry.actors.task import keeping
 from foundry.actors.task.common import grant, refuse_archived, refuse_unready, stir
+from foundry.actors.task.rebuilding import Rebuilding
 from foundry.actors.task.renaming import (
     closed_by_rename,
     names_of,
@@ -11,9 +12,9 @@ from foundry.actors.task.renaming import (
     unfinished,
     wait_for_rename,
 )
-from foundry.actors.task.resting import Resting
 from foundry.actors.task.states import advance
 from foundry.actors.task.tables import task_sessions_known, tasks, waiting_prompts
+from foundry.actors.task.watching import at_work
 from foundry.actors.task.words import Inspect, Provision, Publish, Release, SaveWish
 from foundry.contracts import addresses
 from foundry.contracts.checkpoints import CheckpointReason
@@ -21,6 +22,8 @@ from foundry.contracts.errors import WrongState
 from foundry.contracts.ids import MessageId, SandboxId, SessionId, TaskId, WorkflowId
 from foundry.contracts.issues import WorkflowRecovered, WorkflowTrouble
 from foundry.contracts.people import Person, RepositoryRef
+from foundry.contracts.sandbox_words import SandboxMissing
+from foundry.contracts.sandboxes import SandboxGone
 from foundry.contracts.sessions import CloseSession, CreateSession, OpenAgent, SessionStatus
 from foundry.contracts.tasks import (
     ArchiveReason,
@@ -59,7 +62,7 @@ from foundry.runtime.turn import AnyRow, Turn
 NAMES = {"provision": "provisioning", "publish": "publishing", "inspect": "looking at the work", "release": "release"}
 
 
-class Task(Resting, Actor):
+class Task(Rebuilding, Actor):
     """Owns its phase and its pointers to sandbox, session and pull request; decides which prompt has the work tree.
 
     Never talks to GitHub or to a sandbox: its workflows do, through the doors. Never waits for either.
@@ -234,6 +237,10 @@ class Task(Resting, Actor):
             trouble=None,
             workflow=None,
         )
+        if row.lost_sandbox:
+            note = command.note or "The sandbox was lost; this is a new one, with the work of the last checkpoint."
+            turn.update(tasks, lost_sandbox=None, note=note)
+            turn.start("inspect", Inspect(sandbox=SandboxId(row.sandbox), base=row.base))
         self._open_agents(turn)
         self.changed(turn)
 
@@ -272,6 +279,8 @@ class Task(Resting, Actor):
         elif over:
             name = NAMES.get(trouble.workflow, trouble.workflow)
             turn.update(tasks, note=f"{name} failed: {trouble.message} {trouble.remedy}".strip())
+        if over and trouble.code == SandboxGone.code and trouble.workflow_id in at_work(row):
+            turn.send(turn.address, SandboxMissing(sandbox=SandboxId(row.sandbox)))
         self.changed(turn)
 
     @handles(WorkflowRecovered)
@@ -291,7 +300,8 @@ class Task(Resting, Actor):
         row = turn.one(tasks)
         turn.update(task_sessions_known, {"session": message.session}, resting=False)
         if row.phase == Phase.CREATING_SESSION and message.session == row.active_session:
-            turn.update(tasks, phase=Phase.SENDING_PROMPT.value, phase_since=millis(turn.now), trouble=None)
+            phase = Phase.SENDING_PROMPT if turn.all(waiting_prompts) else Phase.RUNNING  # nothing is left to send
+            turn.update(tasks, phase=phase.value, phase_since=millis(turn.now), trouble=None)
         grant(turn)
         self.changed(turn)
 

@@ -11,7 +11,7 @@ from foundry.contracts.tasks import Phase, TaskState
 NEXT: dict[TaskState, frozenset[TaskState]] = {
     TaskState.PROVISIONING: frozenset({TaskState.READY, TaskState.FAILED, TaskState.ARCHIVED}),
     TaskState.FAILED: frozenset({TaskState.PROVISIONING, TaskState.ARCHIVED}),
-    TaskState.READY: frozenset({TaskState.ARCHIVED}),
+    TaskState.READY: frozenset({TaskState.PROVISIONING, TaskState.ARCHIVED}),  # provisioning: its sandbox was lost
     TaskState.ARCHIVED: frozenset(),
 }
 

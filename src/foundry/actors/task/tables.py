@@ -48,6 +48,8 @@ tasks = owned_table(
     Column("former_branches", Text, nullable=False, server_default="[]"),  # names it had before
     Column("began", Text, nullable=False, server_default="{}"),  # since when each thing stands that should pass
     Column("overdue", Text),  # Overdue: of the task's own
+    Column("rebuilt", Text, nullable=False, server_default="[]"),  # when its sandbox was lost, in milliseconds
+    Column("lost_sandbox", String),  # the one before this
     Column("kept", Text, nullable=False, server_default=""),
     Column("created_at", BigInteger, nullable=False),
     Column("changed_at", BigInteger, nullable=False),

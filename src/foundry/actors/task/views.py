@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from sqlalchemy import select
 
 from foundry.actors.task.tables import checkpoints, task_sessions_known, tasks
-from foundry.actors.task.words import RenameWish
+from foundry.actors.task.words import Beginning, RenameWish
 from foundry.contracts.addresses import task as address
 from foundry.contracts.checkpoints import CheckpointMissing, CheckpointReason, CheckpointRef, CheckpointView, Saved
 from foundry.contracts.errors import NotFound
@@ -143,6 +144,24 @@ def checkpoint_of(reader: Reader, ref: CheckpointRef) -> CheckpointView:
     if row is None or not row.saved:
         raise CheckpointMissing(f"task {ref.task} has no checkpoint with id {ref.id}", field="checkpoint")
     return checkpoint_view(row)
+
+
+def beginning(reader: Reader, task: TaskId) -> Beginning:
+    """What the task's sandbox is made from, besides GitHub.
+
+    Raises:
+        CheckpointMissing: the checkpoint is no longer listed.
+    """
+    row = reader.one(select(tasks).where(tasks.c.task == task))
+    if not row.begins_from:
+        return Beginning(lost=row.lost_sandbox)
+    ref = CheckpointRef.model_validate_json(row.begins_from)
+    saved, own = checkpoint_of(reader, ref).saved, ref.task == task
+    names = ("", row.branch, *json.loads(row.former_branches))
+    elsewhere = own and saved.branch not in names  # the agent had another branch checked out
+    return Beginning(
+        lost=row.lost_sandbox, source=ref, saved=saved, branch=saved.branch if elsewhere else row.branch, own=own
+    )
 
 
 def task_snapshot(reader: Reader, task: TaskId) -> tuple[int, TaskView]:

@@ -76,6 +76,11 @@ class Watching:
         return True
 
 
+def at_work(row: AnyRow) -> set[str]:
+    """The task's workflows that use its present sandbox."""
+    return {getattr(row, column) for column in WORK if getattr(row, column)}
+
+
 def quiet(row: AnyRow, sessions: Sequence[AnyRow]) -> bool:
     """Whether nobody uses the sandbox: no agent works or is about to, and no work of the task's own runs."""
     working = (SessionStatus.PENDING, SessionStatus.RUNNING)

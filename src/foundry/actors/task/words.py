@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from foundry.contracts.checkpoints import CheckpointReason, Saved
+from foundry.contracts.checkpoints import CheckpointReason, CheckpointRef, Saved
 from foundry.contracts.ids import CheckpointId, MessageId, SandboxId, SessionId, TaskId
 from foundry.contracts.people import Person, RepositoryRef
 from foundry.contracts.words import Word
@@ -10,6 +10,16 @@ from foundry.contracts.words import Word
 
 class Provision(Word):
     task: TaskId
+
+
+class Beginning(Word):
+    """What a sandbox is made from besides GitHub, read when that is due."""
+
+    lost: SandboxId | None = None  # the sandbox before, which the provider no longer has
+    source: CheckpointRef | None = None
+    saved: Saved | None = None
+    branch: str = ""  # to check out
+    own: bool = False  # the task's own checkpoint: commits that GitHub has beyond it are kept
 
 
 class Inspect(Word):

@@ -204,6 +204,8 @@ class TaskSession(Permissions, Troubles):
         c = self._conversation(turn)
         if c.status is SessionStatus.CLOSED:
             return
+        if c.state.prompted:
+            c.transcript.add(EntryKind.NOTE, "The sandbox was lost. A new one is made, with the last saved work.")
         stop_opening(c)
         c.cut_off()
         c.disconnect()

@@ -5,8 +5,10 @@ from __future__ import annotations
 from foundry.actors.task_session.base import Conversing
 from foundry.actors.task_session.conversation import Conversation
 from foundry.actors.task_session.tables import session_permissions
+from foundry.contracts.ids import SandboxId
 from foundry.contracts.issues import Trouble, WorkflowRecovered, WorkflowTrouble
-from foundry.contracts.sandboxes import AcpServerGone, SandboxUnreachable
+from foundry.contracts.sandbox_words import SandboxMissing
+from foundry.contracts.sandboxes import AcpServerGone, SandboxGone, SandboxUnreachable
 from foundry.contracts.sessions import MessageState, PermissionState, SessionStatus
 from foundry.runtime.actor import handles
 from foundry.runtime.turn import Turn
@@ -67,6 +69,8 @@ def _opening(c: Conversation, trouble: Trouble) -> None:
     c.state.opening = None
     c.give_up_server()
     c.move(SessionStatus.ERROR)
+    if trouble.code == SandboxGone.code:  # its task makes another one
+        c.tell(SandboxMissing(sandbox=SandboxId(c.state.sandbox)))
 
 
 def _prompt(c: Conversation, trouble: Trouble) -> bool:

@@ -7,17 +7,21 @@ The agent's session is opened by TaskSession's own workflow, which the last turn
 
 from __future__ import annotations
 
+import structlog
+
 from foundry.actors.task.keeping import key
 from foundry.actors.task.states import branch_from
-from foundry.actors.task.views import checkpoint_of, task_view
-from foundry.actors.task.words import Provision
+from foundry.actors.task.views import beginning, task_view
+from foundry.actors.task.words import Beginning, Provision
 from foundry.contracts import addresses
-from foundry.contracts.checkpoints import Saved
 from foundry.contracts.doors import Doors
+from foundry.contracts.errors import FoundryError
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.sandbox_words import CreateSandbox, SandboxMoved, SandboxState
 from foundry.contracts.tasks import BeginPhase, Named, Phase, Provisioned, ReserveBranch, TaskView
 from foundry.runtime.workflow import Flow, Scope, workflow
+
+log = structlog.get_logger("foundry.task")
 
 STEPS = (
     "reading the task",
@@ -44,6 +48,10 @@ async def provision(flow: Flow, job: Provision) -> None:
     task = await flow.read("reading the task", task_view, job.task)
     assert task.sandbox
     box = addresses.sandbox(task.sandbox)
+
+    lost = (await flow.read("reading the task", beginning, job.task)).lost
+    if lost is not None:
+        await flow.do("reading the task", end_what_is_left, flow.doors, lost)
 
     await flow.ask("naming", me, BeginPhase(phase=Phase.NAMING))
     branch = await _name(flow, task)
@@ -75,12 +83,11 @@ async def provision(flow: Flow, job: Provision) -> None:
     await flow.ask("cloning", me, BeginPhase(phase=Phase.CLONING))
     await flow.do("cloning", clone, flow.doors, task, task.sandbox, branch, deadline=CLONE_DEADLINE)
 
+    note = ""
     if task.begins_from is not None:
         await flow.ask("restoring the work", me, BeginPhase(phase=Phase.RESTORING))
-        saved = await flow.read("restoring the work", checkpoint_of, task.begins_from)
-        await flow.do(
-            "restoring the work", begin_from, flow.doors, task, saved.saved, branch, deadline=RESTORE_DEADLINE
-        )
+        start = await flow.read("restoring the work", beginning, job.task)
+        note = await flow.do("restoring the work", begin_from, flow.doors, task, start, deadline=RESTORE_DEADLINE)
 
     await flow.ask("installing agent", me, BeginPhase(phase=Phase.INSTALLING_AGENT))
     for agent in agents:
@@ -88,7 +95,7 @@ async def provision(flow: Flow, job: Provision) -> None:
             "installing agent", flow.doors.sandboxes.install_agent, task.sandbox, agent, deadline=INSTALL_DEADLINE
         )
 
-    await flow.ask("creating session", me, Provisioned())
+    await flow.ask("creating session", me, Provisioned(note=note))
 
 
 async def _name(flow: Flow, task: TaskView) -> str:
@@ -114,11 +121,26 @@ async def clone(doors: Doors, task: TaskView, sandbox: SandboxId, branch: str) -
         )
 
 
-async def begin_from(doors: Doors, task: TaskView, saved: Saved, branch: str) -> str:
-    """Bring a checkpoint's work onto the task's branch; gives its head."""
+async def begin_from(doors: Doors, task: TaskView, start: Beginning) -> str:
+    """Bring a checkpoint's work back; gives what a person should know of it."""
     assert task.sandbox
-    assert task.begins_from
-    place = key(task.begins_from.task, task.begins_from.id)
-    return await doors.sandboxes.restore(
-        task.sandbox, place, saved, branch=branch, base=task.base, keep_newer=task.begins_from.task == task.id
+    assert start.source
+    assert start.saved
+    place = key(start.source.task, start.source.id)
+    head = await doors.sandboxes.restore(
+        task.sandbox, place, start.saved, branch=start.branch, base=task.base, keep_newer=start.own
     )
+    if not start.own or head == start.saved.head:
+        return ""
+    return (
+        "The sandbox was lost; this is a new one, with the branch as it is on GitHub, which has newer commits than the "
+        "last checkpoint. Restore that one to get what was not committed."
+    )
+
+
+async def end_what_is_left(doors: Doors, lost: SandboxId) -> None:
+    """Processes of a sandbox whose files are gone; one that does not end is no reason to wait."""
+    try:
+        await doors.sandboxes.stop(lost)
+    except FoundryError as error:
+        log.warning("processes of a lost sandbox go on", sandbox=lost, reason=error.detail)
