@@ -34,16 +34,17 @@ from foundry.actors.github_state.door import GitHubOutside
 from foundry.actors.history.actor import History
 from foundry.actors.organization.actor import Organization
 from foundry.actors.repository.actor import Repository
+from foundry.actors.sandbox_instance import reconciling as sandboxes_reconciling
 from foundry.actors.sandbox_instance import workflows as sandbox_instance_workflows
 from foundry.actors.sandbox_instance.actor import SandboxInstance
 from foundry.actors.sandbox_instance.door import Sandboxes
-from foundry.actors.sandbox_instance.reconciling import EVERY, reconciler
-from foundry.actors.sandbox_instance.views import endpoint
+from foundry.actors.sandbox_instance.views import endpoint, running
 from foundry.actors.sealing import Sealer, load_or_create_key
 from foundry.actors.session_status_sync.actor import SessionStatusSync
 from foundry.actors.session_status_sync.worker import WORKER
 from foundry.actors.task import workflows as task_workflows
 from foundry.actors.task.actor import Task
+from foundry.actors.task_session import reconciling as agents_reconciling
 from foundry.actors.task_session import workflows as task_session_workflows
 from foundry.actors.task_session.actor import TaskSession
 from foundry.actors.task_session.door import AcpDoor
@@ -70,6 +71,7 @@ from foundry.settings import Settings, check
 
 AGENTS = ("claude", "codex", "opencode", "amp", "mock")
 DRAIN = 5  # seconds that open requests get at a stop
+RECONCILE = 60.0  # seconds between two looks at what there is beside what is recorded
 
 log = structlog.get_logger("foundry.app")
 
@@ -89,7 +91,7 @@ class Outside:
     agents: AgentDoor
 
 
-def house(watchdog: Watchdog = WATCHDOG, idle: timedelta | None = None, reconcile: float = EVERY) -> House:
+def house(watchdog: Watchdog = WATCHDOG, idle: timedelta | None = None, reconcile: float = RECONCILE) -> House:
     """Every actor kind, workflow and worker there is (R28)."""
     actors = (
         AppShell(), GitHubState(), UserGitHubData(), Organization(), Repository(), History(),
@@ -101,7 +103,10 @@ def house(watchdog: Watchdog = WATCHDOG, idle: timedelta | None = None, reconcil
         *task_session_workflows.WORKFLOWS,
         *sandbox_instance_workflows.WORKFLOWS,
     )
-    return House(actors, addresses.coordinator, workflows, (WORKER, reconciler(reconcile)))
+    workers = (
+        WORKER, sandboxes_reconciling.reconciler(reconcile), agents_reconciling.reconciler(running, reconcile)
+    )  # fmt: skip
+    return House(actors, addresses.coordinator, workflows, workers)
 
 
 class Server:

@@ -11,6 +11,7 @@ import pytest
 from foundry.actors.sandbox_instance.door import Sandboxes
 from foundry.actors.session_status_sync import filling
 from foundry.actors.task_session.door import AcpDoor
+from foundry.actors.task_session.views import known_servers
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.sandboxes import Endpoint
 from foundry.contracts.sessions import (
@@ -102,6 +103,15 @@ async def test_a_prompt_from_start_to_end(real: Open) -> None:
         assert (entries[-1].text, entries[4].data["status"], await said(at)) == (
             "end_turn", "completed", ["Hello there", "Bye"],
         )  # fmt: skip
+
+
+async def test_its_sandbox_agent_has_the_agent_that_the_session_knows_and_no_other(real: Open) -> None:
+    async with real(opened=False, prompt=script("say Hello")) as at:
+        await _open(at)
+        await at.until(idle, LIMIT)
+        there = await at.doors.agents.servers(SANDBOX)
+        assert len(there) == 1
+        assert set(there) == await at.runtime.read(known_servers)
 
 
 async def test_a_permission_request_is_answered(real: Open) -> None:

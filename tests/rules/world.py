@@ -58,6 +58,8 @@ class Outside:
         self.alive = True
         self.gone: list[SandboxId] = []  # that the provider has lost
         self.stray: list[SandboxId] = []  # that it has besides
+        self.strange: list[str] = []  # agents that run besides the sessions' own
+        self.closed: list[str] = []  # agents that were ended
         self.saved = Saved(
             fingerprint="f1", branch="fix", head="c1", work="w1", base="b0", commits=1, changed=1, size=9
         )
@@ -193,9 +195,14 @@ class Outside:
         for item in ():
             yield item
 
+    async def servers(self, sandbox: SandboxId) -> list[str]:
+        return [*self.streams, *self.strange]
+
     async def end(self, sandbox: SandboxId, server_id: str) -> None: ...
 
-    async def close(self, sandbox: SandboxId, server_id: str) -> None: ...
+    async def close(self, sandbox: SandboxId, server_id: str) -> None:
+        self.closed.append(server_id)
+        self.strange = [one for one in self.strange if one != server_id]
 
     def says(self, server_id: str, message: dict[str, Any]) -> None:
         """Put one JSON-RPC message on a server's stream."""

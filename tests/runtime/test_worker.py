@@ -85,6 +85,19 @@ async def test_a_worker_runs_while_it_is_wanted_and_gives_its_lease_back(store_u
         assert (await crew.at_work(2)).fencing == 2
 
 
+async def test_one_actor_can_have_several_workers_each_under_a_lease_of_its_own(store_url: str) -> None:
+    first, second = Crew(), Crew()
+    workers = (WorkerKind("Ledger", wanted, first.run), WorkerKind("Ledger", wanted, second.run, name="other"))
+    async with running(store_url, house(workers=workers), pace=QUIET) as runtime:
+        await runtime.ask(A, Note(text="work"))
+        for crew in (first, second):
+            assert await (await crew.at_work()).ask(A, Note(author="worker", text="work")) >= 1
+        await runtime.system(A, steal)
+        with pytest.raises(Fenced):
+            await first.jobs[0].ask(A, Note(author="worker", text="late"))
+        await second.jobs[0].ask(A, Note(author="worker", text="work"))
+
+
 async def test_a_write_under_an_old_fencing_number_is_refused(store_url: str) -> None:
     crew = Crew()
     async with running(store_url, crew.house(), pace=QUIET) as runtime:

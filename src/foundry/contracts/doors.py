@@ -210,6 +210,10 @@ class AgentDoor(Protocol):
         """Whether the agent's process is there, and whether anything in its sandbox works; takes some seconds."""
         ...
 
+    async def servers(self, sandbox: SandboxId) -> list[str]:
+        """The server ids that its sandbox-agent has."""
+        ...
+
     async def end(self, sandbox: SandboxId, server_id: str) -> None:
         """End the agent's process; what was written down of its stream stays."""
         ...

@@ -52,11 +52,12 @@ class WorkerHost(Protocol):
 class Job:
     """One actor's work under one lease: what a worker's `run` is given."""
 
-    def __init__(self, host: WorkerHost, doors: Doors, address: Address, fencing: int) -> None:
+    def __init__(self, host: WorkerHost, doors: Doors, address: Address, lease: str, fencing: int) -> None:
         self.address = address
         self.key = address.key
         self.doors = doors
         self.fencing = fencing
+        self._lease = (lease, fencing)
         self._host = host
 
     async def ask(self, address: Address, command: Command[R]) -> R:
@@ -65,7 +66,7 @@ class Job:
         Raises:
             Fenced: somebody else holds the lease now; stop.
         """
-        return await self._host.ask(address, command, lease=(f"worker:{self.address}", self.fencing))
+        return await self._host.ask(address, command, lease=self._lease)
 
     async def read(self, function: Callable[..., T], *args: object) -> T:
         return await self._host.read(function, *args)
@@ -78,6 +79,10 @@ class WorkerKind:
     kind: str
     wanted: Callable[[Reader], Sequence[str]]
     run: Callable[[Job], Awaitable[None]]
+    name: str = ""  # tells it from other workers for the same kind
+
+    def lease(self, address: Address) -> str:
+        return f"worker:{self.name}:{address}" if self.name else f"worker:{address}"
 
 
 class Supervisor:
@@ -87,8 +92,9 @@ class Supervisor:
         self._host = host
         self._pace = pace
         self._doors = doors
-        self._kinds = {kind.kind: kind for kind in kinds}
-        self._running: dict[Address, asyncio.Task[None]] = {}
+        self._workers = tuple(kinds)
+        self._kinds = {worker.kind for worker in kinds}
+        self._running: dict[str, asyncio.Task[None]] = {}  # by the lease's name
         self._leaving: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
 
@@ -100,12 +106,15 @@ class Supervisor:
     async def run(self) -> None:
         while True:
             self._wake.clear()
-            for kind in self._kinds.values():
-                wanted = {Address(kind.kind, key) for key in await self._host.read(kind.wanted)}
-                for address in wanted - self._running.keys():
-                    self._running[address] = asyncio.create_task(self._keep(kind, address), name=f"worker {address}")
-                for address in [a for a in self._running if a.kind == kind.kind and a not in wanted]:
-                    self._leave(self._running.pop(address))
+            wanted: set[str] = set()
+            for kind in self._workers:
+                for address in [Address(kind.kind, key) for key in await self._host.read(kind.wanted)]:
+                    lease = kind.lease(address)
+                    wanted.add(lease)
+                    if lease not in self._running:
+                        self._running[lease] = asyncio.create_task(self._keep(kind, address), name=lease)
+            for lease in self._running.keys() - wanted:
+                self._leave(self._running.pop(lease))
             await woken(self._wake, self._pace.look)
 
     def _leave(self, task: asyncio.Task[None]) -> None:
@@ -139,11 +148,11 @@ class Supervisor:
 
     async def _once(self, kind: WorkerKind, address: Address) -> bool:
         """Take the lease, hold it while the work lasts, give it back; False if somebody else has it."""
-        name = f"worker:{address}"
+        name = kind.lease(address)
         fencing = await self._host.system(Address("Lease", name), self._acquire(name))
         if fencing is None:
             return False
-        work = asyncio.ensure_future(kind.run(Job(self._host, self._doors, address, fencing)))
+        work = asyncio.ensure_future(kind.run(Job(self._host, self._doors, address, name, fencing)))
         try:
             await self._hold(name, fencing, work)
             return True

@@ -27,7 +27,6 @@ from foundry.contracts.words import APP, ScopeId
 from foundry.runtime.turn import Reader
 from foundry.runtime.worker import Job, WorkerKind
 
-EVERY = 60.0  # seconds
 TOO_MANY = 3  # sandboxes; where all of so many are missing, they are not replaced by themselves
 
 ALL_MISSING = "sandboxes missing"
@@ -35,7 +34,7 @@ ALL_MISSING = "sandboxes missing"
 log = structlog.get_logger("foundry.sandbox")
 
 
-def reconciler(every: float = EVERY) -> WorkerKind:
+def reconciler(every: float) -> WorkerKind:
     """One for the whole of Foundry, so it hangs on its root."""
 
     async def run(job: Job) -> None:
@@ -54,7 +53,7 @@ def reconciler(every: float = EVERY) -> WorkerKind:
                 told, away = strange, ""
             await asyncio.sleep(every)
 
-    return WorkerKind("AppShell", wanted, run)
+    return WorkerKind("AppShell", wanted, run, name="sandboxes")
 
 
 def wanted(reader: Reader) -> Sequence[str]:

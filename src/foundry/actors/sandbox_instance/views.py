@@ -51,6 +51,12 @@ def endpoint(reader: Reader, sandbox: SandboxId) -> Endpoint | None:
     return Endpoint.model_validate_json(row.endpoint) if row and row.endpoint else None
 
 
+def running(reader: Reader) -> list[SandboxId]:
+    """Those whose sandbox-agent is thought to answer."""
+    rows = reader.all(select(sandboxes.c.sandbox).where(sandboxes.c.state == SandboxState.RUNNING.value))
+    return [SandboxId(row.sandbox) for row in rows]
+
+
 def standing(reader: Reader) -> dict[SandboxId, SandboxState]:
     """Every sandbox there ever was, and how it stands."""
     rows = reader.all(select(sandboxes.c.sandbox, sandboxes.c.state))

@@ -121,6 +121,9 @@ class AcpDoor:
         alive = server_id in {server.server_id for server in await agent.acp.servers()}
         return Signs(alive=alive, busy=alive and await busy(agent.processes))
 
+    async def servers(self, sandbox: SandboxId) -> list[str]:
+        return [server.server_id for server in await (await self._reach(sandbox)).acp.servers()]
+
     async def end(self, sandbox: SandboxId, server_id: str) -> None:
         await (await self._reach(sandbox)).acp.delete(server_id)
 

@@ -15,6 +15,7 @@ from foundry.contracts.ids import MessageId, PermissionId, SessionId, TaskId, Us
 from foundry.contracts.overdue import Overdue
 from foundry.contracts.people import Person, RepositoryRef
 from foundry.contracts.sessions import (
+    AgentSession,
     Entry,
     EntryChanged,
     EntryKind,
@@ -211,3 +212,14 @@ def _line(entry: Entry) -> str:
             return f"[tool] {entry.data.get('title', '')} ({entry.data.get('status', '')})"
         case _:
             return ""
+
+
+def known_servers(reader: Reader) -> set[str]:
+    """The ACP server ids that a session uses, or has chosen, or whose stream's end it has yet to read."""
+    query = select(sessions.c.server, sessions.c.unread, sessions.c.agent_session)
+    known: set[str] = set()
+    for row in reader.all(query.where(sessions.c.status != SessionStatus.CLOSED.value)):
+        known |= {one for one in (row.server, row.unread) if one}
+        if row.agent_session:
+            known.add(AgentSession.model_validate_json(row.agent_session).server_id)
+    return known
