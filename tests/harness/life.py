@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import json
@@ -59,6 +60,15 @@ def kill_agent(data: Path, sandbox: str) -> int:
     return killed
 
 
+def remove_sandbox(data: Path, sandbox: str) -> None:
+    """What a cleaning job or a lost disk does to a sandbox: its files go, and its processes with them."""
+    place = folder(data, sandbox)
+    for pid in processes.belonging(place, None, None):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    shutil.rmtree(place)
+
+
 class Life:
     """What a person does with a task, each until what should come of it has come."""
 
@@ -77,6 +87,7 @@ class Life:
         await self.looks_again(one)
         await self.goes_back(one)
         await self.rests_until_needed(one)
+        await self.loses_its_sandbox(one)
         two = await self.begins_from(one)
         await self.ends(one, discard=False)
         await self.ends(two, discard=True)
@@ -167,6 +178,17 @@ class Life:
         await self.foundry.see(f"/api/sandboxes/{found['sandbox']}", lambda s: s["state"] == "stopped")
         place = await self.say(task, "say I slept well.")
         await self.foundry.see(place, lambda s: said(s, "I slept well."))
+        await self.rests(task)
+
+    async def loses_its_sandbox(self, task: str) -> None:
+        """What is asked next finds it gone; another one has its work, and the agent goes on there."""
+        before = await self.until(task, saved)
+        remove_sandbox(self.data, before["sandbox"])
+        await self.foundry.ask("POST", f"/api/tasks/{task}/checkpoints", 202)
+        after = await self.until(task, lambda t: t["sandbox"] != before["sandbox"] and t["phase"] == "running")
+        assert (self.box(after) / "notes.txt").read_text() == "First.\n"
+        place = await self.say(task, "say I am somewhere else.")
+        await self.foundry.see(place, lambda s: said(s, "I am somewhere else."))
         await self.rests(task)
 
     async def let_rest(self, task: str) -> None:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
-import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +10,7 @@ from typing import Any
 import pytest
 
 from foundry.devkit.github import GitHubAt
-from foundry.sandboxes.local import processes
-from tests.harness.life import REPOSITORY
+from tests.harness.life import REPOSITORY, remove_sandbox
 from tests.harness.stage import stage
 from tests.system.whole import Whole, saved, whole
 
@@ -32,15 +27,6 @@ def git(place: Path, *arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=place, check=True, capture_output=True, text=True).stdout
 
 
-def remove(data: Path, task: dict[str, Any]) -> None:
-    """What a cleaning job or a lost disk does to a sandbox: its files go, and its processes with them."""
-    folder = data / "sandboxes" / task["sandbox"]
-    for pid in processes.belonging(folder, None, None):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    shutil.rmtree(folder)
-
-
 def anew(before: dict[str, Any]) -> Any:
     """Holds of the task once it has another sandbox that is ready."""
     return lambda t: t["sandbox"] != before["sandbox"] and t["state"] == "ready" and t["phase"] == "running"
@@ -49,7 +35,7 @@ def anew(before: dict[str, Any]) -> Any:
 async def lost(foundry: Whole, task: str) -> dict[str, Any]:
     """Remove the sandbox, and do what finds out; the task as it is afterwards."""
     before = await foundry.until(task, saved)
-    remove(foundry.server.settings.data_dir, before)
+    remove_sandbox(foundry.server.settings.data_dir, before["sandbox"])
     await foundry.ask("POST", f"/api/tasks/{task}/checkpoints", 202)
     return await foundry.until(task, anew(before))
 
@@ -95,7 +81,7 @@ async def test_a_start_finds_out_by_itself(home: Path) -> None:
         task = await foundry.create("append notes.txt First.")
         before = await foundry.until(task, saved)
         data = foundry.server.settings.data_dir
-    remove(data, before)
+    remove_sandbox(data, before["sandbox"])
     async with whole(home) as foundry:
         after = await foundry.until(task, anew(before))
         assert (foundry.box(after) / "notes.txt").read_text() == "First.\n"

@@ -15,6 +15,7 @@ class Said:
     resent: int = 0
     withdrawn: bool = False
     before_restore: bool = False  # what it did may have been taken back on purpose
+    went_unsaved: bool = False  # its sandbox was removed before the work could be saved
 
 
 @dataclass

@@ -189,7 +189,8 @@ class Checks:
         done = [
             one.marker
             for one in opened.said
-            if not one.before_restore and any(t.reason == "end_turn" for t in self.turns.get(one.marker, []))
+            if not (one.before_restore or one.went_unsaved)
+            and any(t.reason == "end_turn" for t in self.turns.get(one.marker, []))
         ]
         if not done or opened.discarded:
             return []

@@ -58,12 +58,12 @@ class Run:
     def __init__(self, made: Ground, gateway: Gateway, seed: int, say: Callable[[str], None]) -> None:
         self.ground, self.gateway, self.say = made, gateway, say
         self.book = Book()
-        self.people = [Person(made.replicas, made.data) for _ in range(len(PLAYERS) + 2)]
+        self.people = [Person(made.replicas, made.data) for _ in range(len(PLAYERS) + 3)]
         self.players = [
             Player(name, str(seed), person, self.book, made.hub)
             for name, person in zip(PLAYERS, self.people, strict=False)
         ]
-        self.saboteur = Saboteur(str(seed), made, lambda words: say(f"fault: {words}"))
+        self.saboteur = Saboteur(str(seed), made, self.book, self.people[-3], lambda words: say(f"fault: {words}"))
         self._pressed: dict[str, float] = {}  # when a way on was last taken, by the loop's clock
         self._bringing = asyncio.create_task(gateway.bring(self.people[-1]))
 
@@ -165,6 +165,6 @@ class Run:
         if task["state"] != "archived" or task["kept"]:
             return False
         try:
-            return (await look.request("GET", f"/api/sandboxes/{task['sandbox']}"))["state"] != "deleted"
+            return (await look.request("GET", f"/api/sandboxes/{task['sandbox']}"))["state"] not in ("lost", "deleted")
         except Refused:
             return False

@@ -114,12 +114,14 @@ class Ground:
 
     def servers(self, sandbox: str) -> list[int]:
         """The pids of its sandbox-agent, bubblewrap's own aside."""
-        return [pid for pid in self._all(sandbox) if _argv(pid)[:1] and _argv(pid)[0].endswith(b"bin/sandbox-agent")]
+        return [
+            pid for pid in self.processes(sandbox) if _argv(pid)[:1] and _argv(pid)[0].endswith(b"bin/sandbox-agent")
+        ]
 
     def agents(self, sandbox: str) -> list[int]:
-        return [pid for pid in self._all(sandbox) if b"foundry.devkit.agent" in _argv(pid)]
+        return [pid for pid in self.processes(sandbox) if b"foundry.devkit.agent" in _argv(pid)]
 
-    def _all(self, sandbox: str) -> set[int]:
+    def processes(self, sandbox: str) -> set[int]:
         return processes.belonging(folder(self.data, sandbox), None, None)
 
     def keep_logs(self) -> None:

@@ -76,21 +76,8 @@ class Player:
             choice = self.random.choices(("wait", "say", "stop", "archive"), (60, 25, 12, 1))[0]
             await self._do(choice, opened, task, view)
         else:
-            names = (
-                "say",
-                "publish",
-                "rename",
-                "restore",
-                "save",
-                "begin from",
-                "merge",
-                "archive",
-                "look",
-                "log",
-                "open",
-            )
-            weights = (50, 8, 8, 6, 3, 4, 8, 6, 3, 1, 3)
-            await self._do(self.random.choices(names, weights)[0], opened, task, view)
+            chosen = self.random.choices(tuple(AT_REST), tuple(AT_REST.values()))[0]
+            await self._do(chosen, opened, task, view)
 
     async def _do(self, what: str, opened: Opened, task: Task, view: Task) -> None:
         place = f"/api/tasks/{opened.id}"

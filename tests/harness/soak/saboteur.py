@@ -8,15 +8,24 @@ import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
+from tests.harness.life import folder, remove_sandbox, saved
+from tests.harness.person import Person, Refused, Undecided
+from tests.harness.soak.book import Book, Opened
 from tests.harness.soak.ground import Ground, signal_all
 
 PAUSE = (0.5, 5.0)  # seconds between two faults
+LOOK_LIMIT = 5.0  # seconds to find out whether a sandbox may be removed
 
 
 class Saboteur:
-    def __init__(self, seed: str, ground: Ground, say: Callable[[str], None]) -> None:
+    """
+    Args:
+        look: a person who tells what has been saved of a sandbox that is to be removed.
+    """
+
+    def __init__(self, seed: str, ground: Ground, book: Book, look: Person, say: Callable[[str], None]) -> None:
         self.random = random.Random(f"{seed}/saboteur")
-        self.ground = ground
+        self.ground, self.book, self._look = ground, book, look
         self.done: Counter[str] = Counter()
         self._say = say
         self._faults: dict[str, tuple[int, Callable[[], Awaitable[None]]]] = {
@@ -26,6 +35,7 @@ class Saboteur:
             "kill the agent": (8, self.kill_agent),
             "kill sandbox-agent": (8, self.kill_server),
             "freeze sandbox-agent": (5, self.freeze_server),
+            "lose a sandbox": (4, self.lose_sandbox),
             "GitHub down": (8, self.github_down),
             "GitHub fails": (8, self.github_fails),
         }
@@ -114,6 +124,45 @@ class Saboteur:
     async def kill_server(self) -> None:
         if sandbox := self._sandbox():
             signal_all(self.ground.servers(sandbox), signal.SIGKILL)
+
+    async def lose_sandbox(self) -> None:
+        """1. Freeze it, so that nothing more happens in it. 2. If it rests, note what of it is saved. 3. Remove it.
+
+        That what is not saved goes with a lost disk is no violation; that what is saved comes back is checked.
+        """
+        sandbox = self._sandbox()
+        if not sandbox:
+            return
+        frozen = list(self.ground.processes(sandbox))
+        signal_all(frozen, signal.SIGSTOP)
+        try:
+            async with asyncio.timeout(LOOK_LIMIT):
+                opened = await self._resting(sandbox)
+        except (Refused, Undecided, TimeoutError):
+            opened = None
+        if opened is None:
+            signal_all(frozen, signal.SIGCONT)
+            return
+        await asyncio.to_thread(self.ground.keep_logs)
+        await asyncio.to_thread(remove_sandbox, self.ground.data, sandbox)
+        self.done["lost a sandbox"] += 1
+
+    async def _resting(self, sandbox: str) -> Opened | None:
+        """The task whose sandbox this is, if no agent works in it; what it has and no checkpoint has is noted."""
+        for opened in self.book.tasks.values():
+            task = await self._look.request("GET", f"/api/tasks/{opened.id}")
+            if task["sandbox"] == sandbox:
+                break
+        else:
+            return None
+        if task["state"] != "ready" or not saved(task):
+            return None
+        place = f"/api/tasks/{opened.id}/checkpoints/{task['checkpoints'][0]['id']}/patch"
+        patch = await self._look.text(place)
+        for said in opened.said:
+            there = (folder(self.ground.data, sandbox) / "work/repo/soak" / f"{said.marker}.txt").exists()
+            said.went_unsaved = said.went_unsaved or (there and f"soak/{said.marker}.txt" not in patch)
+        return opened
 
     async def freeze_server(self) -> None:
         lasts = self._some(8)

@@ -159,9 +159,8 @@ def beginning(reader: Reader, task: TaskId) -> Beginning:
     saved, own = checkpoint_of(reader, ref).saved, ref.task == task
     names = ("", row.branch, *json.loads(row.former_branches))
     elsewhere = own and saved.branch not in names  # the agent had another branch checked out
-    return Beginning(
-        lost=row.lost_sandbox, source=ref, saved=saved, branch=saved.branch if elsewhere else row.branch, own=own
-    )
+    branch = saved.branch if elsewhere else row.branch or ""  # a new task is named only later
+    return Beginning(lost=row.lost_sandbox, source=ref, saved=saved, branch=branch, own=own)
 
 
 def task_snapshot(reader: Reader, task: TaskId) -> tuple[int, TaskView]:

@@ -18,7 +18,7 @@ class Beginning(Word):
     lost: SandboxId | None = None  # the sandbox before, which the provider no longer has
     source: CheckpointRef | None = None
     saved: Saved | None = None
-    branch: str = ""  # to check out
+    branch: str = ""  # to check out; "" before the task has its own
     own: bool = False  # the task's own checkpoint: commits that GitHub has beyond it are kept
 
 
