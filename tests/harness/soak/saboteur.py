@@ -130,9 +130,12 @@ class Saboteur:
 
         That what is not saved goes with a lost disk is no violation; that what is saved comes back is checked.
         """
-        sandbox = self._sandbox()
-        if not sandbox:
-            return
+        found = self.ground.sandboxes()
+        for sandbox in self.random.sample(found, min(3, len(found))):
+            if await self._lose(sandbox):
+                return
+
+    async def _lose(self, sandbox: str) -> bool:
         frozen = list(self.ground.processes(sandbox))
         signal_all(frozen, signal.SIGSTOP)
         try:
@@ -142,14 +145,15 @@ class Saboteur:
             opened = None
         if opened is None:
             signal_all(frozen, signal.SIGCONT)
-            return
+            return False
         await asyncio.to_thread(self.ground.keep_logs)
         await asyncio.to_thread(remove_sandbox, self.ground.data, sandbox)
         self.done["lost a sandbox"] += 1
+        return True
 
     async def _resting(self, sandbox: str) -> Opened | None:
         """The task whose sandbox this is, if no agent works in it; what it has and no checkpoint has is noted."""
-        for opened in self.book.tasks.values():
+        for opened in list(self.book.tasks.values()):
             task = await self._look.request("GET", f"/api/tasks/{opened.id}")
             if task["sandbox"] == sandbox:
                 break
