@@ -89,11 +89,17 @@ class Outside:
     agents: AgentDoor
 
 
-def house(watchdog: Watchdog = WATCHDOG, idle: timedelta | None = None, reconcile: float = EVERY) -> House:
+def house(
+    watchdog: Watchdog = WATCHDOG,
+    idle: timedelta | None = None,
+    reconcile: float = EVERY,
+    archived: timedelta | None = None,
+    min_free: int = 0,
+) -> House:
     """Every actor kind, workflow and worker there is (R28)."""
     actors = (
         AppShell(), GitHubState(), UserGitHubData(), Organization(), Repository(), History(),
-        Task(watchdog, idle), TaskSession(watchdog), SessionStatusSync(), SandboxInstance(),
+        Task(watchdog, idle, archived), TaskSession(watchdog), SessionStatusSync(), SandboxInstance(),
     )  # fmt: skip
     workflows = Workflows().add(
         *github_state_workflows.WORKFLOWS,
@@ -101,7 +107,7 @@ def house(watchdog: Watchdog = WATCHDOG, idle: timedelta | None = None, reconcil
         *task_session_workflows.WORKFLOWS,
         *sandbox_instance_workflows.WORKFLOWS,
     )
-    return House(actors, addresses.coordinator, workflows, (WORKER, reconciler(reconcile)))
+    return House(actors, addresses.coordinator, workflows, (WORKER, reconciler(reconcile, min_free)))
 
 
 class Server:
@@ -125,7 +131,9 @@ class Server:
         given = settings.secret_key.get_secret_value().encode()
         key = given or load_or_create_key(settings.data_dir / "secret.key")
         idle = timedelta(minutes=settings.idle_minutes) or None
-        declared = house(Watchdog(settings.watchdog), idle)
+        archived = timedelta(minutes=settings.archived_minutes) or None
+        min_free = int(settings.min_free_mb * 1_000_000)
+        declared = house(Watchdog(settings.watchdog), idle, archived=archived, min_free=min_free)
         self.runtime = Runtime(declared, open_store(url), workflow_url=workflow_url)
         self._http: httpx2.AsyncClient = http_client()
         github = GitHub(
@@ -160,6 +168,7 @@ class Server:
             oauth=oauth if settings.github_client_id else None,
             identify=github.user,
             settings=settings,
+            room=self._boxes.room,
         )
 
     async def stop(self) -> None:
