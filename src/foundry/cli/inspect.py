@@ -11,7 +11,7 @@ SECTIONS = ("actors", "mailboxes", "set_aside", "workflows", "leases", "schedule
 
 
 def inspect(url: Url = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """What the server holds: actors, mailboxes, workflows with their steps, leases, schedules, stored bytes, sandboxes."""
+    """What the server holds: actors, mailboxes, workflows with their steps, leases, schedules, bytes, sandboxes."""
     found = Client(url, None, data_dir).ask("GET", "/api/app/inspect")
     show(found, as_json, _lines(found))
 
