@@ -101,21 +101,31 @@ class Strays:
             return
         if set(strange) - set(self._told or ()):
             log.warning("sandboxes that nobody knows", sandboxes=strange)
-        seen = [Stray(id=one, disk=sizes.get(one), trouble=self._troubles.get(one, "")) for one in strange]
-        for one in await job.ask(addresses.app_shell(), StraysSeen(strays=seen)):
-            await self._remove(job, one)
-        self._told = strange
+        unwanted = await self._say(job, strange, sizes)
+        gone = [one for one in unwanted if await self._removed(job, one)]
+        self._told = [one for one in strange if one not in gone]
+        if unwanted:
+            await self._say(job, self._told, sizes)
 
-    async def _remove(self, job: Job, stray: SandboxId) -> None:
+    async def _say(
+        self, job: Job, strange: Sequence[SandboxId], sizes: Mapping[SandboxId, int | None]
+    ) -> list[SandboxId]:
+        seen = [Stray(id=one, disk=sizes.get(one), trouble=self._troubles.get(one, "")) for one in strange]
+        return await job.ask(addresses.app_shell(), StraysSeen(strays=seen))
+
+    async def _removed(self, job: Job, stray: SandboxId) -> bool:
+        """Delete it; one that cannot be is tried again in the next round."""
         self._troubles.pop(stray, None)
         if (await job.read(standing)).get(stray) not in (None, SandboxState.LOST):
-            return
+            return True
         try:
             await job.doors.sandboxes.delete(stray)
-            log.info("removed a sandbox that nobody used", sandbox=stray)
-        except FoundryError as error:  # tried again in the next round
+        except FoundryError as error:
             self._troubles[stray] = error.detail
             log.warning("a stray sandbox could not be removed", sandbox=stray, reason=error.detail)
+            return False
+        log.info("removed a sandbox that nobody used", sandbox=stray)
+        return True
 
 
 def _all_missing(number: int) -> Trouble:
