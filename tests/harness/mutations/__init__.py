@@ -110,4 +110,18 @@ MUTATIONS = (
         "",
         ("tests/actors/test_task_session_workflows.py",),
     ),
+    Mutation(
+        "a sandbox that was kept is removed when its time is over",
+        "actors/task/releasing.py",
+        '        turn.unschedule("remove")\n        turn.update(tasks, kept=kept, release_workflow=None, remove_at=None)',
+        "        turn.update(tasks, kept=kept, release_workflow=None)",
+        ("tests/actors/test_releasing.py",),
+    ),
+    Mutation(
+        "a sandbox that nobody uses is removed though nobody asked for that",
+        "actors/app_shell/actor.py",
+        "for row in turn.all(app_strays, removing=True)]",
+        "for row in turn.all(app_strays)]",
+        ("tests/actors/test_disk.py",),
+    ),
 )
