@@ -113,8 +113,9 @@ MUTATIONS = (
     Mutation(
         "a sandbox that was kept is removed when its time is over",
         "actors/task/releasing.py",
-        '        turn.unschedule("remove")\n        turn.update(tasks, kept=kept, release_workflow=None, remove_at=None)',
-        "        turn.update(tasks, kept=kept, release_workflow=None)",
+        "        if command.kept or not command.waits:\n            self.is_kept(turn, command.kept)",
+        "        if command.kept:\n            turn.update(tasks, kept=command.kept)\n"
+        "        elif not command.waits:\n            self.is_kept(turn, '')",
         ("tests/actors/test_releasing.py",),
     ),
     Mutation(
