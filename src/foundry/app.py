@@ -91,11 +91,17 @@ class Outside:
     agents: AgentDoor
 
 
-def house(watchdog: Watchdog = WATCHDOG, idle: timedelta | None = None, reconcile: float = RECONCILE) -> House:
+def house(
+    watchdog: Watchdog = WATCHDOG,
+    idle: timedelta | None = None,
+    reconcile: float = RECONCILE,
+    archived: timedelta | None = None,
+    min_free: int = 0,
+) -> House:
     """Every actor kind, workflow and worker there is (R28)."""
     actors = (
         AppShell(), GitHubState(), UserGitHubData(), Organization(), Repository(), History(),
-        Task(watchdog, idle), TaskSession(watchdog), SessionStatusSync(), SandboxInstance(),
+        Task(watchdog, idle, archived), TaskSession(watchdog), SessionStatusSync(), SandboxInstance(),
     )  # fmt: skip
     workflows = Workflows().add(
         *github_state_workflows.WORKFLOWS,
@@ -104,8 +110,10 @@ def house(watchdog: Watchdog = WATCHDOG, idle: timedelta | None = None, reconcil
         *sandbox_instance_workflows.WORKFLOWS,
     )
     workers = (
-        WORKER, sandboxes_reconciling.reconciler(reconcile), agents_reconciling.reconciler(running, reconcile)
-    )  # fmt: skip
+        WORKER,
+        sandboxes_reconciling.reconciler(reconcile, min_free),
+        agents_reconciling.reconciler(running, reconcile),
+    )
     return House(actors, addresses.coordinator, workflows, workers)
 
 
@@ -130,7 +138,9 @@ class Server:
         given = settings.secret_key.get_secret_value().encode()
         key = given or load_or_create_key(settings.data_dir / "secret.key")
         idle = timedelta(minutes=settings.idle_minutes) or None
-        declared = house(Watchdog(settings.watchdog), idle)
+        archived = timedelta(minutes=settings.archived_minutes) or None
+        min_free = int(settings.min_free_mb * 1_000_000)
+        declared = house(Watchdog(settings.watchdog), idle, archived=archived, min_free=min_free)
         self.runtime = Runtime(declared, open_store(url), workflow_url=workflow_url)
         self._http: httpx2.AsyncClient = http_client()
         github = GitHub(
@@ -165,6 +175,7 @@ class Server:
             oauth=oauth if settings.github_client_id else None,
             identify=github.user,
             settings=settings,
+            room=self._boxes.room,
         )
 
     async def stop(self) -> None:

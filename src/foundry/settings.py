@@ -77,6 +77,15 @@ class Settings(BaseModel):
     idle_minutes: float = Field(
         60, ge=0, description="a sandbox that nobody used for so long is stopped, its work saved; 0: never"
     )
+    archived_minutes: float = Field(
+        0,
+        ge=0,
+        le=5_000_000,
+        description="an archived task's sandbox is stopped, and removed after so long; 0: at once",
+    )
+    min_free_mb: float = Field(
+        500, ge=0, description="with less room on the data directory's disk a runtime issue says so; 0: never"
+    )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="how much is logged")
     smee_url: str = Field("", description="the Smee channel that brings webhooks in development")
     smee_target: str = Field(

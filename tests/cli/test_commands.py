@@ -14,7 +14,9 @@ import pytest
 import pytest_asyncio
 
 from foundry.contracts import addresses
+from foundry.contracts.ids import SandboxId
 from foundry.contracts.issues import IssueKind, RecordTrouble, Trouble
+from foundry.contracts.sandbox_words import DiskSeen, Stray, StraysSeen
 from foundry.contracts.words import ScopeId
 from tests.api.edge import ORG, TOKEN, Edge, listening, running
 from tests.waiting import eventually
@@ -130,6 +132,30 @@ async def test_the_runtime_is_inspected(shell: Shell):
     assert "\n  GitHubState:app sync: " in said
     found = json.loads((await shell("inspect", "--json")).out)
     assert {one["kind"] for one in found["actors"]} >= {"Repository", "Organization"}
+
+
+async def test_sandboxes_are_listed_and_a_stray_one_is_removed(shell: Shell):
+    made = await shell("task", "create", "lumen-works/tally", "Take room", "--as", "ada", "--json")
+    task, app = json.loads(made.out), addresses.app_shell()
+    async with shell.edge.admin() as ada:
+        await shell.edge.until(ada, f"/api/tasks/{task['id']}", lambda found: found["state"] == "ready")
+    await shell.edge.runtime.ask(addresses.sandbox(task["sandbox"]), DiskSeen(disk=120_000_000))
+    stray = Stray(id=SandboxId("sbx_stray"), disk=2_500_000)
+    await shell.edge.runtime.ask(app, StraysSeen(strays=[stray]))
+    for words in (("sandbox", "list"), ("inspect",)):
+        said = (await shell(*words)).out
+        assert "122 MB on disk" in said
+        assert f"{task['sandbox']}    120 MB  running  of {task['id']}" in said
+        assert "sbx_stray    2.5 MB  seen since 2" in said
+    refused = await shell("sandbox", "remove", "sbx_stray")  # nobody answers the question
+    assert refused.code == 1
+    assert await shell.edge.runtime.ask(app, StraysSeen(strays=[stray])) == []
+    assert "within a minute" in (await shell("sandbox", "remove", "sbx_stray", "--yes")).out
+    assert await shell.edge.runtime.ask(app, StraysSeen(strays=[stray])) == ["sbx_stray"]
+    kept = await shell("sandbox", "remove", task["sandbox"], "--yes")
+    assert kept.code == 1
+    assert "belongs to a task" in kept.err
+    assert "no sandbox that was kept" in (await shell("task", "release", task["id"], "--as", "ada")).err
 
 
 async def test_actors_are_listed(shell: Shell):

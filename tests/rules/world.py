@@ -24,7 +24,7 @@ from foundry.contracts.ids import (
 )
 from foundry.contracts.people import OpenAppShell, Person, RepositoryRef
 from foundry.contracts.sandbox_words import Compared, Made
-from foundry.contracts.sandboxes import Endpoint
+from foundry.contracts.sandboxes import Endpoint, Room
 from foundry.contracts.sessions import AgentSession, SendMessage, SessionView, StreamItem
 from foundry.contracts.tasks import CreateTask, PullRequestRef, TaskView, WorkTree
 from foundry.contracts.words import Birth, Message, ScopeId
@@ -60,6 +60,8 @@ class Outside:
         self.stray: list[SandboxId] = []  # that it has besides
         self.strange: list[str] = []  # agents that run besides the sessions' own
         self.closed: list[str] = []  # agents that were ended
+        self.sizes: dict[SandboxId, int] = {}  # bytes
+        self.left: Room | None = None
         self.saved = Saved(
             fingerprint="f1", branch="fix", head="c1", work="w1", base="b0", commits=1, changed=1, size=9
         )
@@ -114,6 +116,13 @@ class Outside:
     async def compare(self, recorded: list[SandboxId]) -> Compared:
         gone = [one for one in recorded if one in self.gone]
         return Compared(missing=gone, unknown=[one for one in self.stray if one not in recorded])
+
+    async def usage(self, sandbox: SandboxId) -> int | None:
+        self.done["usage"] += 1
+        return self.sizes.get(sandbox)
+
+    async def room(self) -> Room | None:
+        return self.left
 
     async def stop(self, sandbox: SandboxId) -> None:
         await self._do("stop")
@@ -272,15 +281,17 @@ class _Ground(Actor):
 
 
 @asynccontextmanager
-async def world(url: str, outside: Outside | None = None, idle: timedelta | None = None) -> AsyncIterator[World]:
-    """The tree, running; sandboxes rest when nobody used them for `idle`."""
+async def world(
+    url: str, outside: Outside | None = None, idle: timedelta | None = None, **more: Any
+) -> AsyncIterator[World]:
+    """The tree, running; sandboxes rest when nobody used them for `idle`. `more` is for the house."""
     from foundry.contracts.words import Address
 
     load_tables()
     engine = engine_of(url)
     metadata.create_all(engine)
     engine.dispose()
-    whole = house(idle=idle, reconcile=0.1)
+    whole = house(idle=idle, reconcile=0.1, **more)
     declared = House((*whole.actors, _Ground()), whole.coordinator, whole.workflows, whole.workers)
     outside = outside or Outside()
     runtime = Runtime(declared, open_store(url), workflow_url=url.replace("foundry.db", "workflows.db"))

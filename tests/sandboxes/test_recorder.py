@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 from foundry.contracts.sandboxes import SandboxRefused
 from foundry.contracts.sessions import StreamItem
 from foundry.sandboxes.files import FileInfo
+from foundry.sandboxes.local import processes
 from foundry.sandboxes.recorder import FOLDER, segments_after
 from tests.sandboxes.conftest import TOKEN, Box
 from tests.waiting import eventually
@@ -126,13 +127,10 @@ async def test_the_token_is_in_no_argv_no_environment_and_no_file(talk: Talk) ->
     command = await talk.box.agent.processes.run("/bin/sh", ["-c", f"tr '\\0' '\\n' </proc/{running.pid}/environ"])
     assert "HOME=" in command.stdout
     assert TOKEN not in command.stdout
-    for process in os.listdir("/proc"):
-        if process.isdecimal():
-            try:
-                assert TOKEN.encode() not in Path(f"/proc/{process}/cmdline").read_bytes()
-            except (FileNotFoundError, ProcessLookupError):
-                continue
     home = talk.box.repository.parents[1]
+    for process in processes.belonging(home.parent, None, None):  # others' tests start servers with the same token
+        with suppress(FileNotFoundError, ProcessLookupError):
+            assert TOKEN.encode() not in Path(f"/proc/{process}/cmdline").read_bytes()
     written = [path for path in home.rglob("*") if path.is_file() and path.stat().st_size < 10_000_000]
     assert any(talk.folder in path.parents for path in written)
     assert [path for path in written if TOKEN.encode() in path.read_bytes()] == []

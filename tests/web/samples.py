@@ -336,6 +336,7 @@ def sandbox(**changes: Any) -> SandboxView:
         "state_since": ago(minutes=4),
         "warning": "bubblewrap does not work on this machine: the agent runs as a plain process of this user.",
         "log": "INFO sandbox-agent listening on 127.0.0.1:40123\n",
+        "disk": 120_400_000,
     }
     return SandboxView(**{**values, **changes})
 

@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -14,6 +15,7 @@ from foundry.api.guard import COOKIE
 from foundry.contracts import addresses
 from foundry.contracts.issues import IssueKind, RecordTrouble, Trouble
 from foundry.contracts.people import Access
+from foundry.contracts.sandbox_words import DiskSeen, SandboxMoved, SandboxState
 from foundry.contracts.words import ScopeId
 from foundry.web.live import positions, versions
 from tests.api.edge import ADA, GRACE, ORG, TALLY, URL, Edge, listening
@@ -132,6 +134,30 @@ async def test_a_task_page_gets_its_phases_its_session_and_the_sandbox_that_come
                 if part not in seen:
                     seen += await shown.until(part)
             assert "sandbox" in positions(shown.have)
+
+
+async def test_the_sandboxs_card_is_the_same_on_the_page_in_the_stream_and_in_the_catch_up(edge: Edge, url: str):
+    async with await edge.browser(ADA) as ada:
+        made = await edge.task(ada)
+        there = f"/api/tasks/{made['id']}"
+        task = await edge.until(ada, there, lambda found: found["phase"] in ("sending the prompt", "running"))
+        box = addresses.sandbox(task["sandbox"])
+        address = await opened(ada, f"/tasks/{task['id']}")
+        async with live(url, ada, address) as shown:
+            await edge.runtime.ask(box, DiskSeen(disk=120_000_000))
+            assert 'id="task-sandbox"' in await shown.until("120 MB on disk")
+            waits = SandboxMoved(state=SandboxState.STOPPED, remove_at=datetime(2031, 1, 1, tzinfo=UTC))
+            await edge.runtime.ask(box, waits)
+            streamed = card(await shown.until("It is removed"))
+        async with live(url, ada, address) as late:
+            caught_up = card(await late.until("It is removed"))
+        assert streamed == caught_up == card((await ada.get(f"/tasks/{task['id']}", headers=HTML)).text)
+
+
+def card(html: str) -> str:
+    """The last card about the sandbox in it."""
+    found = re.findall(r'<section id="task-sandbox".*?</section>', html, re.DOTALL)
+    return re.sub(r"\s+", " ", found[-1])
 
 
 async def test_the_runtime_issues_page_lists_and_clears(edge: Edge, url: str):

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import pytest
 
 from foundry.contracts.issues import IssueKind
+from foundry.contracts.sandbox_words import SandboxState
 from foundry.contracts.sessions import EntryKind, MessageState, SessionStatus
 from foundry.contracts.tasks import Phase, TaskState
 from foundry.web import render
@@ -142,3 +143,21 @@ def test_a_diff_is_read_by_file_with_its_counts() -> None:
 def test_long_paths_show_their_end() -> None:
     assert tail("tally/stats.py") == "tally/stats.py"
     assert tail("/a/long/way/to/repo/tally/stats.py") == "…/repo/tally/stats.py"
+
+
+def test_the_sandboxs_card_says_what_it_takes_once_that_is_known() -> None:
+    assert "120 MB on disk" in render.sandbox(s.sandbox())
+    assert "on disk" not in render.sandbox(s.sandbox(disk=None))
+    assert "0 bytes on disk" in render.sandbox(s.sandbox(disk=0))
+
+
+def test_the_sandbox_of_an_archived_task_says_when_it_is_removed_and_offers_not_to_wait() -> None:
+    waiting = s.sandbox(state=SandboxState.STOPPED, remove_at=s.NOW)
+    shown = render.sandbox(waiting)
+    outline(shown)
+    assert "It is removed" in shown
+    assert s.NOW.isoformat(timespec="milliseconds") in shown
+    assert "the next message starts it" not in shown
+    assert f'action="/tasks/{waiting.task}/release"' in shown
+    assert "/release" not in render.sandbox(waiting, may_write=False)
+    assert "/release" not in render.sandbox(s.sandbox(state=SandboxState.STOPPED))

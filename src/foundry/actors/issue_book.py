@@ -72,6 +72,12 @@ class IssueBook:
             turn.update(self._table, {"id": known.id}, trouble=body, last_at=now, times=known.times + 1)
         self._publish(turn)
 
+    def keep(self, turn: Turn, trouble: Trouble) -> None:
+        """Record it, unless exactly this is recorded."""
+        known = turn.find(self._table, fingerprint=trouble.fingerprint)
+        if known is None or known.trouble != trouble.model_dump_json():
+            self.record(turn, trouble)
+
     def end(self, turn: Turn, fingerprint: str) -> None:
         """What was reported works again."""
         if turn.delete(self._table, fingerprint=fingerprint):

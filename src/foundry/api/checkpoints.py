@@ -79,7 +79,8 @@ async def restore(request: Request, who: Signed, task: str, checkpoint: str, key
 async def release(
     request: Request, who: Signed, task: str, wish: Releasing | None = None, key: IdempotencyKey = None
 ) -> TaskView:
-    """Try again to give back the sandbox of an archived task that was kept; `discard`: without saving its work."""
+    """Try again to give back the sandbox of an archived task that was kept, or remove at once one that waits for its
+    time; `discard`: without saving its work."""
     found = await access.task_of(request, who, task, change=True)
     command = ReleaseSandbox(discard=wish.discard if wish else False)
     return await foundry_of(request).runtime.ask(addresses.task(found.id), command, key=key, caller=who.caller)

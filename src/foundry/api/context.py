@@ -16,6 +16,7 @@ from foundry.api.metrics import Metrics
 from foundry.contracts.doors import GitHubDoor
 from foundry.contracts.github import GitHubAccount, UserToken
 from foundry.contracts.people import Access
+from foundry.contracts.sandboxes import Room
 from foundry.runtime.runtime import Runtime
 
 
@@ -46,6 +47,7 @@ class Foundry:
         auto_publish: whether a task publishes by itself when its agent has ended, if its creator did not say.
         oauth: GitHub's sign-in; none: nobody can sign in.
         identify: who a person's token belongs to.
+        room: what is left where the sandboxes lie; a look that changes nothing.
         settings: what the composition root was started with, for pages that show it.
     """
 
@@ -62,6 +64,7 @@ class Foundry:
     identify: Callable[[str], Awaitable[GitHubAccount]] | None = None
     settings: object = None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    room: Callable[[], Awaitable[Room | None]] | None = None
     ready: bool = True
     metrics: Metrics = field(default_factory=Metrics)
     checks: dict[tuple[str, str], asyncio.Task[Access]] = field(

@@ -1,17 +1,61 @@
-"""What the runtime holds at this moment, for whoever runs the server: needs the local admin token."""
+"""What the server holds at this moment, for whoever runs it: needs the local admin token."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter, Depends, Request
 
+from foundry.actors.app_shell.views import strays
+from foundry.actors.sandbox_instance.views import existing, standing
 from foundry.api.auth import admin_only
-from foundry.api.context import foundry_of
-from foundry.contracts.inspection import Inspection
+from foundry.api.context import Foundry, foundry_of
+from foundry.contracts import addresses
+from foundry.contracts.errors import WrongState
+from foundry.contracts.ids import SandboxId
+from foundry.contracts.inspection import DiskUse, Inspection, SandboxSeen
+from foundry.contracts.sandbox_words import RemoveStray, SandboxState, StrayView
+from foundry.runtime.inspect import LIMIT
+from foundry.runtime.turn import Reader
 
-router = APIRouter(prefix="/api/app/inspect", tags=["admin"], dependencies=[Depends(admin_only)])
+router = APIRouter(prefix="/api/app", tags=["admin"], dependencies=[Depends(admin_only)])
 
 
-@router.get("")
+@router.get("/inspect")
 async def inspect(request: Request) -> Inspection:
-    """Actors, mailboxes, workflows with their steps, leases, schedules, stored bytes; at most 200 rows of each."""
-    return await foundry_of(request).runtime.inspect()
+    """Actors, mailboxes, workflows with their steps, leases, schedules, stored bytes, what sandboxes take on disk;
+    at most 200 rows of each."""
+    foundry = foundry_of(request)
+    found, use = await foundry.runtime.inspect(), await disk(foundry)
+    cut = [name for name, rows in (("sandboxes", use.sandboxes), ("strays", use.strays)) if len(rows) > LIMIT]
+    shown = use.model_copy(update={"sandboxes": use.sandboxes[:LIMIT], "strays": use.strays[:LIMIT]})
+    return found.model_copy(update={"disk": shown, "cut": [*found.cut, *cut]})
+
+
+@router.get("/sandboxes")
+async def sandboxes(request: Request) -> DiskUse:
+    """Every sandbox there is, what each takes on disk, those that nobody uses, and what is left."""
+    return await disk(foundry_of(request))
+
+
+@router.delete("/sandboxes/{sandbox}", status_code=202)
+async def remove(request: Request, sandbox: str) -> StrayView:
+    """Delete a sandbox that nobody uses, with all that is in it, within a minute. Refused for any other."""
+    runtime, id = foundry_of(request).runtime, SandboxId(sandbox)
+    state = (await runtime.read(standing)).get(id)
+    if state not in (None, SandboxState.LOST):
+        raise WrongState(
+            f"sandbox {sandbox} belongs to a task, and is {state}",
+            field="sandbox",
+            remedy="Archive its task: that saves the work and gives the sandbox back.",
+        )
+    return await runtime.ask(addresses.app_shell(), RemoveStray(sandbox=id))
+
+
+async def disk(foundry: Foundry) -> DiskUse:
+    """What sandboxes take, as last measured, and what is left now."""
+
+    def look(reader: Reader) -> tuple[list[SandboxSeen], list[StrayView]]:
+        return existing(reader), strays(reader)
+
+    known, strange = await foundry.runtime.read(look)
+    used = sum(one.disk or 0 for one in (*known, *strange))
+    return DiskUse(used=used, room=await foundry.room() if foundry.room else None, sandboxes=known, strays=strange)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from foundry.cli import sandbox
 from foundry.cli.client import AsJson, Client, DataDir, Json, Url, show
 
 SECTIONS = ("actors", "mailboxes", "set_aside", "workflows", "leases", "schedules", "blobs")
 
 
 def inspect(url: Url = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """What the server holds: actors, mailboxes, workflows with their steps, leases, schedules, what is stored."""
+    """What the server holds: actors, mailboxes, workflows with their steps, leases, schedules, bytes, sandboxes."""
     found = Client(url, None, data_dir).ask("GET", "/api/app/inspect")
     show(found, as_json, _lines(found))
 
@@ -24,6 +25,8 @@ def _lines(found: Json) -> Iterator[str]:
         yield f"\n{section.replace('_', ' ')} ({len(found[section])}{more})"
         for row in found[section]:
             yield from _row(section, row)
+    yield "\nsandboxes" + (" (the first ones)" if {"sandboxes", "strays"} & set(found["cut"]) else "")
+    yield from (f"  {line}" for line in sandbox.lines(found["disk"]))
 
 
 def _row(section: str, row: Json) -> Iterator[str]:

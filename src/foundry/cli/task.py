@@ -30,6 +30,10 @@ def lines(task: Json) -> Iterator[str]:
         yield f"  problem: {task['trouble']['message']}"
         yield f"  what to do: {task['trouble']['remedy']}"
     yield from late(task)
+    if task.get("remove_at"):
+        yield f"  its sandbox is removed at {task['remove_at'][:19]}; `foundry task release` removes it now"
+    if task.get("kept"):
+        yield f"  its sandbox is kept: {task['kept']}"
     if task.get("resting"):
         yield "  its sandbox is stopped, as nobody used it; the next message starts it again"
     for session in task.get("sessions", []):
@@ -139,6 +143,19 @@ def archive(
 ) -> None:
     """It is over: its work is saved, then its sandbox is given back."""
     _act(task, "archive", {"discard": discard}, Client(url, login, data_dir), as_json)
+
+
+@app.command()
+def release(
+    task: Task,
+    discard: Annotated[bool, typer.Option(help="Do not save what is in it: that is lost.")] = False,
+    login: As = None,
+    url: Url = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give back the sandbox of an archived task that was kept, or remove one that waits for its time."""
+    _act(task, "release", {"discard": discard}, Client(url, login, data_dir), as_json)
 
 
 @app.command()

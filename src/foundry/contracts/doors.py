@@ -16,7 +16,7 @@ from foundry.contracts.ids import OrganizationId, SandboxId
 from foundry.contracts.people import Access, Person, RepositoryRef
 from foundry.contracts.renaming import BranchOnGitHub, OldPullRequest
 from foundry.contracts.sandbox_words import Compared, Made
-from foundry.contracts.sandboxes import Endpoint
+from foundry.contracts.sandboxes import Endpoint, Room
 from foundry.contracts.sessions import AgentSession, Signs, StreamItem
 from foundry.contracts.tasks import PullRequestRef, WorkTree
 
@@ -95,6 +95,14 @@ class SandboxDoor(Protocol):
 
     async def compare(self, recorded: list[SandboxId]) -> Compared:
         """Which of these the provider does not have, and which it has besides."""
+        ...
+
+    async def usage(self, sandbox: SandboxId) -> int | None:
+        """The bytes that its files take, measured now, which may take a minute; None: that cannot be told."""
+        ...
+
+    async def room(self) -> Room | None:
+        """What is left where the sandboxes lie; None: that cannot be told."""
         ...
 
     async def stop(self, sandbox: SandboxId) -> None: ...

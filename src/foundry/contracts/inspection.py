@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from foundry.contracts.ids import SandboxId, TaskId
+from foundry.contracts.sandbox_words import SandboxState, StrayView
+from foundry.contracts.sandboxes import Room
 from foundry.contracts.words import Word
 
 
@@ -86,6 +89,25 @@ class BlobsSeen(Word):
     size: int  # bytes
 
 
+class SandboxSeen(Word):
+    """One sandbox and what it takes."""
+
+    id: SandboxId
+    task: TaskId
+    state: SandboxState
+    disk: int | None  # bytes, as last measured
+    remove_at: datetime | None
+
+
+class DiskUse(Word):
+    """What sandboxes take, and what is left."""
+
+    used: int  # bytes, of all sandboxes that were measured, strays included
+    room: Room | None = None  # of the file system they lie on, now; none: its provider cannot tell
+    sandboxes: list[SandboxSeen] = []  # that exist; the biggest first
+    strays: list[StrayView] = []  # the biggest first
+
+
 class Inspection(Word):
     """All of it, seen in one snapshot (the workflows' steps a moment later)."""
 
@@ -99,4 +121,5 @@ class Inspection(Word):
     leases: list[LeaseSeen]
     schedules: list[ScheduleSeen]  # the earliest first
     blobs: list[BlobsSeen]
+    disk: DiskUse | None = None
     cut: list[str]  # the lists that are longer than what is shown

@@ -17,6 +17,8 @@ class IssueKind(StrEnum):
     WORKFLOW_CRASHED = "workflow_crashed"  # the process died in it too often
     WORKFLOW_LOST = "workflow_lost"  # ended in DBOS without telling us
     SANDBOXES_MISSING = "sandboxes_missing"  # the provider has none of those that are recorded
+    SANDBOX_UNKNOWN = "sandbox_unknown"  # the provider has some that nobody uses
+    DISK_LOW = "disk_low"  # little room is left where the sandboxes lie
 
 
 class Trouble(Word):
@@ -51,6 +53,12 @@ class TroubleEnded(Message):
 
 class RecordTrouble(Command[None]):
     """The same as `TroubleRaised`, asked by a workflow step."""
+
+    trouble: Trouble
+
+
+class KeepTrouble(Command[None]):
+    """The same, by who sees it again and again: recorded anew only where it is not, or has changed."""
 
     trouble: Trouble
 

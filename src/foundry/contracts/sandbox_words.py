@@ -33,6 +33,8 @@ class SandboxView(Word):
     endpoint: Endpoint | None = None
     warning: str = ""  # e.g. that it is not isolated
     log: str = ""  # the end of sandbox-agent's log, as last read
+    disk: int | None = None  # bytes that its files take, as last measured; none: its provider cannot tell, or not yet
+    remove_at: datetime | None = None  # its task is archived: it is stopped, and removed then
 
 
 class Made(Word):
@@ -47,6 +49,33 @@ class Compared(Word):
 
     missing: list[SandboxId] = []  # recorded, and not there
     unknown: list[SandboxId] = []  # there, and not among those recorded
+
+
+class Stray(Word):
+    """A sandbox that its provider has and that nobody uses: not recorded, or taken for lost. Work may be in it."""
+
+    id: SandboxId
+    disk: int | None = None  # bytes, as last measured
+    trouble: str = ""  # why it could not be removed
+
+
+class StrayView(Stray):
+    """One as the server's admin sees it."""
+
+    since: datetime  # when it was first seen
+    removing: bool = False  # somebody asked for that
+
+
+class StraysSeen(Command[list[SandboxId]]):
+    """To AppShell, by who compared: all strays there are now. Answered with those that are to be removed."""
+
+    strays: list[Stray]
+
+
+class RemoveStray(Command[StrayView]):
+    """To AppShell, by the edge: remove this one, with all that is in it, when sandboxes are compared next."""
+
+    sandbox: SandboxId
 
 
 class SandboxChanged(Event):
@@ -69,6 +98,13 @@ class SandboxMoved(Command[None]):
     endpoint: Endpoint | None = None
     provider: str = ""
     warning: str | None = None
+    remove_at: datetime | None = None  # stopped until then
+
+
+class DiskSeen(Command[None]):
+    """To SandboxInstance, by who measured: what its files take has changed notably."""
+
+    disk: int  # bytes
 
 
 class SandboxVanished(Command[None]):

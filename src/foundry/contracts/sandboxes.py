@@ -111,6 +111,13 @@ class ProviderSandbox(Word):
     repository_path: str  # where its repository is cloned, as processes inside see it
 
 
+class Room(Word):
+    """The file system that sandboxes lie on."""
+
+    free: int  # bytes that may be used
+    total: int  # bytes
+
+
 class ProcessResult(Word):
     """A command that ran in a sandbox to its end."""
 

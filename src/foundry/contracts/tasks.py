@@ -197,6 +197,7 @@ class TaskView(TaskSummary):
     resting: bool = False  # nobody used the sandbox, so it is stopped; whatever needs it starts it again
     save_trouble: PhaseTrouble | None = None  # why the last checkpoint could not be made
     kept: str = ""  # why the sandbox of an archived task is still there
+    remove_at: datetime | None = None  # when the sandbox of an archived task is removed; its work is saved before
     note: str = ""  # what a person should know, e.g. that the pull request was closed unmerged
     auto_publish: bool = False
 
@@ -255,7 +256,7 @@ class ArchiveTask(Command[TaskView]):
 
 
 class ReleaseSandbox(Command[TaskView]):
-    """To an archived Task: try again to give back a sandbox that was kept."""
+    """To an archived Task: try again to give back a sandbox that was kept, or remove one that waits for its time."""
 
     discard: bool = False
 
@@ -357,6 +358,7 @@ class CheckpointRestored(Command[None]):
 
 class SandboxReleased(Command[None]):
     kept: str = ""  # why the sandbox was kept, where it was
+    waits: bool = False  # it is stopped, and removed when its time is over
 
 
 # Asked of Repository by the naming step

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from foundry.contracts.sandboxes import Endpoint, ProviderSandbox, SandboxSpec
+from foundry.contracts.sandboxes import Endpoint, ProviderSandbox, Room, SandboxSpec
 
 
 class Provider(Protocol):
@@ -53,6 +53,14 @@ class Provider(Protocol):
 
     async def list(self) -> list[str]:
         """The ids of all sandboxes that exist, for finding those nobody knows any more."""
+        ...
+
+    async def usage(self, sandbox_id: str) -> int | None:
+        """The bytes that its files take on disk; None where that cannot be told. May take a minute, at low priority."""
+        ...
+
+    async def room(self) -> Room | None:
+        """What is left of the file system that sandboxes lie on; None where that cannot be told."""
         ...
 
     def repository_path(self, sandbox_id: str) -> str:

@@ -26,6 +26,7 @@ from foundry.contracts.sessions import (
     SessionStatus,
     SessionView,
 )
+from foundry.contracts.sizes import human
 from foundry.contracts.tasks import Phase, TaskState, TaskSummary, TaskView
 from foundry.contracts.words import Address, millis
 from foundry.web.diff import FileDiff, between, files
@@ -71,6 +72,8 @@ ISSUES = {
     IssueKind.WORKFLOW_LOST: "Lost",
     IssueKind.SCHEDULE_FAILING: "Late",
     IssueKind.SANDBOXES_MISSING: "Missing",
+    IssueKind.SANDBOX_UNKNOWN: "Unknown",
+    IssueKind.DISK_LOW: "Disk low",
 }
 
 STATUSES = {
@@ -287,7 +290,8 @@ def sandbox(view: SandboxView | None, *, may_write: bool = True) -> Markup:
     }
     tone = "quiet" if view is None else tones.get(view.state, "quiet")
     can_read = may_write and view is not None and view.state not in (SandboxState.LOST, SandboxState.DELETED)
-    return template("fragments/sandbox.html", sandbox=view, tone=tone, can_read=can_read)
+    size = human(view.disk) if view is not None and view.disk is not None else ""
+    return template("fragments/sandbox.html", sandbox=view, tone=tone, can_read=can_read, size=size)
 
 
 # The session

@@ -110,4 +110,19 @@ MUTATIONS = (
         "",
         ("tests/actors/test_task_session_workflows.py",),
     ),
+    Mutation(
+        "a sandbox that was kept is removed when its time is over",
+        "actors/task/releasing.py",
+        "        if command.kept or not command.waits:\n            self.is_kept(turn, command.kept)",
+        "        if command.kept:\n            turn.update(tasks, kept=command.kept)\n"
+        "        elif not command.waits:\n            self.is_kept(turn, '')",
+        ("tests/actors/test_releasing.py",),
+    ),
+    Mutation(
+        "a sandbox that nobody uses is removed though nobody asked for that",
+        "actors/app_shell/actor.py",
+        "for row in turn.all(app_strays, removing=True)]",
+        "for row in turn.all(app_strays)]",
+        ("tests/actors/test_disk.py",),
+    ),
 )

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from foundry.actors.app_shell.tables import app_installations, app_issues, app_sessions, app_users
-from foundry.actors.app_shell.views import installation_views
+from foundry.actors.app_shell.tables import app_installations, app_issues, app_sessions, app_strays, app_users
+from foundry.actors.app_shell.views import installation_views, stray
 from foundry.actors.issue_book import IssueBook
-from foundry.contracts.errors import BadInput
-from foundry.contracts.issues import EndTrouble, RecordTrouble, TroubleEnded, TroubleRaised
+from foundry.contracts.errors import BadInput, NotFound
+from foundry.contracts.ids import SandboxId
+from foundry.contracts.issues import (
+    EndTrouble,
+    IssueKind,
+    KeepTrouble,
+    RecordTrouble,
+    Trouble,
+    TroubleEnded,
+    TroubleRaised,
+)
 from foundry.contracts.people import (
     ClearIssues,
     InstallationsChanged,
@@ -17,7 +26,8 @@ from foundry.contracts.people import (
     SignIn,
     SignOut,
 )
-from foundry.contracts.words import millis
+from foundry.contracts.sandbox_words import RemoveStray, StraysSeen, StrayView
+from foundry.contracts.words import APP, ScopeId, millis
 from foundry.runtime.actor import Actor, creates, due, handles, receives
 from foundry.runtime.turn import Turn
 
@@ -25,11 +35,15 @@ SESSION_TERM = timedelta(days=30)
 SESSION_SWEEP = timedelta(days=1)
 HASH_LENGTH = 64  # hexadecimal digits of a SHA-256
 
+STRAYS = "sandboxes that nobody uses"
+NAMED = 5  # of them in the issue
+
 
 class AppShell(Actor):
     """Owns app sessions, the index of people, the index of installations and the issues of scope `app`.
 
-    Never sees a token, only its hash; never holds what belongs to one organization or one person.
+    Also of the sandboxes that the provider has and nobody uses. Never sees a token, only its hash; never holds what
+    belongs to one organization or one person.
     """
 
     topic = "app"
@@ -86,6 +100,33 @@ class AppShell(Actor):
         shown = installation_views(turn.all(app_installations))
         turn.publish(InstallationsChanged(entity="installations", installations=shown))
 
+    # sandboxes that nobody uses
+
+    @handles(StraysSeen)
+    def strays_seen(self, turn: Turn, command: StraysSeen) -> list[SandboxId]:
+        """1. These are all there are now. 2. An issue stands while there are any. 3. Say which are to be removed."""
+        known, seen = {row.sandbox: row for row in turn.all(app_strays)}, {one.id: one for one in command.strays}
+        for gone in known.keys() - seen.keys():
+            turn.delete(app_strays, sandbox=gone)
+        for id, one in seen.items():
+            told = {"disk": one.disk, "trouble": one.trouble}
+            if id not in known:
+                turn.insert(app_strays, sandbox=id, since=millis(turn.now), **told)
+            elif any(getattr(known[id], name) != value for name, value in told.items()):
+                turn.update(app_strays, {"sandbox": id}, **told)
+        if seen:
+            self.book.keep(turn, _unknown(str(turn.address), sorted(seen)))
+        else:
+            self.book.end(turn, STRAYS)
+        return [SandboxId(row.sandbox) for row in turn.all(app_strays, removing=True)]
+
+    @handles(RemoveStray)
+    def remove_stray(self, turn: Turn, command: RemoveStray) -> StrayView:
+        """Remembered; who compares sandboxes next removes it."""
+        if not turn.update(app_strays, {"sandbox": command.sandbox}, removing=True, trouble=""):
+            raise NotFound(f"nobody has seen a stray sandbox {command.sandbox}", field="sandbox")
+        return stray(turn.one(app_strays, sandbox=command.sandbox))
+
     # runtime issues of scope `app` (R18-R20)
 
     @receives(TroubleRaised)
@@ -100,6 +141,10 @@ class AppShell(Actor):
     def record_trouble(self, turn: Turn, command: RecordTrouble) -> None:
         self.book.record(turn, command.trouble)
 
+    @handles(KeepTrouble)
+    def keep_trouble(self, turn: Turn, command: KeepTrouble) -> None:
+        self.book.keep(turn, command.trouble)
+
     @handles(EndTrouble)
     def end_trouble(self, turn: Turn, command: EndTrouble) -> None:
         self.book.end(turn, command.fingerprint)
@@ -107,3 +152,18 @@ class AppShell(Actor):
     @handles(ClearIssues)
     def clear_issues(self, turn: Turn, command: ClearIssues) -> int:
         return self.book.clear(turn, command.issue)
+
+
+def _unknown(me: str, ids: list[SandboxId]) -> Trouble:
+    more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
+    number = "A sandbox" if len(ids) == 1 else f"{len(ids)} sandboxes"
+    return Trouble(
+        kind=IssueKind.SANDBOX_UNKNOWN,
+        actor=me,
+        scope=ScopeId(APP),
+        fingerprint=STRAYS,
+        code=IssueKind.SANDBOX_UNKNOWN.value,
+        message=f"{number} of the provider's nobody uses: {', '.join(ids[:NAMED])}{more}.",
+        remedy="Work may be in it, so it is left alone. Look at it; `foundry sandbox list` tells size and age, and "
+        "`foundry sandbox remove ID` deletes one with all that is in it.",
+    )

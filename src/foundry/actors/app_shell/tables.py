@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, String
+from sqlalchemy import BigInteger, Boolean, Column, Index, String, Text
 
 from foundry.actors.issue_book import issue_table
 from foundry.runtime.store.tables import owned_table
@@ -39,3 +39,14 @@ app_installations = owned_table(
 )
 
 app_issues = issue_table("AppShell", "app_issues")
+
+app_strays = owned_table(
+    "AppShell",
+    "app_strays",
+    Column("app", String, primary_key=True),
+    Column("sandbox", String, primary_key=True),
+    Column("since", BigInteger, nullable=False),
+    Column("disk", BigInteger),  # bytes
+    Column("removing", Boolean, nullable=False, server_default="0"),  # somebody asked for that
+    Column("trouble", Text, nullable=False, server_default=""),  # why it could not be removed
+)

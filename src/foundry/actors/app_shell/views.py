@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 
 from sqlalchemy import select
 
-from foundry.actors.app_shell.tables import app_installations, app_issues, app_sessions, app_users
+from foundry.actors.app_shell.tables import app_installations, app_issues, app_sessions, app_strays, app_users
 from foundry.actors.issue_book import listed
-from foundry.contracts.ids import OrganizationId, UserId
+from foundry.contracts.ids import OrganizationId, SandboxId, UserId
 from foundry.contracts.people import InstallationView, IssueView
-from foundry.contracts.words import millis
+from foundry.contracts.sandbox_words import StrayView
+from foundry.contracts.words import millis, utc
 from foundry.runtime.turn import AnyRow, Reader
 
 
@@ -61,3 +62,15 @@ def installation_organization(reader: Reader, installation: int) -> Organization
 def issues(reader: Reader) -> list[IssueView]:
     """The runtime issues of scope `app`, the latest first."""
     return listed(reader.all(select(app_issues)))
+
+
+def strays(reader: Reader) -> list[StrayView]:
+    """The sandboxes that nobody uses, the biggest first."""
+    found = [stray(row) for row in reader.all(select(app_strays))]
+    return sorted(found, key=lambda one: (-(one.disk or 0), one.id))
+
+
+def stray(row: AnyRow) -> StrayView:
+    return StrayView(
+        id=SandboxId(row.sandbox), disk=row.disk, trouble=row.trouble, since=utc(row.since), removing=row.removing
+    )

@@ -11,6 +11,7 @@ from foundry.contracts.ids import SandboxId, TaskId
 from foundry.contracts.issues import WorkflowRecovered, WorkflowTrouble
 from foundry.contracts.sandbox_words import (
     CreateSandbox,
+    DiskSeen,
     ForgetSandbox,
     LogSeen,
     ReadLog,
@@ -64,8 +65,17 @@ class SandboxInstance(Actor):
             endpoint=command.endpoint.model_dump_json() if command.endpoint else row.endpoint,
             provider=command.provider or row.provider,
             warning=row.warning if command.warning is None else command.warning,
+            disk=None if to is S.DELETED else row.disk,
+            remove_at=millis(command.remove_at) if command.remove_at else None,
         )
         self._changed(turn)
+
+    @handles(DiskSeen)
+    def disk_seen(self, turn: Turn, command: DiskSeen) -> None:
+        row = turn.one(sandboxes)
+        if row.state not in (S.LOST, S.DELETED) and row.disk != command.disk:
+            turn.update(sandboxes, disk=command.disk)
+            self._changed(turn)
 
     @handles(SandboxVanished)
     def vanished(self, turn: Turn, command: SandboxVanished) -> None:
@@ -77,7 +87,8 @@ class SandboxInstance(Actor):
     @receives(ForgetSandbox)
     def forget(self, turn: Turn, message: ForgetSandbox) -> None:
         if turn.one(sandboxes).state not in (S.LOST, S.DELETED):
-            turn.update(sandboxes, state=S.LOST.value, state_since=millis(turn.now), endpoint=None)
+            gone = {"endpoint": None, "disk": None, "remove_at": None}
+            turn.update(sandboxes, state=S.LOST.value, state_since=millis(turn.now), **gone)
             self._changed(turn)
 
     @handles(LogSeen)

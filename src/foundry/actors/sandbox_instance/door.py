@@ -20,7 +20,7 @@ from foundry.contracts.checkpoints import BUNDLE_LIMIT, CheckpointMissing, Check
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.people import Person, RepositoryRef
 from foundry.contracts.sandbox_words import Compared, Made
-from foundry.contracts.sandboxes import Endpoint, ProcessResult, SandboxGone, SandboxSpec, SandboxUnreachable
+from foundry.contracts.sandboxes import Endpoint, ProcessResult, Room, SandboxGone, SandboxSpec, SandboxUnreachable
 from foundry.contracts.tasks import WorkTree
 from foundry.sandboxes.agent import SandboxAgent
 from foundry.sandboxes.provider import Provider
@@ -106,6 +106,12 @@ class Sandboxes:
         there = {SandboxId(name) for name in await self._provider.list()}
         missing = [one for one in recorded if one not in there and await self._provider.find(one) is None]
         return Compared(missing=missing, unknown=sorted(there - set(recorded)))
+
+    async def usage(self, sandbox: SandboxId) -> int | None:
+        return await self._provider.usage(sandbox)
+
+    async def room(self) -> Room | None:
+        return await self._provider.room()
 
     async def stop(self, sandbox: SandboxId) -> None:
         await self._forget(sandbox)

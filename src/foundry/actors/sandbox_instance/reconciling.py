@@ -1,32 +1,34 @@
-"""What is recorded of sandboxes beside what their provider has: at the start, and every minute.
+"""What is recorded of sandboxes beside what their provider has, and what they take: at the start, and every minute.
 
 | recorded | at the provider | what is done |
 |---|---|---|
 | there | not there | its task hears of it, and makes another one |
 | three or more there | none there | an issue, and nothing by itself: more likely this is the wrong place |
 | deleted | there | a create or a delete that was cut off: it is deleted |
-| lost, or not at all | there | nothing, for work may be in it: it is logged |
+| lost, or not at all | there | nothing, for work may be in it: an issue, until it is gone or somebody has it removed |
 
-One that is recorded as being created is left to its workflow.
+One that is recorded as being created is left to its workflow. What they take on disk: `measuring.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import structlog
 
+from foundry.actors.sandbox_instance.measuring import Measuring
 from foundry.actors.sandbox_instance.views import standing
 from foundry.contracts import addresses
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.issues import EndTrouble, IssueKind, RecordTrouble, Trouble
-from foundry.contracts.sandbox_words import SandboxState, SandboxVanished
+from foundry.contracts.sandbox_words import SandboxState, SandboxVanished, Stray, StraysSeen
 from foundry.contracts.words import APP, ScopeId
 from foundry.runtime.turn import Reader
 from foundry.runtime.worker import Job, WorkerKind
 
+MEASURED = 10  # of these times until a sandbox is measured again
 TOO_MANY = 3  # sandboxes; where all of so many are missing, they are not replaced by themselves
 
 ALL_MISSING = "sandboxes missing"
@@ -34,23 +36,27 @@ ALL_MISSING = "sandboxes missing"
 log = structlog.get_logger("foundry.sandbox")
 
 
-def reconciler(every: float) -> WorkerKind:
-    """One for the whole of Foundry, so it hangs on its root."""
+def reconciler(every: float, min_free: int = 0) -> WorkerKind:
+    """One for the whole of Foundry, so it hangs on its root.
+
+    Args:
+        every: seconds.
+        min_free: bytes; with less room on the sandboxes' disk an issue is recorded. 0: never.
+    """
 
     async def run(job: Job) -> None:
-        told: set[SandboxId] = set()
-        away = ""
+        measuring, strays, away = Measuring(every * MEASURED, min_free), Strays(), ""
         while True:
             try:
-                strange = set(await reconcile(job))
+                strange = await reconcile(job)
+                await measuring.measure(job, strange)
+                await measuring.look_for_room(job)
+                await strays.tell(job, strange, measuring.sizes)
+                away = ""
             except FoundryError as error:
                 if error.detail != away:
                     log.warning("sandboxes cannot be compared with their provider's", reason=error.detail)
                 away = error.detail
-            else:
-                if strange - told:
-                    log.warning("sandboxes that nobody knows", sandboxes=sorted(strange - told))
-                told, away = strange, ""
             await asyncio.sleep(every)
 
     return WorkerKind("AppShell", wanted, run, name="sandboxes")
@@ -79,6 +85,46 @@ async def reconcile(job: Job) -> list[SandboxId]:
             await job.doors.sandboxes.delete(sandbox)
             log.info("deleted what was left of a sandbox", sandbox=sandbox)
     return [one for one in found.unknown if now.get(one) in (None, SandboxState.LOST)]
+
+
+class Strays:
+    """The sandboxes that exist and that nobody uses: told, and removed where somebody asked for that."""
+
+    def __init__(self) -> None:
+        self._told: Sequence[SandboxId] | None = None  # a server that was just started does not know
+        self._troubles: dict[SandboxId, str] = {}
+
+    async def tell(self, job: Job, strange: Sequence[SandboxId], sizes: Mapping[SandboxId, int | None]) -> None:
+        """Nothing is asked while there are none."""
+        if not strange and self._told == strange:
+            return
+        if set(strange) - set(self._told or ()):
+            log.warning("sandboxes that nobody knows", sandboxes=strange)
+        unwanted = await self._say(job, strange, sizes)
+        gone = [one for one in unwanted if await self._removed(job, one)]
+        self._told = [one for one in strange if one not in gone]
+        if unwanted:
+            await self._say(job, self._told, sizes)
+
+    async def _say(
+        self, job: Job, strange: Sequence[SandboxId], sizes: Mapping[SandboxId, int | None]
+    ) -> list[SandboxId]:
+        seen = [Stray(id=one, disk=sizes.get(one), trouble=self._troubles.get(one, "")) for one in strange]
+        return await job.ask(addresses.app_shell(), StraysSeen(strays=seen))
+
+    async def _removed(self, job: Job, stray: SandboxId) -> bool:
+        """Delete it; one that cannot be is tried again in the next round."""
+        self._troubles.pop(stray, None)
+        if (await job.read(standing)).get(stray) not in (None, SandboxState.LOST):
+            return True
+        try:
+            await job.doors.sandboxes.delete(stray)
+        except FoundryError as error:
+            self._troubles[stray] = error.detail
+            log.warning("a stray sandbox could not be removed", sandbox=stray, reason=error.detail)
+            return False
+        log.info("removed a sandbox that nobody used", sandbox=stray)
+        return True
 
 
 def _all_missing(number: int) -> Trouble:

@@ -17,4 +17,6 @@ sandboxes = owned_table(
     Column("endpoint", Text),  # Endpoint
     Column("warning", Text, nullable=False, server_default=""),
     Column("log", Text, nullable=False, server_default=""),
+    Column("disk", BigInteger),  # bytes, as last measured
+    Column("remove_at", BigInteger),  # when an archived task's is removed
 )

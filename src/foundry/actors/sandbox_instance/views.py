@@ -8,6 +8,7 @@ from foundry.actors.sandbox_instance.tables import sandboxes
 from foundry.contracts.addresses import sandbox as address
 from foundry.contracts.errors import NotFound
 from foundry.contracts.ids import SandboxId, TaskId
+from foundry.contracts.inspection import SandboxSeen
 from foundry.contracts.sandbox_words import SandboxState, SandboxView
 from foundry.contracts.sandboxes import Endpoint
 from foundry.contracts.words import utc
@@ -25,6 +26,8 @@ def view(row: AnyRow) -> SandboxView:
         endpoint=Endpoint.model_validate_json(row.endpoint) if row.endpoint else None,
         warning=row.warning,
         log=row.log,
+        disk=row.disk,
+        remove_at=utc(row.remove_at) if row.remove_at else None,
     )
 
 
@@ -61,3 +64,20 @@ def standing(reader: Reader) -> dict[SandboxId, SandboxState]:
     """Every sandbox there ever was, and how it stands."""
     rows = reader.all(select(sandboxes.c.sandbox, sandboxes.c.state))
     return {SandboxId(row.sandbox): SandboxState(row.state) for row in rows}
+
+
+def existing(reader: Reader) -> list[SandboxSeen]:
+    """Those that exist as far as is recorded, the biggest first."""
+    gone = (SandboxState.CREATING.value, SandboxState.LOST.value, SandboxState.DELETED.value)
+    c = sandboxes.c
+    query = select(c.sandbox, c.task, c.state, c.disk, c.remove_at).where(c.state.not_in(gone))
+    return [
+        SandboxSeen(
+            id=SandboxId(row.sandbox),
+            task=TaskId(row.task),
+            state=SandboxState(row.state),
+            disk=row.disk,
+            remove_at=utc(row.remove_at) if row.remove_at else None,
+        )
+        for row in sorted(reader.all(query), key=lambda row: (-(row.disk or 0), row.sandbox))
+    ]

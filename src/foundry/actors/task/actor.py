@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from foundry.actors.task import keeping
 from foundry.actors.task.common import grant, refuse_archived, refuse_unready, stir
-from foundry.actors.task.rebuilding import Rebuilding
+from foundry.actors.task.releasing import Releasing
 from foundry.actors.task.renaming import (
     closed_by_rename,
     names_of,
@@ -15,7 +15,7 @@ from foundry.actors.task.renaming import (
 from foundry.actors.task.states import advance
 from foundry.actors.task.tables import task_sessions_known, tasks, waiting_prompts
 from foundry.actors.task.watching import at_work
-from foundry.actors.task.words import Inspect, Provision, Publish, Release, SaveWish
+from foundry.actors.task.words import Inspect, Provision, Publish, SaveWish
 from foundry.contracts import addresses
 from foundry.contracts.checkpoints import CheckpointReason
 from foundry.contracts.errors import WrongState
@@ -44,9 +44,7 @@ from foundry.contracts.tasks import (
     PullRequestSeen,
     Pushed,
     RefreshWork,
-    ReleaseSandbox,
     RetryProvisioning,
-    SandboxReleased,
     SessionReady,
     SessionSeen,
     TaskState,
@@ -62,7 +60,7 @@ from foundry.runtime.turn import AnyRow, Turn
 NAMES = {"provision": "provisioning", "publish": "publishing", "inspect": "looking at the work", "release": "release"}
 
 
-class Task(Rebuilding, Actor):
+class Task(Releasing, Actor):
     """Owns its phase and its pointers to sandbox, session and pull request; decides which prompt has the work tree.
 
     Never talks to GitHub or to a sandbox: its workflows do, through the doors. Never waits for either.
@@ -183,31 +181,8 @@ class Task(Rebuilding, Actor):
         for known in turn.all(task_sessions_known):
             turn.send(addresses.session(SessionId(known.session)), CloseSession(reason=reason.value))
         turn.delete(waiting_prompts)
-        self._release(turn, discard=discard)
+        self.give_back(turn, discard=discard)
         return self.changed(turn)
-
-    def _release(self, turn: Turn, *, discard: bool) -> None:
-        save = keeping.next_save(turn, SaveWish(reason=CheckpointReason.RELEASE))
-        turn.update(tasks, release_workflow=turn.start("release", Release(save=save, discard=discard)))
-
-    @handles(ReleaseSandbox)
-    def release(self, turn: Turn, command: ReleaseSandbox) -> TaskView:
-        """Only a sandbox that outlived its task is released once more."""
-        row = turn.one(tasks)
-        if row.state != TaskState.ARCHIVED or not (row.kept or row.overdue):
-            raise WrongState(
-                "the task has no sandbox that was kept", remedy="Archive the task to give its sandbox back."
-            )
-        if row.release_workflow:
-            turn.cancel(WorkflowId(row.release_workflow))
-        turn.update(tasks, kept="")
-        self._release(turn, discard=command.discard)
-        return self.changed(turn)
-
-    @handles(SandboxReleased)
-    def sandbox_released(self, turn: Turn, command: SandboxReleased) -> None:
-        turn.update(tasks, kept=command.kept, release_workflow=None)
-        self.changed(turn)
 
     # provisioning, step by step
 
@@ -272,7 +247,7 @@ class Task(Rebuilding, Actor):
         elif over and trouble.workflow == "rest" and row.rest_workflow == trouble.workflow_id:
             self.not_rested(turn, f"The sandbox was not stopped: {trouble.message} {trouble.remedy}")
         elif over and trouble.workflow == "release":
-            turn.update(tasks, kept=f"{trouble.message} {trouble.remedy}".strip(), release_workflow=None)
+            self.is_kept(turn, f"{trouble.message} {trouble.remedy}".strip())
         elif over and trouble.workflow == "restore" and row.restore_workflow == trouble.workflow_id:
             turn.update(tasks, restore_workflow=None, note=f"Nothing was restored: {trouble.message} {trouble.remedy}")
             grant(turn)

@@ -38,6 +38,10 @@ class Rebuilding(Resting):
         if row.state == TaskState.ARCHIVED and row.kept:
             turn.update(tasks, kept="", note=f"The sandbox that was kept is gone. It was kept because: {row.kept}")
             turn.send(addresses.sandbox(SandboxId(row.sandbox)), ForgetSandbox())
+        elif row.state == TaskState.ARCHIVED and row.remove_at and not row.release_workflow:
+            turn.unschedule("remove")
+            turn.update(tasks, remove_at=None)
+            turn.send(addresses.sandbox(SandboxId(row.sandbox)), ForgetSandbox())
         elif row.state == TaskState.READY and not row.rename_workflow:  # else the rename's end says it again
             self.rebuild(turn)
         self.changed(turn)

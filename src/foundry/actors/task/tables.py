@@ -51,6 +51,7 @@ tasks = owned_table(
     Column("rebuilt", Text, nullable=False, server_default="[]"),  # when its sandbox was lost, in milliseconds
     Column("lost_sandbox", String),  # the one before this
     Column("kept", Text, nullable=False, server_default=""),
+    Column("remove_at", BigInteger),  # when the sandbox of an archived task is removed
     Column("created_at", BigInteger, nullable=False),
     Column("changed_at", BigInteger, nullable=False),
 )

@@ -82,6 +82,7 @@ def view(row: AnyRow, sessions: Sequence[AnyRow], saved: Sequence[AnyRow]) -> Ta
         resting=row.resting and row.rest_workflow is None,
         save_trouble=PhaseTrouble.model_validate_json(row.save_trouble) if row.save_trouble else None,
         kept=row.kept,
+        remove_at=utc(row.remove_at) if row.remove_at else None,
         note=row.note,
         auto_publish=row.auto_publish,
     )

@@ -31,8 +31,11 @@ WORK = {
 class Watching:
     """The part of a Task that says what lasts longer than it should, and begins it anew."""
 
-    def __init__(self, watchdog: Watchdog = WATCHDOG, idle: timedelta | None = None) -> None:
+    def __init__(
+        self, watchdog: Watchdog = WATCHDOG, idle: timedelta | None = None, archived: timedelta | None = None
+    ) -> None:
         self._watchdog = watchdog
+        self._archived = archived  # how long an archived task's sandbox is there, stopped; None: not at all
         self._idle = idle  # how long nobody uses a sandbox until it is stopped; None: it never is
 
     def changed(self, turn: Turn) -> TaskView:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from foundry.contracts.checkpoints import CheckpointReason, CheckpointRef, Saved
 from foundry.contracts.ids import CheckpointId, MessageId, SandboxId, SessionId, TaskId
 from foundry.contracts.people import Person, RepositoryRef
@@ -92,3 +94,4 @@ class Rest(Word):
 class Release(Word):
     save: Save
     discard: bool
+    remove_at: datetime | None = None  # stop it only: it is removed then

@@ -35,6 +35,7 @@ from foundry.contracts.sandboxes import (
     Endpoint,
     ProviderSandbox,
     ProviderState,
+    Room,
     SandboxGone,
     SandboxRefused,
     SandboxSpec,
@@ -43,7 +44,7 @@ from foundry.contracts.sandboxes import (
     SandboxUnreachable,
 )
 from foundry.sandboxes.agent import SandboxAgent
-from foundry.sandboxes.local import install, isolation, processes
+from foundry.sandboxes.local import disk, install, isolation, processes
 
 START_LIMIT = 20.0  # seconds; a cold sandbox-agent on 2 busy cores
 KNOWN_LIMIT = 3.0  # seconds that one which runs already may take to answer
@@ -151,6 +152,12 @@ class LocalProvider:
         if not self._root.exists():
             return []
         return sorted(folder.name for folder in self._root.iterdir() if folder.is_dir())
+
+    async def usage(self, sandbox_id: str) -> int | None:
+        return await disk.usage(self._folder(sandbox_id))
+
+    async def room(self) -> Room | None:
+        return await disk.room(self._data_dir)
 
     # One sandbox's directory
 

@@ -24,6 +24,7 @@ class Outcome(Word):
 
     saved: Saved | None = None
     refusal: CheckpointNotSaved | None = None
+    gone: bool = False  # there is no sandbox
 
 
 @workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES)

@@ -1,6 +1,11 @@
-"""Release: the sandbox of an archived task goes, once its work is saved; it is kept where that cannot be."""
+"""Release: the sandbox of an archived task goes, once its work is saved; it is kept where that cannot be.
+
+Where it is to go later, it is only stopped here, and its task starts this again when the time is over.
+"""
 
 from __future__ import annotations
+
+from datetime import datetime
 
 from foundry.actors.task.words import Release, Save
 from foundry.actors.task.workflows.checkpoint import Outcome, save, saving
@@ -19,11 +24,15 @@ STEPS = ("saving the work", "forgetting old ones", "stopping sandbox", "deleting
 @workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS)
 async def release(flow: Flow, job: Release) -> None:
     sandbox = job.save.sandbox
-    kept = "" if job.discard else await _save(flow, job.save)
+    kept, gone = ("", False) if job.discard else await _save(flow, job.save)
     await flow.do("stopping sandbox", flow.doors.sandboxes.stop, sandbox)
     if kept:
         await _moved(flow, "stopping sandbox", sandbox, SandboxState.KEPT)
         await flow.ask("stopping sandbox", flow.owner, SandboxReleased(kept=kept))
+        return
+    if job.remove_at is not None and not gone:
+        await _moved(flow, "stopping sandbox", sandbox, SandboxState.STOPPED, job.remove_at)
+        await flow.ask("stopping sandbox", flow.owner, SandboxReleased(waits=True))
         return
     await flow.do("deleting sandbox", flow.doors.sandboxes.delete, sandbox)
     if await flow.read("deleting sandbox", known, addresses.sandbox(sandbox)):
@@ -31,19 +40,20 @@ async def release(flow: Flow, job: Release) -> None:
     await flow.ask("deleting sandbox", flow.owner, SandboxReleased())
 
 
-async def _save(flow: Flow, job: Save) -> str:
-    """Save what the sandbox holds; why it has to be kept, if it has to."""
+async def _save(flow: Flow, job: Save) -> tuple[str, bool]:
+    """Save what the sandbox holds; gives why it has to be kept, if it has to, and whether there was none."""
     outcome = await saving(flow, job, save_last)
     if outcome.refusal is not None:
-        return f"{outcome.refusal.message}. {outcome.refusal.remedy}"
+        return f"{outcome.refusal.message}. {outcome.refusal.remedy}", False
     left = ", ".join(outcome.saved.left_out) if outcome.saved else ""
-    return f"These could not be saved: {left}. Move them elsewhere, or discard them." if left else ""
+    kept = f"These could not be saved: {left}. Move them elsewhere, or discard them." if left else ""
+    return kept, outcome.gone
 
 
 async def save_last(doors: Doors, job: Save) -> Outcome:
     """Nothing is lost with a sandbox that is gone, or whose work is all on GitHub; any other is woken and saved."""
     if not await doors.sandboxes.awake(job.sandbox):
-        return Outcome()
+        return Outcome(gone=True)
     outcome = await save(doors, job)
     if outcome.refusal is not None:
         work = await doors.sandboxes.work_tree(job.sandbox, job.base)
@@ -52,8 +62,10 @@ async def save_last(doors: Doors, job: Save) -> Outcome:
     return outcome
 
 
-async def _moved(flow: Flow, step: str, sandbox: SandboxId, state: SandboxState) -> None:
-    await flow.ask(step, addresses.sandbox(sandbox), SandboxMoved(state=state))
+async def _moved(
+    flow: Flow, step: str, sandbox: SandboxId, state: SandboxState, remove_at: datetime | None = None
+) -> None:
+    await flow.ask(step, addresses.sandbox(sandbox), SandboxMoved(state=state, remove_at=remove_at))
 
 
 def known(reader: Reader, sandbox: Address) -> bool:
