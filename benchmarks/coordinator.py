@@ -58,6 +58,8 @@ def prepare(url: str, tasks: int) -> None:
         )
         connection.execute(insert(organization_tasks), [_listed(one) for one in lines])
         connection.execute(insert(mailbox), mail)
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("ANALYZE")  # as autovacuum has done long since where so much has grown
     engine.dispose()
 
 
