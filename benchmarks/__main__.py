@@ -9,12 +9,20 @@ import asyncio
 import logging
 import sys
 
+import structlog
 import uvloop
 
-from benchmarks import edge, runtime
+from benchmarks import coordinator, edge, replicas, runtime, start, transcript
 from benchmarks.rows import Row, document, write
 
-PARTS = {"runtime": runtime.measure, "edge": edge.measure}
+PARTS = {
+    "runtime": runtime.measure,
+    "replicas": replicas.measure,
+    "transcript": transcript.measure,
+    "coordinator": coordinator.measure,
+    "edge": edge.measure,
+    "start": start.measure,
+}
 
 
 async def main(names: list[str]) -> list[Row]:
@@ -27,6 +35,7 @@ async def main(names: list[str]) -> list[Row]:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.ERROR)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         rows = runner.run(main([name for name in sys.argv[1:] if name != "--doc"]))
     write(rows)

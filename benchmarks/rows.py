@@ -38,14 +38,17 @@ def row(
     beside_value: float | None = None,
     *,
     most: float | None = None,
+    least: float | None = None,
     ratio_most: float | None = None,
     ratio_least: float | None = None,
 ) -> Row:
-    """A row with its limits: at most `most` of its unit, at most or at least so many times what stands beside it."""
+    """A row with its limits: at most or least so much of its unit, or so many times what stands beside it."""
     ratio = value / beside_value if beside_value else None
     wishes: list[tuple[str, bool]] = []
     if most is not None:
         wishes.append((f"<= {most:g} {unit}", value <= most))
+    if least is not None:
+        wishes.append((f">= {least:,g} {unit}", value >= least))
     if ratio_most is not None and ratio is not None:
         wishes.append((f"<= {ratio_most:g} x", ratio <= ratio_most))
     if ratio_least is not None and ratio is not None:

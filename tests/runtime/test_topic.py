@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -195,6 +196,19 @@ async def test_at_most_so_many_events_of_a_topic_are_kept(store_url: str) -> Non
         await runtime.system(A, Upkeep(["Diary"], runtime.system).purge)
         kept = await runtime.read(versions, A)
         assert (len(kept), kept[-1]) == (KEEP_EVENTS, KEEP_EVENTS // 5 * 6)
+
+
+async def test_a_purge_never_walks_through_what_is_kept(tmp_path: Path) -> None:
+    """It holds the writer: a million transcript events must not make it slow."""
+
+    def plans(tx: Transaction) -> list[str]:
+        statements = Upkeep(["Diary"], runtime.system).statements(tx.now)
+        return [str(row[3]) for sql, values in statements for row in tx.execute(f"EXPLAIN QUERY PLAN {sql}", *values)]
+
+    async with running(f"sqlite:///{tmp_path}/foundry.db") as runtime:
+        looks = [plan for plan in await runtime.system(A, plans) if "event" in plan or " e " in plan]
+        assert looks
+        assert all("(actor=?" in look for look in looks), looks
 
 
 async def test_events_that_are_state_are_replaced_and_never_purged(store_url: str) -> None:

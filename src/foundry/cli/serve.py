@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import Annotated
 
@@ -16,9 +17,12 @@ def serve(
     config: Annotated[Path | None, typer.Option(help="A TOML file with settings.")] = None,
 ) -> None:
     """Run the server until it is told to stop."""
+    gc.disable()  # what is imported stays: to look for garbage among it, again and again, is a sixth of the start
     from foundry.app import serve as run
     from foundry.settings import load
 
+    gc.freeze()
+    gc.enable()
     flags = {"host": host, "port": port, "data_dir": data_dir, "database_url": database_url}
     loaded = load(flags, config=config)
     for warning in loaded.warnings:

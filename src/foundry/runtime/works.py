@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from foundry.runtime.store.base import (
     Mail,
     NewAsk,
     NewEvent,
+    Opened,
     StoredAsk,
     Transaction,
     Work,
@@ -71,9 +73,14 @@ def followed_by(address: Address, effects: Effects) -> After:
 
 
 def apply(host: Host, tx: Transaction, kind: Kind, address: Address, handler: Handler, word: Word,
-          *, ask: tuple[str, str, str | None] | None = None) -> tuple[object, After, StoredAsk | None]:  # fmt: skip
-    """One turn: open, call the handler, close. Gives the answer, what follows, or what the key remembered."""
-    opened = tx.open(str(address), ask[0] if ask else None)
+          *, ask: tuple[str, str, str | None] | None = None,
+          opened: Opened | None = None) -> tuple[object, After, StoredAsk | None]:  # fmt: skip
+    """One turn: open, call the handler, close. Gives the answer, what follows, or what the key remembered.
+
+    Args:
+        opened: the actor's row, where this transaction has it already and nothing was written to it since.
+    """
+    opened = opened or tx.open(str(address), ask[0] if ask else None)
     if opened.ask is not None:
         return None, After(address), opened.ask
     if opened.deleted or not (opened.exists or handler.creates):
@@ -184,6 +191,7 @@ class MailWork(Work):
         for mail in mails:
             if mail.sender in waiting:
                 continue
+            began = time.perf_counter()
             try:
                 with tx.savepoint():
                     self._apply(tx, mail)
@@ -192,6 +200,7 @@ class MailWork(Work):
                     raise
                 waiting.add(mail.sender)
                 self._failed(tx, mail, error)
+            self.slowest = max(self.slowest or 0.0, time.perf_counter() - began)
         if len(mails) == MAIL_BATCH:
             self.again = 0
 
@@ -206,7 +215,7 @@ class MailWork(Work):
         if handler is None:
             raise LookupError(f"{self.address.kind} has no handler for {mail.word}")
         word = handler.word.model_validate_json(mail.body)
-        _, after, _ = apply(self.host, tx, self.kind, self.address, handler, word)
+        _, after, _ = apply(self.host, tx, self.kind, self.address, handler, word, opened=opened)
         self.afters.append(after)
 
     def _failed(self, tx: Transaction, mail: Mail, error: Exception) -> None:

@@ -167,6 +167,7 @@ class Work(ABC):
 
     address: Address
     single: bool = True  # uses one savepoint only, so alone in a transaction it needs none
+    slowest: float | None = None  # seconds; its longest turn, where it runs several
 
     @abstractmethod
     def run(self, tx: Transaction) -> None:

@@ -284,7 +284,7 @@ class PostgresStore:
                 tx.alone = len(batch) == 1 and batch[0].single
                 try:
                     for work in batch:
-                        with self._watch.doing(work.label()):
+                        with self._watch.doing(work):
                             work.run(shared)
                     tx.raw.commit()
                 except BaseException as error:

@@ -269,7 +269,7 @@ class SqliteStore:
             tx.now = int(time.time() * 1000)
             shared: Transaction = tx
             for work in batch:
-                with self._watch.doing(work.label()):
+                with self._watch.doing(work):
                     work.run(shared)
                 if not tx.raw.in_transaction:
                     raise Busy("the database gave up the transaction (is the disk full?)")

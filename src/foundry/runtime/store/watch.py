@@ -11,6 +11,8 @@ from contextlib import contextmanager
 
 import structlog
 
+from foundry.runtime.store.base import Work
+
 SLOW = 0.05  # seconds; a turn should take well under a millisecond
 STUCK = 5.0  # seconds
 
@@ -24,15 +26,15 @@ class Watch:
         self._doing: dict[int, tuple[float, str]] = {}
 
     @contextmanager
-    def doing(self, label: str) -> Generator[None]:
-        thread = threading.get_ident()
+    def doing(self, work: Work) -> Generator[None]:
+        thread, label = threading.get_ident(), work.label()
         began = time.perf_counter()
         self._doing[thread] = (began, label)
         try:
             yield
         finally:
             del self._doing[thread]
-            took = time.perf_counter() - began
+            took = time.perf_counter() - began if work.slowest is None else work.slowest
             if took > SLOW:
                 log.warning("slow turn", work=label, milliseconds=round(took * 1000))
 
