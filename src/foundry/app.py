@@ -204,7 +204,11 @@ def create_app(settings: Settings, *, progress: Callable[[str], None] = lambda t
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.foundry = foundry = await server.start()
+        try:
+            app.state.foundry = foundry = await server.start()
+        except FoundryError as refusal:
+            app.state.refusal = refusal  # for `serve` to say
+            raise
         try:
             yield
         finally:
@@ -252,9 +256,13 @@ def serve(settings: Settings, *, listener: socket.socket | None = None, ready: C
         app, log_level="warning", access_log=False, timeout_graceful_shutdown=DRAIN, lifespan="on", loop="uvloop"
     )
     server = _Uvicorn(config, settings.url, ready)
-    server.run(sockets=[listener])
-    if server.failed:
-        sys.exit(3)
+    logging.getLogger("uvicorn.error").addFilter(lambda record: not hasattr(app.state, "refusal"))  # no traceback of it
+    try:
+        server.run(sockets=[listener])
+    except SystemExit:
+        if refusal := getattr(app.state, "refusal", None):
+            raise refusal from None
+        raise
 
 
 class _Uvicorn(uvicorn.Server):
@@ -263,12 +271,10 @@ class _Uvicorn(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, url: str, ready: Callable[[str], None] | None) -> None:
         super().__init__(config)
         self._url, self._ready = url, ready
-        self.failed = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self.failed = self.should_exit
-        if not self.failed and self._ready:
+        if self._ready and not self.should_exit:
             self._ready(self._url)
 
     def handle_exit(self, sig: int, frame: object) -> None:

@@ -85,8 +85,8 @@ MUTATIONS = (
     Mutation(
         "a step's turn runs again after a crash: its key is not kept",
         "runtime/workflow.py",
-        'key=f"{self.id}/{number}"',
-        "key=None",
+        'key = f"{self.id}/{step}/{self._asked[asked]}"',
+        "key = None",
         ("tests/runtime/test_workflow.py", "tests/system/test_every_step.py"),
     ),
     Mutation(
