@@ -1,0 +1,120 @@
+"""Three replicas on PostgreSQL, one of which ends in the middle of its work: by kill -9, or in order."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.harness.fleet import LIMIT, Fleet, fleet
+from tests.harness.life import folder, script
+from tests.harness.replicas import Replica
+from tests.postgres import database
+from tests.waiting import eventually
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
+
+WORKFLOW_MOVES = 20.0  # seconds after a kill -9
+LEASE_MOVES = 15.0  # seconds after a kill -9
+STOPS = 10.0  # seconds from SIGTERM to the end of the process
+MOVES_AT_ONCE = 6.0  # seconds after a stop in order, for workflow and lease
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory, sandbox_agent_cache: Path, postgres_server: str) -> Iterator[Fleet]:
+    with (
+        database(postgres_server) as url,
+        fleet(
+            tmp_path_factory.mktemp("fleet"), sandbox_agent_cache, url, ("one", "two", "three"),
+            {("provision", "cloning", "do")},
+        ) as found,
+    ):  # fmt: skip
+        yield found
+
+
+class Talk(NamedTuple):
+    task: str
+    session: str
+    follower: Replica
+
+
+async def talking(three: Fleet, chunks: int) -> Talk:
+    """An agent in the middle of its answer, and who follows it."""
+    async with three.ada() as ada:
+        task = await ada.create(script(f"stream {chunks} 10 20"))
+        found = await ada.until(task, lambda t: t["active_session"], LIMIT)
+        session = found["active_session"]
+        await ada.see(f"/api/sessions/{session}", lambda s: "[50]" in said(s), LIMIT)
+        executors = await three.executors()
+        return Talk(task, session, executors[await three.follower(session, three.replicas[0])])
+
+
+def said(snapshot: dict[str, Any]) -> str:
+    return "".join(entry["text"] for entry in snapshot["transcript"] if entry["kind"] == "agent")
+
+
+def agent_said(three: Fleet, sandbox: str) -> str:
+    """Everything the scripted agent sent as its words, from its own log."""
+    (log,) = folder(three.data, sandbox).glob("home/.scripted-agent/*.jsonl")
+    updates = (json.loads(line).get("update") for line in log.read_text().splitlines())
+    return "".join(u["content"]["text"] for u in updates if u and u["sessionUpdate"] == "agent_message_chunk")
+
+
+async def nothing_is_missing_or_doubled(three: Fleet, talk: Talk, chunks: int) -> None:
+    async with three.ada() as ada:
+        seen = await ada.see(f"/api/sessions/{talk.session}", lambda s: s["session"]["status"] == "idle", LIMIT)
+        task = await ada.until(talk.task, lambda t: True)
+    assert [entry["kind"] for entry in seen["transcript"]] == ["user", "agent", "stop"]
+    assert said(seen) == agent_said(three, task["sandbox"])
+    assert all(said(seen).count(f"[{n}]") == 1 for n in range(1, chunks + 1))
+
+
+async def follows_elsewhere(three: Fleet, talk: Talk, since: float) -> float:
+    """The seconds until another one had the lease."""
+    ask = three.others(talk.follower)[0]
+    gone = set((await three.executors()).keys())
+    await eventually(lambda: three.follower(talk.session, ask), lambda holder: holder in gone, limit=LIMIT)
+    return time.time() - since
+
+
+async def ready(three: Fleet, task: str) -> None:
+    async with three.ada() as ada:
+        await ada.until(task, lambda t: t["state"] == "ready", LIMIT)
+
+
+async def test_what_a_killed_replica_did_goes_on_elsewhere(three: Fleet) -> None:
+    chunks = 1500
+    three.up()
+    talk = await talking(three, chunks)
+    task, workflow = await three.provisioning_on(talk.follower)
+    talk.follower.kill()
+    killed = time.time()
+    three.gate.unlink()
+    assert await follows_elsewhere(three, talk, killed) < LEASE_MOVES
+    began = await eventually(lambda: three.journal("began", *three.others(talk.follower), id=workflow), limit=LIMIT)
+    assert began[0].step == "cloning", "not where it was"
+    assert began[0].at - killed < WORKFLOW_MOVES
+    await ready(three, task)
+    await nothing_is_missing_or_doubled(three, talk, chunks)
+
+
+async def test_what_a_stopped_replica_did_goes_on_elsewhere_at_once_and_no_crash_is_counted(three: Fleet) -> None:
+    chunks = 800
+    three.up()
+    talk = await talking(three, chunks)
+    task, workflow = await three.provisioning_on(talk.follower)
+    talk.follower.stop(STOPS)
+    stopped = time.time()
+    assert await follows_elsewhere(three, talk, stopped) < MOVES_AT_ONCE
+    began = await eventually(lambda: three.journal("began", *three.others(talk.follower), id=workflow), limit=LIMIT)
+    assert began[0].at - stopped < MOVES_AT_ONCE
+    found = await three.provisioning(task, three.others(talk.follower)[0])
+    assert found
+    assert (found["generation"], found["crashes"]) == (1, 0)
+    three.gate.unlink()
+    await ready(three, task)
+    await nothing_is_missing_or_doubled(three, talk, chunks)
