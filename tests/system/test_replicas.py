@@ -1,18 +1,23 @@
-"""Three replicas on PostgreSQL, one of which ends in the middle of its work: by kill -9, or in order."""
+"""Three replicas on PostgreSQL: one ends in the middle of its work, killed or in order; nobody hears the others."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import signal
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psycopg
 import pytest
 
 from tests.harness.fleet import LIMIT, Fleet, fleet
-from tests.harness.life import folder, script
+from tests.harness.life import folder, saved, script
 from tests.harness.replicas import Replica
+from tests.harness.soak.ground import signal_all
 from tests.postgres import database
 from tests.waiting import eventually
 
@@ -21,18 +26,21 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
 WORKFLOW_MOVES = 20.0  # seconds after a kill -9
 LEASE_MOVES = 15.0  # seconds after a kill -9
 STOPS = 10.0  # seconds from SIGTERM to the end of the process
+SWEEP = 1.0  # seconds; Pace.sweep
+MARGIN = 1.0  # seconds for the rest of the way, on 2 busy cores
 MOVES_AT_ONCE = 6.0  # seconds after a stop in order, for workflow and lease
 
 
 @pytest.fixture(scope="module")
-def three(tmp_path_factory: pytest.TempPathFactory, sandbox_agent_cache: Path, postgres_server: str) -> Iterator[Fleet]:
-    with (
-        database(postgres_server) as url,
-        fleet(
-            tmp_path_factory.mktemp("fleet"), sandbox_agent_cache, url, ("one", "two", "three"),
-            {("provision", "cloning", "do")},
-        ) as found,
-    ):  # fmt: skip
+def url(postgres_server: str) -> Iterator[str]:
+    with database(postgres_server) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory, sandbox_agent_cache: Path, url: str) -> Iterator[Fleet]:
+    held = {("provision", "cloning", "do")}
+    with fleet(tmp_path_factory.mktemp("fleet"), sandbox_agent_cache, url, ("one", "two", "three"), held) as found:
         yield found
 
 
@@ -118,3 +126,67 @@ async def test_what_a_stopped_replica_did_goes_on_elsewhere_at_once_and_no_crash
     three.gate.unlink()
     await ready(three, task)
     await nothing_is_missing_or_doubled(three, talk, chunks)
+
+
+@contextmanager
+def deaf(url: str) -> Iterator[None]:
+    """What is notified reaches nobody: PostgreSQL's side of each listening connection stands still."""
+    pids = listeners(url)
+    assert len(pids) == 3
+    signal_all(pids, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        signal_all(pids, signal.SIGCONT)
+
+
+def listeners(url: str, *, cut: bool = False) -> list[int]:
+    """The pids of the listening connections' servers; `cut`: they are ended."""
+    found = "FROM pg_stat_activity WHERE application_name = 'foundry listener' AND datname = current_database()"
+    with psycopg.connect(url, autocommit=True) as admin:
+        query = f"SELECT pid{', pg_terminate_backend(pid)' if cut else ''} {found}"
+        return [row[0] for row in admin.execute(query.encode()).fetchall()]
+
+
+async def test_without_notices_and_cut_off_nothing_is_late_by_more_than_the_sweep(three: Fleet, url: str) -> None:
+    three.up()
+    here, there = three.replicas[:2]
+    async with three.ada(here) as ada:
+        task = await ada.create(script("say Here."))
+        session = (await ada.until(task, saved, LIMIT))["active_session"]
+        async with watching(three, there, session) as heard:
+
+            async def late(words: str) -> float:
+                """Seconds until what is written at one replica is seen at the other."""
+                began = time.monotonic()
+                await ada.request("PUT", f"/api/sessions/{session}/draft", {"text": words})
+                await eventually(lambda: any(words in line for line in heard), limit=LIMIT)
+                return time.monotonic() - began
+
+            await late("first")
+            with deaf(url):
+                assert max([await late(f"unheard {n}") for n in range(4)]) < SWEEP + MARGIN
+            await late("all of it is heard at last")
+            for number in range(4):
+                listeners(url, cut=True)
+                assert await late(f"cut {number}") < SWEEP + MARGIN
+
+
+@asynccontextmanager
+async def watching(three: Fleet, replica: Replica, session: str) -> AsyncIterator[list[str]]:
+    """The lines of the session's topic as this replica streams them, from the snapshot on."""
+    lines: list[str] = []
+
+    async def read() -> None:
+        path = f"{replica.url}/api/realtime?topic=session&id={session}"
+        async with three.ada(replica) as ada, ada._http.stream("GET", path, timeout=LIMIT) as answer:
+            async for line in answer.aiter_lines():
+                lines.append(line)
+
+    reading = asyncio.create_task(read())
+    try:
+        await eventually(lambda: lines, limit=LIMIT)
+        yield lines
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)

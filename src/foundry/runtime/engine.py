@@ -28,7 +28,7 @@ from foundry.runtime.pace import Pace
 from foundry.runtime.recovery import Recovery
 from foundry.runtime.started import Host, Started, start_rows
 from foundry.runtime.store.base import Transaction
-from foundry.runtime.waiting import ended
+from foundry.runtime.waiting import ended, woken
 from foundry.runtime.workflow import (
     Flow,
     Standing,
@@ -82,6 +82,7 @@ class WorkflowSystem:
         self._wake = asyncio.Event()
         self._handed: set[str] = set()
         self._one_process = url.startswith("sqlite")
+        self._sweep = pace.sweep
         self.recovery = Recovery(host, self, pace, one_process=self._one_process)
 
     # life
@@ -154,7 +155,10 @@ class WorkflowSystem:
     # starting
 
     async def _dispatch(self) -> None:
-        await self._wake.wait()
+        if self._one_process:
+            await self._wake.wait()
+        else:  # what a replica has started that died before it could say so
+            await woken(self._wake, self._sweep)
         self._wake.clear()
         rows = await self._host.read(start_rows)
         self._handed &= {row.id for row in rows}  # other replicas end some of those handed over here
