@@ -7,14 +7,17 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from foundry.runtime.pace import Pace
 from foundry.runtime.runtime import House, Runtime
 from foundry.runtime.started import start_rows
 from foundry.runtime.store.base import Transaction
+from foundry.runtime.store.tables import mailbox
+from foundry.runtime.turn import Reader
 from foundry.runtime.workflow import Flow, Scope, Workflows, workflow
 from tests.harness.traps import Traps, sprung
-from tests.runtime.toys import Begin, Job, Ledger, Note, all_troubles, house, running, texts
+from tests.runtime.toys import Begin, Job, Ledger, Note, Noted, all_troubles, house, running, texts
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
@@ -190,6 +193,30 @@ async def test_a_workflow_that_only_a_newer_replica_knows_is_left_to_it(postgres
         await runtime.system(A, without_it)
         (issue,) = await eventually(lambda: runtime.read(all_troubles), limit=LIMIT)
         assert "this version knows no workflow walk" in issue
+
+
+async def test_a_word_that_only_a_newer_replica_knows_is_left_to_it(store_url: str) -> None:
+    """Only that sender's later messages wait for it; with nobody else about it fails as any message may."""
+    async with running(store_url, pace=SHORT) as runtime:
+        await runtime.system(A, beside_another)
+        await runtime.system(A, lambda tx: post(tx, "Ledger:x", 1, "NotedAnew"))
+        await runtime.system(A, lambda tx: post(tx, "Ledger:x", 2, "Noted"))
+        for number in range(3):
+            await runtime.system(A, lambda tx, n=number: post(tx, "Ledger:y", n, "Noted"))
+            await eventually(lambda: runtime.read(texts, "a"), lambda notes, n=number: len(notes) == n + 1, limit=LIMIT)
+        assert await runtime.read(tries) == [0, 0], "it was tried"
+        await runtime.system(A, without_it)
+        await eventually(lambda: runtime.read(tries), lambda now: now[0] > 0, limit=LIMIT)
+
+
+def post(tx: Transaction, sender: str, seq: int, word: str) -> None:
+    body = Noted(author=sender, text=str(seq)).model_dump_json()
+    row = "INSERT INTO mailbox (receiver, sender, seq, word, body, sent_at) VALUES ('Ledger:a',?,?,?,?,?)"
+    tx.execute(row, sender, seq, word, body, tx.now)
+
+
+def tries(reader: Reader) -> list[int]:
+    return [row.tries for row in reader.all(select(mailbox).order_by(mailbox.c.id))]
 
 
 @workflow(owner="Ledger", scope=Scope.APP, steps=("only",))

@@ -115,7 +115,8 @@ async def test_what_a_stopped_replica_did_goes_on_elsewhere_at_once_and_no_crash
     three.up()
     talk = await talking(three, chunks)
     task, workflow = await three.provisioning_on(talk.follower)
-    talk.follower.stop(STOPS)
+    async with watching(three, talk.follower, talk.session):
+        await asyncio.to_thread(talk.follower.stop, STOPS)
     stopped = time.time()
     assert await follows_elsewhere(three, talk, stopped) < MOVES_AT_ONCE
     began = await eventually(lambda: three.journal("began", *three.others(talk.follower), id=workflow), limit=LIMIT)

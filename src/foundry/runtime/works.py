@@ -33,6 +33,11 @@ from foundry.runtime.turn import Ids, Turn
 MAIL_BATCH = 32  # messages of one actor applied by one work
 TRIES = 5  # of a message, then it is set aside
 BACKOFF = (200, 1_000, 5_000, 30_000)  # milliseconds before tries 2 to 5
+NEWER = 600_000  # milliseconds that a word nobody here knows is left to other replicas
+
+
+class _MayBeNewer(Exception):
+    """The word is unknown here, and another replica is about which may know it."""
 
 
 @dataclass(slots=True)
@@ -52,6 +57,7 @@ class Host(Protocol):
 
     registry: Registry
     ids: Ids
+    executor: str
 
     def committed(self, after: After) -> None: ...
     def coordinator(self, scope: ScopeId) -> Address: ...
@@ -187,6 +193,8 @@ class MailWork(Work):
             try:
                 with tx.savepoint():
                     self._apply(tx, mail)
+            except _MayBeNewer:  # the sweep comes back to it, here and there
+                waiting.add(mail.sender)
             except Exception as error:
                 if tx.infrastructure(error):
                     raise
@@ -203,11 +211,20 @@ class MailWork(Work):
             tx.dropped(str(self.address))
             return
         handler = self.kind.words.get(mail.word)
+        if handler is None and self._left_to_others(tx, mail):
+            raise _MayBeNewer
         if handler is None:
             raise LookupError(f"{self.address.kind} has no handler for {mail.word}")
         word = handler.word.model_validate_json(mail.body)
         _, after, _ = apply(self.host, tx, self.kind, self.address, handler, word)
         self.afters.append(after)
+
+    def _left_to_others(self, tx: Transaction, mail: Mail) -> bool:
+        """Of a newer version, while replicas are replaced one by one; but not for ever."""
+        if tx.now - mail.sent_at > NEWER:
+            return False
+        others = "SELECT 1 FROM leases WHERE name LIKE 'replica:%' AND name<>? AND expires_at>?"
+        return bool(tx.execute(others, f"replica:{self.host.executor}", tx.now))
 
     def _failed(self, tx: Transaction, mail: Mail, error: Exception) -> None:
         """Retried with back-off, only this sender's later messages wait; after `TRIES` it is set aside."""
