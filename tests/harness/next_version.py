@@ -1,4 +1,4 @@
-"""The version after this one: the same sources with what an upgrade brings, a step more and a migration."""
+"""The version after this one: the same sources with what an upgrade brings, a step, a field and a column more."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from foundry.runtime.store.migrate import head
 
 STEP = "looking around"
 PROVISION = "actors/task/workflows/provision.py"
+PEOPLE = "contracts/people.py"
 EDITS = (
-    ('    "cloning",\n', f'    "{STEP}",\n    "cloning",\n'),
+    (PROVISION, '    "cloning",\n', f'    "{STEP}",\n    "cloning",\n'),
     (
+        PROVISION,
         '    await flow.ask("cloning", me, BeginPhase(phase=Phase.CLONING))\n',
         f'    if await flow.patched("{STEP}"):\n'
         f'        await flow.do("{STEP}", flow.doors.github.branch_names, task.repository)\n'
         '    await flow.ask("cloning", me, BeginPhase(phase=Phase.CLONING))\n',
     ),
+    # in nearly every row, message and event
+    (PEOPLE, '    html_url: str = ""\n', '    html_url: str = ""\n    next_thing: str = "new"\n'),
 )
 REVISION = "next"
 MIGRATION = f'''
@@ -42,11 +46,10 @@ def make(place: Path) -> Path:
     here = Path(foundry.__file__).parent
     shutil.copytree(here, place / "foundry", ignore=shutil.ignore_patterns("__pycache__", "static"))
     (place / "foundry/web/static").symlink_to(here / "web/static")
-    provision = place / "foundry" / PROVISION
-    text = provision.read_text()
-    for old, new in EDITS:
-        assert text.count(old) == 1, f"{PROVISION} has changed: mend the next version's {old!r}"
-        text = text.replace(old, new)
-    provision.write_text(text)
+    for name, old, new in EDITS:
+        file = place / "foundry" / name
+        text = file.read_text()
+        assert text.count(old) == 1, f"{name} has changed: mend the next version's {old!r}"
+        file.write_text(text.replace(old, new))
     (place / "foundry/runtime/store/migrations/versions/9999_next.py").write_text(MIGRATION)
     return place

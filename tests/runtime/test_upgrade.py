@@ -7,8 +7,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 from sqlalchemy import select
 
+from foundry.contracts.words import Command
 from foundry.runtime.pace import Pace
 from foundry.runtime.runtime import House, Runtime
 from foundry.runtime.started import start_rows
@@ -16,6 +18,7 @@ from foundry.runtime.store.base import Transaction
 from foundry.runtime.store.tables import mailbox
 from foundry.runtime.turn import Reader
 from foundry.runtime.workflow import Flow, Scope, Workflows, workflow
+from foundry.runtime.works import digest
 from tests.harness.traps import Traps, sprung
 from tests.runtime.toys import Begin, Job, Ledger, Note, Noted, all_troubles, house, running, texts
 from tests.waiting import eventually
@@ -193,6 +196,34 @@ async def test_a_workflow_that_only_a_newer_replica_knows_is_left_to_it(postgres
         await runtime.system(A, without_it)
         (issue,) = await eventually(lambda: runtime.read(all_troubles), limit=LIMIT)
         assert "this version knows no workflow walk" in issue
+
+
+class Old(Command[None]):
+    text: str
+    inner: Job
+
+
+class NewJob(Job):
+    mood: str = ""
+
+
+class New(Command[None]):
+    text: str
+    inner: NewJob
+    mood: str = ""
+
+
+def test_what_a_newer_version_wrote_is_read_without_what_it_added() -> None:
+    new = New(text="x", inner=NewJob(text="y", mood="glad"), mood="glad")
+    assert Old.model_validate_json(new.model_dump_json()) == Old(text="x", inner=Job(text="y"))
+    with pytest.raises(ValidationError):
+        Old(text="x", inner=Job(), mood="glad")  # type: ignore[call-arg]
+
+
+def test_a_repeat_is_the_same_command_in_a_version_with_more_fields() -> None:
+    old = digest(Old(text="x", inner=Job(text="y")))
+    assert digest(New(text="x", inner=NewJob(text="y"))) == old
+    assert digest(New(text="x", inner=NewJob(text="y"), mood="glad")) != old
 
 
 async def test_a_word_that_only_a_newer_replica_knows_is_left_to_it(store_url: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -60,9 +61,12 @@ async def test_a_provisioning_begun_by_one_version_goes_on_under_the_next(both: 
     if url:  # replicas of both at once, for a while
         begin(new)
         assert revision(both, url) == next_version.REVISION
-        async with both.ada(old) as ada:
-            tasks.append(await ada.create(script("say Meanwhile.")))
-            await ada.until(tasks[-1], lambda t: t["phase"] == "cloning", LIMIT)
+        for one, other in ((old, new), (new, old)):
+            async with both.ada(one) as ada:
+                tasks.append(await ada.create(script(f"say Asked {one.name}.")))
+            async with both.ada(other) as ada:
+                await ada.until(tasks[-1], lambda t: t["phase"] == "cloning", LIMIT)
+                await ada.see(f"/api/organizations/{ORGANIZATION}/tasks", lambda seen: listed(seen) >= set(tasks))
         old.stop()
     else:
         old.kill()
@@ -83,6 +87,10 @@ async def test_a_provisioning_begun_by_one_version_goes_on_under_the_next(both: 
     old.start()
     assert old.ready() == -1
     assert old.last_words().splitlines()[-1].endswith("or restore the backup that was made before it.")
+
+
+def listed(seen: list[dict[str, Any]]) -> set[str]:
+    return {task["id"] for task in seen}
 
 
 def begin(replica: Replica) -> None:

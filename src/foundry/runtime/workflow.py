@@ -253,7 +253,7 @@ class Flow:
             await self.recovered()
         elif attempts.made:
             await self.went_on()
-        return adapter.validate_python(outcome["done"])
+        return adapter.validate_python(outcome["done"], extra="ignore")
 
     async def check(self) -> None:
         """Go on only while this execution is the live one.

@@ -105,8 +105,7 @@ class AskWork(Work):
         self.lease = lease
         self.ask: tuple[str, str, str | None] | None = None
         if key is not None:
-            digest = hashlib.sha256(command.model_dump_json().encode()).hexdigest()
-            self.ask = (f"{caller}|{address}|{type(command).__name__}|{key}", digest, workflow)
+            self.ask = (f"{caller}|{address}|{type(command).__name__}|{key}", digest(command), workflow)
         self.answer: object = None
         self.error: BaseException | None = None
         self.after: After | None = None
@@ -153,7 +152,7 @@ class AskWork(Work):
         elif stored.refusal is not None:
             self.error = load_refusal(stored.refusal)
         else:
-            self.answer = self.handler.answer.validate_json(stored.answer or "null")
+            self.answer = self.handler.answer.validate_json(stored.answer or "null", extra="ignore")
 
     def settle(self) -> None:
         if self.after:
@@ -305,6 +304,11 @@ def tell(host: Host, tx: Transaction, scope: ScopeId, sender: str, seq: int, mes
         receiver, sender, seq, type(message).__name__, message.model_dump_json(), tx.now,
     )  # fmt: skip
     return receiver
+
+
+def digest(command: Command[Any]) -> str:
+    """Whether two are the same. A field that a later version adds changes nothing as long as nobody sets it."""
+    return hashlib.sha256(command.model_dump_json(exclude_defaults=True).encode()).hexdigest()
 
 
 def dump_refusal(error: FoundryError) -> str:
