@@ -14,6 +14,7 @@ import shutil
 import signal
 import socket
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -69,6 +70,7 @@ from foundry.settings import Settings, check
 
 AGENTS = ("claude", "codex", "opencode", "amp", "mock")
 DRAIN = 5  # seconds that open requests get at a stop
+STOP_LIMIT = 10.0  # seconds from the signal to the end, even if a database that stands still holds a thread
 
 log = structlog.get_logger("foundry.app")
 
@@ -282,8 +284,17 @@ class _Uvicorn(uvicorn.Server):
         foundry: Foundry | None = getattr(getattr(self.config.app, "state", None), "foundry", None)
         if foundry is not None:
             foundry.close_streams()
+        last = threading.Timer(STOP_LIMIT, _end_at_once)
+        last.daemon = True
+        last.start()
         if sig == signal.SIGINT:
             self.force_exit = False  # Ctrl-C once is a graceful stop too
+
+
+def _end_at_once() -> None:
+    """As kill -9 would: nothing that was acknowledged is lost."""
+    log.error("the stop hangs and is not waited for")
+    os._exit(1)
 
 
 def set_up_logging(level: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import psycopg
 import pytest
 
+from foundry.app import STOP_LIMIT
 from tests.harness.fleet import LIMIT, Fleet, fleet
 from tests.harness.life import folder, saved, script
 from tests.harness.replicas import Replica
@@ -147,6 +148,19 @@ def listeners(url: str, *, cut: bool = False) -> list[int]:
     with psycopg.connect(url, autocommit=True) as admin:
         query = f"SELECT pid{', pg_terminate_backend(pid)' if cut else ''} {found}"
         return [row[0] for row in admin.execute(query.encode()).fetchall()]
+
+
+async def test_a_stop_ends_in_bounded_time_even_if_the_database_stands_still(three: Fleet, url: str) -> None:
+    three.up()
+    with psycopg.connect(url, autocommit=True) as admin:
+        backends = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        pids = [row[0] for row in admin.execute(backends).fetchall()]
+    signal_all(pids, signal.SIGSTOP)
+    try:
+        await asyncio.to_thread(three.replicas[2].stop, STOP_LIMIT + MARGIN)
+    finally:
+        signal_all(pids, signal.SIGCONT)
+    await eventually(lambda: three.holds(three.replicas[0]), limit=LIMIT)
 
 
 async def test_without_notices_and_cut_off_nothing_is_late_by_more_than_the_sweep(three: Fleet, url: str) -> None:

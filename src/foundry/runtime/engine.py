@@ -19,7 +19,7 @@ from dbos import error as dbos_error
 from sqlalchemy.engine import make_url
 
 from foundry.contracts.doors import Doors
-from foundry.contracts.errors import FoundryError
+from foundry.contracts.errors import FoundryError, Unavailable
 from foundry.contracts.ids import WorkflowId
 from foundry.contracts.inspection import StepSeen, WorkflowSeen
 from foundry.contracts.issues import EndTrouble, IssueKind, RecordTrouble, Trouble, WorkflowTrouble
@@ -44,6 +44,7 @@ from foundry.runtime.workflow import (
 VERSION = "foundry-1"  # of all versions: changed workflows go through `flow.patched` (docs/decisions/0010)
 QUEUE = "foundry-resumed"
 NEWER = 600.0  # seconds that a workflow of another version waits for a replica that can go on with it
+LAST_WORDS = 2.0  # seconds
 POLL = 0.2  # seconds between looks at the queue of resumed workflows
 
 log = structlog.get_logger("foundry.workflow")
@@ -68,6 +69,15 @@ async def _run(workflow_id: str) -> None:
     if _current is None:
         raise Stopped
     await _current.execute(WorkflowId(workflow_id))
+
+
+async def _if_it_can(last_words: Awaitable[None]) -> None:
+    """What a stop writes; with the database away, others find out by themselves."""
+    try:
+        async with asyncio.timeout(LAST_WORDS):
+            await last_words
+    except (Unavailable, TimeoutError) as error:
+        log.warning("stopped without a word to the database", error=str(error) or "it does not answer")
 
 
 class WorkflowSystem:
@@ -130,9 +140,9 @@ class WorkflowSystem:
         """Let go of running steps without an outcome; they go on at the next start."""
         global _current
         await ended(set(self._background))
-        await self.recovery.put_down(list(self._tasks.values()))
+        await _if_it_can(self.recovery.put_down(list(self._tasks.values())))
         await ended(set(self._tasks))
-        await self.recovery.leave()
+        await _if_it_can(self.recovery.leave())
         await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=0)
         # DBOS made its own pool the loop's default one and has now shut it down.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(thread_name_prefix="foundry"))
