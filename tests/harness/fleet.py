@@ -113,6 +113,12 @@ class Fleet:
         return sorted(found, key=lambda noted: noted.at)
 
 
+def measured(what: str, seconds: float) -> float:
+    """For whoever looks, with `pytest -s`."""
+    print(f"{what}: {seconds:.2f} s")
+    return seconds
+
+
 @contextmanager
 def fleet(home: Path, cache: Path, url: str, names: Sequence[str], held: set[tuple[str, str, str]]) -> Iterator[Fleet]:
     """Everybody up and Ada signed in; at the end nothing of it is left."""

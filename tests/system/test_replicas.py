@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from foundry.app import STOP_LIMIT
-from tests.harness.fleet import LIMIT, Fleet, fleet
+from tests.harness.fleet import LIMIT, Fleet, fleet, measured
 from tests.harness.life import folder, saved, script
 from tests.harness.replicas import Replica
 from tests.harness.soak.ground import signal_all
@@ -103,10 +103,10 @@ async def test_what_a_killed_replica_did_goes_on_elsewhere(three: Fleet) -> None
     talk.follower.kill()
     killed = time.time()
     three.gate.unlink()
-    assert await follows_elsewhere(three, talk, killed) < LEASE_MOVES
+    assert measured("the lease moves after", await follows_elsewhere(three, talk, killed)) < LEASE_MOVES
     began = await eventually(lambda: three.journal("began", *three.others(talk.follower), id=workflow), limit=LIMIT)
     assert began[0].step == "cloning", "not where it was"
-    assert began[0].at - killed < WORKFLOW_MOVES
+    assert measured("the workflow goes on after", began[0].at - killed) < WORKFLOW_MOVES
     await ready(three, task)
     await nothing_is_missing_or_doubled(three, talk, chunks)
 
@@ -119,9 +119,9 @@ async def test_what_a_stopped_replica_did_goes_on_elsewhere_at_once_and_no_crash
     async with watching(three, talk.follower, talk.session):
         await asyncio.to_thread(talk.follower.stop, STOPS)
     stopped = time.time()
-    assert await follows_elsewhere(three, talk, stopped) < MOVES_AT_ONCE
+    assert measured("the lease moves after", await follows_elsewhere(three, talk, stopped)) < MOVES_AT_ONCE
     began = await eventually(lambda: three.journal("began", *three.others(talk.follower), id=workflow), limit=LIMIT)
-    assert began[0].at - stopped < MOVES_AT_ONCE
+    assert measured("the workflow goes on after", began[0].at - stopped) < MOVES_AT_ONCE
     found = await three.provisioning(task, three.others(talk.follower)[0])
     assert found
     assert (found["generation"], found["crashes"]) == (1, 0)
@@ -176,7 +176,7 @@ async def test_without_notices_and_cut_off_nothing_is_late_by_more_than_the_swee
                 began = time.monotonic()
                 await ada.request("PUT", f"/api/sessions/{session}/draft", {"text": words})
                 await eventually(lambda: any(words in line for line in heard), limit=LIMIT)
-                return time.monotonic() - began
+                return measured(words, time.monotonic() - began)
 
             await late("first")
             with deaf(url):
