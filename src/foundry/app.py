@@ -14,6 +14,7 @@ import shutil
 import signal
 import socket
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -72,6 +73,7 @@ from foundry.settings import Settings, check
 AGENTS = ("claude", "codex", "opencode", "amp", "mock")
 DRAIN = 5  # seconds that open requests get at a stop
 RECONCILE = 60.0  # seconds between two looks at what there is beside what is recorded
+STOP_LIMIT = 10.0  # seconds from the signal to the end, even if a database that stands still holds a thread
 
 log = structlog.get_logger("foundry.app")
 
@@ -221,7 +223,11 @@ def create_app(settings: Settings, *, progress: Callable[[str], None] = lambda t
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.foundry = foundry = await server.start()
+        try:
+            app.state.foundry = foundry = await server.start()
+        except FoundryError as refusal:
+            app.state.refusal = refusal  # for `serve` to say
+            raise
         try:
             yield
         finally:
@@ -269,9 +275,13 @@ def serve(settings: Settings, *, listener: socket.socket | None = None, ready: C
         app, log_level="warning", access_log=False, timeout_graceful_shutdown=DRAIN, lifespan="on", loop="uvloop"
     )
     server = _Uvicorn(config, settings.url, ready)
-    server.run(sockets=[listener])
-    if server.failed:
-        sys.exit(3)
+    logging.getLogger("uvicorn.error").addFilter(lambda record: not hasattr(app.state, "refusal"))  # no traceback of it
+    try:
+        server.run(sockets=[listener])
+    except SystemExit:
+        if refusal := getattr(app.state, "refusal", None):
+            raise refusal from None
+        raise
 
 
 class _Uvicorn(uvicorn.Server):
@@ -280,12 +290,10 @@ class _Uvicorn(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, url: str, ready: Callable[[str], None] | None) -> None:
         super().__init__(config)
         self._url, self._ready = url, ready
-        self.failed = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self.failed = self.should_exit
-        if not self.failed and self._ready:
+        if self._ready and not self.should_exit:
             self._ready(self._url)
 
     def handle_exit(self, sig: int, frame: object) -> None:
@@ -293,8 +301,17 @@ class _Uvicorn(uvicorn.Server):
         foundry: Foundry | None = getattr(getattr(self.config.app, "state", None), "foundry", None)
         if foundry is not None:
             foundry.close_streams()
+        last = threading.Timer(STOP_LIMIT, _end_at_once)
+        last.daemon = True
+        last.start()
         if sig == signal.SIGINT:
             self.force_exit = False  # Ctrl-C once is a graceful stop too
+
+
+def _end_at_once() -> None:
+    """As kill -9 would: nothing that was acknowledged is lost."""
+    log.error("the stop hangs and is not waited for")
+    os._exit(1)
 
 
 def set_up_logging(level: str) -> None:

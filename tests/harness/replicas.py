@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 import socket
+import subprocess
 import sys
 import time
+from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -18,10 +21,12 @@ from typing import Any
 import httpx
 
 from foundry import app
+from foundry.contracts.errors import FoundryError
 from foundry.settings import Settings
 from tests.harness.child import settings_for
 from tests.harness.traps import Traps, spring
 
+ROOT = Path(__file__).parents[2]
 START_LIMIT = 60.0  # seconds until a replica answers; 2 busy cores
 
 _forks = multiprocessing.get_context("forkserver")
@@ -42,21 +47,50 @@ def live(settings: dict[str, Any], log: str, traps: Traps | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if traps:
         spring(traps)
-    app.serve(Settings.model_validate(settings))
+    try:
+        app.serve(Settings.model_validate(settings))
+    except FoundryError as refusal:
+        print(f"{refusal.detail} {refusal.remedy}")
     sys.stdout.flush()
 
 
-class Replica:
-    """One Foundry that can be had again and again, on one port."""
+LIFE = "import pickle, sys; from tests.harness.replicas import live; live(*pickle.load(open(sys.argv[1], 'rb')))"
 
-    def __init__(self, home: Path, name: str = "foundry", traps: Traps | None = None, **changes: Any) -> None:
+
+class Spawned:
+    """A life from other sources than the tests' own, e.g. of a next version; what `Replica` uses of a process."""
+
+    def __init__(self, source: Path, given: Path) -> None:
+        path = os.pathsep.join([str(source), str(ROOT)])
+        environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+        self._process = subprocess.Popen([sys.executable, "-c", LIFE, str(given)], cwd=ROOT, env=environment)
+        self.pid = self._process.pid
+
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def join(self, limit: float) -> None:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(limit)
+
+    def kill(self) -> None:
+        self._process.kill()
+
+
+class Replica:
+    """One Foundry that can be had again and again, on one port; from `source`, if that is given."""
+
+    def __init__(
+        self, home: Path, name: str = "foundry", traps: Traps | None = None, source: Path | None = None, **changes: Any
+    ) -> None:
         self.name, self.port, self.traps = name, free_port(), traps
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = home / f"{name}.log"
         given = settings_for(home, host="127.0.0.1", port=self.port, **changes)
         # secrets as they are: a dump would mask them
         self._settings = {key: getattr(given, key) for key in type(given).model_fields}
-        self.process: BaseProcess | None = None
+        self._source, self._given = source, home / f"{name}.pickle"
+        self.process: BaseProcess | Spawned | None = None
         self.frozen = False
 
     @property
@@ -66,8 +100,13 @@ class Replica:
     def start(self) -> None:
         """A new life; it may not answer yet."""
         assert not self.lives
-        self.process = _forks.Process(target=live, args=(self._settings, str(self.log), self.traps), name=self.name)
-        self.process.start()
+        given = (self._settings, str(self.log), self.traps)
+        if self._source:
+            self._given.write_bytes(pickle.dumps(given))
+            self.process = Spawned(self._source, self._given)
+        else:
+            self.process = process = _forks.Process(target=live, args=given, name=self.name)
+            process.start()
         self.frozen = False
 
     def ready(self, limit: float = START_LIMIT) -> float:

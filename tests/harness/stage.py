@@ -87,17 +87,17 @@ def remove_sandboxes(data: Path) -> None:
     asyncio.run(clear())
 
 
-def journal(home: Path) -> list[tuple[str, str, str, str, int]]:
+def journal(home: Path, name: str = "journal") -> list[tuple[str, str, str, str, int]]:
     """(began or recorded, workflow id, workflow, step, number), in order."""
-    lines = (home / "journal").read_text().splitlines()
+    lines = (home / name).read_text().splitlines()
     return [(k, i, w, s, int(n)) for k, i, w, s, n, _ in (line.split("\t") for line in lines)]
 
 
-def ran_again(home: Path) -> list[tuple[str, str, int]]:
+def ran_again(home: Path, name: str = "journal") -> list[tuple[str, str, int]]:
     """Recorded steps that began once more afterwards: there must be none."""
     recorded: set[tuple[str, int]] = set()
     again: list[tuple[str, str, int]] = []
-    for kind, workflow_id, workflow, step, number in journal(home):
+    for kind, workflow_id, workflow, step, number in journal(home, name):
         if kind == "recorded":
             recorded.add((workflow_id, number))
         elif (workflow_id, number) in recorded:

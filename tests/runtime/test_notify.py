@@ -260,6 +260,16 @@ async def test_a_workflow_that_another_replica_started_begins(postgres_url: str)
         await eventually(lambda: two.read(texts, "a"), lambda notes: notes == [("note_it", "done")], limit=20)
 
 
+@pytest.mark.slow
+async def test_without_any_notice_the_sweep_begins_a_workflow(postgres_url: str) -> None:
+    mute = Pace(coalesce=NEVER, look=NEVER, renew=NEVER, term=2 * NEVER)
+    declared = house(Workflows().add(note_it))
+    async with running(postgres_url, declared, pace=mute) as two, running(postgres_url, pace=mute) as one:
+        await listening(postgres_url)
+        await one.ask(A, Begin(workflow="note_it", text="done"))
+        await eventually(lambda: two.read(texts, "a"), lambda notes: notes == [("note_it", "done")])
+
+
 async def test_sqlite_has_no_notices(tmp_path: object) -> None:
     async with running(f"sqlite:///{tmp_path}/foundry.db") as runtime:
         await runtime.ask(A, Burst(count=1))

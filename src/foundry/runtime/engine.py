@@ -15,10 +15,11 @@ from typing import Any
 
 import structlog
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID, StepInfo
+from dbos import error as dbos_error
 from sqlalchemy.engine import make_url
 
 from foundry.contracts.doors import Doors
-from foundry.contracts.errors import FoundryError
+from foundry.contracts.errors import FoundryError, Unavailable
 from foundry.contracts.ids import WorkflowId
 from foundry.contracts.inspection import StepSeen, WorkflowSeen
 from foundry.contracts.issues import EndTrouble, IssueKind, RecordTrouble, Trouble, WorkflowTrouble
@@ -27,7 +28,7 @@ from foundry.runtime.pace import Pace
 from foundry.runtime.recovery import Recovery
 from foundry.runtime.started import Host, Started, start_rows
 from foundry.runtime.store.base import Transaction
-from foundry.runtime.waiting import ended
+from foundry.runtime.waiting import ended, woken
 from foundry.runtime.workflow import (
     Flow,
     Standing,
@@ -40,8 +41,10 @@ from foundry.runtime.workflow import (
     scope_of,
 )
 
-VERSION = "foundry-1"  # raised only with a drain of the older replicas; changes go through DBOS.patch
+VERSION = "foundry-1"  # of all versions: changed workflows go through `flow.patched` (docs/decisions/0010)
 QUEUE = "foundry-resumed"
+NEWER = 600.0  # seconds that a workflow of another version waits for a replica that can go on with it
+LAST_WORDS = 2.0  # seconds
 POLL = 0.2  # seconds between looks at the queue of resumed workflows
 
 log = structlog.get_logger("foundry.workflow")
@@ -68,6 +71,15 @@ async def _run(workflow_id: str) -> None:
     await _current.execute(WorkflowId(workflow_id))
 
 
+async def _if_it_can(last_words: Awaitable[None]) -> None:
+    """What a stop writes; with the database away, others find out by themselves."""
+    try:
+        async with asyncio.timeout(LAST_WORDS):
+            await last_words
+    except (Unavailable, TimeoutError) as error:
+        log.warning("stopped without a word to the database", error=str(error) or "it does not answer")
+
+
 class WorkflowSystem:
     """Starts, runs, recovers and ends workflows."""
 
@@ -80,6 +92,7 @@ class WorkflowSystem:
         self._wake = asyncio.Event()
         self._handed: set[str] = set()
         self._one_process = url.startswith("sqlite")
+        self._sweep = pace.sweep
         self.recovery = Recovery(host, self, pace, one_process=self._one_process)
 
     # life
@@ -127,9 +140,9 @@ class WorkflowSystem:
         """Let go of running steps without an outcome; they go on at the next start."""
         global _current
         await ended(set(self._background))
-        await self.recovery.put_down(list(self._tasks.values()))
+        await _if_it_can(self.recovery.put_down(list(self._tasks.values())))
         await ended(set(self._tasks))
-        await self.recovery.leave()
+        await _if_it_can(self.recovery.leave())
         await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=0)
         # DBOS made its own pool the loop's default one and has now shut it down.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(thread_name_prefix="foundry"))
@@ -152,15 +165,22 @@ class WorkflowSystem:
     # starting
 
     async def _dispatch(self) -> None:
-        await self._wake.wait()
+        if self._one_process:
+            await self._wake.wait()
+        else:  # what a replica has started that died before it could say so
+            await woken(self._wake, self._sweep)
         self._wake.clear()
         rows = await self._host.read(start_rows)
         self._handed &= {row.id for row in rows}  # other replicas end some of those handed over here
         for row in rows:
             if row.cancelled:
                 await self.cancelled(row)
-            elif row.id not in self._handed:
+            elif row.id not in self._handed and await self.ours(row):
                 await self.hand(row.id)
+
+    async def ours(self, row: Started) -> bool:
+        """Whether this process should begin it: what it does not know may be a newer replica's."""
+        return row.name in self._declared.by_name or await self.recovery.alone()
 
     async def hand(self, workflow_id: str) -> None:
         self._handed.add(workflow_id)
@@ -197,13 +217,22 @@ class WorkflowSystem:
         task.add_done_callback(lambda done: self._tasks.pop(done, None))
         declared = self._declared.by_name.get(row.name)
         if declared is None:
-            await self.refuse(row, IssueKind.WORKFLOW_LOST, f"this version knows no workflow {row.name}")
+            await self._not_ours(row, f"this version knows no workflow {row.name}")
             return
+        try:
+            await self._carry_out(declared, row)
+        except dbos_error.DBOSUnexpectedStepError as error:
+            log.error("a workflow of another version", workflow=row.name, id=row.id, error=str(error))
+            await self._not_ours(row, "it was begun by a version with other steps")
+
+    async def _carry_out(self, declared: Workflow, row: Started) -> None:
         flow = self._flow(declared, row)
         try:
             await declared.run(flow, declared.job.model_validate_json(row.job))
         except StepFailed as failed:
             log.info("workflow failed", workflow=row.name, id=row.id, step=failed.trouble.step)
+        except dbos_error.DBOSUnexpectedStepError:
+            raise
         except Exception as error:
             log.exception("workflow raised", workflow=row.name, id=row.id)
             trouble = flow.trouble("", 1, error, None)
@@ -213,19 +242,30 @@ class WorkflowSystem:
         await flow.check()
         await DBOS.run_step_async({"name": "end"}, self._forget, row)
 
-    def _flow(self, declared: Workflow, row: Started) -> Flow:
-        async def standing() -> Standing:
-            found = await self._host.read(start_rows, row.id)
-            if not found or found[0].cancelled:
-                return Standing.OVER
-            return Standing.LIVE if found[0].generation == row.generation else Standing.OLD
+    async def _not_ours(self, row: Started, why: str) -> None:
+        """With other replicas about, one of them may be newer: it goes on there once this one is stopped."""
+        until = asyncio.get_running_loop().time() + NEWER
+        while asyncio.get_running_loop().time() < until and not await outlast(self.recovery.alone):
+            if await outlast(lambda: self._standing(row)) is not Standing.LIVE:
+                raise Stopped
+            await asyncio.sleep(1.0)
+        await self.refuse(row, IssueKind.WORKFLOW_LOST, why)
 
+    async def _standing(self, row: Started) -> Standing:
+        found = await self._host.read(start_rows, row.id)
+        if not found or found[0].cancelled:
+            return Standing.OVER
+        return Standing.LIVE if found[0].generation == row.generation else Standing.OLD
+
+    def _flow(self, declared: Workflow, row: Started) -> Flow:
         async def resumed() -> None:
             clear = "UPDATE workflows SET crashes=0 WHERE id=? AND generation=?"
             await self._host.system(row.owner, lambda tx: tx.execute(clear, row.id, row.generation))
 
         resume = resumed if row.generation else None
-        return Flow(self._host, self._doors, declared, row.id, row.owner, self._scope(row), standing, resume)
+        return Flow(
+            self._host, self._doors, declared, row.id, row.owner, self._scope(row), lambda: self._standing(row), resume
+        )
 
     def _scope(self, row: Started) -> ScopeId:
         """Where its issues are."""

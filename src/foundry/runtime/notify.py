@@ -190,7 +190,7 @@ class Notifier:
 
     def _hear(self, payload: bytes) -> None:
         try:
-            notice = Notice.model_validate_json(payload)
+            notice = Notice.model_validate_json(payload, extra="forbid")
         except ValidationError:  # of a replica of another version
             notice = Notice(sender="", everything=True)
         if notice.sender != self._host.executor:

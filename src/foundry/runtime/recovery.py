@@ -13,7 +13,7 @@ process that is stopped in order takes its own interruptions back.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Protocol
 
 import structlog
@@ -44,6 +44,7 @@ log = structlog.get_logger("foundry.workflow")
 class Engine(Protocol):
     """What recovery has done to a workflow."""
 
+    async def ours(self, row: Started) -> bool: ...
     async def hand(self, workflow_id: str) -> None: ...
     async def hand_again(self, workflow_id: str) -> None: ...
     async def cancelled(self, row: Started) -> None: ...
@@ -102,19 +103,21 @@ class Recovery:
 
         await self._host.system(REPLICA, beat)
 
-    async def _silent(self) -> Callable[[str | None], bool]:
-        """Which executors are gone."""
+    async def _living(self) -> set[str]:
+        """The executors that are not gone."""
 
         def living(reader: Reader, now: int) -> set[str]:
             query = select(leases.c.holder).where(leases.c.name.like("replica:%"), leases.c.expires_at > now)
             return {row.holder for row in reader.all(query)}
 
         if self._one_process:
-            alive = {self._host.executor}
-        else:
-            now = await self._host.system(REPLICA, lambda tx: tx.now)
-            alive = await self._host.read(living, now)
-        return lambda executor: executor not in alive
+            return {self._host.executor}
+        now = await self._host.system(REPLICA, lambda tx: tx.now)
+        return await self._host.read(living, now)
+
+    async def alone(self) -> bool:
+        """Whether there is no other replica."""
+        return not await self._living() - {self._host.executor}
 
     async def compare(self) -> None:
         """Bring our rows and DBOS together."""
@@ -127,7 +130,7 @@ class Recovery:
             status.workflow_id: status
             for status in await DBOS.list_workflows_async(status=ACTIVE, load_input=False, load_output=False)
         }
-        gone = await self._silent()
+        living = await self._living()
         for workflow_id in known.keys() - rows.keys():
             if not await self._host.read(start_rows, workflow_id):
                 await DBOS.cancel_workflow_async(workflow_id)
@@ -138,7 +141,7 @@ class Recovery:
                 await self._engine.cancelled(row)
             elif status is None:
                 await self._missing(row)
-            elif status.status == "PENDING" and gone(status.executor_id):
+            elif status.status == "PENDING" and status.executor_id not in living:
                 interrupted.append(row)
         await self._go_on(interrupted)
 
@@ -146,7 +149,8 @@ class Recovery:
         """Not active in DBOS: never handed over, or ended without our last step."""
         status = await DBOS.get_workflow_status_async(row.id)
         if status is None:
-            await self._engine.hand(row.id)
+            if await self._engine.ours(row):
+                await self._engine.hand(row.id)
         elif status.status in ACTIVE:
             return
         elif await self._host.read(start_rows, row.id):

@@ -59,7 +59,9 @@ class Timer:
 
         ready, wait = self._store.read(look)
         for actor, name, generation in ready:
-            self._store.submit(DueWork(self._host, Address.parse(actor), name, generation))
+            address = Address.parse(actor)
+            if address.kind in self._host.registry.kinds:  # else a newer replica's
+                self._store.submit(DueWork(self._host, address, name, generation))
         return wait
 
 

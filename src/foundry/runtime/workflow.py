@@ -11,6 +11,7 @@ A step does ONE external thing through a door (`flow.do`), or asks ONE turn (`fl
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -174,6 +175,7 @@ class Flow:
         self.standing = standing
         self._resumed = resumed  # after a crash: to be called when it has come further than that
         self._number = 0
+        self._asked: Counter[tuple[str, str, Address]] = Counter()
 
     async def do(self, step: str, function: Callable[..., Awaitable[T]], *args: object, deadline: float = DEADLINE,
                  tries: int = TRIES, backoff: tuple[float, ...] = BACKOFF) -> T:  # fmt: skip
@@ -196,13 +198,14 @@ class Flow:
         Raises:
             StepFailed: the actor refused, or kept failing.
         """
-        number = self._number
+        asked = (step, type(command).__name__, address)
+        self._asked[asked] += 1
+        # not the number of the step: another version may have more of them before this one
+        key = f"{self.id}/{step}/{self._asked[asked]}"
         adapter: TypeAdapter[R] = TypeAdapter(_answer(type(command)))
 
         async def turn() -> R:
-            return await self._host.ask(
-                address, command, key=f"{self.id}/{number}", caller="workflow", workflow=self.id
-            )
+            return await self._host.ask(address, command, key=key, caller="workflow", workflow=self.id)
 
         return await self._step(step, turn, adapter, DEADLINE, tries)
 
@@ -210,6 +213,20 @@ class Flow:
         """Read a view; its result is recorded, so a replay sees what the first run saw."""
         returns = get_type_hints(view).get("return", type(None))
         return await self._step(step, lambda: self._host.read(view, *args), TypeAdapter(returns), DEADLINE, TRIES)
+
+    async def patched(self, change: str) -> bool:
+        """Whether a step that this version has added is to be taken: `if await flow.patched("greeting"): ...`.
+
+        False for a workflow that an earlier version has brought past this point: it goes on as it began. Each change
+        has a name of its own (docs/decisions/0010).
+        """
+        await self.check()
+        return await DBOS.patch_async(change)
+
+    async def patch_ended(self, change: str) -> None:
+        """In the place of `patched`, once no workflow goes on that an earlier version has begun."""
+        await self.check()
+        await DBOS.deprecate_patch_async(change)
 
     async def _step(
         self,
@@ -236,7 +253,7 @@ class Flow:
             await self.recovered()
         elif attempts.made:
             await self.went_on()
-        return adapter.validate_python(outcome["done"])
+        return adapter.validate_python(outcome["done"], extra="ignore")
 
     async def check(self) -> None:
         """Go on only while this execution is the live one.

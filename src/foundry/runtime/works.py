@@ -35,6 +35,11 @@ from foundry.runtime.turn import Ids, Turn
 MAIL_BATCH = 32  # messages of one actor applied by one work
 TRIES = 5  # of a message, then it is set aside
 BACKOFF = (200, 1_000, 5_000, 30_000)  # milliseconds before tries 2 to 5
+NEWER = 600_000  # milliseconds that a word nobody here knows is left to other replicas
+
+
+class _MayBeNewer(Exception):
+    """The word is unknown here, and another replica is about which may know it."""
 
 
 @dataclass(slots=True)
@@ -54,6 +59,7 @@ class Host(Protocol):
 
     registry: Registry
     ids: Ids
+    executor: str
 
     def committed(self, after: After) -> None: ...
     def coordinator(self, scope: ScopeId) -> Address: ...
@@ -106,8 +112,7 @@ class AskWork(Work):
         self.lease = lease
         self.ask: tuple[str, str, str | None] | None = None
         if key is not None:
-            digest = hashlib.sha256(command.model_dump_json().encode()).hexdigest()
-            self.ask = (f"{caller}|{address}|{type(command).__name__}|{key}", digest, workflow)
+            self.ask = (f"{caller}|{address}|{type(command).__name__}|{key}", digest(command), workflow)
         self.answer: object = None
         self.error: BaseException | None = None
         self.after: After | None = None
@@ -154,7 +159,7 @@ class AskWork(Work):
         elif stored.refusal is not None:
             self.error = load_refusal(stored.refusal)
         else:
-            self.answer = self.handler.answer.validate_json(stored.answer or "null")
+            self.answer = self.handler.answer.validate_json(stored.answer or "null", extra="ignore")
 
     def settle(self) -> None:
         if self.after:
@@ -195,6 +200,8 @@ class MailWork(Work):
             try:
                 with tx.savepoint():
                     self._apply(tx, mail)
+            except _MayBeNewer:  # the sweep comes back to it, here and there
+                waiting.add(mail.sender)
             except Exception as error:
                 if tx.infrastructure(error):
                     raise
@@ -212,11 +219,20 @@ class MailWork(Work):
             tx.dropped(str(self.address))
             return
         handler = self.kind.words.get(mail.word)
+        if handler is None and self._left_to_others(tx, mail):
+            raise _MayBeNewer
         if handler is None:
             raise LookupError(f"{self.address.kind} has no handler for {mail.word}")
         word = handler.word.model_validate_json(mail.body)
         _, after, _ = apply(self.host, tx, self.kind, self.address, handler, word, opened=opened)
         self.afters.append(after)
+
+    def _left_to_others(self, tx: Transaction, mail: Mail) -> bool:
+        """Of a newer version, while replicas are replaced one by one; but not for ever."""
+        if tx.now - mail.sent_at > NEWER:
+            return False
+        others = "SELECT 1 FROM leases WHERE name LIKE 'replica:%' AND name<>? AND expires_at>?"
+        return bool(tx.execute(others, f"replica:{self.host.executor}", tx.now))
 
     def _failed(self, tx: Transaction, mail: Mail, error: Exception) -> None:
         """Retried with back-off, only this sender's later messages wait; after `TRIES` it is set aside."""
@@ -297,6 +313,11 @@ def tell(host: Host, tx: Transaction, scope: ScopeId, sender: str, seq: int, mes
         receiver, sender, seq, type(message).__name__, message.model_dump_json(), tx.now,
     )  # fmt: skip
     return receiver
+
+
+def digest(command: Command[Any]) -> str:
+    """Whether two are the same. A field that a later version adds changes nothing as long as nobody sets it."""
+    return hashlib.sha256(command.model_dump_json(exclude_defaults=True).encode()).hexdigest()
 
 
 def dump_refusal(error: FoundryError) -> str:

@@ -85,8 +85,8 @@ MUTATIONS = (
     Mutation(
         "a step's turn runs again after a crash: its key is not kept",
         "runtime/workflow.py",
-        'key=f"{self.id}/{number}"',
-        "key=None",
+        'key = f"{self.id}/{step}/{self._asked[asked]}"',
+        "key = None",
         ("tests/runtime/test_workflow.py", "tests/system/test_every_step.py"),
     ),
     Mutation(
@@ -95,6 +95,41 @@ MUTATIONS = (
         "default=0) < SUSPECT:",
         "default=0) < 1000:",
         ("tests/runtime/test_workflow.py",),
+    ),
+    Mutation(
+        "a turn whose answer was lost is taken again behind a step that is new: its key counts steps",
+        "runtime/workflow.py",
+        'key = f"{self.id}/{step}/{self._asked[asked]}"',
+        'key = f"{self.id}/{self._number}"',
+        ("tests/runtime/test_upgrade.py",),
+    ),
+    Mutation(
+        "who is past a new step takes it all the same",
+        "runtime/workflow.py",
+        "        return await DBOS.patch_async(change)",
+        "        await DBOS.patch_async(change)\n        return True",
+        ("tests/runtime/test_upgrade.py",),
+    ),
+    Mutation(
+        "after a start nothing goes on for a minute",
+        "runtime/engine.py",
+        "        await self.recovery.compare()\n        self._background",
+        "        self._background",
+        ("tests/system/test_fifty.py",),
+    ),
+    Mutation(
+        "what a dead replica did is left lying",
+        "runtime/recovery.py",
+        'status.status == "PENDING" and status.executor_id not in living',
+        'status.status == "PENDING" and self._one_process',
+        ("tests/system/test_replicas.py",),
+    ),
+    Mutation(
+        "a replica that stops keeps its leases",
+        "runtime/worker.py",
+        'await asyncio.shield(self._host.system(Address("Lease", name), self._release(name, fencing)))',
+        "pass",
+        ("tests/runtime/test_worker.py", "tests/system/test_replicas.py"),
     ),
     Mutation(
         "a watcher is told of an event twice",

@@ -51,6 +51,7 @@ class Mail(NamedTuple):
     word: str
     body: str
     tries: int
+    sent_at: int
 
 
 class NewAsk(NamedTuple):

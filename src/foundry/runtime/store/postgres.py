@@ -50,7 +50,7 @@ FROM (SELECT 1) one LEFT JOIN a ON true LEFT JOIN asks k ON k.key = %s
 """
 
 MAIL = f"""
-SELECT m.id, m.sender, m.seq, m.word, m.body, m.tries FROM mailbox m
+SELECT m.id, m.sender, m.seq, m.word, m.body, m.tries, m.sent_at FROM mailbox m
 WHERE m.receiver = %s AND m.set_aside_at IS NULL AND NOT EXISTS (
   SELECT 1 FROM mailbox e WHERE e.receiver = m.receiver AND e.sender = m.sender AND e.seq <= m.seq
   AND e.set_aside_at IS NULL AND e.next_try_at > 0 AND e.next_try_at > {NOW})
