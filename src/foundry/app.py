@@ -42,6 +42,7 @@ from foundry.actors.sandbox_instance.views import endpoint, running
 from foundry.actors.sealing import Sealer, load_or_create_key
 from foundry.actors.session_status_sync.actor import SessionStatusSync
 from foundry.actors.session_status_sync.worker import WORKER
+from foundry.actors.task import reconciling as branches_reconciling
 from foundry.actors.task import workflows as task_workflows
 from foundry.actors.task.actor import Task
 from foundry.actors.task_session import reconciling as agents_reconciling
@@ -104,16 +105,22 @@ def house(watchdog: Watchdog = WATCHDOG, idle: timedelta | None = None, reconcil
         *sandbox_instance_workflows.WORKFLOWS,
     )
     workers = (
-        WORKER, sandboxes_reconciling.reconciler(reconcile), agents_reconciling.reconciler(running, reconcile)
-    )  # fmt: skip
+        WORKER,
+        sandboxes_reconciling.reconciler(reconcile),
+        agents_reconciling.reconciler(running, reconcile),
+        branches_reconciling.reconciler(reconcile),
+    )
     return House(actors, addresses.coordinator, workflows, workers)
 
 
 class Server:
     """One Foundry: its parts, from the lock on the data directory to the doors."""
 
-    def __init__(self, settings: Settings, *, progress: Callable[[str], None] = lambda text: None) -> None:
+    def __init__(
+        self, settings: Settings, *, progress: Callable[[str], None] = lambda text: None, reconcile: float = RECONCILE
+    ) -> None:
         self.settings = settings
+        self._reconcile = reconcile
         self._progress = progress
         self._lock: IO[str] | None = None
 
@@ -130,7 +137,7 @@ class Server:
         given = settings.secret_key.get_secret_value().encode()
         key = given or load_or_create_key(settings.data_dir / "secret.key")
         idle = timedelta(minutes=settings.idle_minutes) or None
-        declared = house(Watchdog(settings.watchdog), idle)
+        declared = house(Watchdog(settings.watchdog), idle, self._reconcile)
         self.runtime = Runtime(declared, open_store(url), workflow_url=workflow_url)
         self._http: httpx2.AsyncClient = http_client()
         github = GitHub(
