@@ -23,6 +23,8 @@ from foundry.contracts.words import millis
 from foundry.runtime.actor import handles, receives
 from foundry.runtime.turn import AnyRow, Turn
 
+NOT_GOT = "GitHub's commits were not got:"
+
 
 class Following(Rebuilding):
     """The part of a Task that follows its branch on GitHub."""
@@ -117,6 +119,8 @@ class Following(Rebuilding):
 
     @handles(FetchEnded)
     def fetch_ended(self, turn: Turn, command: FetchEnded) -> None:
+        if turn.one(tasks).note.startswith(NOT_GOT):
+            turn.update(tasks, note="")
         turn.update(tasks, fetch_workflow=None, fetch_writes=False)
         if command.commits:
             commits = "1 commit" if command.commits == 1 else f"{command.commits} commits"
@@ -125,7 +129,7 @@ class Following(Rebuilding):
         self.changed(turn)
 
     def not_fetched(self, turn: Turn, why: str) -> None:
-        turn.update(tasks, fetch_workflow=None, fetch_writes=False, note=f"GitHub's commits were not got: {why}")
+        turn.update(tasks, fetch_workflow=None, fetch_writes=False, note=f"{NOT_GOT} {why}")
         grant(turn)
 
     def own_push(self, turn: Turn, head: str) -> None:
