@@ -36,6 +36,7 @@ from foundry.contracts.tasks import (
     ArchiveTask,
     GetUpstream,
     PublishTask,
+    RefreshWork,
     RestoreCheckpoint,
     RestSandbox,
     TaskState,
@@ -409,6 +410,31 @@ async def test_fetching_renaming_and_restoring_exclude_each_other(one: Published
     assert one.hub.done["fetch"] == 1
     back.set()
     await one.until(lambda t: t.work.upstream == THEIRS and not t.fetching)
+
+
+async def test_a_work_tree_that_was_set_back_on_purpose_follows_only_when_asked(one: Published) -> None:
+    """A checkpoint of before the last push was restored."""
+    one.hub.work = one.hub.work.model_copy(update={"head": LATER, "behind": 1})
+    await one.ask(RefreshWork())
+    await one.is_(UpstreamState.FETCHED)
+    await one.pushed(THEIRS)
+    await one.until(lambda t: t.work.upstream == THEIRS and not t.fetching)
+    assert one.hub.done["forward"] == 0
+    await one.ask(GetUpstream())
+    await one.until(lambda t: t.work.head == THEIRS and not t.fetching)
+
+
+async def test_a_sandbox_that_is_lost_ends_a_fetch_and_the_new_one_gets_it(one: Published) -> None:
+    let_go = one.hub.hold("forward")
+    await one.pushed(THEIRS)
+    await eventually(lambda: one.hub.done["forward"])
+    before = await one.tree.task(one.id)
+    assert before.sandbox
+    one.hub.gone.append(before.sandbox)
+    await one.until(lambda t: t.sandbox != before.sandbox)
+    let_go.set()
+    await one.until(lambda t: t.state is TaskState.READY and t.activity == "idle" and not t.fetching)
+    await one.works()
 
 
 async def test_archiving_ends_a_fetch(one: Published) -> None:

@@ -11,9 +11,8 @@ import httpx
 from fastapi import FastAPI
 
 from foundry import api
-from foundry.actors.sandbox_instance.reconciling import EVERY
 from foundry.api.guard import WEBHOOKS
-from foundry.app import Server
+from foundry.app import RECONCILE, Server
 from foundry.contracts import addresses
 from foundry.contracts.people import StoreIdentity
 from foundry.contracts.words import APP
