@@ -85,6 +85,7 @@ A, B, C = "a" * 40, "b" * 40, "c" * 40
         ([told(A, None, 1), told(B, None, 5), told(None, A, 3)], B),  # made again, and the deletion comes late
         ([told(A, None, 1), told(None, A, 5), told("", None, 9)], ""),  # `create` does not say where
         ([told(A, None, 5), told("", None, 5)], A),
+        ([told("", None, 5), told(None, None, 5), told(A, None, 5)], A),
         ([told(A, None, 1), told(C, A, 9, compared=True)], C),
         ([told(A, None, 1), told(B, A, 5), told(C, A, 9, compared=True)], B),  # heard while they looked
     ],

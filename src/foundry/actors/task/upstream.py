@@ -37,7 +37,9 @@ def after_word(known: Heard | None, told: BranchMoved, now: int) -> Heard | None
     if known is None:
         if told.compared:
             return Heard(head=told.head, since=now - SKEW)
-        return None if told.head is None else Heard(head=told.head, before=told.before, since=_dated(told, now))
+        if not told.head:  # what was never there is not gone, and what is made is told of once more, with its commit
+            return None
+        return Heard(head=told.head, before=told.before, since=_dated(told, now))
     if told.head == known.head:
         return None
     if told.compared:
