@@ -43,6 +43,7 @@ from foundry.actors.sandbox_instance.views import endpoint, running
 from foundry.actors.sealing import Sealer, load_or_create_key
 from foundry.actors.session_status_sync.actor import SessionStatusSync
 from foundry.actors.session_status_sync.worker import WORKER
+from foundry.actors.task import reconciling as branches_reconciling
 from foundry.actors.task import workflows as task_workflows
 from foundry.actors.task.actor import Task
 from foundry.actors.task_session import reconciling as agents_reconciling
@@ -115,6 +116,7 @@ def house(
         WORKER,
         sandboxes_reconciling.reconciler(reconcile, min_free),
         agents_reconciling.reconciler(running, reconcile),
+        branches_reconciling.reconciler(reconcile),
     )
     return House(actors, addresses.coordinator, workflows, workers)
 
@@ -122,8 +124,11 @@ def house(
 class Server:
     """One Foundry: its parts, from the lock on the data directory to the doors."""
 
-    def __init__(self, settings: Settings, *, progress: Callable[[str], None] = lambda text: None) -> None:
+    def __init__(
+        self, settings: Settings, *, progress: Callable[[str], None] = lambda text: None, reconcile: float = RECONCILE
+    ) -> None:
         self.settings = settings
+        self._reconcile = reconcile
         self._progress = progress
         self._lock: IO[str] | None = None
 
@@ -142,7 +147,7 @@ class Server:
         idle = timedelta(minutes=settings.idle_minutes) or None
         archived = timedelta(minutes=settings.archived_minutes) or None
         min_free = int(settings.min_free_mb * 1_000_000)
-        declared = house(Watchdog(settings.watchdog), idle, archived=archived, min_free=min_free)
+        declared = house(Watchdog(settings.watchdog), idle, self._reconcile, archived, min_free)
         self.runtime = Runtime(declared, open_store(url), workflow_url=workflow_url)
         self._http: httpx2.AsyncClient = http_client()
         github = GitHub(

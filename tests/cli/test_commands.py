@@ -70,6 +70,10 @@ async def test_a_task_from_create_to_archive(shell: Shell):
         said = await shell("task", *words, "--as", "ada")
         assert task in said.out
         assert "lumen-works/tally" in said.out
+    async with shell.edge.admin() as ada:
+        await shell.edge.until(ada, f"/api/tasks/{task}", lambda found: found["state"] == "ready")
+    fetched = await shell("task", "fetch", task, "--as", "ada")
+    assert fetched.code == 0, fetched.err
     killed = await shell("task", "kill", task, "--as", "ada")
     assert "archived" in killed.out
     again = await shell("task", "archive", task, "--as", "ada")

@@ -10,6 +10,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import tempfile
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -69,6 +71,25 @@ def remove_sandbox(data: Path, sandbox: str) -> None:
     shutil.rmtree(place)
 
 
+def push_as_another(hub: GitHubAt, branch: str, name: str, text: str = "Theirs.\n") -> str:
+    """Somebody else commits a file on this branch and pushes it to GitHub; gives the commit."""
+    url = hub.url.replace("://", f"://x-access-token:{hub.token()}@")
+    with tempfile.TemporaryDirectory() as place:
+
+        def git(*words: str) -> str:
+            env = {"PATH": os.environ["PATH"], "HOME": place, "GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_NOSYSTEM": "1"}
+            done = subprocess.run(["git", *words], cwd=place, env=env, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+            return done.stdout.strip()
+
+        git("clone", "-q", "--branch", branch, f"{url}/{REPOSITORY}.git", "clone")
+        (Path(place) / "clone" / name).write_text(text)
+        git("-C", "clone", "add", ".")
+        git("-C", "clone", "-c", "user.name=Grace", "-c", "user.email=grace@example.test", "commit", "-qm", name)
+        git("-C", "clone", "push", "-q", "origin", branch)
+        return git("-C", "clone", "rev-parse", "HEAD")
+
+
 class Life:
     """What a person does with a task, each until what should come of it has come."""
 
@@ -78,6 +99,7 @@ class Life:
     async def live(self) -> None:
         one = await self.works()
         await self.is_published(one)
+        await self.is_followed(one)
         await self.is_renamed(one)
         await self.is_stopped(one)
         await self.falls_silent(one)
@@ -127,6 +149,14 @@ class Life:
         assert after["pull_request"]["number"] > before["pull_request"]["number"]
         await self.github_is_read()
         await self.until(task, lambda t: t["github_pull_request"])
+
+    async def is_followed(self, task: str, name: str = "theirs.txt") -> None:
+        """Somebody else pushes to its branch on GitHub; a person gets that into the sandbox."""
+        found = await self.until(task, saved)
+        head = await asyncio.to_thread(push_as_another, self.hub, found["branch"], name)
+        await self.foundry.ask("PUT", f"/api/tasks/{task}/upstream", 202)
+        after = await self.until(task, lambda t: t["work"]["head"] == head and not t["fetching"])
+        assert after["upstream"]["state"] == "even"
 
     async def is_stopped(self, task: str) -> None:
         place = await self.say(task, "ask May I")

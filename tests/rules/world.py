@@ -68,6 +68,7 @@ class Outside:
         self.kept: dict[str, Saved] = {}
         self.restored: list[tuple[str, str, str]] = []
         self.branches = ["main"]
+        self.heads_there: dict[str, str] = {}  # on GitHub, of branches that were pushed
         self.prompts: list[tuple[str, str]] = []  # JSON-RPC id, text
         self.streams: dict[str, asyncio.Queue[StreamItem]] = {}
         self.numbers: Counter[str] = Counter()
@@ -96,6 +97,14 @@ class Outside:
     async def open_pull_request(self, repository: RepositoryRef, **_: Any) -> PullRequestRef:
         await self._do("open_pull_request")
         return PullRequestRef(number=7, state="open", url="http://x/pull/7")
+
+    async def heads(self, repository: RepositoryRef, names: list[str]) -> dict[str, str]:
+        await self._do("heads")
+        return {name: head for name, head in self.heads_there.items() if name in names}
+
+    async def open_pull_requests(self, repository: RepositoryRef) -> list[int]:
+        await self._do("open_pull_requests")
+        return [7]
 
     # sandboxes
 
@@ -170,9 +179,27 @@ class Outside:
         await self._do("work_tree")
         return self.work
 
-    async def push(self, sandbox: SandboxId, repository: RepositoryRef, **_: Any) -> str:
+    async def push(self, sandbox: SandboxId, repository: RepositoryRef, *, branch: str, token: str) -> str:
         await self._do("push")
+        self.heads_there[branch] = "1" * 40
         return "1" * 40
+
+    async def fetch(
+        self, sandbox: SandboxId, repository: RepositoryRef, *, branch: str, base: str, token: str
+    ) -> str | None:
+        """The work tree shows it from then on."""
+        await self._do("fetch")
+        head = self.heads_there.get(branch)
+        behind = 0 if head in (None, self.work.head) else 1
+        self.work = self.work.model_copy(update={"upstream": head or "", "behind": behind})
+        return head
+
+    async def forward(self, sandbox: SandboxId, branch: str) -> int:
+        await self._do("forward")
+        if self.work.changed_files or self.work.unpushed or not self.work.behind:
+            return 0
+        self.work = self.work.model_copy(update={"head": self.work.upstream, "behind": 0})
+        return 1
 
     # agents
 

@@ -5,6 +5,7 @@ A workflow's row in CASES says how it is brought about, where its failure is sho
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import pytest
 from foundry.app import house
 from foundry.devkit.github import GitHubAt
 from foundry.runtime.workflow import Workflow
-from tests.harness.life import ORGANIZATION, Life, folder, kill_agent, said, saved, unknown, waiting
+from tests.harness.life import ORGANIZATION, Life, folder, kill_agent, push_as_another, said, saved, unknown, waiting
 from tests.harness.stage import stage
 from tests.harness.traps import Traps, sprung
 from tests.system.whole import whole
@@ -38,6 +39,7 @@ class Story(Life):
 
     traps: Traps
     task = ""
+    pushes = 0
 
     async def ready(self) -> str:
         """A task whose agent has worked and rests."""
@@ -130,6 +132,15 @@ class Story(Life):
             await self.is_published(self.task)
         now = (await self.until(self.task, saved))["branch"]
         await self.foundry.ask("PUT", f"/api/tasks/{self.task}/branch", 202, name=f"{now}-x")
+
+    async def be_overtaken(self) -> None:
+        """Somebody else pushes to the branch, and it is to be got."""
+        found = await self.until(await self.ready(), saved)
+        if not found["pull_request"]:
+            await self.is_published(self.task)
+        self.pushes += 1
+        await asyncio.to_thread(push_as_another, self.hub, found["branch"], f"theirs-{self.pushes}.txt")
+        await self.foundry.ask("PUT", f"/api/tasks/{self.task}/upstream", 202)
 
     async def read_log(self) -> None:
         found = await self.until(await self.ready(), saved)
@@ -251,6 +262,11 @@ class Story(Life):
         await self.foundry.ask("PUT", f"/api/tasks/{self.task}/branch", 202, name=name)
         await self.until(self.task, lambda t: not t["rename"] and t["branch"] == name)
 
+    async def fetch_again(self) -> None:
+        await self.foundry.ask("PUT", f"/api/tasks/{self.task}/upstream", 202)
+        found = await self.until(self.task, lambda t: not t["fetching"] and "made to fail" not in t["note"])
+        assert (self.box(found) / f"theirs-{self.pushes}.txt").exists()
+
     async def log_again(self) -> None:
         found = await self.until(self.task, lambda t: True)
         await self.read_log()
@@ -296,6 +312,7 @@ CASES: dict[str, Case] = {
     "release": Case(Story.archive, Story.kept, Story.release_again),
     "inspect": Case(Story.look, Story.noted, Story.look_again),
     "rename": Case(Story.rename, Story.rename_failed, Story.rename_again),
+    "fetch": Case(Story.be_overtaken, Story.noted, Story.fetch_again),
     "fetch_log": Case(Story.read_log, Story.in_the_log, Story.log_again),
     "sync_installations": Case(Story.installations_are_read, Story.nothing_else, Story.github_again),
     "sync_organization": Case(

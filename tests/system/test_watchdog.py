@@ -189,6 +189,18 @@ async def test_publishing(home: Path) -> None:
         assert found["overdue"] is None
 
 
+async def test_getting_githubs_commits(home: Path) -> None:
+    async with watched(home, "getting GitHub's commits") as foundry:
+        task = await foundry.create("append notes.txt One.", "commit One")
+        await foundry.until(task, saved)
+        fault(foundry, path="git")
+        await foundry.ask("PUT", f"/api/tasks/{task}/upstream", 202)
+        found = await late(foundry, task, "getting GitHub's commits")
+        assert found["overdue"]["actions"] == ["retry"]
+        await foundry.ask("POST", f"/api/tasks/{task}/retry", 202)
+        await foundry.until(task, lambda t: not t["fetching"] and t["overdue"] is None)
+
+
 async def test_saving_and_bringing_back(home: Path) -> None:
     async with watched(home, "saving the work", "bringing work back") as foundry:
         task = await foundry.create("append notes.txt One.")

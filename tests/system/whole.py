@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from foundry import api
 from foundry.api.guard import WEBHOOKS
-from foundry.app import Server
+from foundry.app import RECONCILE, Server
 from foundry.contracts import addresses
 from foundry.contracts.people import StoreIdentity
 from foundry.contracts.words import APP
@@ -28,8 +28,8 @@ __all__ = ["Whole", "saved", "script", "whole"]
 class Whole:
     """Ada, at the API."""
 
-    def __init__(self, server: Server, http: httpx.AsyncClient) -> None:
-        self.server, self.http = server, http
+    def __init__(self, server: Server, http: httpx.AsyncClient, app: FastAPI) -> None:
+        self.server, self.http, self.app = server, http, app
         self.runtime = server.runtime
 
     async def ask(self, method: str, path: str, expect: int = 200, **body: Any) -> Any:
@@ -69,9 +69,9 @@ class Whole:
 
 
 @asynccontextmanager
-async def whole(home: Path, **settings: Any) -> AsyncIterator[Whole]:
-    """On the stage at `home` (tests.harness.stage)."""
-    server = Server(settings_for(home, **settings))
+async def whole(home: Path, *, reconcile: float = RECONCILE, **settings: Any) -> AsyncIterator[Whole]:
+    """On the stage at `home` (tests.harness.stage). `reconcile`: seconds between looks at what is outside."""
+    server = Server(settings_for(home, **settings), reconcile=reconcile)
     foundry = await server.start()
     try:
         identity = StoreIdentity(parent=addresses.app_shell(), scope=APP, person=ADA, access_token="sealed")
@@ -83,6 +83,6 @@ async def whole(home: Path, **settings: Any) -> AsyncIterator[Whole]:
         headers = {"Authorization": f"Bearer {foundry.admin_token}", "X-Foundry-As": ADA.login}
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url=foundry.public_url, headers=headers) as http:
-            yield Whole(server, http)
+            yield Whole(server, http, app)
     finally:
         await server.stop()

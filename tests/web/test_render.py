@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from foundry.contracts.branches import Upstream, UpstreamState
 from foundry.contracts.issues import IssueKind
 from foundry.contracts.sandbox_words import SandboxState
 from foundry.contracts.sessions import EntryKind, MessageState, SessionStatus
@@ -97,6 +98,21 @@ def test_a_task_can_be_shown_in_every_phase(state: TaskState, phase: Phase) -> N
             assert trouble.remedy.replace("'", "&#39;") in shown
             assert "/retry" in shown, "a failure has a way on (R25)"
             assert "/retry" not in render.phases(task, may_write=False)
+
+
+@pytest.mark.parametrize("state", list(UpstreamState))
+@pytest.mark.parametrize("fetching", [False, True])
+def test_how_github_has_the_branch_is_said_with_the_way_on(state: UpstreamState, fetching: bool) -> None:
+    said = "" if state is UpstreamState.EVEN else f"It is {state}."
+    task = s.task(state=TaskState.READY, upstream=Upstream(head="a" * 40, state=state, said=said), fetching=fetching)
+    html = render.task_head(task) + render.work(task)
+    outline(html)
+    assert said in html
+    assert html.count('action="/tasks/') > 0
+    offered = len(re.findall(r'<form[^>]* action="/tasks/[^"]+/upstream"', html))
+    assert offered == (0 if fetching or state is UpstreamState.DELETED else 1)
+    assert ("Getting GitHub" in html) == (fetching and state is not UpstreamState.DELETED)
+    assert "/upstream" not in render.task_head(task, may_write=False) + render.work(task, may_write=False)
 
 
 @pytest.mark.parametrize("status", list(SessionStatus))

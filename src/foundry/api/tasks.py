@@ -29,6 +29,7 @@ from foundry.contracts.tasks import (
     ArchiveTask,
     BranchName,
     CreateTask,
+    GetUpstream,
     OpenSession,
     Prompt,
     PublishTask,
@@ -183,6 +184,13 @@ async def refresh(request: Request, who: Signed, task: str, key: IdempotencyKey 
     found = await access.task_of(request, who, task, change=True)
     await foundry_of(request).runtime.ask(addresses.task(found.id), RefreshWork(), key=key, caller=who.caller)
     return found
+
+
+@router.put("/tasks/{task}/upstream", status_code=202)
+async def get_upstream(request: Request, who: Signed, task: str, key: IdempotencyKey = None) -> TaskView:
+    """Get GitHub's commits of the branch and its base, in the background; the work tree follows if it can."""
+    found = await access.task_of(request, who, task, change=True)
+    return await foundry_of(request).runtime.ask(addresses.task(found.id), GetUpstream(), key=key, caller=who.caller)
 
 
 @router.post("/tasks/{task}/rest", status_code=202)

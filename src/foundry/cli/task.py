@@ -40,6 +40,11 @@ def lines(task: Json) -> Iterator[str]:
         yield f"  session {session['id']} {session['agent']}: {session['status']}"
     if pull := task["pull_request"]:
         yield f"  pull request #{pull['number']} {pull['state']} {pull['url']}"
+    if (upstream := task.get("upstream")) and upstream["said"]:
+        yield f"  {upstream['said']}"
+        if upstream["state"] == "ahead":
+            gets = f"foundry task fetch {task['id']} gets them"
+            yield f"  {'they are being got' if task['fetching'] else gets}"
     if task.get("note"):
         yield f"  {task['note']}"
 
@@ -121,8 +126,8 @@ def _entry(entry: Json) -> None:
     typer.echo(f"[{entry['kind']}] {entry['text']}".rstrip())
 
 
-def _act(task: str, verb: str, body: Json, client: Client, as_json: bool) -> None:
-    found = client.ask("POST", f"/api/tasks/{task}/{verb}", body)
+def _act(task: str, verb: str, body: Json, client: Client, as_json: bool, method: str = "POST") -> None:
+    found = client.ask(method, f"/api/tasks/{task}/{verb}", body)
     show(found, as_json, lines(found))
 
 
@@ -174,6 +179,12 @@ def retry(task: Task, login: As = None, url: Url = None, data_dir: DataDir = Non
 def publish(task: Task, login: As = None, url: Url = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Push the branch and open the pull request."""
     _act(task, "pull-request", {}, Client(url, login, data_dir), as_json)
+
+
+@app.command()
+def fetch(task: Task, login: As = None, url: Url = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Get GitHub's commits of the branch and its base; the work tree follows where nothing is in the way."""
+    _act(task, "upstream", None, Client(url, login, data_dir), as_json, "PUT")
 
 
 @app.command()

@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from foundry.contracts.checkpoints import Saved
+from foundry.contracts.github_state import PullRequestView
 from foundry.contracts.ids import OrganizationId, SandboxId
 from foundry.contracts.people import Access, Person, RepositoryRef
 from foundry.contracts.renaming import BranchOnGitHub, OldPullRequest
@@ -36,6 +37,18 @@ class GitHubDoor(Protocol):
         self, repository: RepositoryRef, *, head: str, base: str, title: str, body: str, draft: bool
     ) -> PullRequestRef:
         """The open pull request of this head, made if there is none; a repeat finds the first one's."""
+        ...
+
+    async def heads(self, repository: RepositoryRef, names: list[str]) -> dict[str, str]:
+        """Where those of these branches are that exist on GitHub. An unchanged answer costs nothing of its budget."""
+        ...
+
+    async def open_pull_requests(self, repository: RepositoryRef) -> list[int]:
+        """The numbers of the open ones; at the same price."""
+        ...
+
+    async def pull_request(self, repository: RepositoryRef, number: int) -> PullRequestView | None:
+        """One, whatever became of it; none if GitHub does not show it."""
         ...
 
     # renaming a branch
@@ -163,6 +176,18 @@ class SandboxDoor(Protocol):
 
     async def forget(self, prefix: str, keep: list[str]) -> None:
         """Let go of everything saved under keys that begin so, but for these keys."""
+        ...
+
+    async def fetch(
+        self, sandbox: SandboxId, repository: RepositoryRef, *, branch: str, base: str, token: str
+    ) -> str | None:
+        """Get GitHub's commits of both as origin/..., and nothing else; gives the branch's head there, none if it is
+        not there."""
+        ...
+
+    async def forward(self, sandbox: SandboxId, branch: str) -> int:
+        """Bring the work tree forward to what was fetched, where nothing is uncommitted and there are no commits of its
+        own; gives by how many commits."""
         ...
 
     async def push(self, sandbox: SandboxId, repository: RepositoryRef, *, branch: str, token: str) -> str:

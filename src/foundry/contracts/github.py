@@ -50,6 +50,13 @@ class GitHubBranch(GitHubModel):
     commit: GitHubCommit | None = None  # its head
 
 
+class GitHubHead(GitHubModel):
+    """A branch as a git reference."""
+
+    ref: str  # refs/heads/NAME
+    object: GitHubCommit
+
+
 class GitHubRef(GitHubModel):
     ref: str
     sha: str

@@ -138,6 +138,7 @@ class HookRepository(_Payload):
     clone_url: str = ""
     html_url: str = ""
     updated_at: datetime | None = None
+    pushed_at: datetime | None = None  # a Unix time in push events
 
 
 class HookInstallation(_Payload):
@@ -153,6 +154,10 @@ class HookPayload(_Payload):
     repository: HookRepository | None = None
     pull_request: GitHubPullRequest | None = None
     member: GitHubAccount | None = None
+    ref: str = ""  # refs/heads/NAME in push, NAME in create and delete
+    ref_type: str = ""  # of create and delete: branch or tag
+    before: str = ""  # of push
+    after: str = ""  # of push; zeros: deleted
     repositories_removed: list[HookRepository] = []
 
 

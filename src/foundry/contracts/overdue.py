@@ -60,6 +60,7 @@ TABLE: dict[str, Row] = {
     ),
     "saving the work": Row(300, "The checkpoint has not been stored.", "Retry begins again.", (A.RETRY,)),
     "bringing work back": Row(300, "The checkpoint has not been restored.", "Retry begins again.", (A.RETRY,)),
+    "getting GitHub's commits": Row(300, "GitHub's commits have not come.", "Retry begins again.", (A.RETRY,)),
     "stopping the sandbox": Row(
         300, "The sandbox that nobody uses has not been stopped.", "Retry begins again.", (A.RETRY,)
     ),

@@ -141,7 +141,7 @@ class GitFailed(FoundryError, code="git_failed", status=502):
 class GitRejected(FoundryError, code="git_rejected", status=409):
     """GitHub has commits on the branch that the sandbox does not have."""
 
-    remedy = "Let the agent fetch and merge the branch from GitHub, then publish again."
+    remedy = "Get GitHub's commits, let the agent merge origin/ and the branch's name, then publish again."
 
 
 class BaseMissing(FoundryError, code="base_missing", status=422):

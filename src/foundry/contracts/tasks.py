@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, StringConstraints
 
+from foundry.contracts.branches import Upstream
 from foundry.contracts.checkpoints import CheckpointRef, CheckpointView, Saved
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.ids import CheckpointId, RepositoryId, SandboxId, SessionId, TaskId
@@ -117,6 +118,8 @@ class WorkTree(Word):
     head: str = ""
     commits_ahead: int = 0  # of the base it was cut from
     unpushed: int = 0  # commits that are nowhere but here
+    upstream: str = ""  # where the branch is on GitHub, as this clone knows; empty: not there
+    behind: int = 0  # commits of that which are not in the branch here
     changed_files: list[str] = []  # not committed
     insertions: int = 0
     deletions: int = 0
@@ -194,6 +197,8 @@ class TaskView(TaskSummary):
     begins_from: CheckpointRef | None = None  # what provisioning restores
     saving: bool = False  # a checkpoint is being made
     restoring: bool = False  # one is being restored: no prompt runs meanwhile
+    upstream: Upstream | None = None  # the branch on GitHub; none: it was never there
+    fetching: bool = False  # GitHub's commits are being got
     resting: bool = False  # nobody used the sandbox, so it is stopped; whatever needs it starts it again
     save_trouble: PhaseTrouble | None = None  # why the last checkpoint could not be made
     kept: str = ""  # why the sandbox of an archived task is still there
@@ -278,6 +283,10 @@ class PublishTask(Command[TaskView]):
     title: Title | None = None
     body: str | None = None
     draft: bool = False
+
+
+class GetUpstream(Command[TaskView]):
+    """To Task: get GitHub's commits of its branch and its base; the work tree follows where nothing is in the way."""
 
 
 class RefreshWork(Command[None]):

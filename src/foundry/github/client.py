@@ -11,6 +11,7 @@ from foundry.contracts.github import (
     GitHubBranch,
     GitHubBudget,
     GitHubComment,
+    GitHubHead,
     GitHubInstallation,
     GitHubMerge,
     GitHubPermission,
@@ -65,6 +66,12 @@ class GitHub(GitHubApp):
             return await self.as_installation(installation).get(_branch(full_name, branch), GitHubBranch)
         except GitHubNotFound:
             return None
+
+    async def heads(self, installation: int, full_name: str, prefix: str) -> dict[str, str]:
+        """The branches whose names begin so, and where they are."""
+        url = f"/repos/{full_name}/git/matching-refs/heads/{quote(prefix)}"
+        found = await self.as_installation(installation).all(url, GitHubHead)
+        return {head.ref.removeprefix("refs/heads/"): head.object.sha for head in found}
 
     async def rename_branch(self, installation: int, full_name: str, branch: str, new_name: str) -> GitHubBranch:
         """Rename it on GitHub, which goes on in the background after the answer.

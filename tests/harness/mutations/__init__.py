@@ -160,4 +160,18 @@ MUTATIONS = (
         "for row in turn.all(app_strays)]",
         ("tests/actors/test_disk.py",),
     ),
+    Mutation(
+        "a prompt gets the work tree while it is brought forward to GitHub's",
+        "actors/task/common.py",
+        "    if row.fetch_writes:  # its end grants\n        return\n",
+        "",
+        ("tests/actors/test_branches.py",),
+    ),
+    Mutation(
+        "who compared with GitHub is believed though the task has heard more since",
+        "actors/task/upstream.py",
+        " if told.before == known.head else None",
+        "",
+        ("tests/actors/test_branches.py",),
+    ),
 )

@@ -14,7 +14,7 @@ from tests.harness.soak.ground import Ground
 from tests.harness.soak.players import marker_of
 
 Json = Any
-UNDER_WAY = ("saving", "publishing", "restoring", "renaming")
+UNDER_WAY = ("saving", "publishing", "restoring", "renaming", "fetching")
 QUIET = {"idle", "ready", "closed"}
 
 

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from foundry.actors.github_state.shapes import installation_summary, pull_request_view, repository_ref
 from foundry.actors.github_state.views import installation_of, known_repository
 from foundry.contracts.doors import Doors, GitHubDoor
-from foundry.contracts.github import GitHubPullRequest, UserToken
+from foundry.contracts.github import GitHubBudget, GitHubPullRequest, UserToken
 from foundry.contracts.github_state import (
     GitHubIdentity,
     InstallationSummary,
@@ -31,7 +31,7 @@ from foundry.contracts.people import Access, Person, RepositoryRef
 from foundry.contracts.renaming import BranchOnGitHub, OldPullRequest
 from foundry.contracts.tasks import NothingToPublish, PullRequestRef
 from foundry.github.client import GitHub
-from foundry.github.errors import GitHubNotFound, GitHubRefused
+from foundry.github.errors import GitHubNotFound, GitHubRateLimited, GitHubRefused
 from foundry.github.oauth import OAuth
 from foundry.runtime.turn import Reader
 
@@ -39,6 +39,7 @@ ReadState = Callable[[Callable[[Reader], tuple[int | None, RepositoryRef | None]
     tuple[int | None, RepositoryRef | None]]]  # fmt: skip
 """Reads GitHubState's tables: `runtime.read`."""
 
+KEPT_BACK = 0.1  # of the hour's requests; what only looks whether something has changed leaves them alone
 LOOK_AGAIN = 0.5  # seconds between two looks at a rename that GitHub has not finished
 
 log = structlog.get_logger("foundry.github")
@@ -116,6 +117,23 @@ class GitHubOutside(GitHubDoor, GitHubReader):
     async def _open_one(self, installation: int, repository: RepositoryRef, head: str) -> GitHubPullRequest | None:
         listed = await self._client.pull_requests(installation, repository.full_name, head=f"{repository.owner}:{head}")
         return next((p for p in listed if p.head.ref == head and _same_repository(p, repository)), None)
+
+    async def heads(self, repository: RepositoryRef, names: list[str]) -> dict[str, str]:
+        """One conditional request, for the branches that begin as all of these do.
+
+        Raises:
+            GitHubRateLimited: what is left of the hour's budget is kept for those who wait for something.
+        """
+        installation, present = await self._reach(repository)
+        budget = self._client.budget(installation)
+        if _nearly_used_up(budget):
+            left = f"{budget.remaining} of {budget.limit} requests are left in this hour"
+            raise GitHubRateLimited(f"{left}; they are kept for people's work", reset_at=budget.reset_at)
+        found = await self._client.heads(installation, present.full_name, _common_beginning(names))
+        return {name: found[name] for name in names if name in found}
+
+    async def open_pull_requests(self, repository: RepositoryRef) -> list[int]:
+        return [pull_request.number for pull_request in await self.pull_requests(repository)]
 
     # renaming a branch
 
@@ -301,6 +319,18 @@ async def _words(call: Awaitable[object]) -> str:
     except (GitHubRefused, GitHubNotFound) as refused:
         return refused.detail
     return ""
+
+
+def _nearly_used_up(budget: GitHubBudget) -> bool:
+    if budget.limit is None or budget.remaining is None or budget.reset_at is None:
+        return False
+    return budget.remaining < budget.limit * KEPT_BACK and budget.reset_at > datetime.now(UTC)
+
+
+def _common_beginning(names: list[str]) -> str:
+    """Of the first and the last one in order, which is that of all."""
+    first, last = min(names), max(names)
+    return next((first[:at] for at, letter in enumerate(first) if last[at : at + 1] != letter), first)
 
 
 def _same_repository(seen: GitHubPullRequest, repository: RepositoryRef) -> bool:

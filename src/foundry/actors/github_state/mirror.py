@@ -1,14 +1,12 @@
-"""GitHubState(org): repositories, members, pull requests and permissions as GitHub last described them.
-
-Pushes and deletions of branches change nothing here yet: a task learns of its own pushes from its own steps.
-"""
+"""GitHubState(org): repositories, members, pull requests and permissions as GitHub last described them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from foundry.actors.github_state.branches import EVENTS as BRANCH_EVENTS
+from foundry.actors.github_state.branches import Branches
 from foundry.actors.github_state.shapes import pull_request_view
-from foundry.actors.github_state.syncing import Syncing
 from foundry.actors.github_state.tables import (
     github_members,
     github_permissions,
@@ -43,7 +41,7 @@ from foundry.runtime.turn import AnyRow, Turn
 ACCESS_EVENTS = {"member", "membership", "organization", "team", "team_add", "public"}
 
 
-class Mirror(Syncing):
+class Mirror(Branches):
     """The part of GitHubState that exists for each organization."""
 
     # its life
@@ -104,6 +102,8 @@ class Mirror(Syncing):
                 return  # it belongs to somebody else by now
             view = pull_request_view(RepositoryId(str(repository.id)), payload.pull_request)
             self._pull_request(turn, view, by_event=True, reopened=message.action == "reopened")
+        elif message.event in BRANCH_EVENTS:
+            self.branch_event(turn, message.event, payload)
         elif message.event == "repository" and repository:
             self._repository_event(turn, message.action, repository)
         elif message.event == "installation_repositories":
@@ -199,7 +199,10 @@ class Mirror(Syncing):
 
     @handles(DescribePullRequest)
     def describe_pull_request(self, turn: Turn, command: DescribePullRequest) -> None:
-        self._pull_request(turn, command.pull_request)
+        """Somebody was not sure of it, so its repository hears of it even if it is no news here."""
+        view = command.pull_request
+        if not self._pull_request(turn, view) and view.head_repository == view.repository:
+            self._tell_repository(turn, view, "")
 
     @handles(RecordPullRequest)
     def record_pull_request(self, turn: Turn, command: RecordPullRequest) -> None:
@@ -210,13 +213,15 @@ class Mirror(Syncing):
 
     def _pull_request(
         self, turn: Turn, new: PullRequestView, *, by_event: bool = False, reopened: bool = False
-    ) -> None:
-        """1. Older never overwrites newer. 2. Whoever watches sees it. 3. Its repository hears what became of it."""
+    ) -> bool:
+        """1. Older never overwrites newer. 2. Whoever watches sees it. 3. Its repository hears what became of it.
+
+        Gives whether it was news."""
         row = turn.find(github_pull_requests, repository=new.repository, number=new.number)
         old = None if row is None else PullRequestView.model_validate_json(row.view)
         at = 0 if new.updated_at is None else millis(new.updated_at)
         if row is not None and old is not None and (old == new or not _newer(row, new.state, at, reopened=reopened)):
-            return
+            return False
         values = {"state": new.state.value, "head": new.head, "updated_at": at, "view": new.model_dump_json()}
         if row is None:
             turn.insert(github_pull_requests, repository=new.repository, number=new.number, **values)
@@ -226,6 +231,7 @@ class Mirror(Syncing):
         turn.publish(PullRequestChanged(entity=entity, repository=new.repository, pull_request=new))
         if new.head_repository == new.repository:  # a fork's branch is nobody's task
             self._tell_repository(turn, new, _became(old, new, by_event=by_event))
+        return True
 
     def _tell_repository(self, turn: Turn, new: PullRequestView, action: str) -> None:
         seen = PullRequestSeen(

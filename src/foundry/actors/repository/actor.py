@@ -7,6 +7,7 @@ from datetime import datetime
 from foundry.actors.repository.branches import free_branch, refuse_taken, reserved
 from foundry.actors.repository.tables import repositories, repository_branches, repository_tasks
 from foundry.contracts import addresses
+from foundry.contracts.branches import BranchMoved
 from foundry.contracts.ids import RepositoryId, TaskId
 from foundry.contracts.people import HistoryEntry, Person, RepositoryRef, RepositorySeen
 from foundry.contracts.renaming import GiveBackBranch, ReserveRename
@@ -116,22 +117,30 @@ class Repository(Actor):
             turn.update(repository_tasks, {"task": task.id}, **values)
         turn.publish(TaskListed(entity=task.id, repository=turn.key, task=task))
 
-    # pull requests pass through
+    # what GitHub says of branches and pull requests passes through
+
+    @receives(BranchMoved)
+    def branch_moved(self, turn: Turn, message: BranchMoved) -> None:
+        """To the task that holds the branch, if there is one."""
+        held = self._holder(turn, message.branch)
+        if held is not None:
+            turn.send(addresses.task(held), message)
 
     @receives(PullRequestSeen)
     def pull_request_seen(self, turn: Turn, message: PullRequestSeen) -> None:
         """1. To the task that holds the branch. 2. What became of it is history; mere changes are not."""
-        held = turn.find(repository_branches, branch=message.head) or turn.find(
-            repository_branches, renaming_to=message.head
-        )
-        if held is not None:
-            turn.send(addresses.task(TaskId(held.task)), message)
+        task = self._holder(turn, message.head)
+        if task is not None:
+            turn.send(addresses.task(task), message)
         if message.action in ("opened", "reopened", "closed", "merged"):
             name = f"Pull request #{message.number}" + (f" “{message.title}”" if message.title else "")
             closed = "closed without merging" if message.action == "closed" else message.action
-            task = None if held is None else TaskId(held.task)
             at = message.at or turn.now
             self._tell(turn, f"pull_request_{message.action}", f"{name} was {closed}", at, task=task)
+
+    def _holder(self, turn: Turn, branch: str) -> TaskId | None:
+        held = turn.find(repository_branches, branch=branch) or turn.find(repository_branches, renaming_to=branch)
+        return None if held is None else TaskId(held.task)
 
     def _tell(
         self, turn: Turn, what: str, text: str, at: datetime, *, task: TaskId | None, person: Person | None = None

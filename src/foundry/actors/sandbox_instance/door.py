@@ -134,10 +134,18 @@ class Sandboxes:
         return await git.clone(repository.clone_url, branch=branch, base=base, person=person, token=token)
 
     async def work_tree(self, sandbox: SandboxId, base: str) -> WorkTree:
-        return await (await self._on(sandbox)).work_tree()
+        return await (await self._on(sandbox)).work_tree(base)
 
     async def push(self, sandbox: SandboxId, repository: RepositoryRef, *, branch: str, token: str) -> str:
         return await (await self._on(sandbox)).push(repository.clone_url, branch=branch, token=token)
+
+    async def fetch(
+        self, sandbox: SandboxId, repository: RepositoryRef, *, branch: str, base: str, token: str
+    ) -> str | None:
+        return await (await self._on(sandbox)).fetch(repository.clone_url, branch=branch, base=base, token=token)
+
+    async def forward(self, sandbox: SandboxId, branch: str) -> int:
+        return await (await self._on(sandbox)).forward(branch)
 
     async def rename_branch(self, sandbox: SandboxId, old: str, new: str) -> None:
         await (await self._on(sandbox)).rename_branch(old, new)

@@ -22,6 +22,7 @@ from foundry.contracts.tasks import BranchTaken, WorkTree
 DIFF_LIMIT = 256 * 1024  # characters of a stored diff
 FILES_LIMIT = 500  # changed files that are named
 QUICK = 30.0  # seconds for a command that touches no network
+FORWARD_LIMIT = 120.0  # seconds; a large work tree is written once
 
 SAFE = {
     "core.hooksPath": "/dev/null",
@@ -84,6 +85,57 @@ fi
 """
 
 
+# What GitHub has of branch and base. The refs are set only if nobody, a push, has set them meanwhile.
+FETCH = """
+set -eu
+git=$1 url=$2 branch=$3 base=$4
+new=refs/foundry/fetched tracking="refs/remotes/origin/$branch" zero=0000000000000000000000000000000000000000
+at() { "$git" rev-parse --quiet --verify "$1" || true; }
+pushed=$(at refs/foundry/pushed) tracked=$(at "$tracking")
+listed=$("$git" ls-remote "$url" "refs/heads/$branch" "refs/heads/$base")
+has() { printf '%s\\n' "$listed" | cut -f 2 | grep -qxF "refs/heads/$1"; }
+set --
+if has "$base"; then set -- "+refs/heads/$base:refs/remotes/origin/$base"; fi
+if has "$branch"; then set -- "$@" "+refs/heads/$branch:$new"; fi
+if [ $# -gt 0 ]; then
+  "$git" fetch --quiet --no-tags --no-recurse-submodules --no-write-fetch-head --no-auto-maintenance "$url" "$@"
+fi
+if has "$branch"; then
+  found=$(at "$new")
+  printf 'update %s %s %s\\n' refs/foundry/pushed "$found" "${pushed:-$zero}" "$tracking" "$found" "${tracked:-$zero}" \
+    | "$git" update-ref --stdin 2>/dev/null || true
+  "$git" update-ref -d "$new"
+  at refs/foundry/pushed
+else
+  [ -z "$pushed" ] || "$git" update-ref -d refs/foundry/pushed "$pushed" || true
+  [ -z "$tracked" ] || "$git" update-ref -d "$tracking" "$tracked" || true
+fi
+"""
+
+FORWARD = """
+set -eu
+git=$1 branch=$2
+there=$("$git" rev-parse --quiet --verify refs/foundry/pushed) || exit 0
+[ "$("$git" symbolic-ref --quiet --short HEAD || true)" = "$branch" ] || exit 0
+[ -z "$("$git" status --porcelain --untracked-files=all)" ] || exit 0
+"$git" merge-base --is-ancestor HEAD "$there" || exit 0
+commits=$("$git" rev-list --count "HEAD..$there")
+if ! words=$("$git" merge --ff-only --no-stat --no-overwrite-ignore "$there" 2>&1); then
+  case $words in *overwritten*) exit 0 ;; esac  # a file that git ignores is in the way
+  printf '%s\\n' "$words" >&2
+  exit 1
+fi
+echo "$commits"
+"""
+
+# Where the branch leaves its base, which may have been merged into it, or rebased upon
+FORK = """
+git=$1 base=$2
+fork=$("$git" merge-base HEAD "refs/remotes/origin/$base" 2>/dev/null) || exit 0
+[ "$("$git" rev-parse refs/foundry/base)" = "$fork" ] || "$git" update-ref refs/foundry/base "$fork"
+"""
+
+
 class Runner(Protocol):
     """Runs one command in a sandbox to its end."""
 
@@ -135,14 +187,16 @@ class Git:
             raise BaseMissing(f"the repository has no branch {base}", field="base")
         return self._checked(done, "clone").strip()
 
-    async def work_tree(self) -> WorkTree:
-        """What is committed, pushed and changed."""
+    async def work_tree(self, base: str) -> WorkTree:
+        """What is committed, pushed and changed, of a branch with this base."""
         await self._refuse_dangerous_config()
+        await self.script(FORK, base, limit=QUICK)
         head = (await self._read("rev-parse", "HEAD")).strip()
         ahead = int(await self._read("rev-list", "--count", "refs/foundry/base..HEAD"))
         pushed = (await self._read("for-each-ref", "--format=%(objectname)", "refs/foundry/pushed")).strip()
         known = ["refs/foundry/base", *([pushed] if pushed else [])]
         unpushed = int(await self._read("rev-list", "--count", "HEAD", "--not", *known))
+        behind = int(await self._read("rev-list", "--count", f"HEAD..{pushed}")) if pushed else 0
         status = await self._read("status", "--porcelain=v1", "-z", "--untracked-files=all")
         diff = await self._read("diff", "--no-ext-diff", "--no-textconv", "--no-color", "refs/foundry/base", "--")
         numbers = await self._read("diff", "--no-ext-diff", "--no-textconv", "--numstat", "refs/foundry/base", "--")
@@ -151,6 +205,8 @@ class Git:
             head=head,
             commits_ahead=ahead,
             unpushed=unpushed,
+            upstream=pushed,
+            behind=behind,
             changed_files=_names(status)[:FILES_LIMIT],
             insertions=plus,
             deletions=minus,
@@ -173,7 +229,20 @@ class Git:
             raise GitRejected(done.stdout.strip()[-500:])
         self._checked(done, "push")
         await self._read("update-ref", "refs/foundry/pushed", head)
+        await self._read("update-ref", f"refs/remotes/origin/{branch}", head)
         return head
+
+    async def fetch(self, url: str, *, branch: str, base: str, token: str) -> str | None:
+        """Get what GitHub has of both into refs/remotes/origin; gives the branch's head there, if it is there."""
+        await self._refuse_dangerous_config()
+        argv = ["/bin/sh", "-c", FETCH, "fetch", self._git, url, branch, base]
+        done = await self._run(argv, cwd=self._path, env=environment(url, token), timeout=290.0)
+        return self._checked(done, "fetch").strip() or None
+
+    async def forward(self, branch: str) -> int:
+        """Bring branch and files forward to what was fetched, if it is checked out, nothing is uncommitted, and it has
+        no commits of its own; gives by how many commits."""
+        return int((await self.script(FORWARD, branch, limit=FORWARD_LIMIT)).strip() or 0)
 
     async def rename_branch(self, old: str, new: str) -> None:
         """Rename it with what it follows; index and files stay as they are. One that is not there is no trouble:

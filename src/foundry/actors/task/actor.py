@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from foundry.actors.task import keeping
 from foundry.actors.task.common import grant, refuse_archived, refuse_unready, stir
+from foundry.actors.task.following import Following
 from foundry.actors.task.releasing import Releasing
 from foundry.actors.task.renaming import (
     closed_by_rename,
@@ -22,7 +23,7 @@ from foundry.contracts.errors import WrongState
 from foundry.contracts.ids import MessageId, SandboxId, SessionId, TaskId, WorkflowId
 from foundry.contracts.issues import WorkflowRecovered, WorkflowTrouble
 from foundry.contracts.people import Person, RepositoryRef
-from foundry.contracts.sandbox_words import SandboxMissing
+from foundry.contracts.sandbox_words import GitRejected, SandboxMissing
 from foundry.contracts.sandboxes import SandboxGone
 from foundry.contracts.sessions import CloseSession, CreateSession, OpenAgent, SessionStatus
 from foundry.contracts.tasks import (
@@ -60,7 +61,7 @@ from foundry.runtime.turn import AnyRow, Turn
 NAMES = {"provision": "provisioning", "publish": "publishing", "inspect": "looking at the work", "release": "release"}
 
 
-class Task(Releasing, Actor):
+class Task(Releasing, Following, Actor):
     """Owns its phase and its pointers to sandbox, session and pull request; decides which prompt has the work tree.
 
     Never talks to GitHub or to a sandbox: its workflows do, through the doors. Never waits for either.
@@ -159,7 +160,8 @@ class Task(Releasing, Actor):
 
     def _archive(self, turn: Turn, row: AnyRow, reason: ArchiveReason, *, discard: bool) -> TaskView:
         running = (
-            row.workflow, row.publish_workflow, row.save_workflow, row.restore_workflow, row.rest_workflow
+            row.workflow, row.publish_workflow, row.save_workflow, row.restore_workflow, row.fetch_workflow,
+            row.rest_workflow,
         )  # fmt: skip
         for workflow in filter(None, running):
             turn.cancel(WorkflowId(workflow))
@@ -175,6 +177,8 @@ class Task(Releasing, Actor):
             publish_workflow=None,
             save_workflow=None,
             restore_workflow=None,
+            fetch_workflow=None,
+            fetch_writes=False,
             rest_workflow=None,
             resting=False,
         )
@@ -239,11 +243,15 @@ class Task(Releasing, Actor):
             turn.update(tasks, trouble=shown)
             if over:
                 turn.update(tasks, publishing="", publish_workflow=None)
+            if trouble.code == GitRejected.code:
+                self.push_rejected(turn)
         elif trouble.workflow == "rename":
             self.rename_trouble(turn, trouble, PhaseTrouble.model_validate_json(shown))
         elif over and trouble.workflow == "checkpoint" and row.save_workflow == trouble.workflow_id:
             turn.update(tasks, save_trouble=shown)
             keeping.ended(turn)
+        elif over and trouble.workflow == "fetch" and row.fetch_workflow == trouble.workflow_id:
+            self.not_fetched(turn, f"{trouble.message} {trouble.remedy}")
         elif over and trouble.workflow == "rest" and row.rest_workflow == trouble.workflow_id:
             self.not_rested(turn, f"The sandbox was not stopped: {trouble.message} {trouble.remedy}")
         elif over and trouble.workflow == "release":
@@ -376,7 +384,9 @@ class Task(Releasing, Actor):
     @handles(Pushed)
     def pushed(self, turn: Turn, command: Pushed) -> None:
         work = WorkTree.model_validate_json(turn.one(tasks).work)
-        turn.update(tasks, work=work.model_copy(update={"unpushed": 0, "head": command.head}).model_dump_json())
+        even = {"unpushed": 0, "head": command.head, "upstream": command.head, "behind": 0}
+        turn.update(tasks, work=work.model_copy(update=even).model_dump_json())
+        self.own_push(turn, command.head)
         self.changed(turn)
 
     @handles(PullRequestOpened)

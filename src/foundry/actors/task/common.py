@@ -21,6 +21,12 @@ def refuse_unready(row: AnyRow) -> None:
         raise WrongState("the sandbox is not ready yet", remedy="Wait until provisioning is over, or retry it.")
 
 
+def refuse_fetching(row: AnyRow) -> None:
+    """For what must not meet a work tree that is brought forward."""
+    if row.fetch_workflow:
+        raise WrongState("GitHub's commits are being got", remedy="Wait until that has ended.")
+
+
 def stir(turn: Turn) -> None:
     """The sandbox is needed: it does not go to rest, or whoever needs it starts it as the first thing.
 
@@ -39,6 +45,8 @@ def grant(turn: Turn) -> None:
     """The oldest waiting prompt whose session is ready gets the work tree, if nobody has it."""
     row = turn.one(tasks)
     if row.running_message or row.restore_workflow or row.rename_workflow or row.state != TaskState.READY:
+        return
+    if row.fetch_writes:  # its end grants
         return
     if row.rest_workflow and row.resting:  # its end grants
         return

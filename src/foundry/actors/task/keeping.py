@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from foundry.actors.task.common import grant, refuse_archived, refuse_unready, stir
+from foundry.actors.task.common import grant, refuse_archived, refuse_fetching, refuse_unready, stir
 from foundry.actors.task.tables import checkpoints, tasks
 from foundry.actors.task.watching import Watching
 from foundry.actors.task.words import Restore, Save, SaveWish
@@ -73,6 +73,7 @@ class Keeping(Watching):
         if row.restore_workflow or row.publish_workflow or row.rename_workflow:
             doing = "restored" if row.restore_workflow else "published" if row.publish_workflow else "renamed"
             raise WrongState(f"the work is being {doing}", remedy="Wait until that has ended.")
+        refuse_fetching(row)
         stir(turn)
         before = next_save(turn, SaveWish(reason=CheckpointReason.RESTORE))
         own = content.branch in ("", *json.loads(row.former_branches))  # else the agent had another checked out

@@ -50,7 +50,7 @@ class Rebuilding(Resting):
         """1. What ran in the old one is over. 2. Sessions wait for the new one. 3. Provision it, or wait for a person
         where that was done too often."""
         row, now = turn.one(tasks), millis(turn.now)
-        for column in ("publish_workflow", "save_workflow", "restore_workflow", "rest_workflow"):
+        for column in ("publish_workflow", "save_workflow", "restore_workflow", "fetch_workflow", "rest_workflow"):
             if getattr(row, column):
                 turn.cancel(WorkflowId(getattr(row, column)))
         new = SandboxId(turn.new_id("sbx"))
@@ -73,6 +73,8 @@ class Rebuilding(Resting):
             save_wanted=None,
             save_trouble=None,
             restore_workflow=None,
+            fetch_workflow=None,
+            fetch_writes=False,
             rest_workflow=None,
             resting=False,
             note=_said(turn, row),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from foundry.actors.task.common import grant, refuse_archived, refuse_unready, stir
+from foundry.actors.task.common import grant, refuse_archived, refuse_fetching, refuse_unready, stir
 from foundry.actors.task.keeping import Keeping
 from foundry.actors.task.tables import tasks
 from foundry.actors.task.words import Rename
@@ -205,6 +205,7 @@ def _refuse_busy(row: AnyRow) -> None:
     if row.restore_workflow or row.publish_workflow:
         doing = "restored" if row.restore_workflow else "published"
         raise WrongState(f"the work is being {doing}", remedy=WAIT)
+    refuse_fetching(row)
 
 
 def _put(turn: Turn, rename: BranchRename) -> None:

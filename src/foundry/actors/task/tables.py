@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Integer, String, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Text
 
 from foundry.runtime.store.tables import owned_table
 
@@ -46,6 +46,9 @@ tasks = owned_table(
     Column("rename", Text),  # BranchRename: one that runs or has failed
     Column("rename_workflow", String),
     Column("former_branches", Text, nullable=False, server_default="[]"),  # names it had before
+    Column("upstream", Text),  # Heard: the branch on GitHub
+    Column("fetch_workflow", String),
+    Column("fetch_writes", Boolean, nullable=False, server_default="0"),  # it has the work tree
     Column("began", Text, nullable=False, server_default="{}"),  # since when each thing stands that should pass
     Column("overdue", Text),  # Overdue: of the task's own
     Column("rebuilt", Text, nullable=False, server_default="[]"),  # when its sandbox was lost, in milliseconds
@@ -54,6 +57,7 @@ tasks = owned_table(
     Column("remove_at", BigInteger),  # when the sandbox of an archived task is removed
     Column("created_at", BigInteger, nullable=False),
     Column("changed_at", BigInteger, nullable=False),
+    Index("tasks_open", "state", "organization"),
 )
 
 task_sessions_known = owned_table(

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from sqlalchemy import select
 
 from foundry.actors.task.tables import checkpoints, task_sessions_known, tasks
-from foundry.actors.task.words import Beginning, RenameWish
+from foundry.actors.task.upstream import heard_of, shown
+from foundry.actors.task.words import Beginning, OpenBranch, RenameWish
 from foundry.contracts.addresses import task as address
 from foundry.contracts.checkpoints import CheckpointMissing, CheckpointReason, CheckpointRef, CheckpointView, Saved
 from foundry.contracts.errors import NotFound
-from foundry.contracts.ids import CheckpointId, MessageId, SandboxId, SessionId, TaskId
+from foundry.contracts.ids import CheckpointId, MessageId, OrganizationId, RepositoryId, SandboxId, SessionId, TaskId
 from foundry.contracts.overdue import Overdue
 from foundry.contracts.people import Person, RepositoryRef
 from foundry.contracts.tasks import (
@@ -30,6 +31,11 @@ from foundry.contracts.tasks import (
 from foundry.contracts.words import utc
 from foundry.runtime.turn import AnyRow, Reader
 
+OPEN = (TaskState.PROVISIONING.value, TaskState.FAILED.value, TaskState.READY.value)
+BRANCHES = select(tasks.c.task, tasks.c.repository, tasks.c.branch, tasks.c.upstream, tasks.c.pull_request).where(
+    tasks.c.state.in_(OPEN), tasks.c.branch.is_not(None), tasks.c.rename.is_(None)
+)
+
 
 def view(row: AnyRow, sessions: Sequence[AnyRow], saved: Sequence[AnyRow]) -> TaskView:
     """The task as its page shows it, from its rows."""
@@ -44,6 +50,7 @@ def view(row: AnyRow, sessions: Sequence[AnyRow], saved: Sequence[AnyRow]) -> Ta
         )
         for s in sorted(sessions, key=lambda s: s.number)
     ]
+    work = WorkTree.model_validate_json(row.work)
     active = next((s for s in known if s.id == row.active_session), None)
     rename = BranchRename.model_validate_json(row.rename) if row.rename else None
     trouble = PhaseTrouble.model_validate_json(row.trouble) if row.trouble else rename and rename.trouble
@@ -71,7 +78,7 @@ def view(row: AnyRow, sessions: Sequence[AnyRow], saved: Sequence[AnyRow]) -> Ta
         sandbox=SandboxId(row.sandbox),
         active_session=SessionId(row.active_session) if row.active_session else None,
         sessions=known,
-        work=WorkTree.model_validate_json(row.work),
+        work=work,
         publishing=row.publishing,
         rename=rename,
         renaming=row.rename_workflow is not None,
@@ -79,6 +86,8 @@ def view(row: AnyRow, sessions: Sequence[AnyRow], saved: Sequence[AnyRow]) -> Ta
         begins_from=CheckpointRef.model_validate_json(row.begins_from) if row.begins_from else None,
         saving=row.save_workflow is not None,
         restoring=row.restore_workflow is not None,
+        upstream=None if row.archived else shown(heard_of(row.upstream), work, row.branch or ""),
+        fetching=row.fetch_workflow is not None,
         resting=row.resting and row.rest_workflow is None,
         save_trouble=PhaseTrouble.model_validate_json(row.save_trouble) if row.save_trouble else None,
         kept=row.kept,
@@ -131,6 +140,41 @@ def rename_view(reader: Reader, task: TaskId) -> RenameWish:
         replaces=rename.replaces,
         asked=rename.asked,
         giving_up=rename.giving_up,
+    )
+
+
+def organizations_with_open_tasks(reader: Reader) -> list[OrganizationId]:
+    rows = reader.all(select(tasks.c.organization).where(tasks.c.state.in_(OPEN)).distinct())
+    return [OrganizationId(row.organization) for row in rows]
+
+
+def open_branches(reader: Reader, organization: OrganizationId) -> list[tuple[RepositoryRef, list[OpenBranch]]]:
+    """The branches of the organization's open tasks by repository; of those repositories where GitHub has one.
+
+    A branch that is being renamed is left out: it is between two names.
+    """
+    found: dict[RepositoryId, tuple[RepositoryRef, list[OpenBranch]]] = {}
+    for row in reader.all(BRANCHES.where(tasks.c.organization == organization).order_by(tasks.c.task)):
+        repository = RepositoryRef.model_validate_json(row.repository)
+        found.setdefault(repository.id, (repository, []))[1].append(_open_branch(row))
+    return [one for one in found.values() if any(branch.heard or branch.pull_request for branch in one[1])]
+
+
+def branches_now(reader: Reader, of: list[TaskId]) -> list[OpenBranch]:
+    """The same of these tasks, as it is now."""
+    return [_open_branch(row) for row in reader.all(BRANCHES.where(tasks.c.task.in_(of)))]
+
+
+def _open_branch(row: AnyRow) -> OpenBranch:
+    heard = heard_of(row.upstream)
+    pull = PullRequestRef.model_validate_json(row.pull_request) if row.pull_request else None
+    return OpenBranch(
+        task=TaskId(row.task),
+        branch=row.branch,
+        known=heard.head if heard else None,
+        heard=heard is not None,
+        pull_request=pull.number if pull and pull.state != "merged" else None,
+        pull_request_open=pull is not None and pull.state == "open",
     )
 
 

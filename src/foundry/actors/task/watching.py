@@ -23,6 +23,7 @@ WORK = {
     "rename_workflow": "renaming the branch",
     "save_workflow": "saving the work",
     "restore_workflow": "bringing work back",
+    "fetch_workflow": "getting GitHub's commits",
     "rest_workflow": "stopping the sandbox",
     "release_workflow": "giving the sandbox back",
 }

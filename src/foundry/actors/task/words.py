@@ -29,6 +29,40 @@ class Inspect(Word):
     base: str
 
 
+class Heard(Word):
+    """What the task has heard of its branch on GitHub."""
+
+    head: str | None  # none: it was deleted; empty: it was made, at a commit that was not told
+    before: str | None = None  # where it was before that
+    since: int = 0  # Unix ms by GitHub's clock: what is dated earlier is no news
+    pushed: list[str] = []  # the task's own latest heads, the newest last
+    tried: str | None = None  # the head for which a fetch began by itself
+    later: bool = False  # a fetch found an agent at work: the work tree may follow when that has ended
+
+
+class Fetch(Word):
+    """Get what GitHub has of the branch and its base."""
+
+    sandbox: SandboxId
+    repository: RepositoryRef
+    branch: str
+    base: str
+    known: str | None  # its head as last heard
+    by_itself: bool  # nobody waits for it: a sandbox that does not answer is left alone
+    forward: bool  # the work tree follows if nothing is in the way
+
+
+class OpenBranch(Word):
+    """An open task's branch, for who compares it with GitHub's."""
+
+    task: TaskId
+    branch: str
+    known: str | None  # the head as last heard
+    heard: bool  # whether anything was ever heard of it
+    pull_request: int | None = None  # one that is not merged
+    pull_request_open: bool = False
+
+
 class Publish(Word):
     sandbox: SandboxId
     repository: RepositoryRef

@@ -241,6 +241,13 @@ async def work(request: Request, who: Signed, task: str) -> Response:
     return done(request, f"/tasks/{task}")
 
 
+@router.post("/tasks/{task}/upstream")
+async def get_upstream(request: Request, who: Signed, task: str) -> Response:
+    """Get GitHub's commits."""
+    await tasks.get_upstream(request, who, task)
+    return done(request, f"/tasks/{task}")
+
+
 @router.post("/tasks/{task}/rest")
 async def rest(request: Request, who: Signed, task: str) -> Response:
     """Stop the sandbox until it is needed again."""

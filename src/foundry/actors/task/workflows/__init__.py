@@ -1,6 +1,7 @@
 """The long work of a Task, one file each."""
 
 from foundry.actors.task.workflows.checkpoint import checkpoint
+from foundry.actors.task.workflows.fetch import fetch
 from foundry.actors.task.workflows.inspect import inspect
 from foundry.actors.task.workflows.provision import provision
 from foundry.actors.task.workflows.publish import publish
@@ -9,4 +10,4 @@ from foundry.actors.task.workflows.rename import rename
 from foundry.actors.task.workflows.rest import rest
 from foundry.actors.task.workflows.restore import restore
 
-WORKFLOWS = [provision, inspect, checkpoint, restore, publish, rename, rest, release]
+WORKFLOWS = [provision, inspect, checkpoint, restore, publish, fetch, rename, rest, release]

@@ -1,0 +1,49 @@
+"""Fetch: GitHub's commits of the branch and its base come into the sandbox, and the work tree follows where it may.
+
+What begins by itself leaves a sandbox that does not answer alone; what a person asked for wakes it.
+"""
+
+from __future__ import annotations
+
+from foundry.actors.task.words import Fetch
+from foundry.actors.task.workflows.waking import wake
+from foundry.contracts.branches import Fetched, FetchEnded, MayForward
+from foundry.contracts.doors import Doors
+from foundry.contracts.tasks import WorkSeen
+from foundry.runtime.workflow import Flow, Scope, workflow
+
+STEPS = ("reaching the sandbox", "fetching", "bringing the work forward", "looking at the work", "done")
+RELEASES = {"bringing the work forward": "FetchEnded, or the failure's report: prompts get the work tree again"}
+
+FETCH_DEADLINE = 300.0  # seconds
+FORWARD_DEADLINE = 150.0  # seconds
+
+
+@workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES)
+async def fetch(flow: Flow, job: Fetch) -> None:
+    if not job.by_itself:
+        await wake(flow, "reaching the sandbox", job.sandbox)
+    elif not await flow.do("reaching the sandbox", flow.doors.sandboxes.exists, job.sandbox):
+        await flow.ask("done", flow.owner, FetchEnded())
+        return
+    head = await flow.do("fetching", get, flow.doors, job, deadline=FETCH_DEADLINE)
+    await flow.ask("fetching", flow.owner, Fetched(head=head, known=job.known))
+
+    commits = 0
+    if head is not None and job.forward and await flow.ask("bringing the work forward", flow.owner, MayForward()):
+        commits = await flow.do("bringing the work forward", forward, flow.doors, job, deadline=FORWARD_DEADLINE)
+
+    work = await flow.do("looking at the work", flow.doors.sandboxes.work_tree, job.sandbox, job.base)
+    await flow.ask("looking at the work", flow.owner, WorkSeen(work=work))
+    await flow.ask("done", flow.owner, FetchEnded(commits=commits))
+
+
+async def get(doors: Doors, job: Fetch) -> str | None:
+    """Fetch with a credential that can only read and lives as long as this call; gives the branch's head on GitHub."""
+    async with doors.github.credential(job.repository, write=False) as token:
+        return await doors.sandboxes.fetch(job.sandbox, job.repository, branch=job.branch, base=job.base, token=token)
+
+
+async def forward(doors: Doors, job: Fetch) -> int:
+    """By how many commits; a repeat that finds it done gives none."""
+    return await doors.sandboxes.forward(job.sandbox, job.branch)
