@@ -13,6 +13,7 @@ from sqlalchemy import Column, Integer, String, Text, select
 from foundry.contracts.errors import WrongState
 from foundry.contracts.issues import (
     EndTrouble,
+    KeepTrouble,
     RecordTrouble,
     TroubleEnded,
     TroubleRaised,
@@ -226,6 +227,11 @@ class Coordinator(Actor):
 
     @handles(RecordTrouble)
     def record(self, turn: Turn, command: RecordTrouble) -> None:
+        self._add(turn, command.trouble.fingerprint, command.trouble.model_dump_json())
+
+    @handles(KeepTrouble)
+    def keep(self, turn: Turn, command: KeepTrouble) -> None:
+        turn.delete(troubles, fingerprint=command.trouble.fingerprint)
         self._add(turn, command.trouble.fingerprint, command.trouble.model_dump_json())
 
     @handles(EndTrouble)

@@ -14,6 +14,7 @@ class IssueKind(StrEnum):
     WORKFLOW_FAILED = "workflow_failed"  # no further attempt by itself
     MESSAGE_SET_ASIDE = "message_set_aside"  # a mailbox message failed five times
     SCHEDULE_FAILING = "schedule_failing"  # the turn at a due time keeps failing; it is tried again by itself
+    LATE = "late"  # messages or schedules wait though their time has come
     WORKFLOW_CRASHED = "workflow_crashed"  # the process died in it too often
     WORKFLOW_LOST = "workflow_lost"  # ended in DBOS without telling us
     SANDBOXES_MISSING = "sandboxes_missing"  # the provider has none of those that are recorded

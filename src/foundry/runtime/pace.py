@@ -14,3 +14,4 @@ class Pace:
     look: float = 2.0  # between looks for actors that want a worker
     term: float = 10.0  # a lease without renewal, a replica without a heartbeat
     renew: float = 3.0  # between renewals and heartbeats
+    late: float = 60.0  # that a message or a schedule may wait beyond its time, until that is an issue

@@ -22,6 +22,7 @@ from foundry.contracts.words import Address, Command, ScopeId
 from foundry.runtime.actor import Actor, RegistrationError, Registry
 from foundry.runtime.engine import WorkflowSystem
 from foundry.runtime.inspect import inspection
+from foundry.runtime.lateness import Lateness
 from foundry.runtime.mailbox import Dispatcher
 from foundry.runtime.notify import Notice, Notifier
 from foundry.runtime.pace import Pace
@@ -95,7 +96,8 @@ class Runtime:
         if self.flows:
             await self.flows.start(doors)
         upkeep = Upkeep(self._kept, self.system)
-        for run in (self.dispatcher.run, self.hub.run, self.timer.run, self.supervisor.run, upkeep.run):
+        late = Lateness(self, self.store, self.pace.late)
+        for run in (self.dispatcher.run, self.hub.run, self.timer.run, self.supervisor.run, upkeep.run, late.run):
             self._background.append(asyncio.create_task(_forever(run), name=run.__qualname__))
         if self._notifier:
             self._notifier.start()

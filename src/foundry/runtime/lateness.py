@@ -1,0 +1,95 @@
+"""Lateness: what waits though its time has come, said as a runtime issue.
+
+A message whose turn fails is retried and set aside, a schedule that fails becomes an issue. But neither counts a try
+while the infrastructure is at fault: a row that somebody else holds locked, a message for a kind that no server here
+knows. So that nothing waits without a word, every process looks now and then at the two tables; what is late by more
+than `Pace.late` is one issue each, which ends by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Protocol, TypeVar
+
+from sqlalchemy import Connection, func, select
+
+from foundry.contracts.errors import FoundryError, Unavailable
+from foundry.contracts.issues import EndTrouble, IssueKind, KeepTrouble, Trouble
+from foundry.contracts.words import APP, Address, Command, ScopeId
+from foundry.runtime.store.base import Store
+from foundry.runtime.store.tables import mailbox, schedules
+from foundry.runtime.turn import AnyRow, Reader
+
+R = TypeVar("R")
+
+MAIL, SCHEDULE = "late messages", "late schedules"
+REMEDY = "`foundry inspect` shows what waits; the server's log and /healthz say what holds it up. It goes on by itself."
+
+
+class LateHost(Protocol):
+    """What is needed of the runtime."""
+
+    @property
+    def coordinator(self) -> Callable[[ScopeId], Address]: ...
+    async def ask(self, address: Address, command: Command[R]) -> R: ...
+
+
+class Lateness:
+    """
+    Args:
+        limit: seconds beyond its time.
+    """
+
+    def __init__(self, host: LateHost, store: Store, limit: float) -> None:
+        self._host, self._store, self._limit = host, store, limit
+        self._stands = {MAIL: True, SCHEDULE: True}  # a server that was just started does not know
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(self._limit / 2)
+            await self._tell(await asyncio.to_thread(self._store.read, self._look))
+
+    def _look(self, connection: Connection) -> Mapping[str, str]:
+        """What is to be said of each; "" if nothing is late."""
+        reader, before = Reader(connection), self._store.now(connection) - int(self._limit * 1000)
+        due = (mailbox.c.set_aside_at.is_(None), mailbox.c.next_try_at <= before, mailbox.c.sent_at <= before)
+        mail = select(func.count(), func.min(mailbox.c.receiver)).where(*due)
+        plan = select(func.count(), func.min(schedules.c.actor)).where(schedules.c.due_at <= before)
+        return {
+            MAIL: self._words(reader.first(mail), "message", "to"),
+            SCHEDULE: self._words(reader.first(plan), "schedule", "of"),
+        }
+
+    def _words(self, found: AnyRow | None, what: str, whose: str) -> str:
+        if found is None or not found[0]:
+            return ""
+        number = f"1 {what} waits" if found[0] == 1 else f"{found[0]} {what}s wait"
+        return f"{number} for over {self._limit:g} s beyond the time, {whose} {found[1]} first."
+
+    async def _tell(self, words: Mapping[str, str]) -> None:
+        root = self._host.coordinator(ScopeId(APP))
+        for name, said in words.items():
+            if not said and not self._stands[name]:
+                continue
+            tell = partial(self._host.ask, root)
+            try:
+                await tell(KeepTrouble(trouble=_trouble(root, name, said)) if said else EndTrouble(fingerprint=name))
+            except Unavailable:
+                raise
+            except FoundryError:  # nobody coordinates yet: this is the first start
+                continue
+            self._stands[name] = bool(said)
+
+
+def _trouble(root: Address, name: str, said: str) -> Trouble:
+    return Trouble(
+        kind=IssueKind.LATE,
+        actor=str(root),
+        scope=ScopeId(APP),
+        fingerprint=name,
+        code=IssueKind.LATE.value,
+        message=said,
+        remedy=REMEDY,
+    )
