@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from foundry.github.client import GitHub
-from foundry.github.errors import GitHubRefused
+from foundry.github.errors import GitHubNotConfigured, GitHubRefused
 from tests.actors.github_stage import Sample
 from tests.github.conftest import INSTALLATION, TALLY, Answer, push
 
@@ -37,6 +37,13 @@ class Network:
 
 
 Answering = Callable[[Answer], GitHub]
+
+
+async def test_without_an_app_it_says_what_to_set() -> None:
+    async with httpx.AsyncClient() as http:
+        with pytest.raises(GitHubNotConfigured) as caught:
+            await GitHub("http://127.0.0.1:9", http, app_id="", private_key="").branches(1, "o/r")
+    assert "FOUNDRY_GITHUB_APP_ID" in caught.value.remedy
 
 
 async def test_a_token_serves_many_calls(answering: Answering) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import signal
 import socket
@@ -145,6 +146,44 @@ def test_a_demo_ended_in_the_middle_of_its_job_goes_on_with_it_next_time(home: P
                 f"{session}/permissions/{asked['id']}", json={"option": asked["options"][0]["id"]}
             ).is_success
             wait_until(lambda: ada.get(task).json()["pull_request"])
+
+
+def test_ended_at_any_moment_again_and_again_it_goes_on(home: Path) -> None:
+    """By Ctrl-C or kill -9, from the first import on. Whatever was begun comes to a good end afterwards."""
+    seed = random.SystemRandom().randrange(10**6)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    for _ in range(4):
+        process = subprocess.Popen(**command(home, "--port", "0"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        time.sleep(chance.uniform(0.2, 7.0))  # the moment is what is tested
+        process.send_signal(chance.choice((signal.SIGINT, signal.SIGKILL)))
+        process.communicate(timeout=LIMIT)
+
+    with demo_that_stays(home) as process:
+        url = read_until(process, "Foundry:  ").split()[1]
+        read_until(process, "Ctrl-C ends it")  # after a whole job of its own
+        token = (home / "data" / "admin.token").read_text().strip()
+        headers = {"Authorization": f"Bearer {token}", "X-Foundry-As": "ada"}
+        with httpx.Client(base_url=url, headers=headers, timeout=LIMIT) as ada:
+            wait_until(lambda: all([ended(ada, task) for task in ada.get("/api/organizations/2001/tasks").json()]))
+            wait_until(lambda: not ada.get("/api/app/inspect").json()["workflows"])
+
+
+def ended(ada: httpx.Client, task: dict[str, Any]) -> bool:
+    """Whether it has its pull request; what its agent asks is allowed, what may have been sent is sent again."""
+    seen = ada.get(f"/api/tasks/{task['id']}").json()
+    for session in seen["sessions"]:
+        answer = ada.get(f"/api/sessions/{session['id']}")
+        if answer.status_code == 404:  # its row comes with the task's first message
+            continue
+        view = answer.json()["session"]
+        for asked in view["permissions"]:
+            place = f"/api/sessions/{session['id']}/permissions/{asked['id']}"
+            ada.post(place, json={"option": asked["options"][0]["id"]})
+        for message in view["messages"]:
+            if message["state"] in ("unknown", "failed"):
+                ada.post(f"/api/sessions/{session['id']}/messages/{message['id']}/resend")
+    return seen["state"] == "archived" or bool(seen["pull_request"])
 
 
 def test_a_job_that_cannot_end_says_why_and_is_no_success(home: Path) -> None:

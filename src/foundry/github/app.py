@@ -20,7 +20,7 @@ from foundry.contracts.errors import FoundryError
 from foundry.contracts.github import GitHubBudget, GitHubDelivery, GitHubInstallation, InstallationToken
 from foundry.github.answers import Answers, KeptInMemory
 from foundry.github.calls import Caller
-from foundry.github.errors import GitHubNotFound, GitHubRefused
+from foundry.github.errors import GitHubNotConfigured, GitHubNotFound, GitHubRefused
 
 EARLY = 300.0  # seconds before its end at which a token for API calls is replaced
 
@@ -34,6 +34,7 @@ class GitHubApp:
         self, api_url: str, http: httpx.AsyncClient, *, app_id: str, private_key: str, answers: Answers | None = None
     ) -> None:
         self._http = http
+        self._configured = bool(app_id and private_key)
         self._base = api_url.rstrip("/")
         self._answers = answers or KeptInMemory()
         self._as_app = Caller(
@@ -103,6 +104,8 @@ class GitHubApp:
         return self.as_installation(installation).budget
 
     def _app(self) -> Caller:
+        if not self._configured:
+            raise GitHubNotConfigured("no GitHub App is set up here")
         return self._as_app
 
     def as_installation(self, installation: int) -> Caller:

@@ -27,6 +27,12 @@ class GitHubRateLimited(FoundryError, code="github_rate_limited", status=503):
         self.reset_at = reset_at or datetime.now(UTC)
 
 
+class GitHubNotConfigured(FoundryError, code="github_not_configured", status=503):
+    """This server was not told which GitHub App it is, and cannot ask GitHub anything."""
+
+    remedy = "Set FOUNDRY_GITHUB_APP_ID and FOUNDRY_GITHUB_APP_PRIVATE_KEY, and start the server again."
+
+
 class GitHubNotFound(FoundryError, code="github_not_found", status=404):
     """GitHub shows no such thing to the App."""
 
