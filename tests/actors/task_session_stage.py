@@ -180,6 +180,9 @@ class Agents:
         self.hold = asyncio.Event()  # cleared: prompts wait here before they are taken
         self.hold.set()
         self.can_load = False
+        self.history: list[Json] = []  # what a load tells
+        self.kept: int | None = None  # how many events of that the stream still has
+        self.records = True  # whether the recorder has it
         self._sessions = itertools.count(1)
 
     def _call(self, name: str, what: str) -> None:
@@ -188,11 +191,17 @@ class Agents:
             raise self.fail[name].pop(0)
 
     async def open(
-        self, sandbox: SandboxId, server_id: str, agent: str, *, earlier: AgentSession | None
+        self, sandbox: SandboxId, server_id: str, agent: str, *, earlier: AgentSession | None, load: bool = False
     ) -> AgentSession:
         self._call("open", server_id)
         self.servers[server_id] = Server()
         kept = earlier is not None and self.can_load
+        if kept and self.history:
+            self.emit(server_id, *self.history, {"jsonrpc": "2.0", "id": "load", "result": {}})
+            server = self.servers[server_id]
+            server.recorded = list(server.items) if self.records else []
+            server.lost = len(server.items) - (self.kept or len(server.items))
+            del server.items[: server.lost]
         number = earlier.agent_session_id if earlier and kept else f"agent-{next(self._sessions)}"
         return AgentSession(
             server_id=server_id, agent_session_id=number, can_load=self.can_load, replay_ends="load" if kept else ""
@@ -356,11 +365,15 @@ class Stage:
         await self.ask(SendMessage(id=message, text=text, person=person))
         return message
 
-    async def open(self, *, how: Any = "new", agent_session: str = "agent-1", replay_ends: str = "") -> None:
+    async def open(
+        self, *, how: Any = "new", agent_session: str = "agent-1", replay_ends: str = "", can_load: bool = False
+    ) -> None:
         """Play the steps of opening."""
         self.server = await self.ask(ChooseServer(fresh=bool(self.server)))
         self.next_id = 1
-        opened = AgentSession(server_id=self.server, agent_session_id=agent_session, replay_ends=replay_ends)
+        opened = AgentSession(
+            server_id=self.server, agent_session_id=agent_session, replay_ends=replay_ends, can_load=can_load
+        )
         await self.ask(SessionOpened(opened=opened, how=how))
 
     async def run(self, text: str = "Fix it") -> tuple[MessageId, str]:
@@ -388,13 +401,13 @@ class Stage:
 
         await eventually(reached, lambda it_has: it_has >= version)
         self._apply([(e.version, e.word, e.body) for e in self.told], version)
-        assert sorted(self.entries.values(), key=lambda e: e.position) == entries
+        assert sorted(self.entries.values(), key=lambda e: (e.position, e.part)) == entries
         assert self.seen == view
         since, kept = self.begun_at
         stored = await self.runtime.read(lambda r: r.events(self.address, after=since))
         late = Stage(self.runtime, self.doors, self.session, self.watch, version=since, entries=dict(kept))
         late._apply([(row.version, row.word, row.body) for row in stored], version)
-        assert sorted(late.entries.values(), key=lambda e: e.position) == entries
+        assert sorted(late.entries.values(), key=lambda e: (e.position, e.part)) == entries
         self.version = version
 
     async def listen(self) -> None:

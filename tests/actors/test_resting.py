@@ -44,7 +44,9 @@ class Sleepy(Outside):
         await super().wake(sandbox)
         return None if self.runs else await self.start(sandbox)
 
-    async def open(self, sandbox: SandboxId, server_id: str, agent: str, *, earlier: AgentSession | None) -> Any:
+    async def open(
+        self, sandbox: SandboxId, server_id: str, agent: str, *, earlier: AgentSession | None, load: bool = False
+    ) -> Any:
         assert self.runs
         self.opened.append(earlier and earlier.agent_session_id)
         found = await super().open(sandbox, server_id, agent, earlier=earlier)

@@ -15,6 +15,7 @@ from foundry.actors.task_session.views import known_servers
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.sandboxes import Endpoint
 from foundry.contracts.sessions import (
+    AgentSession,
     AnswerPermission,
     CloseSession,
     EntryKind,
@@ -24,6 +25,7 @@ from foundry.contracts.sessions import (
     SessionView,
     StopSession,
 )
+from foundry.sandboxes.acp import OPEN_ID
 from foundry.sandboxes.processes import ProcessInfo
 from foundry.sandboxes.recorder import FOLDER, NAME
 from tests.actors.task_session_stage import ADA, SANDBOX, Doors, Stage, stage
@@ -167,6 +169,35 @@ async def test_a_crashed_agent_comes_back_with_its_session(real: Open) -> None:
         notes = [e.text for e in await at.transcript() if e.kind == EntryKind.NOTE]
         assert len(notes) == 2
         assert "kept its session" in notes[1]
+
+
+async def test_a_load_that_was_cut_off_is_begun_anew_so_that_its_replay_is_there_once(real: Open) -> None:
+    async with real(opened=False, prompt=script("stream 200")) as at:
+        await _open(at)
+        await at.until(idle, LIMIT)
+        agent = await at.doors.sandboxes.reach(SANDBOX)
+        [first] = [item.message["result"] for item in await agent.acp.replay(await only_server(at))
+                   if item.message.get("id") == OPEN_ID]  # fmt: skip
+        earlier = AgentSession(server_id="acp_1", agent_session_id=first["sessionId"])
+        await agent.acp.initialize("acp_cut", "mock")
+        params = {"sessionId": first["sessionId"], "cwd": await at.doors.sandboxes.directory(SANDBOX), "mcpServers": []}
+        load = {"jsonrpc": "2.0", "id": "another try", "method": "session/load", "params": params}
+        await agent.acp.post("acp_cut", load)
+        opened = await at.doors.agents.open(SANDBOX, "acp_cut", "mock", earlier=earlier, load=True)
+        again = await at.doors.agents.open(SANDBOX, "acp_cut", "mock", earlier=earlier, load=True)
+        assert (opened.replay_ends, again) == (OPEN_ID, opened)
+        told = [item.message for item in await agent.acp.replay("acp_cut")]
+        chunks = [
+            m for m in told if m.get("params", {}).get("update", {}).get("sessionUpdate") == "agent_message_chunk"
+        ]
+        assert len(chunks) == 200
+        assert [item.message for item in [i async for i in at.doors.agents.recorded(SANDBOX, "acp_cut", 0)]] == told
+        await at.doors.agents.close(SANDBOX, "acp_cut")
+
+
+async def only_server(at: Stage) -> str:
+    [server] = await at.doors.agents.servers(SANDBOX)
+    return server
 
 
 async def test_a_long_stream_arrives_whole(real: Open) -> None:

@@ -204,7 +204,7 @@ class Outside:
     # agents
 
     async def open(
-        self, sandbox: SandboxId, server_id: str, agent: str, *, earlier: AgentSession | None
+        self, sandbox: SandboxId, server_id: str, agent: str, *, earlier: AgentSession | None, load: bool = False
     ) -> AgentSession:
         await self._do("open")
         self.streams[server_id] = asyncio.Queue()

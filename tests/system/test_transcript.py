@@ -48,14 +48,19 @@ async def killed_while_it_talks(home: Path, events: int) -> str:
     return await eventually(lambda: agent_said(home), limit=LIMIT)
 
 
-def started_again(home: Path) -> list[tuple[str, str]]:
-    """The transcript's entries once the session is idle."""
-    again = Child(home)
+def started_again(home: Path, *arguments: str, notes: int = 0) -> list[tuple[str, str]]:
+    """The transcript's entries, but for what Foundry notes, once the session is idle and that many notes are there."""
+
+    def settled(body: dict[str, Any]) -> bool:
+        kinds = [kind for kind, _, _ in body.get("entries", [])]
+        return body["state"] == "failed" or (body["status"] == "idle" and kinds.count("note") >= notes)
+
+    again = Child(home, *arguments)
     try:
-        body: dict[str, Any] = again.until(lambda b: b["status"] == "idle" or b["state"] == "failed", LIMIT)
+        body: dict[str, Any] = again.until(settled, LIMIT)
     finally:
         again.stop()
-    return [(kind, text) for kind, _, text in body["entries"]]
+    return [(kind, text) for kind, _, text in body["entries"] if kind != "note"]
 
 
 async def test_of_twenty_thousand_events_none_is_missing_or_doubled(home: Path) -> None:
@@ -65,10 +70,50 @@ async def test_of_twenty_thousand_events_none_is_missing_or_doubled(home: Path) 
     assert entries[1][1] == said
 
 
-async def test_what_nobody_recorded_is_a_gap_in_its_place(home: Path) -> None:
+async def with_a_gap(home: Path) -> str:
+    """What the agent has said, a part of which nobody has recorded."""
     said = await killed_while_it_talks(home, 5_000)
     shutil.rmtree(sandbox(home) / "home/.local/share/foundry/streams")
-    entries = started_again(home)
+    return said
+
+
+def whole(entries: list[tuple[str, str]], said: str) -> None:
+    """What was missing stands in its place, between what was there."""
+    assert [kind for kind, _ in entries] == ["user", "agent", "agent", "agent", "plan", "stop"]
+    assert "".join(text for kind, text in entries if kind == "agent") == said
+    assert all(text for kind, text in entries if kind == "agent")
+    assert 3_000 < len(entries[3][1]) < len(said) / 2
+
+
+async def test_what_nobody_recorded_is_read_from_the_agents_own_history(home: Path) -> None:
+    said = await with_a_gap(home)
+    whole(started_again(home, notes=2), said)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "ending the old agent:during",
+        "opening:during",
+        "recording:after",
+        "looking for gaps:after",
+        "reading its history:during",
+        "filling the gaps:during",
+        "opened:during",
+    ],
+)
+async def test_killed_while_it_reads_the_history_it_ends_with_the_same(home: Path, where: str) -> None:
+    said = await with_a_gap(home)
+    dies = Child(home, "--die", f"resume_session:{where}")
+    assert dies.died(LIMIT) == -9
+    whole(started_again(home, notes=2), said)
+
+
+async def test_what_the_agents_own_history_has_otherwise_is_a_gap_in_its_place(home: Path) -> None:
+    said = await with_a_gap(home)
+    [log] = sandbox(home).glob("home/.scripted-agent/*.jsonl")
+    log.write_text(log.read_text().replace('"[7]"', '"[8]"'))
+    entries = started_again(home, notes=2)
     assert [kind for kind, _ in entries] == ["user", "agent", "gap", "agent", "plan", "stop"]
     assert said.startswith(entries[1][1])
     assert said.endswith(entries[3][1])

@@ -79,6 +79,26 @@ def test_what_is_said_stays_text_in_every_kind_of_entry(kind: EntryKind) -> None
     assert "<img" not in html
 
 
+@pytest.mark.parametrize("kind", [EntryKind.AGENT, EntryKind.THOUGHT, EntryKind.TOOL])
+def test_what_was_put_into_a_gap_says_so_and_stands_in_its_order(kind: EntryKind) -> None:
+    item = s.entry(9, kind, "words", title="Run", status="completed")
+    plain = render.entry("ses_1", item)
+    assert 'data-order="9"' in plain
+    assert "own history" not in plain
+    filled = item.model_copy(update={"part": 12, "data": {**item.data, "filled": True}})
+    assert 'data-order="9.000012"' in (html := render.entry("ses_1", filled))
+    assert "ead from the agent's own history" in html
+
+
+def test_a_gap_says_whether_it_was_looked_for() -> None:
+    def words(**data: object) -> str:
+        return " ".join(re.sub("<.*?>", "", render.entry("ses_1", s.entry(9, EntryKind.GAP, events=3, **data))).split())
+
+    assert words() == "3 events of the agent could not be read here; its work is not affected."
+    assert "its own history does not have them either" in words(looked=True)
+    assert "no further words" in words(filled=True)
+
+
 @pytest.mark.parametrize("kind", list(EntryKind))
 def test_an_agent_may_send_anything_as_an_entrys_data(kind: EntryKind) -> None:
     for odd in (None, 7, [], {}, "text", [None, 3], {"x": [1]}):

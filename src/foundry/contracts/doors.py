@@ -199,10 +199,14 @@ class AgentDoor(Protocol):
     """ACP through sandbox-agent."""
 
     async def open(
-        self, sandbox: SandboxId, server_id: str, agent: str, *, earlier: AgentSession | None
+        self, sandbox: SandboxId, server_id: str, agent: str, *, earlier: AgentSession | None, load: bool = False
     ) -> AgentSession:
         """Start the agent's process under this server id and open its session: the earlier one where the agent
-        offers load or resume, else a new one. A repeat under a server id that is already open finds its session."""
+        offers load or resume, else a new one. A repeat under a server id that is already open finds its session.
+
+        Args:
+            load: rather than resume, and so that the history it tells can be read afterwards.
+        """
         ...
 
     async def prompt(self, sandbox: SandboxId, session: AgentSession, rpc_id: str, text: str) -> None:

@@ -109,7 +109,7 @@ class EntryKind(StrEnum):
     PLAN = "plan"
     PERMISSION = "permission"
     STOP = "stop"  # a turn's end, with its reason
-    GAP = "gap"  # events that were missed, and how many
+    GAP = "gap"  # events that were missed, and how many; `looked`: the agent's own history does not have them either
     NOTE = "note"  # what Foundry did: resumed, restarted
 
 
@@ -118,10 +118,11 @@ class Entry(Word):
 
     id: str
     position: int  # order in the transcript; the version at which it first appeared
+    part: int = 0  # order among those of one position: what was found later and put into a gap
     kind: EntryKind
     text: str = ""
     complete: bool = True
-    data: Json = {}  # tool call: title, kind, status, content, locations; plan: entries
+    data: Json = {}  # tool call: title, kind, status, content, locations; plan: entries; `filled`: from a load
     at: datetime
 
 
@@ -355,6 +356,30 @@ class StreamBack(Command[None]):
     """To TaskSession, by the worker: after a `StreamLost` that was not for good, the stream flows again."""
 
     server_id: str
+
+
+class ToldPart(Word):
+    """What an agent's own history tells: words, a tool call or a plan."""
+
+    kind: EntryKind
+    text: str = ""
+    id: str = ""  # of the tool call, or of the message whose plan it is
+    data: Json = {}
+
+
+class Filling(Word):
+    """What belongs where a gap is, in order; nothing: the agent had said nothing there that is shown."""
+
+    gap: str  # the entry
+    parts: list[ToldPart]
+
+
+class FillGaps(Command[None]):
+    """To TaskSession, by a step: what the agent's own history tells of the transcript's gaps."""
+
+    fillings: list[Filling] = []
+    completed: list[ToldPart] = []  # what the transcript has, with what the history knows beyond it
+    missing: list[str] = []  # the gaps that the history cannot fill either
 
 
 class PromptSent(Command[None]):

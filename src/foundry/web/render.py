@@ -341,6 +341,8 @@ def usage(told: Json) -> str:
 def entry(session: str, item: Entry, *, may_write: bool = True) -> Markup:
     """One entry of a transcript. What an agent sends is never trusted to have the expected form."""
     values: dict[str, object] = {"session": session, "entry": item, "may_write": may_write}
+    values["order"] = f"{item.position}.{item.part:06d}" if item.part else str(item.position)
+    values["filled"] = item.data.get("filled") is True
     match item.kind:
         case EntryKind.TOOL:
             values.update(tool=_tool(item.data), path=_path(item.data))
@@ -357,7 +359,7 @@ def entry(session: str, item: Entry, *, may_write: bool = True) -> Markup:
             values.update(words=known or item.text, tone="bad" if failed else "quiet")
         case EntryKind.GAP:
             missed = item.data.get("events")
-            values["missed"] = missed if isinstance(missed, int) else 0
+            values.update(missed=missed if isinstance(missed, int) else 0, looked=item.data.get("looked") is True)
         case EntryKind.USER:
             login = _text(item.data.get("login"))
             values.update(login=login or "someone", name=_text(item.data.get("name")))

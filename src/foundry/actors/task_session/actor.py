@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 from foundry.actors.task_session.conversation import Conversation
+from foundry.actors.task_session.gaps import fill, give_up
 from foundry.actors.task_session.jobs import (
     give_up_opening,
     look_at_agent,
+    look_back,
     open_agent,
     reconnect,
     send_prompt,
@@ -35,6 +37,7 @@ from foundry.contracts.sessions import (
     CloseSession,
     CreateSession,
     EntryKind,
+    FillGaps,
     Follow,
     Ingest,
     MarkRead,
@@ -162,10 +165,19 @@ class TaskSession(Permissions, Troubles):
     def _say_how(self, c: Conversation, how: Literal["new", "load", "resume"]) -> None:
         c.state.needs_context = how == "new"
         if how == "new":
+            give_up(c.turn, c.transcript)
+        if how == "new":
             text = "The agent runs again, in a new session; it gets the recent transcript with the next message."
         else:
             text = "The agent runs again and has kept its session."
         c.transcript.add(EntryKind.NOTE, text)
+
+    @handles(FillGaps)
+    def fill_gaps(self, turn: Turn, command: FillGaps) -> None:
+        """What the agent's own history has, before the session goes on."""
+        c = self._conversation(turn)
+        fill(turn, c.transcript, command)
+        c.done_quietly()
 
     @handles(ResumeSession)
     def resume(self, turn: Turn, command: ResumeSession) -> SessionView:
@@ -387,6 +399,7 @@ class TaskSession(Permissions, Troubles):
                     c.end_prompt(MessageState.DONE, "quiet")
                 case Verdict.WORKS:
                     pass
+        look_back(c)
         c.done()
 
     # the stream
@@ -401,6 +414,7 @@ class TaskSession(Permissions, Troubles):
             self._reachable(c)
             c.state.heard_at = millis(turn.now)
             Reading(c).take(command.items)
+            look_back(c)
             c.done_quietly()
         return c.state.cursor if c.state.connected else -1
 

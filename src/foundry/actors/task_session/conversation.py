@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from foundry.actors.task_session.gaps import try_all
 from foundry.actors.task_session.state import State
 from foundry.actors.task_session.states import MESSAGE, PERMISSION, SESSION, Verdict, advance, verdict
 from foundry.actors.task_session.tables import session_messages, session_permissions, sessions
@@ -288,6 +289,7 @@ class Conversation:
             sandbox=SandboxId(state.sandbox),
             agent=state.agent,
             earlier=earlier,
+            load=try_all(self.turn),
             fresh=True,
             old_server=old_server,
         )

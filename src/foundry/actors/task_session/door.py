@@ -9,10 +9,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 
 import httpx
+import structlog
 
 from foundry.actors.task_session.acp import array, mapping, string
+from foundry.contracts.errors import FoundryError
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.sandboxes import AgentRefused, SandboxUnreachable
 from foundry.contracts.sessions import AgentSession, Json, PromptDoubtful, Signs, StreamItem
@@ -20,7 +23,10 @@ from foundry.sandboxes.acp import OPEN_ID, Acp, Initialized
 from foundry.sandboxes.activity import busy
 from foundry.sandboxes.agent import SandboxAgent
 
+RECORD_LIMIT = 20.0  # seconds
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)  # the request did not leave
+
+log = structlog.get_logger("foundry.session")
 
 
 class AcpDoor:
@@ -40,24 +46,40 @@ class AcpDoor:
         self._directory = directory
 
     async def open(
-        self, sandbox: SandboxId, server_id: str, agent: str, *, earlier: AgentSession | None
+        self, sandbox: SandboxId, server_id: str, agent: str, *, earlier: AgentSession | None, load: bool = False
     ) -> AgentSession:
         """1. Find what a first try opened. 2. Start and greet the agent. 3. Resume, load or begin a session."""
         acp, cwd = (await self._reach(sandbox)).acp, await self._directory(sandbox)
         known = server_id in {server.server_id for server in await acp.servers()}
         offers = await acp.initialize(server_id, agent)
-        if known and (found := await self._found(acp, server_id, offers, earlier)):
+        load = offers.can_load and (load or not offers.can_resume)
+        if known and (found := await self._found(acp, server_id, offers, earlier, load)):
             return found
-        if earlier and (offers.can_resume or offers.can_load):
-            try:
-                return await self._again(acp, server_id, offers, earlier.agent_session_id, cwd)
-            except AgentRefused:  # it does not know that session any more
-                pass
+        if known and earlier and load:  # nobody has read its stream; a replay that was cut off would be in it twice
+            await self.close(sandbox, server_id)
+            await acp.initialize(server_id, agent)
+        if earlier and load:
+            await self._record_replay(sandbox, server_id)
+            with suppress(AgentRefused):  # it does not know that session any more
+                result = await acp.load_session(server_id, earlier.agent_session_id, cwd)
+                return _session(server_id, earlier.agent_session_id, offers, result, replayed=True)
+        if earlier and offers.can_resume:  # without its history: the transcript is ours
+            with suppress(AgentRefused):
+                result = await acp.resume_session(server_id, earlier.agent_session_id, cwd)
+                return _session(server_id, earlier.agent_session_id, offers, result)
         result = await acp.new_session(server_id, cwd)
         return _session(server_id, str(result["sessionId"]), offers, result)
 
+    async def _record_replay(self, sandbox: SandboxId, server_id: str) -> None:
+        """A replay may be longer than what sandbox-agent keeps. Where it cannot be recorded, gaps stay."""
+        try:
+            async with asyncio.timeout(RECORD_LIMIT):
+                await self.record(sandbox, server_id)
+        except (FoundryError, TimeoutError) as error:
+            log.warning("an agent's history is not recorded", server=server_id, reason=str(error))
+
     async def _found(
-        self, acp: Acp, server_id: str, offers: Initialized, earlier: AgentSession | None
+        self, acp: Acp, server_id: str, offers: Initialized, earlier: AgentSession | None, load: bool
     ) -> AgentSession | None:
         for item in reversed(await acp.replay(server_id)):
             if item.message.get("id") == OPEN_ID and "result" in item.message:
@@ -65,15 +87,8 @@ class AcpDoor:
                 if "sessionId" in result:
                     return _session(server_id, result["sessionId"], offers, result)
                 if earlier:
-                    return _session(server_id, earlier.agent_session_id, offers, result, again=True)
+                    return _session(server_id, earlier.agent_session_id, offers, result, replayed=load)
         return None
-
-    async def _again(self, acp: Acp, server_id: str, offers: Initialized, session: str, cwd: str) -> AgentSession:
-        if offers.can_resume:  # without its history: the transcript is ours
-            result = await acp.resume_session(server_id, session, cwd)
-        else:
-            result = await acp.load_session(server_id, session, cwd)
-        return _session(server_id, session, offers, result, again=True)
 
     async def prompt(self, sandbox: SandboxId, session: AgentSession, rpc_id: str, text: str) -> None:
         """Returns once the request is written and was not refused at once.
@@ -133,7 +148,9 @@ class AcpDoor:
         await agent.recorder.forget(server_id)
 
 
-def _session(server_id: str, session: str, offers: Initialized, result: Json, *, again: bool = False) -> AgentSession:
+def _session(
+    server_id: str, session: str, offers: Initialized, result: Json, *, replayed: bool = False
+) -> AgentSession:
     modes = mapping(result.get("modes"))
     return AgentSession(
         server_id=server_id,
@@ -142,5 +159,5 @@ def _session(server_id: str, session: str, offers: Initialized, result: Json, *,
         can_resume=offers.can_resume,
         modes=[string(mapping(mode).get("id")) for mode in array(modes.get("availableModes"))],
         mode=string(modes.get("currentModeId")),
-        replay_ends=OPEN_ID if again and not offers.can_resume else "",
+        replay_ends=OPEN_ID if replayed else "",
     )

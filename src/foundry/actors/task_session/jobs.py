@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from foundry.actors.task_session.conversation import Conversation
+from foundry.actors.task_session.gaps import try_all, untried
 from foundry.actors.task_session.words import Answer, Connect, LookAtAgent, SendPrompt, StopPrompt
 from foundry.contracts.ids import MessageId, PermissionId, SandboxId, SessionId, WorkflowId
-from foundry.contracts.sessions import AgentSession, SessionStatus
+from foundry.contracts.sessions import AgentSession, EntryKind, SessionStatus
 from foundry.runtime.turn import AnyRow
 
 
@@ -36,12 +37,29 @@ def wake_agent(c: Conversation) -> None:
     """The sandbox is stopped: start it, then the agent, with its earlier session where it keeps one."""
     earlier = c.agent_session()
     old = earlier.server_id if earlier else None
-    job = _connection(c).model_copy(update={"fresh": True, "old_server": old})
+    job = _connection(c).model_copy(update={"fresh": True, "old_server": old, "load": try_all(c.turn)})
     c.state.resting = False
     if c.status is not SessionStatus.PENDING:
         c.move(SessionStatus.PENDING)
     c.changed()
     c.state.opening = c.turn.start("resume_session", job)
+
+
+def look_back(c: Conversation) -> None:
+    """Once nothing runs: an agent that can is made to tell what the transcript lacks, by loading its session anew.
+
+    Once for each gap; messages wait meanwhile, as they do whenever the agent is started.
+    """
+    state, session = c.state, c.agent_session()
+    if c.status is not SessionStatus.IDLE or not state.connected or session is None or not session.can_load:
+        return
+    if state.running or state.lost or state.opening or state.unreachable or state.replay_ends or not untried(c.turn):
+        return
+    text = "Some of what the agent said is missing above. Foundry starts it again, to read that in its own history."
+    c.transcript.add(EntryKind.NOTE, text)
+    update = {"fresh": True, "old_server": c.disconnect(), "load": try_all(c.turn)}
+    c.move(SessionStatus.PENDING)
+    state.opening = c.turn.start("resume_session", _connection(c).model_copy(update=update))
 
 
 def stop_opening(c: Conversation) -> None:

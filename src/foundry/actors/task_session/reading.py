@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
+from foundry.actors.task_session import gaps
 from foundry.actors.task_session.acp import (
     AGENT_EXITED,
     REQUEST_PERMISSION,
@@ -87,7 +88,7 @@ class Reading:
             return False
         missing = item.event_id - state.cursor - 1
         if missing and not state.replay_ends:  # what is missing of a repeated past is in the transcript
-            self._c.transcript.add(EntryKind.GAP, "", {"events": missing})
+            gaps.note(self._c.turn, self._c.transcript, missing)
         state.cursor = item.event_id
         return True
 

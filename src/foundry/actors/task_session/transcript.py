@@ -115,6 +115,15 @@ class Transcript:
         self._cards[card] = whole
         return whole.entry.data
 
+    def stored(self, entry: str) -> Entry | None:
+        """An entry that was published as a whole before this turn."""
+        events = self._turn.own_events(entry)
+        return EntryChanged.model_validate_json(events[-1].body).entry if events else None
+
+    def put(self, entry: Entry, *, new: bool = False) -> None:
+        """Publish an entry in the place that it says it has."""
+        self._touched.append(_Whole(entry, stored=not new))
+
     def open_cards(self, prefix: str) -> list[str]:
         """The cards of this kind that are not finished."""
         rows = self._turn.all(session_cards, open=True, order_by=session_cards.c.entry)

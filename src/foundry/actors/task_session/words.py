@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from foundry.contracts.ids import MessageId, PermissionId, SandboxId, SessionId
-from foundry.contracts.sessions import AgentSession
+from foundry.contracts.sessions import AgentSession, EntryKind
 from foundry.contracts.words import Word
+
+INTRODUCTION = (
+    "Your process was started anew and your earlier session could not be kept. The end of the conversation so far:"
+)
+SEPARATOR = "---"  # between what introduces a message and the message
 
 
 class Connect(Word):
@@ -14,8 +19,28 @@ class Connect(Word):
     sandbox: SandboxId
     agent: str
     earlier: AgentSession | None = None  # to load or resume, where the agent offers that
+    load: bool = False  # rather than resume: its history is wanted for the transcript's gaps
     fresh: bool = False  # a new server id, whatever was chosen before
     old_server: str | None = None  # whose agent must not run beside the new one
+
+
+class Piece(Word):
+    """What the transcript has of a turn, one entry."""
+
+    kind: EntryKind
+    text: str = ""
+    id: str = ""  # a gap: the entry; a tool call: the agent's id
+    done: bool = True  # a tool call: the agent has said how it ended
+
+
+class GapTurn(Word):
+    """A turn in which something is missing."""
+
+    prompt: str
+    message: str
+    number: int  # among the prompts in the same words, from 0
+    of: int  # how many of them there are
+    pieces: list[Piece]
 
 
 class SendPrompt(Word):

@@ -35,22 +35,27 @@ log = structlog.get_logger("foundry.session")
 
 @workflow(owner="TaskSession", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES)
 async def open_session(flow: Flow, job: Connect) -> None:
-    await connect(flow, job)
+    await tell_opened(flow, job, await connect(flow, job))
 
 
-async def connect(flow: Flow, job: Connect) -> None:
-    """The five steps, for a first opening and for a resume."""
+async def connect(flow: Flow, job: Connect) -> AgentSession:
+    """The first four steps, for a first opening and for a resume."""
     me = addresses.session(job.session)
     server = await flow.ask("choosing server", me, ChooseServer(fresh=job.fresh))
     install = flow.doors.sandboxes.install_agent
     await flow.do("installing agent", install, job.sandbox, job.agent, deadline=INSTALL_DEADLINE)
     opened = await flow.do("opening", open_agent, flow.doors, job, server, deadline=OPEN_DEADLINE)
     await flow.do("recording", record, flow.doors, job, server)
+    return opened
+
+
+async def tell_opened(flow: Flow, job: Connect, opened: AgentSession) -> None:
+    me = addresses.session(job.session)
     await flow.ask("opened", me, SessionOpened(opened=opened, how=how(job.earlier, opened)))
 
 
 async def open_agent(doors: Doors, job: Connect, server: str) -> AgentSession:
-    return await doors.agents.open(job.sandbox, server, job.agent, earlier=job.earlier)
+    return await doors.agents.open(job.sandbox, server, job.agent, earlier=job.earlier, load=job.load)
 
 
 async def record(doors: Doors, job: Connect, server: str) -> bool:

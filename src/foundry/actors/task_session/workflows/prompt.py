@@ -17,7 +17,7 @@ import asyncio
 import structlog
 
 from foundry.actors.task_session.views import recent
-from foundry.actors.task_session.words import SendPrompt
+from foundry.actors.task_session.words import INTRODUCTION, SEPARATOR, SendPrompt
 from foundry.contracts import addresses
 from foundry.contracts.doors import Doors
 from foundry.contracts.errors import FoundryError
@@ -33,17 +33,13 @@ SEND_LIMIT = 25.0  # seconds; below the step's own deadline, which would try aga
 
 log = structlog.get_logger("foundry.session")
 
-INTRODUCTION = (
-    "Your process was started anew and your earlier session could not be kept. The end of the conversation so far:"
-)
-
 
 @workflow(owner="TaskSession", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES)
 async def prompt(flow: Flow, job: SendPrompt) -> None:
     text = job.text
     if job.context_without is not None:
         context = await flow.read("gathering context", recent, job.session, job.context_without)
-        text = f"{INTRODUCTION}\n\n{context}\n\n---\n\n{job.text}" if context else job.text
+        text = f"{INTRODUCTION}\n\n{context}\n\n{SEPARATOR}\n\n{job.text}" if context else job.text
 
     # A step that was recorded does not run again, so after a crash `claimed` stays empty: somebody has begun to send.
     claimed: list[bool] = []

@@ -7,16 +7,24 @@
 | ending the old agent | agents' door | the old server id | it is gone already | |
 | reading the last of it | the recorder | the old server id | what the cursor has passed is ignored | |
 | closing the old agent | agents' door | the old server id | it is gone already | |
-| choosing server ... opened | as in open_session, with a new server id | | | close_server |
+| choosing server ... recording | as in open_session, with a new server id | | | close_server |
+| looking for gaps | TaskSession's view | | recorded | |
+| reading its history | the stream, the recorder | the new server id | reading changes nothing | |
+| filling the gaps | TaskSession | | the turn's key | |
+| opened | as in open_session | | | |
+
+The three before the last come where the agent has loaded its session: what it tells of it fills gaps of the transcript.
 """
 
 from __future__ import annotations
 
 import structlog
 
+from foundry.actors.task_session.replays import READ_DEADLINE, read_history
+from foundry.actors.task_session.views import turns_with_gaps
 from foundry.actors.task_session.words import Connect
 from foundry.actors.task_session.workflows.open_session import STEPS as OPENING
-from foundry.actors.task_session.workflows.open_session import connect
+from foundry.actors.task_session.workflows.open_session import connect, how, tell_opened
 from foundry.contracts import addresses
 from foundry.contracts.doors import Doors
 from foundry.contracts.errors import FoundryError
@@ -34,7 +42,11 @@ STEPS = (
     "ending the old agent",
     "reading the last of it",
     "closing the old agent",
-    *OPENING,
+    *OPENING[:-1],
+    "looking for gaps",
+    "reading its history",
+    "filling the gaps",
+    OPENING[-1],
 )
 RELEASES = {"opening": "close_server"}
 
@@ -53,7 +65,14 @@ async def resume_session(flow: Flow, job: Connect) -> None:
         await flow.do("ending the old agent", end_agent, flow.doors, job.sandbox, job.old_server)
         await read_the_last(flow, job.session, job.sandbox, job.old_server)
         await flow.do("closing the old agent", close_agent, flow.doors, job.sandbox, job.old_server)
-    await connect(flow, job)
+    opened = await connect(flow, job)
+    if how(job.earlier, opened) == "load":
+        turns = await flow.read("looking for gaps", turns_with_gaps, job.session)
+        found = await flow.do(
+            "reading its history", read_history, flow.doors, job.sandbox, opened, turns, deadline=READ_DEADLINE
+        )
+        await flow.ask("filling the gaps", addresses.session(job.session), found)
+    await tell_opened(flow, job, opened)
 
 
 async def read_the_last(flow: Flow, session: SessionId, sandbox: SandboxId, server: str) -> None:
