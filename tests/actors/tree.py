@@ -22,6 +22,7 @@ from foundry.actors.repository import views as repository_views
 from foundry.actors.repository.actor import Repository
 from foundry.actors.user_github_data.actor import UserGitHubData
 from foundry.contracts import addresses
+from foundry.contracts.branches import BranchMoved
 from foundry.contracts.ids import OrganizationId, RepositoryId, TaskId, UserId
 from foundry.contracts.issues import IssueKind, Trouble
 from foundry.contracts.people import (
@@ -87,6 +88,9 @@ class Task(Actor):
     @handles(Say)
     def say(self, turn: Turn, command: Say) -> None:
         turn.send(Address(*command.to), cast(Message, command.seen))
+
+    @receives(BranchMoved)
+    def branch_moved(self, turn: Turn, message: BranchMoved) -> None: ...
 
     @receives(PullRequestSeen)
     def pull_request_seen(self, turn: Turn, message: PullRequestSeen) -> None:

@@ -81,7 +81,8 @@ async def test_a_provisioning_begun_by_one_version_goes_on_under_the_next(both: 
         both.gate.unlink()
         await ada.until(task, lambda t: t["state"] == "ready", LIMIT)
         assert next_version.STEP in steps(both, new, workflow)
-        assert (await ada.request("GET", f"/api/organizations/{ORGANIZATION}/issues")) == []
+        issues = await ada.request("GET", f"/api/organizations/{ORGANIZATION}/issues")
+        assert [(i["trouble"]["workflow"], i["trouble"]["step"], i["trouble"]["message"]) for i in issues] == []
 
     new.stop()
     old.start()
