@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,11 @@ def both(tmp_path: Path, sandbox_agent_cache: Path, url: str) -> Iterator[Fleet]
     with fleet(tmp_path, sandbox_agent_cache, url, ("old",), HELD) as found:
         traps = Traps(tmp_path / "new.journal", held=HELD, gate=found.gate)
         source = next_version.make(tmp_path / "next")
-        found.replicas.append(Replica(tmp_path, "new", traps, source, database_url=url))
+        # its sandboxes see the next version's sources, and not these
+        agent = ["/usr/bin/env", f"PYTHONPATH={source}", sys.executable, "-m", "foundry.devkit.agent"]
+        found.replicas.append(
+            Replica(tmp_path, "new", traps, source, database_url=url, agent_launchers={"mock": agent})
+        )
         yield found
 
 
@@ -81,6 +86,7 @@ async def test_a_provisioning_begun_by_one_version_goes_on_under_the_next(both: 
         both.gate.unlink()
         await ada.until(task, lambda t: t["state"] == "ready", LIMIT)
         assert next_version.STEP in steps(both, new, workflow)
+        await ada.until(task, lambda t: t["activity"] == "idle", LIMIT)
         issues = await ada.request("GET", f"/api/organizations/{ORGANIZATION}/issues")
         assert [(i["trouble"]["workflow"], i["trouble"]["step"], i["trouble"]["message"]) for i in issues] == []
 
