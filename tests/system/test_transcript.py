@@ -33,7 +33,8 @@ def sandbox(home: Path) -> Path:
 def agent_said(home: Path) -> str:
     """Everything the scripted agent sent as its words, from its own log; nothing until its turn is over."""
     [log] = sandbox(home).glob("home/.scripted-agent/*.jsonl")
-    updates = [json.loads(line).get("update") or {} for line in log.read_text().splitlines()]
+    written = log.read_text().rpartition("\n")[0]  # the last line may be half there
+    updates = [json.loads(line).get("update") or {} for line in written.splitlines()]
     if not any(update.get("sessionUpdate") == "plan" for update in updates):
         return ""
     return "".join(u["content"]["text"] for u in updates if u.get("sessionUpdate") == "agent_message_chunk")
