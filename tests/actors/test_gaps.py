@@ -9,9 +9,13 @@ import pytest
 
 from foundry.actors.task_session import history as histories
 from foundry.actors.task_session import replays
+from foundry.actors.task_session.door import AcpDoor
 from foundry.actors.task_session.history import History, Unreadable, compare
 from foundry.actors.task_session.words import INTRODUCTION, GapTurn, Piece
+from foundry.contracts.ids import SandboxId
+from foundry.contracts.sandboxes import AgentRefused
 from foundry.contracts.sessions import (
+    AgentSession,
     EntryKind,
     FillGaps,
     Filling,
@@ -22,7 +26,8 @@ from foundry.contracts.sessions import (
     StreamItem,
     ToldPart,
 )
-from tests.actors.task_session_stage import BOB, Doors, Stage, stage, stopped, update, words
+from foundry.sandboxes.acp import OPEN_ID, Initialized
+from tests.actors.task_session_stage import BOB, SANDBOX, Doors, Stage, stage, stopped, update, words
 from tests.actors.test_task_session_workflows import prompted
 from tests.waiting import eventually
 
@@ -349,3 +354,59 @@ async def test_a_history_that_cannot_be_read_leaves_the_gap_and_the_session_goes
         assert [e.data for e in await at.transcript() if e.kind == EntryKind.GAP] == [{"events": 7}]
         await at.send("next")
         await prompted(at, 2)
+
+
+# the door
+
+
+class Offers:
+    """A sandbox's client whose agent offers both load and resume, and may refuse the load."""
+
+    def __init__(self, *, refuses: bool) -> None:
+        self.acp = self.recorder = self
+        self.refuses = refuses
+        self.calls: list[str] = []
+
+    async def servers(self) -> list[Any]:
+        return []
+
+    async def initialize(self, server: str, agent: str) -> Initialized:
+        return Initialized(can_load=True, can_resume=True, agent=agent, raw={})
+
+    async def start(self, server: str) -> None:
+        self.calls.append("record")
+
+    async def load_session(self, server: str, session: str, cwd: str) -> Json:
+        self.calls.append("load")
+        if self.refuses:
+            raise AgentRefused("no such session")
+        return {}
+
+    async def resume_session(self, server: str, session: str, cwd: str) -> Json:
+        self.calls.append("resume")
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("load", "refuses", "calls", "ends"),
+    [
+        (False, False, ["resume"], ""),
+        (True, False, ["record", "load"], OPEN_ID),
+        (True, True, ["record", "load", "resume"], ""),
+    ],
+)
+async def test_an_agent_that_offers_both_is_loaded_for_its_gaps_only(
+    load: bool, refuses: bool, calls: list[str], ends: str
+) -> None:
+    box = Offers(refuses=refuses)
+
+    async def reach(sandbox: SandboxId) -> Any:
+        return box
+
+    async def directory(sandbox: SandboxId) -> str:
+        return "/work"
+
+    earlier = AgentSession(server_id="acp_1", agent_session_id="agent-1")
+    opened = await AcpDoor(reach, directory).open(SANDBOX, "acp_2", "mock", earlier=earlier, load=load)
+    assert (box.calls, opened.agent_session_id, opened.replay_ends) == (calls, "agent-1", ends)
+    assert (opened.can_load, opened.can_resume) == (True, True)
