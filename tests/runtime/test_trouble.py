@@ -16,8 +16,9 @@ from sqlalchemy import text
 from foundry.contracts.errors import Unavailable
 from foundry.runtime.actor import handles, receives
 from foundry.runtime.pace import Pace
-from foundry.runtime.runtime import House
+from foundry.runtime.runtime import House, Runtime
 from foundry.runtime.store.base import Transaction
+from foundry.runtime.store.migrate import open_store
 from foundry.runtime.turn import Turn
 from foundry.runtime.works import TRIES
 from tests.runtime import toys
@@ -158,3 +159,20 @@ async def test_who_was_frozen_in_a_transaction_is_told_that_the_database_was_awa
         with pytest.raises(Unavailable):
             await runtime.read(lambda reader: stand_still(lambda sql: reader.first(text(sql))))
         assert await runtime.ask(A, Note(text="on")) == 0
+
+
+async def test_a_database_that_cannot_be_opened_fails_what_waits_for_it_and_is_tried_again(tmp_path: Path) -> None:
+    """As at a start on a full disk: nothing may wait for a writer that has gone."""
+    path = tmp_path / "foundry.db"
+    async with running(f"sqlite:///{path}", ledgers=("a",)) as runtime:
+        await runtime.ask(A, Note(text="before"))
+    away = tmp_path / "away.db"
+    path.rename(away)
+    path.mkdir()  # what SQLite cannot open
+    runtime = Runtime(toys.house(), open_store(f"sqlite:///{path}"))
+    with pytest.raises(Unavailable):
+        await asyncio.wait_for(runtime.start(None), LIMIT)  # type: ignore[arg-type]
+    path.rmdir()
+    away.rename(path)
+    assert await asyncio.wait_for(runtime.ask(A, Note(text="after")), LIMIT) == 1
+    await asyncio.to_thread(runtime.store.close)

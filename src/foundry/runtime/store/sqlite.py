@@ -14,10 +14,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TypeVar, cast
 
+import structlog
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool, QueuePool
 
@@ -36,6 +37,8 @@ from foundry.runtime.store.base import (
 from foundry.runtime.store.watch import Watch
 
 T = TypeVar("T")
+
+log = structlog.get_logger("foundry.store")
 
 READERS = 8  # read-only connections kept open
 BUSY = 10.0  # seconds to wait for another process's lock (a backup, the sqlite3 shell)
@@ -235,6 +238,7 @@ class SqliteStore:
         self._wake = threading.Condition()
         self._closing = False
         self._watch = Watch()
+        self._tx: SqliteTransaction | None = None  # the writer's, on a connection of its own
         self._thread: threading.Thread | None = None
         self._settled: Callable[[Sequence[Work], BaseException | None], None] = lambda works, error: None
 
@@ -257,14 +261,15 @@ class SqliteStore:
             return [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
 
     def _write(self) -> None:
-        with self._writer.connect() as connection:
-            tx = SqliteTransaction(connection)
-            while batch := self._take():
-                error = self._batch(tx, batch)
-                self._settled(batch, error)
+        while batch := self._take():
+            self._settled(batch, self._batch(batch))
+        if self._tx is not None:
+            self._tx.connection.close()
 
-    def _batch(self, tx: SqliteTransaction, batch: list[Work]) -> BaseException | None:
+    def _batch(self, batch: list[Work]) -> BaseException | None:
+        """Why nothing of it was applied, if so. A database that cannot be opened now is tried again by the next."""
         try:
+            tx = self._tx = self._tx or SqliteTransaction(self._writer.connect())
             tx.raw.execute("BEGIN IMMEDIATE")
             tx.now = int(time.time() * 1000)
             shared: Transaction = tx
@@ -275,10 +280,23 @@ class SqliteStore:
                     raise Busy("the database gave up the transaction (is the disk full?)")
             tx.raw.execute("COMMIT")
         except BaseException as error:
+            return self._undone(error)
+        return None
+
+    def _undone(self, error: BaseException) -> BaseException:
+        """Roll back; where not even that goes, what comes next has a new connection."""
+        tx = self._tx
+        if tx is None:
+            return Busy(f"the database cannot be opened: {error}")
+        try:
             if tx.raw.in_transaction:
                 tx.raw.execute("ROLLBACK")
-            return Busy(str(error)) if tx.infrastructure(error) else error
-        return None
+        except sqlite3.Error:
+            log.warning("the database's connection is given up", exc_info=True)
+            self._tx = None
+            with suppress(Exception):
+                tx.connection.close()
+        return Busy(str(error)) if tx.infrastructure(error) else error
 
     def read(self, function: Callable[[Connection], T]) -> T:
         with self._readers.connect() as connection:
