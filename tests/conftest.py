@@ -37,6 +37,21 @@ def pytest_make_collect_report(
     return not_skipped((yield))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="also those that take long; CI always runs them")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Who runs everything on their machine need not wait for what takes longest; who names a test gets it."""
+    everything = config.args_source is not pytest.Config.ArgsSource.ARGS
+    if not everything or config.getoption("--long") or os.environ.get("FOUNDRY_NO_SKIPS"):
+        return
+    later = [item for item in items if item.get_closest_marker("long")]
+    if later:
+        config.hook.pytest_deselected(items=later)
+        items[:] = [item for item in items if item not in later]
+
+
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 

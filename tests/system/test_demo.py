@@ -148,6 +148,7 @@ def test_a_demo_ended_in_the_middle_of_its_job_goes_on_with_it_next_time(home: P
             wait_until(lambda: ada.get(task).json()["pull_request"])
 
 
+@pytest.mark.long
 def test_ended_at_any_moment_again_and_again_it_goes_on(home: Path) -> None:
     """By Ctrl-C or kill -9, from the first import on. Whatever was begun comes to a good end afterwards."""
     seed = random.SystemRandom().randrange(10**6)

@@ -51,6 +51,7 @@ async def test_each_step_fails_once_and_loses_its_answer_once(home: Path) -> Non
     assert ran_again(home) == []
 
 
+@pytest.mark.long
 def test_killed_at_each_step_it_goes_on_there(home: Path) -> None:
     foundry = Replica(home, traps=Traps(home / "journal", die_once_at_each=True), watchdog=QUIET)
     hub = GitHubAt(home / "github")

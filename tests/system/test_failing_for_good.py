@@ -325,6 +325,9 @@ CASES: dict[str, Case] = {
 }
 
 
+SOONER = {"provision", "prompt", "publish", "checkpoint", "release", "fetch"}  # the others take longer, in CI
+
+
 def told(trouble: dict[str, Any] | None) -> bool:
     """It says what went wrong and what to do, and nothing happens by itself any more."""
     return (
@@ -361,7 +364,9 @@ async def recorded(story: Story, name: str, step: str) -> None:
     await story.foundry.see(f"{scope}/issues", there)
 
 
-@pytest.mark.parametrize("name", sorted(CASES))
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n in SOONER else pytest.mark.long) for n in sorted(CASES)]
+)
 async def test_failing_there_for_good_says_so_and_there_is_a_way_on(story: Story, name: str) -> None:
     case = CASES[name]
     if case.bring_about is not Story.begin:

@@ -19,7 +19,7 @@ from tests.harness.stage import ran_again, stage
 from tests.harness.traps import Traps
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(150)]
 
 MANY = 50
 RESUMED = 5.0  # seconds from the moment at which the server takes requests again

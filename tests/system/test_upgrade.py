@@ -18,7 +18,7 @@ from tests.harness.replicas import Replica
 from tests.harness.traps import Traps
 from tests.postgres import database
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(150)]
 
 HELD = {("provision", "cloning", "do")}  # right behind the step that the next version has more
 

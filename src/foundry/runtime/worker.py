@@ -85,6 +85,15 @@ class WorkerKind:
         return f"worker:{self.name}:{address}" if self.name else f"worker:{address}"
 
 
+def once(address: Address) -> Callable[[Reader], Sequence[str]]:
+    """`wanted`, of a worker that there is one of: by this actor, from when it exists."""
+
+    def wanted(reader: Reader) -> Sequence[str]:
+        return [address.key] if reader.exists(address) else []
+
+    return wanted
+
+
 class Supervisor:
     """Runs the workers this replica can get a lease for."""
 

@@ -25,8 +25,7 @@ from foundry.contracts.ids import SandboxId
 from foundry.contracts.issues import EndTrouble, IssueKind, RecordTrouble, Trouble
 from foundry.contracts.sandbox_words import SandboxState, SandboxVanished, Stray, StraysSeen
 from foundry.contracts.words import APP, ScopeId
-from foundry.runtime.turn import Reader
-from foundry.runtime.worker import Job, WorkerKind
+from foundry.runtime.worker import Job, WorkerKind, once
 
 MEASURED = 10  # of these times until a sandbox is measured again
 TOO_MANY = 3  # sandboxes; where all of so many are missing, they are not replaced by themselves
@@ -59,12 +58,7 @@ def reconciler(every: float, min_free: int = 0) -> WorkerKind:
                 away = error.detail
             await asyncio.sleep(every)
 
-    return WorkerKind("AppShell", wanted, run, name="sandboxes")
-
-
-def wanted(reader: Reader) -> Sequence[str]:
-    root = addresses.app_shell()
-    return [root.key] if reader.exists(root) else []
+    return WorkerKind("AppShell", once(addresses.app_shell()), run, name="sandboxes")
 
 
 async def reconcile(job: Job) -> list[SandboxId]:

@@ -21,7 +21,7 @@ from foundry.contracts import addresses
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.ids import SandboxId
 from foundry.runtime.turn import Reader
-from foundry.runtime.worker import Job, WorkerKind
+from foundry.runtime.worker import Job, WorkerKind, once
 
 LIMIT = 20.0  # seconds for one sandbox
 AT_ONCE = 8  # sandboxes
@@ -41,12 +41,7 @@ def reconciler(running: Running, every: float) -> WorkerKind:
             strange = await reconcile(job, running, strange)
             await asyncio.sleep(every)
 
-    return WorkerKind("AppShell", wanted, run, name="agents")
-
-
-def wanted(reader: Reader) -> Sequence[str]:
-    root = addresses.app_shell()
-    return [root.key] if reader.exists(root) else []
+    return WorkerKind("AppShell", once(addresses.app_shell()), run, name="agents")
 
 
 async def reconcile(job: Job, running: Running, before: set[tuple[SandboxId, str]]) -> set[tuple[SandboxId, str]]:
