@@ -75,7 +75,10 @@ class Settings(BaseModel):
         default_factory=dict, description="JSON: what may last how many seconds (docs/states.md), where not as usual"
     )
     idle_minutes: float = Field(
-        60, ge=0, description="a sandbox that nobody used for so long is stopped, its work saved; 0: never"
+        60,
+        ge=0,
+        le=FOREVER / 60,
+        description="a sandbox that nobody used for so long is stopped, its work saved; 0: never",
     )
     archived_minutes: float = Field(
         0,
@@ -84,7 +87,7 @@ class Settings(BaseModel):
         description="an archived task's sandbox is stopped, and removed after so long; 0: at once",
     )
     min_free_mb: float = Field(
-        500, ge=0, description="with less room on the data directory's disk a runtime issue says so; 0: never"
+        500, ge=0, le=1e9, description="with less room on the data directory's disk a runtime issue says so; 0: never"
     )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="how much is logged")
     smee_url: str = Field("", description="the Smee channel that brings webhooks in development")

@@ -15,7 +15,7 @@ import pytest
 from foundry.actors.sandbox_instance.git import Git
 from foundry.actors.sandbox_instance.saving import restore, save
 from foundry.contracts.checkpoints import CheckpointUnfit, Saved
-from foundry.contracts.sandboxes import ProcessResult
+from foundry.contracts.sandboxes import ProcessResult, SandboxGone
 
 GIT = shutil.which("git") or "git"
 
@@ -81,13 +81,20 @@ class Tree:
     async def save(self, known: str = "") -> Saved:
         return await save(self.git, self.out, known)
 
-    async def restore(self, other: Tree, saved: Saved, *, branch: str = "", keep_newer: bool = False) -> str:
+    async def restore(
+        self, other: Tree, saved: Saved, *, branch: str = "", keep_newer: bool = False, spare: Sequence[str] = ()
+    ) -> str:
         """Bring back what `other` has saved."""
         bundle = Path(f"{other.out}.bundle").read_bytes()
         half = len(bundle) // 2
         for number, part in enumerate((bundle[:half], bundle[half:])):
             Path(f"{self.out}.bundle.part-{number:04}").write_bytes(part)
-        given = {"branch": branch or saved.branch or "work", "base_branch": "main", "keep_newer": keep_newer}
+        given = {
+            "branch": branch or saved.branch or "work",
+            "base_branch": "main",
+            "keep_newer": keep_newer,
+            "spare": spare,
+        }
         return await restore(self.git, f"{self.out}.bundle", saved, **given)  # type: ignore[arg-type]
 
 
@@ -222,6 +229,53 @@ async def test_what_cannot_be_saved_is_named(tree: Tree) -> None:
     git(inner, "init")
     git(inner, "commit", "--allow-empty", "-m", "x")
     assert (await tree.save()).left_out == ["inner"]
+
+
+async def test_what_is_left_out_is_named_also_where_nothing_else_is_new(tree: Tree, tmp_path: Path) -> None:
+    """A repository without a commit, one that has some, and another work tree's changes."""
+    git(tree.path / "empty", "init")
+    tree.write("empty/in.txt", "in")
+    git(tree.path / "inner", "init")
+    git(tree.path / "inner", "commit", "--allow-empty", "-m", "in")
+    tree("worktree", "add", "-q", "-b", "other", str(tmp_path / "other"))
+    (tmp_path / "other" / "wip.txt").write_text("wip")
+    tree.write("a.txt", "a")
+    first = await save(tree.git, tree.out, "")
+    assert first.left_out == sorted(["empty", "inner", str(tmp_path / "other")])
+    again = await save(tree.git, tree.out, first.fingerprint)
+    assert (again.fingerprint, again.left_out) == (first.fingerprint, first.left_out)
+
+
+async def test_what_git_was_told_not_to_look_at_is_saved(tree: Tree) -> None:
+    tree.write("one.txt", "one")
+    tree.write("two.txt", "two")
+    tree.commit("Two files")
+    tree("update-index", "--assume-unchanged", "one.txt")
+    tree("update-index", "--skip-worktree", "two.txt")
+    tree.write("one.txt", "one more")
+    tree.write("two.txt", "two more")
+    saved = await save(tree.git, tree.out, "")
+    assert tree("show", f"{saved.work}:one.txt") == "one more"
+    assert tree("show", f"{saved.work}:two.txt") == "two more"
+    assert tree("status", "--porcelain") == "", "the agent's own index is as it was"
+
+
+async def test_a_restore_leaves_alone_what_no_checkpoint_has(tree: Tree) -> None:
+    tree.write("a.txt", "a")
+    saved = await save(tree.git, tree.out, "")
+    tree.write("sub/secret.key", "precious")
+    tree.write("late.txt", "late")
+    await tree.restore(tree, saved, spare=["sub/secret.key"])
+    assert (tree.path / "sub/secret.key").read_text() == "precious"
+    assert not (tree.path / "late.txt").exists()
+
+
+async def test_a_clone_that_is_gone_is_told_from_git_that_fails(tree: Tree) -> None:
+    shutil.rmtree(tree.path / ".git")
+    with pytest.raises(SandboxGone):
+        await tree.git.work_tree("main")
+    with pytest.raises(SandboxGone):
+        await save(tree.git, tree.out, "")
 
 
 async def test_hooks_and_odd_config_of_the_agents_do_not_keep_work_from_being_saved(tree: Tree) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -165,7 +165,15 @@ class Outside:
         return self.saved
 
     async def restore(
-        self, sandbox: SandboxId, key: str, saved: Saved, *, branch: str, base: str, keep_newer: bool
+        self,
+        sandbox: SandboxId,
+        key: str,
+        saved: Saved,
+        *,
+        branch: str,
+        base: str,
+        keep_newer: bool,
+        spare: Sequence[str] = (),
     ) -> str:
         await self._do("restore")
         self.restored.append((sandbox, key, branch))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -131,3 +132,35 @@ async def test_a_restore_is_refused_while_the_agent_writes(foundry: Whole) -> No
     await foundry.until(task, lambda t: t["activity"] == "idle")
     await foundry.ask("POST", place, 202)
     await foundry.until(task, lambda t: "checkpoint 1" in t["note"])
+
+
+async def test_what_a_checkpoint_left_out_keeps_the_sandbox_at_its_end_and_survives_a_restore(foundry: Whole) -> None:
+    """Also where nothing else is new since the checkpoint, as after every turn."""
+    inner = (
+        "git init -q sub; echo 1 > sub/in.txt; cd sub; git add .; git -c user.name=A -c user.email=a@x commit -qm In"
+    )
+    task = await foundry.create("append README.md One.", "commit One")
+    first = await foundry.until(task, saved)
+    before = await foundry.turn(task, f"run {inner}", "append notes.txt Two.")
+    assert before["checkpoints"][0]["saved"]["left_out"] == ["sub"]
+    place = f"/api/tasks/{task}/checkpoints/{first['checkpoints'][0]['id']}/restore"
+    await foundry.ask("POST", place, 202)
+    after = await foundry.until(task, lambda t: not t["restoring"])
+    assert "left as they are: sub" in after["note"]
+    box = foundry.box(after)
+    assert not (box / "notes.txt").exists()
+    assert (box / "sub/in.txt").exists()
+
+    await foundry.ask("POST", f"/api/tasks/{task}/archive")
+    kept = await foundry.until(task, lambda t: t["kept"])
+    assert "sub" in kept["kept"]
+    assert (box / "sub/in.txt").exists()
+
+
+async def test_a_task_whose_clone_is_gone_gets_another_sandbox(foundry: Whole) -> None:
+    task = await foundry.create("append notes.txt First.")
+    before = await foundry.until(task, saved)
+    shutil.rmtree(foundry.box(before))
+    await foundry.ask("POST", f"/api/tasks/{task}/checkpoints", 202)
+    after = await foundry.until(task, lambda t: t["sandbox"] != before["sandbox"] and t["phase"] == "running")
+    assert (foundry.box(after) / "notes.txt").read_text() == "First.\n"

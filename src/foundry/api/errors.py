@@ -74,7 +74,7 @@ class AdminOnly(FoundryError, code="admin_only", status=403):
 class SignInNotConfigured(FoundryError, code="sign_in_not_configured", status=503):
     """The server has no GitHub App to sign people in with."""
 
-    remedy = "Set FOUNDRY_GITHUB_CLIENT_ID and FOUNDRY_GITHUB_CLIENT_SECRET (docs/connect-github.md)."
+    remedy = "Set FOUNDRY_GITHUB_CLIENT_ID and FOUNDRY_GITHUB_CLIENT_SECRET (README, 'Connecting real GitHub')."
 
 
 class Stuck(FoundryError, code="stuck", status=503):

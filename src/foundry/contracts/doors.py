@@ -7,7 +7,7 @@ logs a secret; a git credential lives inside the `async with` that uses it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -161,12 +161,21 @@ class SandboxDoor(Protocol):
         ...
 
     async def restore(
-        self, sandbox: SandboxId, key: str, saved: Saved, *, branch: str, base: str, keep_newer: bool
+        self,
+        sandbox: SandboxId,
+        key: str,
+        saved: Saved,
+        *,
+        branch: str,
+        base: str,
+        keep_newer: bool,
+        spare: Sequence[str] = (),
     ) -> str:
         """Bring back what was saved under this key, on this branch; gives its head.
 
         Args:
             keep_newer: leave branch and files alone where GitHub has gone on from the saved head.
+            spare: paths that no checkpoint has; they stay.
 
         Raises:
             foundry.contracts.checkpoints.CheckpointMissing: nothing is kept under the key.

@@ -31,7 +31,7 @@ class SandboxStartFailed(FoundryError, code="sandbox_start_failed", status=502):
     """sandbox-agent ended at once, or did not answer in time after its start; the detail has the log's end."""
 
     transient = True
-    remedy = "Read the sandbox's log; `foundry doctor` checks what sandbox-agent needs."
+    remedy = "Read the sandbox's log, then retry."
 
 
 class SandboxRefused(FoundryError, code="sandbox_refused", status=502):

@@ -363,6 +363,7 @@ class RestEnded(Command[None]):
 
 class CheckpointRestored(Command[None]):
     checkpoint: CheckpointId
+    spared: list[str] = []  # paths that could not be saved before, and were left as they are
 
 
 class SandboxReleased(Command[None]):

@@ -73,7 +73,7 @@ def inspection(reader: Reader, now: int, executor: str) -> Inspection:
         ],
         leases=[
             LeaseSeen(name=r.name, holder=r.holder, fencing=r.fencing, left=left(r.expires_at))
-            for r in rows("leases", select(leases).order_by(leases.c.name))
+            for r in rows("leases", select(leases).where(leases.c.expires_at > 0).order_by(leases.c.name))
         ],
         schedules=[
             ScheduleSeen(actor=r.actor, name=r.name, due_in=left(r.due_at), tries=r.tries, error=_first_line(r.error))

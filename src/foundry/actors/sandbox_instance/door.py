@@ -189,7 +189,15 @@ class Sandboxes:
         return saved
 
     async def restore(
-        self, sandbox: SandboxId, key: str, saved: Saved, *, branch: str, base: str, keep_newer: bool
+        self,
+        sandbox: SandboxId,
+        key: str,
+        saved: Saved,
+        *,
+        branch: str,
+        base: str,
+        keep_newer: bool,
+        spare: Sequence[str] = (),
     ) -> str:
         """1. The bundle goes beside the work tree, in parts that sandbox-agent takes. 2. Git brings the work back."""
         git, agent = await self._on(sandbox), await self.reach(sandbox)
@@ -200,7 +208,9 @@ class Sandboxes:
                 raise CheckpointMissing("the checkpoint's content is no longer kept")
             for number, start in enumerate(range(0, len(content), UPLOAD)):
                 await agent.files.write(f"{out}.part-{number:04}", content[start : start + UPLOAD])
-        return await saving.restore(git, out, saved, branch=branch, base_branch=base, keep_newer=keep_newer)
+        return await saving.restore(
+            git, out, saved, branch=branch, base_branch=base, keep_newer=keep_newer, spare=spare
+        )
 
     async def forget(self, prefix: str, keep: list[str]) -> None:
         """Let go of everything saved under keys that begin so, but for these keys."""

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from foundry.contracts.people import Person
 from foundry.contracts.sandbox_words import BaseMissing, GitConfigRefused, GitFailed, GitRejected
-from foundry.contracts.sandboxes import ProcessResult
+from foundry.contracts.sandboxes import ProcessResult, SandboxGone
 from foundry.contracts.tasks import BranchTaken, WorkTree
 
 DIFF_LIMIT = 256 * 1024  # characters of a stored diff
@@ -41,6 +41,8 @@ DANGEROUS = re.compile(
     r"diff\.external$|diff\..*\.(command|textconv)$|merge\..*\.driver$|extensions\.worktreeconfig$|"
     r"remote\..*\.(proxy|uploadpack|receivepack|vcs|proxyauthmethod)$|submodule\..*\.update$)"
 )
+
+NO_REPOSITORY = re.compile(r"fatal: (not a git repository|unable to read config file)")
 
 CLONE = """
 set -eu
@@ -289,6 +291,8 @@ class Git:
     def _checked(self, done: ProcessResult, what: str) -> str:
         if done.timed_out:
             raise GitFailed(f"git {what} did not end in time")
+        if what != "clone" and done.exit_code == 128 and NO_REPOSITORY.search(done.stderr):
+            raise SandboxGone("git finds no repository in the sandbox any more")
         if done.exit_code != 0:
             words = (done.stderr or done.stdout).strip()[-800:]
             raise GitFailed(f"git {what} ended with {done.exit_code}: {words}")

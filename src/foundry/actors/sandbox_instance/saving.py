@@ -8,6 +8,7 @@ but the agent what its own config makes git do here; nothing keeps work from bei
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from foundry.actors.sandbox_instance.git import Git
 from foundry.contracts.checkpoints import LEFT_OUT_LIMIT, CheckpointUnfit, Saved
@@ -33,6 +34,10 @@ branch=$("$git" symbolic-ref --quiet --short HEAD || true)
 [ ! -f "$dir/index" ] || cp "$dir/index" "$out.index"
 export GIT_INDEX_FILE="$out.index"
 [ -f "$out.index" ] || "$git" read-tree HEAD
+# what the agent told git not to look at is looked at
+"$git" ls-files -v | sed -n 's/^[a-z] //p' | "$git" update-index --no-assume-unchanged --stdin
+[ "$("$git" config --bool core.sparseCheckout || true)" = true ] \
+  || "$git" ls-files -v | sed -n 's/^[Ss] //p' | "$git" update-index --no-skip-worktree --stdin
 "$git" add --all --ignore-errors >/dev/null 2>"$out.errors" || true
 tree=$("$git" write-tree)
 unset GIT_INDEX_FILE
@@ -51,6 +56,20 @@ done
 fingerprint=$({ echo "$branch"; "$git" for-each-ref --format='%(objectname) %(refname)' refs/heads
   "$git" for-each-ref --format='%(objectname) %(refname:lstrip=4)' "$refs"; } | "$git" hash-object --stdin)
 printf 'fingerprint=%s\n' "$fingerprint"
+
+# what is not in it, also where nothing else is new: repositories inside this one, what cannot be read, and other work
+# trees with changes of their own
+"$git" ls-tree -r "$work" | sed -n 's/^160000 commit \([0-9a-f]*\)\t/\1 /p' | while read -r commit inner; do
+  if [ "$("$git" rev-parse --quiet --verify "$base:$inner" || true)" = "$commit" ]; then  # a submodule, as it was
+    [ -e "$inner/.git" ] && [ -n "$("$git" -C "$inner" status --porcelain 2>/dev/null)" ] || continue
+  fi
+  echo "inner=$inner"
+done
+sed -n "s/^error: unable to index file '\(.*\)'$/unread=\1/p" "$out.errors"
+sed -n "s/^error: '\(.*\)\/' does not have a commit checked out$/inner=\1/p" "$out.errors"
+"$git" worktree list --porcelain | sed -n 's/^worktree //p' | tail -n +2 | while read -r other; do
+  [ -z "$("$git" -C "$other" status --porcelain 2>/dev/null)" ] || echo "inner=$other"
+done
 [ "$fingerprint" != "$known" ] || exit 0
 
 "$git" bundle create --quiet "$out.bundle" --branches --glob="$refs" --not "$base"
@@ -62,13 +81,13 @@ printf 'commits=%s\n' "$("$git" rev-list --count "$base..$head")"
 printf 'changed=%s\n' "$("$git" diff --no-ext-diff --name-only "$head" "$work" | wc -l)"
 printf 'lines=%s\n' "$("$git" diff --no-ext-diff --no-textconv --shortstat "$base" "$work")"
 printf 'size=%s\n' "$(wc -c <"$out.bundle")"
-"$git" diff --no-ext-diff --raw --no-abbrev "$base" "$work" | sed -n 's/^:[0-7]* 160000 [^\t]*\t/inner=/p'
-sed -n "s/^error: unable to index file '\(.*\)'$/unread=\1/p" "$out.errors"
 """
 
 RESTORE = r"""
 set -eu
 git=$1 bundle=$2 branch=$3 saved_branch=$4 head=$5 work=$6 base=$7 base_branch=$8 newer=$9
+shift 9
+for spared do set -- "$@" -e "/$spared"; shift; done
 cat "$bundle".part-* >"$bundle"
 rm -f "$bundle".part-*
 trap 'rm -f "$bundle"' EXIT
@@ -87,7 +106,7 @@ if [ "$newer" = keep ] && [ -n "$remote" ] && [ "$remote" != "$head" ] \
   printf 'newer=%s\n' "$remote"  # GitHub has gone on: what was not committed no longer fits by itself
 else
   "$git" checkout --quiet --force -B "$branch" "$head"
-  "$git" clean -f -d --quiet
+  "$git" clean -f -d --quiet "$@"
   "$git" read-tree --reset -u "$work"
   "$git" reset --quiet
 fi
@@ -111,8 +130,9 @@ async def save(git: Git, out: str, known: str) -> Saved:
     """Write `out`.bundle and `out`.patch.gz, unless all that is saved has the fingerprint `known`."""
     found = _pairs(await git.script(SAVE, out, known, limit=SAVE_LIMIT))
     one = {name: values[0] for name, values in found.items()}
+    left_out = sorted({*found.get("inner", []), *found.get("unread", [])})[:LEFT_OUT_LIMIT]
     if "work" not in one:
-        return Saved(fingerprint=one["fingerprint"])
+        return Saved(fingerprint=one["fingerprint"], left_out=left_out)
     return Saved(
         fingerprint=one["fingerprint"],
         branch=one["branch"],
@@ -124,16 +144,19 @@ async def save(git: Git, out: str, known: str) -> Saved:
         insertions=_number(r"(\d+) insertion", one["lines"]),
         deletions=_number(r"(\d+) deletion", one["lines"]),
         size=int(one["size"]),
-        left_out=sorted({*found.get("inner", []), *found.get("unread", [])})[:LEFT_OUT_LIMIT],
+        left_out=left_out,
     )
 
 
-async def restore(git: Git, bundle: str, saved: Saved, *, branch: str, base_branch: str, keep_newer: bool) -> str:
+async def restore(
+    git: Git, bundle: str, saved: Saved, *, branch: str, base_branch: str, keep_newer: bool, spare: Sequence[str] = ()
+) -> str:
     """Bring the branch, the work tree, the other branches and the stashes back, from the parts `bundle`.part-*.
 
     Args:
         branch: which to check out there; the commits are the saved one's.
         keep_newer: leave the branch and the files alone where GitHub has gone on from the saved head.
+        spare: paths that no checkpoint has; they stay.
 
     Returns:
         The branch's head.
@@ -142,7 +165,9 @@ async def restore(git: Git, bundle: str, saved: Saved, *, branch: str, base_bran
         CheckpointUnfit: the commit that it stands on is not in this clone.
     """
     arguments = (bundle, branch, saved.branch, saved.head, saved.work, saved.base, base_branch)
-    done = await git.script(RESTORE, *arguments, "keep" if keep_newer else "no", limit=SAVE_LIMIT, may_end=UNFIT)
+    done = await git.script(
+        RESTORE, *arguments, "keep" if keep_newer else "no", *spare, limit=SAVE_LIMIT, may_end=UNFIT
+    )
     if done is None:
         raise CheckpointUnfit(f"the clone has no commit {saved.base}")
     return _pairs(done)["head"][0]

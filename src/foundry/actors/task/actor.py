@@ -217,7 +217,8 @@ class Task(Releasing, Following, Actor):
             workflow=None,
         )
         if row.lost_sandbox:
-            note = command.note or "The sandbox was lost; this is a new one, with the work of the last checkpoint."
+            source = "the work of the last checkpoint" if row.begins_from else "the branch as GitHub has it"
+            note = command.note or f"The sandbox was lost; this is a new one, with {source}."
             turn.update(tasks, lost_sandbox=None, note=note)
             turn.start("inspect", Inspect(sandbox=SandboxId(row.sandbox), base=row.base))
         self._open_agents(turn)

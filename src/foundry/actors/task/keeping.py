@@ -85,7 +85,9 @@ class Keeping(Watching):
     @handles(CheckpointRestored)
     def checkpoint_restored(self, turn: Turn, command: CheckpointRestored) -> None:
         number = turn.one(checkpoints, checkpoint=command.checkpoint).number
-        turn.update(tasks, restore_workflow=None, note=f"The work is as it was at checkpoint {number}.")
+        spared = f" These could not be saved, and were left as they are: {', '.join(command.spared)}."
+        note = f"The work is as it was at checkpoint {number}.{spared if command.spared else ''}"
+        turn.update(tasks, restore_workflow=None, note=note)
         grant(turn)
         self.changed(turn)
 

@@ -217,7 +217,9 @@ class TaskSession(Permissions, Troubles):
         if c.status is SessionStatus.CLOSED:
             return
         if c.state.prompted:
-            c.transcript.add(EntryKind.NOTE, "The sandbox was lost. A new one is made, with the last saved work.")
+            c.transcript.add(
+                EntryKind.NOTE, "The sandbox was lost. A new one is made, with what was saved of the work."
+            )
         stop_opening(c)
         c.cut_off()
         c.disconnect()

@@ -13,7 +13,8 @@ from foundry.contracts import addresses
 from foundry.contracts.doors import Doors
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.sandbox_words import SandboxMoved, SandboxState
-from foundry.contracts.tasks import SandboxReleased
+from foundry.contracts.sandboxes import SandboxGone
+from foundry.contracts.tasks import CheckpointNotSaved, SandboxReleased
 from foundry.contracts.words import Address
 from foundry.runtime.turn import Reader
 from foundry.runtime.workflow import Flow, Scope, workflow
@@ -54,7 +55,11 @@ async def save_last(doors: Doors, job: Save) -> Outcome:
     """Nothing is lost with a sandbox that is gone, or whose work is all on GitHub; any other is woken and saved."""
     if not await doors.sandboxes.awake(job.sandbox):
         return Outcome(gone=True)
-    outcome = await save(doors, job)
+    try:
+        outcome = await save(doors, job)
+    except SandboxGone as error:  # its repository is, or git cannot find it: somebody has to look
+        remedy = "Look into the sandbox's directory; discard it if nothing in it is needed."
+        return Outcome(refusal=CheckpointNotSaved(code=error.code, message=error.detail, remedy=remedy))
     if outcome.refusal is not None:
         work = await doors.sandboxes.work_tree(job.sandbox, job.base)
         if not work.unpushed and not work.changed_files:

@@ -22,8 +22,9 @@ async def restore(flow: Flow, job: Restore) -> None:
     before = await saving(flow, job.before)
     if before.refusal is not None:
         await flow.do("saving the work", refuse, before.refusal.message)
-    await flow.do("restoring", bring_back, flow.doors, job, deadline=RESTORE_DEADLINE)
-    await flow.ask("restoring", flow.owner, CheckpointRestored(checkpoint=job.checkpoint))
+    spared = before.saved.left_out if before.saved else []  # no checkpoint has these
+    await flow.do("restoring", bring_back, flow.doors, job, spared, deadline=RESTORE_DEADLINE)
+    await flow.ask("restoring", flow.owner, CheckpointRestored(checkpoint=job.checkpoint, spared=spared))
     work = await flow.do("looking at the work", flow.doors.sandboxes.work_tree, job.before.sandbox, job.before.base)
     await flow.ask("looking at the work", flow.owner, WorkSeen(work=work))
 
@@ -33,9 +34,9 @@ async def refuse(why: str) -> None:
     raise CheckpointTooLarge(f"what is there now cannot be saved first: {why}")
 
 
-async def bring_back(doors: Doors, job: Restore) -> str:
+async def bring_back(doors: Doors, job: Restore, spared: list[str]) -> str:
     """The branch's head afterwards."""
     place = key(job.before.task, job.checkpoint)
     return await doors.sandboxes.restore(
-        job.before.sandbox, place, job.saved, branch=job.branch, base=job.before.base, keep_newer=False
+        job.before.sandbox, place, job.saved, branch=job.branch, base=job.before.base, keep_newer=False, spare=spared
     )
