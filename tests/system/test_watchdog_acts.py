@@ -80,7 +80,9 @@ async def test_a_sandbox_that_does_not_answer_is_started_again(
         place = f"/api/sessions/{found['active_session']}"
         kill_server(foundry, found)
         shown = (await foundry.see(place, lambda s: s["session"]["trouble"]))["session"]
-        assert (shown["trouble"]["code"], shown["trouble"]["actions"]) == ("sandbox_unreachable", ["resume"])
+        said_so = (shown["trouble"]["code"], shown["trouble"]["actions"])
+        # the second: work of the task's own, such as looking at the work, was faster in starting it again
+        assert said_so in (("sandbox_unreachable", ["resume"]), ("acp_server_gone", []))
         await foundry.see(place, lambda s: s["session"]["status"] == "idle" and s["session"]["trouble"] is None)
         await foundry.ask("POST", f"{place}/messages", 201, text=script("say Here I am again."))
         await foundry.see(place, lambda s: said(s, "Here I am again."))
