@@ -10,30 +10,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from sqlalchemy import Connection, func, select
 
 from foundry.contracts.errors import FoundryError, Unavailable
-from foundry.contracts.issues import EndTrouble, IssueKind, KeepTrouble, Trouble
-from foundry.contracts.words import APP, Address, Command, ScopeId
+from foundry.contracts.issues import IssueKind
+from foundry.contracts.words import APP, Address, ScopeId
+from foundry.runtime.standing import Asker, Standing
 from foundry.runtime.store.base import Store
 from foundry.runtime.store.tables import mailbox, schedules
 from foundry.runtime.turn import AnyRow, Reader
-
-R = TypeVar("R")
 
 MAIL, SCHEDULE = "late messages", "late schedules"
 REMEDY = "`foundry inspect` shows what waits; the server's log and /healthz say what holds it up. It goes on by itself."
 
 
-class LateHost(Protocol):
+class LateHost(Asker, Protocol):
     """What is needed of the runtime."""
 
     @property
     def coordinator(self) -> Callable[[ScopeId], Address]: ...
-    async def ask(self, address: Address, command: Command[R]) -> R: ...
 
 
 class Lateness:
@@ -44,7 +41,7 @@ class Lateness:
 
     def __init__(self, host: LateHost, store: Store, limit: float) -> None:
         self._host, self._store, self._limit = host, store, limit
-        self._stands = {MAIL: True, SCHEDULE: True}  # a server that was just started does not know
+        self._issues = {name: Standing(IssueKind.LATE, name, REMEDY) for name in (MAIL, SCHEDULE)}
 
     async def run(self) -> None:
         while True:
@@ -71,25 +68,9 @@ class Lateness:
     async def _tell(self, words: Mapping[str, str]) -> None:
         root = self._host.coordinator(ScopeId(APP))
         for name, said in words.items():
-            if not said and not self._stands[name]:
-                continue
-            tell = partial(self._host.ask, root)
             try:
-                await tell(KeepTrouble(trouble=_trouble(root, name, said)) if said else EndTrouble(fingerprint=name))
+                await self._issues[name].tell(self._host, root, said)
             except Unavailable:
                 raise
             except FoundryError:  # nobody coordinates yet: this is the first start
                 continue
-            self._stands[name] = bool(said)
-
-
-def _trouble(root: Address, name: str, said: str) -> Trouble:
-    return Trouble(
-        kind=IssueKind.LATE,
-        actor=str(root),
-        scope=ScopeId(APP),
-        fingerprint=name,
-        code=IssueKind.LATE.value,
-        message=said,
-        remedy=REMEDY,
-    )

@@ -14,18 +14,18 @@ from foundry.contracts import addresses
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.inspection import SandboxSeen
-from foundry.contracts.issues import EndTrouble, IssueKind, KeepTrouble, Trouble
+from foundry.contracts.issues import IssueKind
 from foundry.contracts.sandbox_words import DiskSeen
 from foundry.contracts.sandboxes import Room
 from foundry.contracts.sizes import human
-from foundry.contracts.words import APP, ScopeId
+from foundry.runtime.standing import Standing
 from foundry.runtime.worker import Job
 
 ROUND = 30.0  # seconds
 LITTLE = 1_000_000  # bytes; a change of less, or of less than a twentieth, is not told
 NAMED = 3  # of the biggest sandboxes in the issue
 
-LOW = "disk low"
+REMEDY = "Archive tasks that are done, or make room otherwise; `foundry sandbox list` tells what each takes."
 
 
 class Measuring:
@@ -40,7 +40,7 @@ class Measuring:
         self._every = every
         self._min_free = min_free
         self._at: dict[SandboxId, float] = {}  # monotonic seconds
-        self._low: bool | None = None  # as last told; a server that was just started does not know
+        self._low = Standing(IssueKind.DISK_LOW, "disk low", REMEDY)
         self.sizes: dict[SandboxId, int | None] = {}
 
     async def measure(self, job: Job, strays: Sequence[SandboxId]) -> None:
@@ -61,14 +61,10 @@ class Measuring:
 
     async def look_for_room(self, job: Job) -> None:
         """An issue stands while there is too little, and names who takes most."""
-        room = await job.doors.sandboxes.room()
-        low = room is not None and room.free < self._min_free
-        if low and room is not None:
-            trouble = _low(room, self._min_free, biggest(await job.read(existing), self.sizes))
-            await job.ask(addresses.app_shell(), KeepTrouble(trouble=trouble))
-        elif self._low is not False:
-            await job.ask(addresses.app_shell(), EndTrouble(fingerprint=LOW))
-        self._low = low
+        room, said = await job.doors.sandboxes.room(), ""
+        if room is not None and room.free < self._min_free:
+            said = _low(room, self._min_free, biggest(await job.read(existing), self.sizes))
+        await self._low.tell(job, addresses.app_shell(), said)
 
     def _due(self, id: SandboxId, now: float) -> bool:
         return id not in self._at or now - self._at[id] >= self._every
@@ -93,14 +89,6 @@ def biggest(known: Sequence[SandboxSeen], sizes: Mapping[SandboxId, int | None])
     return [f"{id} ({human(found[id])}, " + (f"task {tasks[id].task})" if id in tasks else "nobody's)") for id in most]
 
 
-def _low(room: Room, limit: int, most: Sequence[str]) -> Trouble:
+def _low(room: Room, limit: int, most: Sequence[str]) -> str:
     named = f" The biggest sandboxes: {', '.join(most)}." if most else ""
-    return Trouble(
-        kind=IssueKind.DISK_LOW,
-        actor=str(addresses.app_shell()),
-        scope=ScopeId(APP),
-        fingerprint=LOW,
-        code=IssueKind.DISK_LOW.value,
-        message=f"The disk that sandboxes lie on has {human(room.free)} left, less than {human(limit)}.{named}",
-        remedy="Archive tasks that are done, or make room otherwise; `foundry sandbox list` tells what each takes.",
-    )
+    return f"The disk that sandboxes lie on has {human(room.free)} left, less than {human(limit)}.{named}"

@@ -22,15 +22,18 @@ from foundry.actors.sandbox_instance.views import standing
 from foundry.contracts import addresses
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.ids import SandboxId
-from foundry.contracts.issues import EndTrouble, IssueKind, RecordTrouble, Trouble
+from foundry.contracts.issues import IssueKind
 from foundry.contracts.sandbox_words import SandboxState, SandboxVanished, Stray, StraysSeen
-from foundry.contracts.words import APP, ScopeId
+from foundry.runtime.standing import Standing
 from foundry.runtime.worker import Job, WorkerKind, once
 
 MEASURED = 10  # of these times until a sandbox is measured again
 TOO_MANY = 3  # sandboxes; where all of so many are missing, they are not replaced by themselves
 
-ALL_MISSING = "sandboxes missing"
+REMEDY = (
+    "See that the data directory is the right one and its disk is there. If they are lost, a message to a task makes "
+    "it a new one, with the last checkpoint."
+)
 
 log = structlog.get_logger("foundry.sandbox")
 
@@ -45,9 +48,10 @@ def reconciler(every: float, min_free: int = 0) -> WorkerKind:
 
     async def run(job: Job) -> None:
         measuring, strays, away = Measuring(every * MEASURED, min_free), Strays(), ""
+        all_missing = Standing(IssueKind.SANDBOXES_MISSING, "sandboxes missing", REMEDY)
         while True:
             try:
-                strange = await reconcile(job)
+                strange = await reconcile(job, all_missing)
                 await measuring.measure(job, strange)
                 await measuring.look_for_room(job)
                 await strays.tell(job, strange, measuring.sizes)
@@ -61,18 +65,17 @@ def reconciler(every: float, min_free: int = 0) -> WorkerKind:
     return WorkerKind("AppShell", once(addresses.app_shell()), run, name="sandboxes")
 
 
-async def reconcile(job: Job) -> list[SandboxId]:
+async def reconcile(job: Job, all_missing: Standing) -> list[SandboxId]:
     """Compare once; gives those that exist and that nobody knows."""
     recorded = await job.read(standing)
     ended = (SandboxState.CREATING, SandboxState.LOST, SandboxState.DELETED)
     expected = [one for one, state in recorded.items() if state not in ended]
     found = await job.doors.sandboxes.compare(expected)
-    if len(found.missing) >= TOO_MANY and len(found.missing) == len(expected):
-        await job.ask(addresses.app_shell(), RecordTrouble(trouble=_all_missing(len(found.missing))))
-    else:
-        await job.ask(addresses.app_shell(), EndTrouble(fingerprint=ALL_MISSING))
-        for sandbox in found.missing:
-            await job.ask(addresses.sandbox(sandbox), SandboxVanished())
+    elsewhere = len(found.missing) >= TOO_MANY and len(found.missing) == len(expected)
+    said = f"The provider has none of the {len(expected)} sandboxes that are recorded." if elsewhere else ""
+    await all_missing.tell(job, addresses.app_shell(), said)
+    for sandbox in () if elsewhere else found.missing:
+        await job.ask(addresses.sandbox(sandbox), SandboxVanished())
     now = await job.read(standing) if found.unknown else {}  # those that were made meanwhile are known by now
     for sandbox in found.unknown:
         if now.get(sandbox) is SandboxState.DELETED:
@@ -119,16 +122,3 @@ class Strays:
             return False
         log.info("removed a sandbox that nobody used", sandbox=stray)
         return True
-
-
-def _all_missing(number: int) -> Trouble:
-    return Trouble(
-        kind=IssueKind.SANDBOXES_MISSING,
-        actor=str(addresses.app_shell()),
-        scope=ScopeId(APP),
-        fingerprint=ALL_MISSING,
-        code=IssueKind.SANDBOXES_MISSING.value,
-        message=f"The provider has none of the {number} sandboxes that are recorded.",
-        remedy="See that the data directory is the right one and its disk is there. If they are lost, a message to a "
-        "task makes it a new one, with the last checkpoint.",
-    )

@@ -35,9 +35,12 @@ branch=$("$git" symbolic-ref --quiet --short HEAD || true)
 export GIT_INDEX_FILE="$out.index"
 [ -f "$out.index" ] || "$git" read-tree HEAD
 # what the agent told git not to look at is looked at
-"$git" ls-files -v | sed -n 's/^[a-z] //p' | "$git" update-index --no-assume-unchanged --stdin
-[ "$("$git" config --bool core.sparseCheckout || true)" = true ] \
-  || "$git" ls-files -v | sed -n 's/^[Ss] //p' | "$git" update-index --no-skip-worktree --stdin
+hidden=$("$git" ls-files -v | grep '^[a-zS] ' || true)
+if [ -n "$hidden" ]; then
+  printf '%s\n' "$hidden" | sed -n 's/^[a-z] //p' | "$git" update-index --no-assume-unchanged --stdin
+  [ "$("$git" config --bool core.sparseCheckout || true)" = true ] \
+    || printf '%s\n' "$hidden" | sed -n 's/^[Ss] //p' | "$git" update-index --no-skip-worktree --stdin
+fi
 "$git" add --all --ignore-errors >/dev/null 2>"$out.errors" || true
 tree=$("$git" write-tree)
 unset GIT_INDEX_FILE

@@ -15,7 +15,7 @@ from foundry.actors.task.renaming import (
 )
 from foundry.actors.task.states import advance
 from foundry.actors.task.tables import task_sessions_known, tasks, waiting_prompts
-from foundry.actors.task.watching import at_work
+from foundry.actors.task.watching import at_work, cut_short
 from foundry.actors.task.words import Inspect, Provision, Publish, SaveWish
 from foundry.contracts import addresses
 from foundry.contracts.checkpoints import CheckpointReason
@@ -159,28 +159,16 @@ class Task(Releasing, Following, Actor):
         return self._archive(turn, row, reason, discard=command.discard)
 
     def _archive(self, turn: Turn, row: AnyRow, reason: ArchiveReason, *, discard: bool) -> TaskView:
-        running = (
-            row.workflow, row.publish_workflow, row.save_workflow, row.restore_workflow, row.fetch_workflow,
-            row.rest_workflow,
-        )  # fmt: skip
-        for workflow in filter(None, running):
-            turn.cancel(WorkflowId(workflow))
+        if row.workflow:
+            turn.cancel(WorkflowId(row.workflow))
+        cut_short(turn)
         turn.update(
             tasks,
             state=advance(TaskState(row.state), TaskState.ARCHIVED).value,
             archived=reason.value,
-            trouble=None,
-            publishing="",
             rename=None,
             note=unfinished(row) or row.note,
             workflow=None,
-            publish_workflow=None,
-            save_workflow=None,
-            restore_workflow=None,
-            fetch_workflow=None,
-            fetch_writes=False,
-            rest_workflow=None,
-            resting=False,
         )
         for known in turn.all(task_sessions_known):
             turn.send(addresses.session(SessionId(known.session)), CloseSession(reason=reason.value))

@@ -8,10 +8,11 @@ from datetime import timedelta
 from foundry.actors.task.resting import Resting
 from foundry.actors.task.states import advance
 from foundry.actors.task.tables import checkpoints, task_sessions_known, tasks
+from foundry.actors.task.watching import cut_short
 from foundry.actors.task.words import Provision
 from foundry.contracts import addresses
 from foundry.contracts.checkpoints import CheckpointRef
-from foundry.contracts.ids import CheckpointId, SandboxId, SessionId, TaskId, WorkflowId
+from foundry.contracts.ids import CheckpointId, SandboxId, SessionId, TaskId
 from foundry.contracts.sandbox_words import ForgetSandbox, SandboxMissing
 from foundry.contracts.sessions import SandboxLost, SessionStatus
 from foundry.contracts.tasks import Phase, PhaseTrouble, TaskState
@@ -22,8 +23,8 @@ from foundry.runtime.turn import AnyRow, Turn
 REBUILDS = 3  # by itself within `REBUILDS_WITHIN`; then it waits for a person
 REBUILDS_WITHIN = timedelta(hours=1)
 
-# what is cut short with the sandbox, by the column that names the workflow; each can be asked for again
-CUT_SHORT = {"publish_workflow": "Publishing", "restore_workflow": "Bringing a checkpoint back"}
+# what a person has asked for, by the column that names the workflow; each can be asked for again
+ASKED_FOR = {"publish_workflow": "Publishing", "restore_workflow": "Bringing a checkpoint back"}
 
 
 class Rebuilding(Resting):
@@ -50,9 +51,7 @@ class Rebuilding(Resting):
         """1. What ran in the old one is over. 2. Sessions wait for the new one. 3. Provision it, or wait for a person
         where that was done too often."""
         row, now = turn.one(tasks), millis(turn.now)
-        for column in ("publish_workflow", "save_workflow", "restore_workflow", "fetch_workflow", "rest_workflow"):
-            if getattr(row, column):
-                turn.cancel(WorkflowId(getattr(row, column)))
+        cut_short(turn)
         new = SandboxId(turn.new_id("sbx"))
         recent = [at for at in json.loads(row.rebuilt) if at > now - REBUILDS_WITHIN / timedelta(milliseconds=1)]
         turn.update(
@@ -61,22 +60,13 @@ class Rebuilding(Resting):
             phase=Phase.NAMING.value,
             phase_since=now,
             attempt=1,
-            trouble=None,
             sandbox=new,
             lost_sandbox=row.sandbox,
             rebuilt=json.dumps([*recent, now]),
             begins_from=_last(turn, row),
             running_message=None,
-            publishing="",
-            publish_workflow=None,
-            save_workflow=None,
             save_wanted=None,
             save_trouble=None,
-            restore_workflow=None,
-            fetch_workflow=None,
-            fetch_writes=False,
-            rest_workflow=None,
-            resting=False,
             note=_said(turn, row),
         )
         for known in turn.all(task_sessions_known):
@@ -109,5 +99,5 @@ def _said(turn: Turn, row: AnyRow) -> str:
     """What the page tells of it."""
     last = max((one.number for one in turn.all(checkpoints) if one.saved), default=None)
     source = f"the branch and checkpoint {last}" if last is not None else "the branch on GitHub; there is no checkpoint"
-    cut = [f"{name} was cut short; ask for it again." for column, name in CUT_SHORT.items() if getattr(row, column)]
+    cut = [f"{name} was cut short; ask for it again." for column, name in ASKED_FOR.items() if getattr(row, column)]
     return " ".join([f"The sandbox was lost. A new one is made from {source}.", *cut])
