@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy import select
 
 from foundry.contracts.errors import FoundryError, WrongState
 from foundry.contracts.words import Address, Word
 from foundry.runtime.actor import RegistrationError
+from foundry.runtime.pace import Pace
 from foundry.runtime.recovery import CRASHES, Recovery
 from foundry.runtime.runtime import Runtime
 from foundry.runtime.started import Started, start_rows
+from foundry.runtime.store.tables import leases
 from foundry.runtime.topic import Published
+from foundry.runtime.turn import Reader
 from foundry.runtime.workflow import Flow, Scope, Workflows, workflow
 from foundry.runtime.works import SystemWork
 from tests.runtime.toys import Begin, Halt, Job, Ledger, Note, all_troubles, house, running, texts
@@ -366,3 +371,35 @@ def test_a_workflow_without_owner_scope_or_steps_is_refused() -> None:
         del given[missing]
         with pytest.raises(RegistrationError, match=missing):
             workflow(**given)(job)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("dying")
+async def test_of_several_replicas_one_at_a_time_resumes_what_another_left(postgres_url: str) -> None:
+    """Two that look at once would count one crash twice."""
+    world, quick = World(), Pace(renew=0.1, term=0.5)
+    world.hold.clear()
+    async with running(postgres_url, house(walking()), world, pace=quick) as runtime:
+        await runtime.ask(Ledger.at("a"), Begin(workflow="walk", text="x"))
+        await eventually(lambda: world.done["one"], lambda n: n == 1)
+    with psycopg.connect(postgres_url, autocommit=True) as another:
+        until = int(time.time() * 1000) + 3_600_000
+        another.execute("UPDATE leases SET holder='another', expires_at=%s WHERE name='healer'", (until,))
+        async with running(postgres_url, house(walking()), world, pace=quick) as runtime:
+            beats = {await runtime.read(heard_of, runtime.executor)}
+            await eventually(lambda: beat(runtime, beats), lambda n: n > 8)  # it has looked as often
+            assert world.done["one"] == 1
+            another.execute("UPDATE leases SET expires_at=0 WHERE name='healer'")
+            await eventually(lambda: world.done["one"], lambda n: n == 2)
+            (row,) = await runtime.read(start_rows)
+            assert (row.generation, row.crashes) == (1, 1)
+
+
+async def beat(runtime: Runtime, beats: set[int]) -> int:
+    """How many different heartbeats have been seen."""
+    beats.add(await runtime.read(heard_of, runtime.executor))
+    return len(beats)
+
+
+def heard_of(reader: Reader, executor: str) -> int:
+    row = reader.first(select(leases.c.expires_at).where(leases.c.name == f"replica:{executor}"))
+    return row.expires_at if row else 0

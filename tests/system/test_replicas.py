@@ -124,8 +124,7 @@ async def test_what_a_stopped_replica_did_goes_on_elsewhere_at_once_and_no_crash
     assert measured("the workflow goes on after", began[0].at - stopped) < MOVES_AT_ONCE
     found = await three.provisioning(task, three.others(talk.follower)[0])
     assert found
-    # resumed once without a crash; on a machine that is too busy a healer may have come a second time, which is one
-    assert found["generation"] == found["crashes"] + 1
+    assert (found["generation"], found["crashes"]) == (1, 0)
     three.gate.unlink()
     await ready(three, task)
     await nothing_is_missing_or_doubled(three, talk, chunks)

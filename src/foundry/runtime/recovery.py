@@ -23,6 +23,7 @@ from sqlalchemy import select
 from foundry.contracts.ids import WorkflowId
 from foundry.contracts.issues import IssueKind
 from foundry.contracts.words import Address
+from foundry.runtime.lease import acquire, release
 from foundry.runtime.pace import Pace
 from foundry.runtime.started import Host, Started, start_rows
 from foundry.runtime.store.base import Transaction
@@ -37,6 +38,9 @@ LOOK = 0.2  # seconds between looks whether a suspect got further
 
 ACTIVE = ["PENDING", "ENQUEUED", "DELAYED"]
 REPLICA = Address("Lease", "replica")
+HEALING = "healer"
+HEALER = Address("Lease", HEALING)
+HEAL_LIMIT = 5.0  # seconds after which one that died while it compared is not waited for
 
 log = structlog.get_logger("foundry.workflow")
 
@@ -120,9 +124,19 @@ class Recovery:
         return not await self._living() - {self._host.executor}
 
     async def compare(self) -> None:
-        """Bring our rows and DBOS together."""
+        """Bring our rows and DBOS together. One process at a time: who looked while another one was at it would see a
+        workflow that has been resumed and not yet handed over, and resume it, and count a crash, once more."""
         async with self._comparing:
-            await self._compare()
+            if self._one_process:
+                await self._compare()
+                return
+            fencing = await self._host.system(HEALER, lambda tx: acquire(tx, HEALING, self._host.executor, HEAL_LIMIT))
+            if fencing is None:
+                return
+            try:
+                await self._compare()
+            finally:
+                await self._host.system(HEALER, lambda tx: release(tx, HEALING, fencing))
 
     async def _compare(self) -> None:
         rows = {row.id: row for row in await self._host.read(start_rows)}

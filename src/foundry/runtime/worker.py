@@ -17,6 +17,7 @@ import structlog
 from foundry.contracts.doors import Doors
 from foundry.contracts.errors import Unavailable
 from foundry.contracts.words import Address, Command
+from foundry.runtime.lease import acquire, release, renew
 from foundry.runtime.pace import Pace
 from foundry.runtime.store.base import Fenced, Transaction
 from foundry.runtime.turn import Reader
@@ -158,7 +159,7 @@ class Supervisor:
     async def _once(self, kind: WorkerKind, address: Address) -> bool:
         """Take the lease, hold it while the work lasts, give it back; False if somebody else has it."""
         name = kind.lease(address)
-        fencing = await self._host.system(Address("Lease", name), self._acquire(name))
+        fencing = await self._lease(name, lambda tx: acquire(tx, name, self._host.executor, self._pace.term))
         if fencing is None:
             return False
         work = asyncio.ensure_future(kind.run(Job(self._host, self._doors, address, name, fencing)))
@@ -168,41 +169,16 @@ class Supervisor:
         finally:
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
-            await asyncio.shield(self._host.system(Address("Lease", name), self._release(name, fencing)))
+            await asyncio.shield(self._lease(name, lambda tx: release(tx, name, fencing)))
 
     async def _hold(self, name: str, fencing: int, work: asyncio.Future[None]) -> None:
         while not work.done():
             await asyncio.wait({work}, timeout=self._pace.renew)
-            if not work.done() and not await self._host.system(Address("Lease", name), self._renew(name, fencing)):
+            if work.done():
+                break
+            if not await self._lease(name, lambda tx: renew(tx, name, fencing, self._pace.term)):
                 raise Fenced(name)
         work.result()
 
-    def _acquire(self, name: str) -> Callable[[Transaction], int | None]:
-        def acquire(tx: Transaction) -> int | None:
-            now = tx.now
-            rows = tx.execute(
-                "INSERT INTO leases (name, holder, fencing, expires_at) VALUES (?,?,1,?)"
-                " ON CONFLICT (name) DO UPDATE SET holder=excluded.holder, fencing=leases.fencing+1,"
-                " expires_at=excluded.expires_at WHERE leases.expires_at < ? OR leases.holder = excluded.holder"
-                " RETURNING fencing",
-                name, self._host.executor, now + int(self._pace.term * 1000), now,
-            )  # fmt: skip
-            return int(str(rows[0][0])) if rows else None
-
-        return acquire
-
-    def _renew(self, name: str, fencing: int) -> Callable[[Transaction], bool]:
-        def renew(tx: Transaction) -> bool:
-            rows = tx.execute(
-                "UPDATE leases SET expires_at=? WHERE name=? AND fencing=? RETURNING 1",
-                tx.now + int(self._pace.term * 1000), name, fencing,
-            )  # fmt: skip
-            return bool(rows)
-
-        return renew
-
-    def _release(self, name: str, fencing: int) -> Callable[[Transaction], None]:
-        def release(tx: Transaction) -> None:
-            tx.execute("UPDATE leases SET expires_at=0 WHERE name=? AND fencing=?", name, fencing)
-
-        return release
+    async def _lease(self, name: str, function: Callable[[Transaction], T]) -> T:
+        return await self._host.system(Address("Lease", name), function)
