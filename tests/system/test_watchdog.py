@@ -85,8 +85,9 @@ def frozen(foundry: Whole, task: dict[str, Any]) -> Iterator[None]:
 
 
 @contextmanager
-def held(monkeypatch: pytest.MonkeyPatch, name: str, step: str) -> Iterator[None]:
-    """The first try of this step gets no answer: for what cannot be made to hang from outside."""
+def held(monkeypatch: pytest.MonkeyPatch, name: str, step: str) -> Iterator[list[bool]]:
+    """The first try of this step gets no answer: for what cannot be made to hang from outside. Gives what is empty
+    once that try has begun."""
     first = [True]
     step_of = workflow.Flow._step
 
@@ -101,7 +102,7 @@ def held(monkeypatch: pytest.MonkeyPatch, name: str, step: str) -> Iterator[None
 
     with monkeypatch.context() as patch:
         patch.setattr(workflow.Flow, "_step", _step)
-        yield
+        yield first
 
 
 # provisioning
