@@ -183,6 +183,7 @@ class Agents:
         self.history: list[Json] = []  # what a load tells
         self.kept: int | None = None  # how many events of that the stream still has
         self.records = True  # whether the recorder has it
+        self.holed = 0  # how many loads reach nobody whole
         self._sessions = itertools.count(1)
 
     def _call(self, name: str, what: str) -> None:
@@ -199,6 +200,9 @@ class Agents:
         if kept and self.history:
             self.emit(server_id, *self.history, {"jsonrpc": "2.0", "id": "load", "result": {}})
             server = self.servers[server_id]
+            if self.holed:
+                self.holed -= 1
+                del server.items[1]
             server.recorded = list(server.items) if self.records else []
             server.lost = len(server.items) - (self.kept or len(server.items))
             del server.items[: server.lost]

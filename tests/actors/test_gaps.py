@@ -341,6 +341,28 @@ async def test_a_gap_is_filled_while_the_next_message_waits(url: str, recorded: 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("holed", "filled"), [(1, True), (2, False)])
+async def test_a_history_of_which_some_was_lost_on_the_way_is_told_once_more(
+    url: str, monkeypatch: pytest.MonkeyPatch, holed: int, filled: bool
+) -> None:
+    monkeypatch.setattr(replays, "AGAIN", 0.01)
+    doors = Doors()
+    doors.agents.can_load, doors.agents.history, doors.agents.holed = True, HISTORY, holed
+    async with stage(url, live=True, doors=doors, prompt="x") as at:
+        await missed(at)
+        await at.until(lambda v: v.status == SessionStatus.IDLE and len(doors.agents.servers) == 3)
+        texts = [text for text in await shown(at) if not text.startswith("note")]
+        assert (texts == WHOLE) is filled
+        gaps = [e.data for e in await at.transcript() if e.kind == EntryKind.GAP]
+        assert gaps == ([] if filled else [{"events": 7}])
+        _, first_load, second_load = doors.agents.servers
+        assert ("close", first_load) in doors.agents.calls
+        assert ("close", second_load) not in doors.agents.calls
+        await at.send("next")
+        await prompted(at, 2)
+
+
+@pytest.mark.slow
 async def test_a_history_that_cannot_be_read_leaves_the_gap_and_the_session_goes_on(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -127,7 +127,7 @@ MUTATIONS = (
     Mutation(
         "a replica that stops keeps its leases",
         "runtime/worker.py",
-        'await asyncio.shield(self._host.system(Address("Lease", name), self._release(name, fencing)))',
+        "await asyncio.shield(self._lease(name, lambda tx: release(tx, name, fencing)))",
         "pass",
         ("tests/runtime/test_worker.py", "tests/system/test_replicas.py"),
     ),

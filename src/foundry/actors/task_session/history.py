@@ -21,7 +21,11 @@ NEW_TOOL: Json = {"title": "", "kind": "other", "status": "pending"}
 
 
 class Unreadable(Exception):
-    """The replay is not whole, or too long."""
+    """The replay is refused, or too long."""
+
+
+class Holed(Unreadable):
+    """Events of the replay were lost on the way here."""
 
 
 @dataclass(eq=False)
@@ -63,12 +67,13 @@ class History:
         """Whether that was its end.
 
         Raises:
-            Unreadable: something before it is missing, or the agent refused.
+            Holed: something before it is missing.
+            Unreadable: the agent refused, or it is too long.
         """
         if item.event_id <= self._last:
             return False
         if item.event_id > self._last + 1:
-            raise Unreadable(f"{item.event_id - self._last - 1} events are missing")
+            raise Holed(f"the events {self._last + 1} to {item.event_id - 1} are missing")
         self._last = item.event_id
         message = item.message
         if "method" not in message and message.get("id") == self._ends:

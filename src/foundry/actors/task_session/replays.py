@@ -13,7 +13,7 @@ from typing import cast
 
 import structlog
 
-from foundry.actors.task_session.history import History, Unreadable, compare
+from foundry.actors.task_session.history import History, Holed, Unreadable, compare
 from foundry.actors.task_session.words import GapTurn
 from foundry.contracts.doors import Doors
 from foundry.contracts.errors import FoundryError
@@ -29,8 +29,11 @@ READ_DEADLINE = 90.0  # seconds for the step
 log = structlog.get_logger("foundry.session")
 
 
-async def read_history(doors: Doors, sandbox: SandboxId, opened: AgentSession, turns: list[GapTurn]) -> FillGaps:
-    """What it has for these turns. Nothing, where it cannot be read: the agent comes back all the same."""
+async def read_history(doors: Doors, sandbox: SandboxId, opened: AgentSession, turns: list[GapTurn]) -> FillGaps | None:
+    """What it has for these turns; None if some of it was lost on the way, so that it should be told once more.
+
+    Nothing, where it cannot be read: the agent comes back all the same.
+    """
     if not turns:
         return FillGaps()
     try:
@@ -38,7 +41,7 @@ async def read_history(doors: Doors, sandbox: SandboxId, opened: AgentSession, t
             history = await _replayed(doors, sandbox, opened, [turn.prompt for turn in turns])
     except (Unreadable, FoundryError, TimeoutError) as error:
         log.warning("an agent's history was not read", sandbox=sandbox, server=opened.server_id, reason=str(error))
-        return FillGaps()
+        return None if isinstance(error, Holed) else FillGaps()
     return compare(turns, history.turns)
 
 

@@ -13,7 +13,8 @@
 | filling the gaps | TaskSession | | the turn's key | |
 | opened | as in open_session | | | |
 
-The three before the last come where the agent has loaded its session: what it tells of it fills gaps of the transcript.
+The three before the last come where the agent has loaded its session: what it tells fills gaps of the transcript.
+If some of that was lost on the way, the steps from "closing the old agent" on are done once more, with a new server id.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from foundry.contracts.errors import FoundryError
 from foundry.contracts.ids import SandboxId, SessionId
 from foundry.contracts.sandbox_words import SandboxMoved, SandboxState
 from foundry.contracts.sandboxes import AcpServerGone
-from foundry.contracts.sessions import StreamItem, TakeLate
+from foundry.contracts.sessions import AgentSession, FillGaps, StreamItem, TakeLate
 from foundry.runtime.workflow import Flow, Scope, workflow
 
 log = structlog.get_logger("foundry.session")
@@ -67,12 +68,23 @@ async def resume_session(flow: Flow, job: Connect) -> None:
         await flow.do("closing the old agent", close_agent, flow.doors, job.sandbox, job.old_server)
     opened = await connect(flow, job)
     if how(job.earlier, opened) == "load":
-        turns = await flow.read("looking for gaps", turns_with_gaps, job.session)
-        found = await flow.do(
-            "reading its history", read_history, flow.doors, job.sandbox, opened, turns, deadline=READ_DEADLINE
-        )
-        await flow.ask("filling the gaps", addresses.session(job.session), found)
+        found = await told(flow, job, opened)
+        if found is None:
+            await flow.do("closing the old agent", close_agent, flow.doors, job.sandbox, opened.server_id)
+            opened = await connect(flow, job.model_copy(update={"fresh": True}))
+            found = await told(flow, job, opened)
+        await flow.ask("filling the gaps", addresses.session(job.session), found or FillGaps())
     await tell_opened(flow, job, opened)
+
+
+async def told(flow: Flow, job: Connect, opened: AgentSession) -> FillGaps | None:
+    """What the agent has for the transcript's gaps; None if it should tell its history once more."""
+    if how(job.earlier, opened) != "load":
+        return None
+    turns = await flow.read("looking for gaps", turns_with_gaps, job.session)
+    return await flow.do(
+        "reading its history", read_history, flow.doors, job.sandbox, opened, turns, deadline=READ_DEADLINE
+    )
 
 
 async def read_the_last(flow: Flow, session: SessionId, sandbox: SandboxId, server: str) -> None:
