@@ -8,8 +8,19 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+import structlog
 
 pytest_plugins = ["tests.postgres"]
+
+# structlog's own choice, rich tracebacks with all locals, holds the event loop up for seconds on a busy machine
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="%H:%M:%S.%f", utc=False),
+        structlog.dev.set_exc_info,
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

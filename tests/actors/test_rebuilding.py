@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from foundry.actors.app_shell.views import issues as app_issues
+from foundry.actors.organization.views import issues
 from foundry.actors.sandbox_instance.reconciling import TOO_MANY
 from foundry.actors.sandbox_instance.views import sandbox_view
 from foundry.actors.task.rebuilding import REBUILDS
@@ -20,7 +21,7 @@ from foundry.contracts.issues import IssueKind
 from foundry.contracts.people import IssueView
 from foundry.contracts.sandbox_words import CreateSandbox, SandboxMoved, SandboxState, SandboxVanished
 from foundry.contracts.sandboxes import SandboxGone
-from foundry.contracts.sessions import MessageState, SessionStatus
+from foundry.contracts.sessions import MessageState, SessionStatus, WithdrawMessage
 from foundry.contracts.tasks import ArchiveTask, Phase, PublishTask, RetryProvisioning, TaskState, TaskView, WorkTree
 from foundry.contracts.words import ScopeId
 from foundry.runtime.turn import Reader
@@ -106,6 +107,27 @@ async def test_what_the_agent_was_doing_may_have_been_done_and_is_said(tree: Wor
     assert {m.text: m.state for m in view.messages}["More"] is MessageState.UNKNOWN
     told = await tree.runtime.read(transcript, session)
     assert any("sandbox was lost" in entry.text for entry in told)
+    tree.outside.end_turn()
+    idle = await eventually(lambda: tree.session(session), lambda s: s.status is SessionStatus.IDLE)
+    assert idle.trouble is None, "what was sent after it has answered the question"
+
+
+async def test_a_message_that_was_cut_off_by_the_loss_stays_a_question(tree: World) -> None:
+    before = await worked(tree)
+    session = SessionId(before.active_session or "")
+    await tree.send(session, "More")
+    await eventually(lambda: tree.outside.prompts)
+    lose(tree, before.sandbox)
+    await rebuilt(tree, before)
+    idle = await eventually(lambda: tree.session(session), lambda s: s.status is SessionStatus.IDLE)
+    assert idle.trouble
+    assert (idle.trouble.code, idle.trouble.actions) == ("prompt_unknown", ["resend"])
+    shown = (await tree.task(before.id)).sessions[0].trouble
+    assert shown, "whoever looks at the task sees it too"
+    assert shown.code == "prompt_unknown"
+    [message] = [m for m in idle.messages if m.state is MessageState.UNKNOWN]
+    await tree.runtime.ask(addresses.session(session), WithdrawMessage(message=message.id, person=ADA))
+    assert (await tree.session(session)).trouble is None
 
 
 async def test_work_of_the_tasks_own_finds_out_before_anybody_compares(tree: World) -> None:
@@ -122,6 +144,7 @@ async def test_work_of_the_tasks_own_finds_out_before_anybody_compares(tree: Wor
     await tree.runtime.ask(addresses.task(before.id), PublishTask(person=ADA))
     after = await rebuilt(tree, before)
     assert not after.publishing
+    await eventually(lambda: tree.runtime.read(issues, ORGANIZATION), lambda found: found == [])
     await tree.runtime.ask(addresses.task(before.id), PublishTask(person=ADA))
     await tree.until(before.id, lambda t: t.pull_request is not None)
 

@@ -167,10 +167,21 @@ async def test_a_doubtful_prompt_that_nothing_shows_may_have_been_sent(url: str)
         assert (view.status, view.trouble and view.trouble.code) == ("idle", "prompt_unknown")
         await at.check()
         await at.stream(words("It had arrived"))  # it shows later, after all
-        assert (await at.view()).running == message
+        view = await at.view()
+        assert (view.running, view.trouble) == (message, None)
         await at.stream(stopped(rpc))
         assert (await at.view()).messages == []
         await eventually(lambda: outcomes(at), lambda o: o == ["unknown", "end_turn"])
+
+
+async def test_a_doubtful_prompt_whose_end_comes_late_is_no_trouble_any_more(url: str) -> None:
+    async with stage(url) as at:
+        message, rpc = await at.run()
+        await at.ask(PromptUnknown(message=message))
+        await at.until(lambda v: v.trouble is not None, limit=15)
+        await at.stream(stopped(rpc))
+        view = await at.view()
+        assert (view.messages, view.trouble) == ([], None)
 
 
 async def test_a_dead_agent_leaves_its_prompt_unknown_and_is_started_again_once(url: str) -> None:
@@ -185,8 +196,10 @@ async def test_a_dead_agent_leaves_its_prompt_unknown_and_is_started_again_once(
         assert len(await at.started("resume_session")) == 1
         await at.check()
         await at.open(agent_session="agent-2")
-        assert (await at.view()).status == SessionStatus.IDLE
-        assert (await at.view()).messages[0].state == MessageState.UNKNOWN
+        view = await at.view()
+        assert (view.status, view.messages[0].state) == (SessionStatus.IDLE, MessageState.UNKNOWN)
+        assert view.trouble
+        assert (view.trouble.code, view.trouble.actions) == ("prompt_unknown", ["resend"])
         await at.stream({"method": "_adapter/agent_exited"})
         view = await at.view()
         assert view.trouble

@@ -183,6 +183,11 @@ class Edge:
 
         return await eventually(look, lambda found: found is not None and holds(found), limit=15.0)
 
+    async def held(self, what: str) -> None:
+        """Work has come to what the outside holds, and every actor has heard what was said before."""
+        await eventually(lambda: self.github.done[what])
+        await eventually(self.runtime.inspect, lambda found: not found.mailboxes)
+
     async def gives(self, login: str, repository: RepositoryRef, access: Access) -> None:
         """GitHub's mind has changed, and it has said so."""
         self.github.rights[(login, repository.id)] = access

@@ -36,10 +36,11 @@ def home(tmp_path: Path, sandbox_agent_cache: Path) -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
-    """Hundreds of failures are meant, and a traceback of each takes longer than the work."""
+    """Hundreds of failures are meant."""
+    before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     yield
-    structlog.reset_defaults()
+    structlog.configure(**before)
 
 
 async def test_each_step_fails_once_and_loses_its_answer_once(home: Path) -> None:

@@ -109,6 +109,7 @@ async def test_a_page_that_was_away_catches_up_from_what_it_has(edge: Edge, url:
     async with await edge.browser(ADA) as ada:
         address = await opened(ada, f"/organizations/{ORG}")
         first = await edge.task(ada, title="The first")
+        await edge.held("branch_names")
         await trouble(edge, 1)
         async with live(url, ada, address) as shown:
             seen = await shown.until('id="issue-badge"')

@@ -83,6 +83,13 @@ class IssueBook:
         if turn.delete(self._table, fingerprint=fingerprint):
             self._publish(turn)
 
+    def end_all(self, turn: Turn, actors: Sequence[str], code: str) -> None:
+        """What these actors reported with this code works again, or is no longer there."""
+        for row in turn.all(self._table):
+            trouble = Trouble.model_validate_json(row.trouble)
+            if trouble.actor in actors and trouble.code == code:
+                self.end(turn, row.fingerprint)
+
     def clear(self, turn: Turn, issue: str | None) -> int:
         """Forget one issue, or all (R20); gives how many there were."""
         gone = turn.delete(self._table, id=issue) if issue else turn.delete(self._table)

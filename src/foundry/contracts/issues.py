@@ -52,6 +52,13 @@ class TroubleEnded(Message):
     fingerprint: str
 
 
+class TroublesOver(Message):
+    """To the scope's coordinator: whatever these actors reported with this code is over, with what caused it."""
+
+    actors: list[str]  # addresses
+    code: str
+
+
 class RecordTrouble(Command[None]):
     """The same as `TroubleRaised`, asked by a workflow step."""
 

@@ -10,7 +10,7 @@ from foundry.actors.organization.tables import (
     organizations,
 )
 from foundry.actors.organization.views import repository_refs, view
-from foundry.contracts.issues import EndTrouble, RecordTrouble, TroubleEnded, TroubleRaised
+from foundry.contracts.issues import EndTrouble, RecordTrouble, TroubleEnded, TroubleRaised, TroublesOver
 from foundry.contracts.people import (
     ClearIssues,
     OrganizationChanged,
@@ -120,6 +120,10 @@ class Organization(Actor):
     @receives(TroubleEnded)
     def trouble_ended(self, turn: Turn, message: TroubleEnded) -> None:
         self.book.end(turn, message.fingerprint)
+
+    @receives(TroublesOver)
+    def troubles_over(self, turn: Turn, message: TroublesOver) -> None:
+        self.book.end_all(turn, message.actors, message.code)
 
     @handles(RecordTrouble)
     def record_trouble(self, turn: Turn, command: RecordTrouble) -> None:

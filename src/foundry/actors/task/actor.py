@@ -209,6 +209,7 @@ class Task(Releasing, Following, Actor):
             note = command.note or f"The sandbox was lost; this is a new one, with {source}."
             turn.update(tasks, lost_sandbox=None, note=note)
             turn.start("inspect", Inspect(sandbox=SandboxId(row.sandbox), base=row.base))
+            self.loss_is_over(turn)
         self._open_agents(turn)
         self.changed(turn)
 

@@ -12,8 +12,10 @@ from foundry.actors.task.watching import cut_short
 from foundry.actors.task.words import Provision
 from foundry.contracts import addresses
 from foundry.contracts.checkpoints import CheckpointRef
-from foundry.contracts.ids import CheckpointId, SandboxId, SessionId, TaskId
+from foundry.contracts.ids import CheckpointId, OrganizationId, SandboxId, SessionId, TaskId
+from foundry.contracts.issues import TroublesOver
 from foundry.contracts.sandbox_words import ForgetSandbox, SandboxMissing
+from foundry.contracts.sandboxes import SandboxGone
 from foundry.contracts.sessions import SandboxLost, SessionStatus
 from foundry.contracts.tasks import Phase, PhaseTrouble, TaskState
 from foundry.contracts.words import millis
@@ -85,6 +87,14 @@ class Rebuilding(Resting):
             attempt=1,
         )
         turn.update(tasks, state=TaskState.FAILED.value, trouble=trouble.model_dump_json())
+
+    def loss_is_over(self, turn: Turn) -> None:
+        """What met the loss reported it, the sessions' work too."""
+        row = turn.one(tasks)
+        sessions = [addresses.session(SessionId(known.session)) for known in turn.all(task_sessions_known)]
+        actors = [str(address) for address in (turn.address, *sessions)]
+        over = TroublesOver(actors=actors, code=SandboxGone.code)
+        turn.send(addresses.organization(OrganizationId(row.organization)), over)
 
 
 def _last(turn: Turn, row: AnyRow) -> str | None:

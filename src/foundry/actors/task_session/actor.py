@@ -146,7 +146,7 @@ class TaskSession(Permissions, Troubles):
         state.replay_ends, state.mode = opened.replay_ends, opened.mode
         if state.prompted:
             self._say_how(c, command.how)
-        c.well()
+        c.well_but_for_doubts()
         c.move(SessionStatus.IDLE if state.prompted else SessionStatus.READY)
         turn.send(
             addresses.status_sync(SessionId(turn.key)),
@@ -317,7 +317,7 @@ class TaskSession(Permissions, Troubles):
         row = c.message(c.state.running) if c.state.running else None
         if row and row.doubtful and row.state == MessageState.SENDING:
             c.end_prompt(MessageState.UNKNOWN, "unknown")
-            c.trouble("prompt_unknown", "The message may have been sent.", "Look at the work, then resend.", "resend")
+            c.in_doubt()
         c.done()
 
     @handles(ResendMessage)

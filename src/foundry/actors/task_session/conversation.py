@@ -95,8 +95,18 @@ class Conversation:
             self.state.trouble = None
             self._changed = True
 
+    def in_doubt(self, message: str = "The message may have been sent.") -> None:
+        """A message of which nobody knows whether the agent had it; a person decides."""
+        self.trouble("prompt_unknown", message, "Look at the work, then resend.", "resend")
+
+    def well_but_for_doubts(self) -> None:
+        """The agent is there again. What was cut off before stays a question."""
+        self.well()
+        if self.turn.all(session_messages, state=MessageState.UNKNOWN.value, limit=1):
+            self.in_doubt()
+
     def nothing_to_resend(self) -> None:
-        """A message was sent again or dismissed: with the last such one, the trouble that it was is over."""
+        """A message was sent again, dismissed or had arrived: with the last such one, the trouble that it was is over."""
         trouble = self.state.trouble and SessionTrouble.model_validate_json(self.state.trouble)
         lost = [MessageState.UNKNOWN.value, MessageState.FAILED.value]
         if trouble and trouble.actions == ["resend"] and not self.turn.all(
@@ -178,6 +188,7 @@ class Conversation:
                 state.running, state.lost = state.lost, None
                 self.move_message(row, MessageState.RUNNING)
                 self.move(SessionStatus.RUNNING)
+                self.nothing_to_resend()
             return
         row = self.message(state.running) if state.running else None
         if row and row.state == MessageState.SENDING:

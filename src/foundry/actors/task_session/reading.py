@@ -203,6 +203,7 @@ class Reading:
         if row.state == MessageState.UNKNOWN:  # it had been delivered after all
             self._c.state.lost = None
             self._c.move_message(row, to, outcome=outcome)
+            self._c.nothing_to_resend()
         return False
 
     def _exited(self, params: Json) -> None:

@@ -91,7 +91,7 @@ def _prompt(c: Conversation, trouble: Trouble) -> bool:
         return True
     else:
         c.end_prompt(MessageState.UNKNOWN, "unknown")
-        c.trouble("prompt_unknown", trouble.message, "Look at the work, then resend.", "resend")
+        c.in_doubt(trouble.message)
     return False
 
 
