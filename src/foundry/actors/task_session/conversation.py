@@ -106,7 +106,7 @@ class Conversation:
             self.in_doubt()
 
     def nothing_to_resend(self) -> None:
-        """A message was sent again, dismissed or had arrived: with the last such one, the trouble that it was is over."""
+        """A message was sent again, is dismissed or had arrived: with the last such one, its trouble is over."""
         trouble = self.state.trouble and SessionTrouble.model_validate_json(self.state.trouble)
         lost = [MessageState.UNKNOWN.value, MessageState.FAILED.value]
         if trouble and trouble.actions == ["resend"] and not self.turn.all(
