@@ -162,8 +162,10 @@ async def test_a_crashed_agent_comes_back_with_its_session(real: Open) -> None:
         await _open(at)
         await at.until(idle, LIMIT)
         message = await at.send(script("say second", "crash"))
-        unknown = (message, MessageState.UNKNOWN)
-        await at.until(lambda v: idle(v) and [(m.id, m.state) for m in v.messages] == [unknown], LIMIT)
+        view = await at.until(lambda v: v.status == SessionStatus.IDLE, LIMIT)
+        assert [(m.id, m.state) for m in view.messages] == [(message, MessageState.UNKNOWN)]
+        assert view.trouble
+        assert view.trouble.code == "prompt_unknown"
         await at.send(script("say third"))
         await eventually(lambda: said(at), lambda texts: texts == ["first", "second", "third"], limit=LIMIT)
         notes = [e.text for e in await at.transcript() if e.kind == EntryKind.NOTE]
