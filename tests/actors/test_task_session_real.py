@@ -162,8 +162,10 @@ async def test_a_crashed_agent_comes_back_with_its_session(real: Open) -> None:
         await _open(at)
         await at.until(idle, LIMIT)
         message = await at.send(script("say second", "crash"))
-        view = await at.until(lambda v: v.status == SessionStatus.IDLE, LIMIT)
-        assert [(m.id, m.state) for m in view.messages] == [(message, MessageState.UNKNOWN)]
+        unknown = (message, MessageState.UNKNOWN)
+        view = await at.until(
+            lambda v: v.status == SessionStatus.IDLE and [(m.id, m.state) for m in v.messages] == [unknown], LIMIT
+        )
         assert view.trouble
         assert view.trouble.code == "prompt_unknown"
         await at.send(script("say third"))
