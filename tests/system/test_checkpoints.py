@@ -96,6 +96,7 @@ async def test_the_work_of_a_dead_sandbox_is_saved_before_it_is_deleted(foundry:
     assert "+after the last turn" in await patch(foundry, after, after["checkpoints"][0]["number"])
 
 
+@pytest.mark.long
 async def test_work_that_cannot_be_saved_keeps_its_sandbox_until_somebody_discards_it(foundry: Whole) -> None:
     task = await foundry.create("run head -c 70000000 /dev/urandom > big")
     before = await foundry.until(task, lambda t: t["activity"] == "idle" and t["save_trouble"])
@@ -114,6 +115,7 @@ async def test_work_that_cannot_be_saved_keeps_its_sandbox_until_somebody_discar
     assert (await foundry.ask("POST", f"/api/tasks/{task}/release", 409))["code"] == "wrong_state"
 
 
+@pytest.mark.long
 async def test_a_restore_is_refused_while_the_agent_writes(foundry: Whole) -> None:
     task = await foundry.create("append notes.txt First.")
     before = await foundry.until(task, saved)
@@ -134,6 +136,7 @@ async def test_a_restore_is_refused_while_the_agent_writes(foundry: Whole) -> No
     await foundry.until(task, lambda t: "checkpoint 1" in t["note"])
 
 
+@pytest.mark.long
 async def test_what_a_checkpoint_left_out_keeps_the_sandbox_at_its_end_and_survives_a_restore(foundry: Whole) -> None:
     """Also where nothing else is new since the checkpoint, as after every turn."""
     inner = (
@@ -157,6 +160,7 @@ async def test_what_a_checkpoint_left_out_keeps_the_sandbox_at_its_end_and_survi
     assert (box / "sub/in.txt").exists()
 
 
+@pytest.mark.long
 async def test_a_task_whose_clone_is_gone_gets_another_sandbox(foundry: Whole) -> None:
     task = await foundry.create("append notes.txt First.")
     before = await foundry.until(task, saved)

@@ -110,6 +110,7 @@ def wait_until(look: Callable[[], Any]) -> Any:
     return found
 
 
+@pytest.mark.long
 def test_a_server_that_is_killed_is_started_again(home: Path) -> None:
     with demo_that_stays(home) as process:
         url = read_until(process, "Foundry:  ").split()[1]
@@ -122,6 +123,7 @@ def test_a_server_that_is_killed_is_started_again(home: Path) -> None:
     assert process.returncode == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
 def test_a_demo_ended_in_the_middle_of_its_job_goes_on_with_it_next_time(home: Path, sign: signal.Signals) -> None:
     """The first job's task is provisioned, says what it waits for, and is not in the way of the next."""

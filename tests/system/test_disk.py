@@ -23,6 +23,7 @@ def home(tmp_path: Path, sandbox_agent_cache: Path) -> Iterator[Path]:
         yield ready
 
 
+@pytest.mark.long
 async def test_an_archived_tasks_sandbox_waits_stopped_and_goes_also_after_a_restart(home: Path) -> None:
     async with whole(home, archived_minutes=SOON) as foundry:
         task = await foundry.create("append notes.txt First.")

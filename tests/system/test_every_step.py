@@ -22,7 +22,7 @@ from tests.harness.stage import ran_again, stage
 from tests.harness.traps import Traps, sprung
 from tests.system.whole import whole
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(400)]
 
 STEPS = {(w.name, step) for w in house().workflows.by_name.values() for step in w.steps}
 QUIET = {"agent quiet": 1.0}  # seconds
@@ -52,7 +52,6 @@ async def test_each_step_fails_once_and_loses_its_answer_once(home: Path) -> Non
     assert ran_again(home) == []
 
 
-@pytest.mark.long
 def test_killed_at_each_step_it_goes_on_there(home: Path) -> None:
     foundry = Replica(home, traps=Traps(home / "journal", die_once_at_each=True), watchdog=QUIET)
     hub = GitHubAt(home / "github")

@@ -325,7 +325,7 @@ CASES: dict[str, Case] = {
 }
 
 
-SOONER = {"provision", "prompt", "publish", "checkpoint", "release", "fetch"}  # the others take longer, in CI
+SOONER = {"prompt"}  # the others take longer, in CI
 
 
 def told(trouble: dict[str, Any] | None) -> bool:

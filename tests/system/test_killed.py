@@ -33,6 +33,7 @@ def agent_said(home: Path, body: dict[str, Any]) -> str:
     return "".join(u["content"]["text"] for u in updates if u and u["sessionUpdate"] == "agent_message_chunk")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("point", POINTS)
 def test_killed_there_it_goes_on_there(home: Path, point: str) -> None:
     prompt = home / "prompt"

@@ -59,6 +59,7 @@ async def test_its_commits_and_what_was_not_committed_come_back_and_the_agent_go
         assert any("sandbox was lost" in entry["text"] for entry in session["transcript"])
 
 
+@pytest.mark.long
 async def test_commits_that_github_has_beyond_the_checkpoint_are_kept(home: Path) -> None:
     async with whole(home) as foundry:
         task = await foundry.create("append README.md Committed.", "commit One", "append notes.txt First.")
@@ -76,6 +77,7 @@ async def test_commits_that_github_has_beyond_the_checkpoint_are_kept(home: Path
         assert after["checkpoints"][0]["id"] == before["checkpoints"][0]["id"]
 
 
+@pytest.mark.long
 async def test_a_start_finds_out_by_itself(home: Path) -> None:
     async with whole(home) as foundry:
         task = await foundry.create("append notes.txt First.")

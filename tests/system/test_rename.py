@@ -89,6 +89,7 @@ async def test_a_published_branch_is_renamed_everywhere_and_its_work_goes_on(fou
     assert git(box, "log", "-1", "--format=%s") == "One"
 
 
+@pytest.mark.long
 async def test_a_branch_that_was_never_pushed_is_renamed_in_the_sandbox_alone(foundry: Whole, hub: GitHubAt) -> None:
     task = await foundry.create("append README.md One.", "commit One")
     before = await foundry.until(task, saved)
@@ -99,6 +100,7 @@ async def test_a_branch_that_was_never_pushed_is_renamed_in_the_sandbox_alone(fo
     assert branches(hub) == known
 
 
+@pytest.mark.long
 async def test_a_name_that_git_would_refuse_is_refused_at_once(foundry: Whole) -> None:
     task = await foundry.create("say Hello.")
     await foundry.until(task, saved)

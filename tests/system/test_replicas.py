@@ -111,6 +111,7 @@ async def test_what_a_killed_replica_did_goes_on_elsewhere(three: Fleet) -> None
     await nothing_is_missing_or_doubled(three, talk, chunks)
 
 
+@pytest.mark.long
 async def test_what_a_stopped_replica_did_goes_on_elsewhere_at_once_and_no_crash_is_counted(three: Fleet) -> None:
     chunks = 800
     three.up()
@@ -150,6 +151,7 @@ def listeners(url: str, *, cut: bool = False) -> list[int]:
         return [row[0] for row in admin.execute(query.encode()).fetchall()]
 
 
+@pytest.mark.long
 async def test_a_stop_ends_in_bounded_time_even_if_the_database_stands_still(three: Fleet, url: str) -> None:
     three.up()
     with psycopg.connect(url, autocommit=True) as admin:
@@ -163,6 +165,7 @@ async def test_a_stop_ends_in_bounded_time_even_if_the_database_stands_still(thr
     await eventually(lambda: three.holds(three.replicas[0]), limit=LIMIT)
 
 
+@pytest.mark.long
 async def test_without_notices_and_cut_off_nothing_is_late_by_more_than_the_sweep(three: Fleet, url: str) -> None:
     three.up()
     here, there = three.replicas[:2]

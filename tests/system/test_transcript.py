@@ -86,11 +86,13 @@ def whole(entries: list[tuple[str, str]], said: str) -> None:
     assert 3_000 < len(entries[3][1]) < len(said) / 2
 
 
+@pytest.mark.long
 async def test_what_nobody_recorded_is_read_from_the_agents_own_history(home: Path) -> None:
     said = await with_a_gap(home)
     whole(started_again(home, notes=2), said)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "where",
     [
@@ -110,6 +112,7 @@ async def test_killed_while_it_reads_the_history_it_ends_with_the_same(home: Pat
     whole(started_again(home, notes=2), said)
 
 
+@pytest.mark.long
 async def test_what_the_agents_own_history_has_otherwise_is_a_gap_in_its_place(home: Path) -> None:
     said = await with_a_gap(home)
     [log] = sandbox(home).glob("home/.scripted-agent/*.jsonl")

@@ -58,7 +58,7 @@ async def heard(home: Path, hub: GitHubAt) -> AsyncIterator[Whole]:
             await serving
 
 
-@pytest.fixture(params=["webhooks", "comparing"])
+@pytest.fixture(params=["webhooks", pytest.param("comparing", marks=pytest.mark.long)])
 async def foundry(request: pytest.FixtureRequest, home: Path, hub: GitHubAt) -> AsyncIterator[Whole]:
     async with heard(home, hub) if request.param == "webhooks" else whole(home, reconcile=OFTEN) as running:
         yield running
@@ -123,6 +123,7 @@ async def test_what_somebody_else_pushes_comes_into_the_work_tree(foundry: Whole
     assert head(hub, task["branch"]) == git(box, "rev-parse", "HEAD")
 
 
+@pytest.mark.long
 async def test_beside_commits_of_its_own_they_are_fetched_and_the_agent_merges_them(
     foundry: Whole, hub: GitHubAt
 ) -> None:
@@ -162,6 +163,7 @@ async def test_a_push_that_github_does_not_take_has_a_way_on(home: Path, hub: Gi
         assert head(hub, task["branch"]) == git(foundry.box(task), "rev-parse", "HEAD")
 
 
+@pytest.mark.long
 async def test_what_is_not_committed_and_what_git_ignores_stays(foundry: Whole, hub: GitHubAt) -> None:
     task = await published(foundry)
     box = foundry.box(task)
@@ -183,6 +185,7 @@ async def test_what_is_not_committed_and_what_git_ignores_stays(foundry: Whole, 
     assert (box / "theirs.txt").read_text() == "Theirs.\n"
 
 
+@pytest.mark.long
 async def test_a_branch_that_was_deleted_is_said_and_pushed_again(foundry: Whole, hub: GitHubAt) -> None:
     task = await published(foundry)
     on_github(hub, "DELETE", f"git/refs/heads/{task['branch']}")
@@ -193,6 +196,7 @@ async def test_a_branch_that_was_deleted_is_said_and_pushed_again(foundry: Whole
     assert head(hub, task["branch"]) == git(foundry.box(task), "rev-parse", "HEAD")
 
 
+@pytest.mark.long
 async def test_a_branch_that_was_rewritten_is_fetched_and_the_work_here_stays(comparing: Whole, hub: GitHubAt) -> None:
     task = await published(comparing)
     box = comparing.box(task)
@@ -204,6 +208,7 @@ async def test_a_branch_that_was_rewritten_is_fetched_and_the_work_here_stays(co
     assert after["work"]["unpushed"] == 1, "it is nowhere else any more"
 
 
+@pytest.mark.long
 async def test_the_base_comes_along_and_what_is_the_tasks_own_is_told_from_it(comparing: Whole, hub: GitHubAt) -> None:
     task = await published(comparing)
     theirs = await asyncio.to_thread(push_as_another, hub, task["base"], "base.txt")
@@ -215,6 +220,7 @@ async def test_the_base_comes_along_and_what_is_the_tasks_own_is_told_from_it(co
     assert "base.txt" not in after["work"]["diff"]
 
 
+@pytest.mark.long
 async def test_a_merge_whose_webhook_was_missed_archives_the_task(comparing: Whole, hub: GitHubAt) -> None:
     task = await published(comparing)
     on_github(hub, "PUT", f"pulls/{task['pull_request']['number']}/merge")
@@ -222,6 +228,7 @@ async def test_a_merge_whose_webhook_was_missed_archives_the_task(comparing: Who
     assert after["archived"] == "merged"
 
 
+@pytest.mark.long
 async def test_comparing_costs_nothing_of_githubs_budget(comparing: Whole, hub: GitHubAt) -> None:
     await published(comparing)
 

@@ -22,7 +22,7 @@ from tests.harness.stage import stage
 from tests.system.whole import Whole, saved, script, whole
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(150)]
 
 SOON = 1.0  # seconds that whatever is tested may last
 

@@ -23,6 +23,7 @@ from tests.waiting import eventually
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
 
 
+@pytest.mark.long
 async def test_renaming_the_branch(home: Path) -> None:  # noqa: F811
     async with watched(home, "renaming the branch") as foundry:
         task = await foundry.create("append notes.txt One.", "commit One")
@@ -89,6 +90,7 @@ async def test_a_sandbox_that_does_not_answer_is_started_again(
         await foundry.see(place, lambda s: said(s, "Here I am again."))
 
 
+@pytest.mark.long
 async def test_an_agent_that_does_not_stop_when_asked_is_ended_and_started_again(home: Path) -> None:  # noqa: F811
     async with watched(home, "stopping") as foundry:
         task = await foundry.create("say Hello.", "hang")
