@@ -37,7 +37,7 @@ check: setup .venv/.ready-dev ## style, types, who may import whom, the house's 
 	@$(BIN)/python -m pytest -q tests/test_architecture.py
 
 test: check ## check, then all tests, in WORKERS processes; ARGS go to pytest
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 bench: setup .venv/.ready-dev ## measure; ratios within one run, written to benchmarks/results/latest.json
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -53,8 +53,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """1. The longest first. 2. Who runs everything at home need not wait for them; who names a test gets it."""
-    items.sort(key=lambda item: not item.nodeid.startswith("tests/system/"))  # begun last, they would end last
+    """Who runs everything at home need not wait for what takes longest; who names a test gets it."""
     everything = config.args_source is not pytest.Config.ArgsSource.ARGS
     if not everything or config.getoption("--long") or os.environ.get("FOUNDRY_NO_SKIPS"):
         return

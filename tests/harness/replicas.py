@@ -33,10 +33,16 @@ _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(["tests.harness.replicas"])
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+_kept: list[socket.socket] = []  # until this process ends
+
+
+def own_port() -> int:
+    """A free port that nobody else gets while its server is down: a socket that does not listen stays bound to it."""
+    kept = socket.socket()
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    kept.bind(("127.0.0.1", 0))
+    _kept.append(kept)
+    return kept.getsockname()[1]
 
 
 def live(settings: dict[str, Any], log: str, traps: Traps | None) -> None:
@@ -83,7 +89,7 @@ class Replica:
     def __init__(
         self, home: Path, name: str = "foundry", traps: Traps | None = None, source: Path | None = None, **changes: Any
     ) -> None:
-        self.name, self.port, self.traps = name, free_port(), traps
+        self.name, self.port, self.traps = name, own_port(), traps
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = home / f"{name}.log"
         given = settings_for(home, host="127.0.0.1", port=self.port, **changes)

@@ -17,7 +17,7 @@ import psycopg
 from foundry.devkit.github import RunningGitHub, running_github
 from foundry.sandboxes.local import processes
 from tests.harness.life import folder
-from tests.harness.replicas import Replica, free_port
+from tests.harness.replicas import Replica, own_port
 from tests.harness.soak.gateway import Gateway, gateway
 from tests.harness.stage import remove_sandboxes
 from tests.postgres import cluster, database
@@ -137,7 +137,7 @@ class Hub:
     """The stand-in GitHub, which can be down."""
 
     def __init__(self, directory: Path, webhook: str) -> None:
-        self._directory, self._webhook, self._port = directory, webhook, free_port()
+        self._directory, self._webhook, self._port = directory, webhook, own_port()
         self._stack = ExitStack()
         self.at = self._enter()
 
