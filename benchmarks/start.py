@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-from tests.harness.replicas import free_port
+from tests.harness.replicas import own_port
 from tests.sandboxes.conftest import CACHE
 
 from benchmarks.filled import EVENTS, SESSIONS, fill
@@ -60,7 +60,7 @@ def _resident(pid: int) -> int:
 @contextmanager
 def living(home: Path, data: Path) -> Iterator[Life]:
     """`foundry serve` until it has answered /readyz, with nobody's settings and an empty HOME."""
-    port = free_port()
+    port = own_port()
     url = f"http://127.0.0.1:{port}"
     environ = {"PATH": os.environ["PATH"], "HOME": str(home)}
     foundry = str(Path(sys.executable).parent / "foundry")
