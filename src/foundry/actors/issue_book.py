@@ -85,10 +85,9 @@ class IssueBook:
 
     def end_all(self, turn: Turn, actors: Sequence[str], code: str) -> None:
         """What these actors reported with this code works again, or is no longer there."""
-        for row in turn.all(self._table):
-            trouble = Trouble.model_validate_json(row.trouble)
-            if trouble.actor in actors and trouble.code == code:
-                self.end(turn, row.fingerprint)
+        for issue in listed(turn.all(self._table)):
+            if issue.trouble.actor in actors and issue.trouble.code == code:
+                self.end(turn, issue.trouble.fingerprint)
 
     def clear(self, turn: Turn, issue: str | None) -> int:
         """Forget one issue, or all (R20); gives how many there were."""

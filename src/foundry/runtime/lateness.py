@@ -17,7 +17,7 @@ from sqlalchemy import Connection, func, select
 from foundry.contracts.errors import FoundryError, Unavailable
 from foundry.contracts.issues import IssueKind
 from foundry.contracts.words import APP, Address, ScopeId
-from foundry.runtime.standing import Asker, Standing
+from foundry.runtime.standing_issue import Asker, StandingIssue
 from foundry.runtime.store.base import Store
 from foundry.runtime.store.tables import mailbox, schedules
 from foundry.runtime.turn import AnyRow, Reader
@@ -41,7 +41,7 @@ class Lateness:
 
     def __init__(self, host: LateHost, store: Store, limit: float) -> None:
         self._host, self._store, self._limit = host, store, limit
-        self._issues = {name: Standing(IssueKind.LATE, name, REMEDY) for name in (MAIL, SCHEDULE)}
+        self._issues = {name: StandingIssue(IssueKind.LATE, name, REMEDY) for name in (MAIL, SCHEDULE)}
 
     async def run(self) -> None:
         while True:

@@ -18,7 +18,7 @@ from foundry.contracts.issues import IssueKind
 from foundry.contracts.sandbox_words import DiskSeen
 from foundry.contracts.sandboxes import Room
 from foundry.contracts.sizes import human
-from foundry.runtime.standing import Standing
+from foundry.runtime.standing_issue import StandingIssue
 from foundry.runtime.worker import Job
 
 ROUND = 30.0  # seconds
@@ -40,7 +40,7 @@ class Measuring:
         self._every = every
         self._min_free = min_free
         self._at: dict[SandboxId, float] = {}  # monotonic seconds
-        self._low = Standing(IssueKind.DISK_LOW, "disk low", REMEDY)
+        self._low = StandingIssue(IssueKind.DISK_LOW, "disk low", REMEDY)
         self.sizes: dict[SandboxId, int | None] = {}
 
     async def measure(self, job: Job, strays: Sequence[SandboxId]) -> None:

@@ -24,7 +24,7 @@ from foundry.contracts.errors import FoundryError
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.issues import IssueKind
 from foundry.contracts.sandbox_words import SandboxState, SandboxVanished, Stray, StraysSeen
-from foundry.runtime.standing import Standing
+from foundry.runtime.standing_issue import StandingIssue
 from foundry.runtime.worker import Job, WorkerKind, once
 
 MEASURED = 10  # of these times until a sandbox is measured again
@@ -48,7 +48,7 @@ def reconciler(every: float, min_free: int = 0) -> WorkerKind:
 
     async def run(job: Job) -> None:
         measuring, strays, away = Measuring(every * MEASURED, min_free), Strays(), ""
-        all_missing = Standing(IssueKind.SANDBOXES_MISSING, "sandboxes missing", REMEDY)
+        all_missing = StandingIssue(IssueKind.SANDBOXES_MISSING, "sandboxes missing", REMEDY)
         while True:
             try:
                 strange = await reconcile(job, all_missing)
@@ -65,7 +65,7 @@ def reconciler(every: float, min_free: int = 0) -> WorkerKind:
     return WorkerKind("AppShell", once(addresses.app_shell()), run, name="sandboxes")
 
 
-async def reconcile(job: Job, all_missing: Standing) -> list[SandboxId]:
+async def reconcile(job: Job, all_missing: StandingIssue) -> list[SandboxId]:
     """Compare once; gives those that exist and that nobody knows."""
     recorded = await job.read(standing)
     ended = (SandboxState.CREATING, SandboxState.LOST, SandboxState.DELETED)

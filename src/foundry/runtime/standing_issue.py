@@ -20,7 +20,7 @@ class Asker(Protocol):
     async def ask(self, address: Address, command: Command[R]) -> R: ...
 
 
-class Standing:
+class StandingIssue:
     """
     Args:
         fingerprint: there is one issue of it.
