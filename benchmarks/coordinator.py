@@ -21,8 +21,8 @@ from foundry.actors.organization.actor import Organization
 from foundry.actors.organization.tables import organization_repositories, organization_tasks, organizations
 from foundry.contracts import addresses
 from foundry.contracts.ids import TaskId
-from foundry.contracts.tasks import TaskSeen, TaskSummary
-from foundry.contracts.words import Address
+from foundry.contracts.messages import Address
+from foundry.contracts.task import TaskSeen, TaskSummary
 from foundry.runtime.runtime import House, Runtime
 from foundry.runtime.store.migrate import engine_of, migrate, open_store
 from foundry.runtime.store.tables import actors, mailbox

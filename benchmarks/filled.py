@@ -23,13 +23,14 @@ from foundry.actors.repository.tables import repositories, repository_branches, 
 from foundry.actors.sandbox_instance.tables import sandboxes
 from foundry.actors.session_status_sync.tables import followed_streams
 from foundry.actors.task.tables import task_sessions_known, tasks
-from foundry.actors.task_session.state import State
+from foundry.actors.task_session.row import State
 from foundry.actors.task_session.tables import sessions
 from foundry.actors.user_github_data.tables import user_identities
 from foundry.contracts.ids import OrganizationId, RepositoryId, TaskId, UserId
-from foundry.contracts.people import Access, Person, RepositoryRef
-from foundry.contracts.tasks import ArchiveReason, Phase, TaskState, TaskSummary
-from foundry.contracts.words import utc
+from foundry.contracts.messages import utc
+from foundry.contracts.people import Access, Person
+from foundry.contracts.repository import RepositoryRef
+from foundry.contracts.task import ArchiveReason, Phase, TaskState, TaskSummary
 from foundry.runtime.store.migrate import engine_of, migrate
 from foundry.runtime.store.tables import actors, schedules
 

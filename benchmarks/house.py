@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Integer, String
 
-from foundry.contracts.words import Address, Birth, Command, Event, Message
+from foundry.contracts.messages import Address, Birth, Command, Event, Message
 from foundry.runtime.actor import Actor, creates, handles, receives
 from foundry.runtime.runtime import House
 from foundry.runtime.store.tables import owned_table

@@ -19,7 +19,7 @@ from tests.postgres import binaries, cluster, database
 
 from benchmarks.house import Count, Counter, Create, Sink, house
 from benchmarks.rows import Row, row
-from foundry.contracts.words import Address
+from foundry.contracts.messages import Address
 from foundry.runtime.runtime import Runtime
 from foundry.runtime.store.migrate import engine_of, open_store
 from foundry.runtime.store.tables import mailbox, metadata

@@ -15,8 +15,8 @@ from tests.postgres import binaries, cluster, database
 
 from benchmarks.rows import Row, row
 from foundry.actors.session_status_sync.worker import BATCH
-from foundry.contracts.sessions import Ingest, StreamItem
-from foundry.contracts.words import Address
+from foundry.contracts.messages import Address
+from foundry.contracts.session_stream import Ingest, StreamItem
 
 ROUNDS = 400  # of thinking, speaking and using a tool
 LEASE = ("worker:the benchmark's", 1)

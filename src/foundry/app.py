@@ -29,24 +29,24 @@ from fastapi import FastAPI
 
 from foundry import api, web
 from foundry.actors.app_shell.actor import AppShell
+from foundry.actors.encryption import Sealer, load_or_create_key
 from foundry.actors.github_state import workflows as github_state_workflows
 from foundry.actors.github_state.actor import GitHubState
 from foundry.actors.github_state.door import GitHubOutside
 from foundry.actors.history.actor import History
 from foundry.actors.organization.actor import Organization
 from foundry.actors.repository.actor import Repository
-from foundry.actors.sandbox_instance import reconciling as sandboxes_reconciling
+from foundry.actors.sandbox_instance import sandbox_reconciler as sandboxes_reconciling
 from foundry.actors.sandbox_instance import workflows as sandbox_instance_workflows
 from foundry.actors.sandbox_instance.actor import SandboxInstance
 from foundry.actors.sandbox_instance.door import Sandboxes
 from foundry.actors.sandbox_instance.views import endpoint, running
-from foundry.actors.sealing import Sealer, load_or_create_key
 from foundry.actors.session_status_sync.actor import SessionStatusSync
 from foundry.actors.session_status_sync.worker import WORKER
-from foundry.actors.task import reconciling as branches_reconciling
+from foundry.actors.task import branch_poller as branches_reconciling
 from foundry.actors.task import workflows as task_workflows
 from foundry.actors.task.actor import Task
-from foundry.actors.task_session import reconciling as agents_reconciling
+from foundry.actors.task_session import agent_reaper as agents_reconciling
 from foundry.actors.task_session import workflows as task_session_workflows
 from foundry.actors.task_session.actor import TaskSession
 from foundry.actors.task_session.door import AcpDoor
@@ -54,19 +54,19 @@ from foundry.actors.user_github_data.actor import UserGitHubData
 from foundry.actors.watchdog import WATCHDOG, Watchdog
 from foundry.api.context import Foundry
 from foundry.contracts import addresses
+from foundry.contracts.app_shell import OpenAppShell
 from foundry.contracts.doors import AgentDoor, GitHubDoor, SandboxDoor
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.github_state import SyncInstallations
 from foundry.contracts.ids import SandboxId
-from foundry.contracts.people import OpenAppShell
-from foundry.contracts.sandboxes import Endpoint
+from foundry.contracts.sandbox_provider import Endpoint
 from foundry.github.client import GitHub, http_client
 from foundry.github.oauth import OAuth
-from foundry.runtime.blobs import Blobs
 from foundry.runtime.runtime import House, Runtime
+from foundry.runtime.store.blobs import Blobs
 from foundry.runtime.store.migrate import migrate, open_store
 from foundry.runtime.store.sqlite import lock_directory
-from foundry.runtime.workflow import Workflows
+from foundry.runtime.workflow.flow import Workflows
 from foundry.sandboxes.local import install, isolation
 from foundry.sandboxes.local.provider import LocalProvider
 from foundry.settings import Settings, check

@@ -22,7 +22,7 @@ from foundry.actors.github_state.views import github_state
 from foundry.actors.repository.views import repository_view
 from foundry.contracts import addresses
 from foundry.contracts.github_state import SyncInstallations, delivery
-from foundry.contracts.people import RepositoryRef
+from foundry.contracts.repository import RepositoryRef
 from foundry.github.client import GitHub, http_client
 from foundry.github.oauth import OAuth
 from foundry.github.webhooks import verify

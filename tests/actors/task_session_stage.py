@@ -22,33 +22,29 @@ from foundry.actors.task_session.workflows import WORKFLOWS
 from foundry.actors.watchdog import Watchdog
 from foundry.contracts import addresses
 from foundry.contracts.ids import MessageId, OrganizationId, RepositoryId, SandboxId, SessionId, TaskId, UserId, new_id
-from foundry.contracts.people import Person, RepositoryRef
-from foundry.contracts.sandbox_words import SandboxMoved
-from foundry.contracts.sandboxes import AcpServerGone, Endpoint
-from foundry.contracts.sessions import (
-    AgentSession,
-    ChooseServer,
+from foundry.contracts.messages import APP, Address, Birth, Command, Json, Message, ScopeId
+from foundry.contracts.people import Person
+from foundry.contracts.repository import RepositoryRef
+from foundry.contracts.sandbox_instance import SandboxMoved
+from foundry.contracts.sandbox_provider import AcpServerGone, Endpoint
+from foundry.contracts.session_stream import AgentSession, ChooseServer, Ingest, SessionOpened, StreamItem
+from foundry.contracts.task import PromptEnded, PromptGranted, PromptWaiting, SessionReady, SessionSeen
+from foundry.contracts.task_session import (
     CreateSession,
     Entry,
     EntryChanged,
-    Ingest,
-    Json,
     MessageDelta,
     OpenAgent,
     SendMessage,
     SessionChanged,
-    SessionOpened,
     SessionView,
-    StreamItem,
 )
-from foundry.contracts.tasks import PromptEnded, PromptGranted, PromptWaiting, SessionReady, SessionSeen
-from foundry.contracts.words import APP, Address, Birth, Command, Message, ScopeId
 from foundry.runtime.actor import Actor, creates, handles, receives
 from foundry.runtime.runtime import House, Runtime
 from foundry.runtime.store.tables import owned_table, workflows
 from foundry.runtime.topic import Published, Subscription
 from foundry.runtime.turn import Reader, Turn
-from foundry.runtime.workflow import Workflows
+from foundry.runtime.workflow.flow import Workflows
 from tests.runtime.toys import COORDINATOR, Coordinator, Open, open_store, workflow_url
 from tests.waiting import eventually
 
@@ -345,7 +341,7 @@ class Stage:
         return await eventually(self.view, condition, limit=limit)
 
     async def heard(self, word: str | None = None) -> list[str]:
-        """What the task has heard, as `Word` or the bodies of one word."""
+        """What the task has heard, as `Model` or the bodies of one word."""
 
         def look(reader: Reader) -> list[str]:
             rows = reader.all(select(heard).where(heard.c.task == TASK, heard.c.number > 0).order_by(heard.c.number))

@@ -15,11 +15,12 @@ from foundry.actors.app_shell.views import (
     users,
 )
 from foundry.contracts import addresses
+from foundry.contracts.app_shell import SignIn, SignOut
 from foundry.contracts.errors import BadInput
 from foundry.contracts.ids import UserId
 from foundry.contracts.issues import EndTrouble, RecordTrouble
-from foundry.contracts.people import ClearIssues, IssuesChanged, SignIn, SignOut
-from foundry.contracts.words import APP
+from foundry.contracts.messages import APP
+from foundry.contracts.organization import ClearIssues, IssuesChanged
 from tests.actors.tree import ADA, tree, trouble
 
 SHELL = addresses.app_shell()

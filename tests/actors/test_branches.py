@@ -14,10 +14,9 @@ from typing import Any
 
 import pytest
 
-from foundry.actors.task.upstream import SKEW, after_push, after_word, shown
-from foundry.actors.task.words import Heard
+from foundry.actors.task.jobs import Heard
+from foundry.actors.task.remote_branch import SKEW, after_push, after_word, shown
 from foundry.contracts import addresses
-from foundry.contracts.branches import BranchMoved, UpstreamState
 from foundry.contracts.errors import FoundryError, WrongState
 from foundry.contracts.github_state import (
     InstallationSummary,
@@ -28,11 +27,10 @@ from foundry.contracts.github_state import (
     delivery,
 )
 from foundry.contracts.ids import OrganizationId, SandboxId, SessionId, new_id
-from foundry.contracts.people import RepositoryRef
-from foundry.contracts.renaming import RenameBranch
-from foundry.contracts.sandbox_words import GitFailed, GitRejected
-from foundry.contracts.sessions import MessageState
-from foundry.contracts.tasks import (
+from foundry.contracts.messages import utc
+from foundry.contracts.repository import RepositoryRef
+from foundry.contracts.sandbox_instance import GitFailed, GitRejected
+from foundry.contracts.task import (
     ArchiveTask,
     GetUpstream,
     PublishTask,
@@ -43,7 +41,9 @@ from foundry.contracts.tasks import (
     TaskView,
     WorkTree,
 )
-from foundry.contracts.words import utc
+from foundry.contracts.task_branch import BranchMoved, UpstreamState
+from foundry.contracts.task_rename import RenameBranch
+from foundry.contracts.task_session import MessageState
 from tests.rules.world import ADA, ORGANIZATION, REPOSITORY, Outside, World, world
 from tests.waiting import eventually
 

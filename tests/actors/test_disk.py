@@ -9,22 +9,16 @@ from pathlib import Path
 import pytest
 
 from foundry.actors.app_shell.views import issues, strays
-from foundry.actors.sandbox_instance.measuring import LITTLE, notable
+from foundry.actors.sandbox_instance.disk_usage import LITTLE, notable
 from foundry.actors.sandbox_instance.views import existing, sandbox_view
 from foundry.contracts import addresses
 from foundry.contracts.errors import NotFound, WrongState
 from foundry.contracts.ids import SandboxId, new_id
 from foundry.contracts.issues import IssueKind
-from foundry.contracts.people import ClearIssues, IssueView
-from foundry.contracts.sandbox_words import (
-    DiskSeen,
-    RemoveStray,
-    SandboxState,
-    SandboxView,
-    StrayView,
-)
-from foundry.contracts.sandboxes import Room
-from foundry.contracts.tasks import ArchiveTask, TaskView
+from foundry.contracts.organization import ClearIssues, IssueView
+from foundry.contracts.sandbox_instance import DiskSeen, RemoveStray, SandboxState, SandboxView, StrayView
+from foundry.contracts.sandbox_provider import Room
+from foundry.contracts.task import ArchiveTask, TaskView
 from tests.rules.world import ADA, World, world
 from tests.waiting import eventually
 

@@ -7,25 +7,16 @@ from typing import Any
 
 import pytest
 
-from foundry.actors.task_session import history as histories
-from foundry.actors.task_session import replays
+from foundry.actors.task_session import replay_matcher as histories
+from foundry.actors.task_session import replay_reader as replays
 from foundry.actors.task_session.door import AcpDoor
-from foundry.actors.task_session.history import History, Unreadable, compare
-from foundry.actors.task_session.words import INTRODUCTION, GapTurn, Piece
+from foundry.actors.task_session.jobs import INTRODUCTION, GapTurn, Piece
+from foundry.actors.task_session.replay_matcher import History, Unreadable, compare
 from foundry.contracts.ids import SandboxId
-from foundry.contracts.sandboxes import AgentRefused
-from foundry.contracts.sessions import (
-    AgentSession,
-    EntryKind,
-    FillGaps,
-    Filling,
-    Json,
-    MessageState,
-    SandboxLost,
-    SessionStatus,
-    StreamItem,
-    ToldPart,
-)
+from foundry.contracts.messages import Json
+from foundry.contracts.sandbox_provider import AgentRefused
+from foundry.contracts.session_stream import AgentSession, FillGaps, Filling, StreamItem, ToldPart
+from foundry.contracts.task_session import EntryKind, MessageState, SandboxLost, SessionStatus
 from foundry.sandboxes.acp import OPEN_ID, Initialized
 from tests.actors.task_session_stage import BOB, SANDBOX, Doors, Stage, stage, stopped, update, words
 from tests.actors.test_task_session_workflows import prompted

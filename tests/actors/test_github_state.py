@@ -41,9 +41,9 @@ from foundry.contracts.github_state import (
     delivery,
 )
 from foundry.contracts.ids import OrganizationId, RepositoryId, TaskId, WorkflowId
+from foundry.contracts.messages import ScopeId
 from foundry.contracts.people import Access
-from foundry.contracts.tasks import ReserveBranch
-from foundry.contracts.words import ScopeId
+from foundry.contracts.repository import ReserveBranch
 from tests.actors.tree import ORG, REPO, TALLY, Begin, Tree, tree
 from tests.waiting import eventually
 

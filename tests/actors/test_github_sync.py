@@ -21,9 +21,10 @@ from foundry.contracts.github_state import (
     SyncOrganization,
 )
 from foundry.contracts.ids import TaskId
+from foundry.contracts.messages import ScopeId
 from foundry.contracts.people import Access
-from foundry.contracts.tasks import NothingToPublish, ReserveBranch
-from foundry.contracts.words import ScopeId
+from foundry.contracts.repository import ReserveBranch
+from foundry.contracts.task import NothingToPublish
 from foundry.github.errors import GitHubSignInFailed
 from tests.actors.github_stage import GitHubStage, github_stage
 from tests.actors.tree import ORG, REPO, TALLY, Begin

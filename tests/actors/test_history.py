@@ -8,7 +8,7 @@ from foundry.actors.history.tables import history_entries
 from foundry.actors.history.views import entries
 from foundry.contracts import addresses
 from foundry.contracts.ids import RepositoryId
-from foundry.contracts.tasks import TaskSeen
+from foundry.contracts.task import TaskSeen
 from tests.actors.tree import REPO, line, tally_tree
 
 

@@ -16,9 +16,9 @@ from foundry.contracts import addresses
 from foundry.contracts.errors import NotFound
 from foundry.contracts.ids import OrganizationId, RepositoryId
 from foundry.contracts.issues import EndTrouble, IssueKind, RecordTrouble
-from foundry.contracts.people import ClearIssues, OrganizationSeen, RepositoriesSeen
-from foundry.contracts.tasks import ArchiveReason, PullRequestRef, TaskSeen, TaskState
-from foundry.contracts.words import ScopeId
+from foundry.contracts.messages import ScopeId
+from foundry.contracts.organization import ClearIssues, OrganizationSeen, RepositoriesSeen
+from foundry.contracts.task import ArchiveReason, PullRequestRef, TaskSeen, TaskState
 from tests.actors.tree import ORG, TALLY, line, organization_shown, tally_tree, trouble, unfolded
 
 HERE = addresses.organization(ORG)

@@ -10,20 +10,20 @@ from sqlalchemy import text
 
 from foundry.actors.app_shell.views import issues as app_issues
 from foundry.actors.organization.views import issues
-from foundry.actors.sandbox_instance.reconciling import TOO_MANY
+from foundry.actors.sandbox_instance.sandbox_reconciler import TOO_MANY
 from foundry.actors.sandbox_instance.views import sandbox_view
-from foundry.actors.task.rebuilding import REBUILDS
+from foundry.actors.task.recovery import REBUILDS
 from foundry.actors.task_session.views import transcript
 from foundry.contracts import addresses
-from foundry.contracts.checkpoints import CheckpointTooLarge
 from foundry.contracts.ids import SandboxId, SessionId, TaskId, new_id
 from foundry.contracts.issues import IssueKind
-from foundry.contracts.people import IssueView
-from foundry.contracts.sandbox_words import CreateSandbox, SandboxMoved, SandboxState, SandboxVanished
-from foundry.contracts.sandboxes import SandboxGone
-from foundry.contracts.sessions import MessageState, SessionStatus, WithdrawMessage
-from foundry.contracts.tasks import ArchiveTask, Phase, PublishTask, RetryProvisioning, TaskState, TaskView, WorkTree
-from foundry.contracts.words import ScopeId
+from foundry.contracts.messages import ScopeId
+from foundry.contracts.organization import IssueView
+from foundry.contracts.sandbox_instance import CreateSandbox, SandboxMoved, SandboxState, SandboxVanished
+from foundry.contracts.sandbox_provider import SandboxGone
+from foundry.contracts.task import ArchiveTask, Phase, PublishTask, RetryProvisioning, TaskState, TaskView, WorkTree
+from foundry.contracts.task_checkpoints import CheckpointTooLarge
+from foundry.contracts.task_session import MessageState, SessionStatus, WithdrawMessage
 from foundry.runtime.turn import Reader
 from tests.rules.world import ADA, ORGANIZATION, Outside, World, world
 from tests.waiting import eventually

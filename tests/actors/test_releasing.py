@@ -12,11 +12,11 @@ import pytest
 
 from foundry.actors.sandbox_instance.views import sandbox_view
 from foundry.contracts import addresses
-from foundry.contracts.checkpoints import CheckpointTooLarge
 from foundry.contracts.errors import WrongState
 from foundry.contracts.ids import SandboxId, TaskId
-from foundry.contracts.sandbox_words import SandboxState, SandboxView
-from foundry.contracts.tasks import ArchiveTask, ReleaseSandbox, TaskView, WorkTree
+from foundry.contracts.sandbox_instance import SandboxState, SandboxView
+from foundry.contracts.task import ArchiveTask, ReleaseSandbox, TaskView, WorkTree
+from foundry.contracts.task_checkpoints import CheckpointTooLarge
 from tests.rules.world import ADA, Outside, World, world
 from tests.waiting import eventually
 

@@ -10,22 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from foundry.actors.history.views import entries
-from foundry.actors.repository.branches import LIMIT, free_branch, taken_by
+from foundry.actors.repository.reservations import LIMIT, free_branch, taken_by
 from foundry.actors.repository.views import repository_view, task_list
 from foundry.contracts import addresses
+from foundry.contracts.branch_names import BranchTaken, branch_problem
 from foundry.contracts.errors import NotFound
 from foundry.contracts.ids import RepositoryId, TaskId
-from foundry.contracts.people import RepositorySeen
-from foundry.contracts.tasks import (
-    ArchiveReason,
-    BranchTaken,
-    PullRequestSeen,
-    ReserveBranch,
-    TaskSeen,
-    TaskState,
-    branch_problem,
-)
-from foundry.contracts.words import ScopeId
+from foundry.contracts.messages import ScopeId
+from foundry.contracts.repository import RepositorySeen, ReserveBranch
+from foundry.contracts.task import ArchiveReason, PullRequestSeen, TaskSeen, TaskState
 from tests.actors.tree import ORG, REPO, T0, TALLY, line, repository_shown, tally_tree, unfolded
 
 HERE = addresses.repository(REPO)

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from foundry.contracts import addresses
-from foundry.contracts.checkpoints import CheckpointReason
 from foundry.contracts.errors import WrongState
 from foundry.contracts.ids import SandboxId, SessionId, TaskId, new_id
-from foundry.contracts.sessions import AgentSession, SessionStatus, SessionView
-from foundry.contracts.tasks import ArchiveTask, OpenSession, PublishTask, RefreshWork, TaskView, WorkTree
+from foundry.contracts.session_stream import AgentSession
+from foundry.contracts.task import ArchiveTask, OpenSession, PublishTask, RefreshWork, TaskView, WorkTree
+from foundry.contracts.task_checkpoints import CheckpointReason
+from foundry.contracts.task_session import SessionStatus, SessionView
 from tests.rules.world import ADA, Outside, World, world
 from tests.waiting import eventually
 

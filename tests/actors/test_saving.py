@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from foundry.actors.sandbox_instance.git import Git
-from foundry.actors.sandbox_instance.saving import restore, save
-from foundry.contracts.checkpoints import CheckpointUnfit, Saved
-from foundry.contracts.sandboxes import ProcessResult, SandboxGone
+from foundry.actors.sandbox_instance.git_bundle import restore, save
+from foundry.contracts.sandbox_provider import ProcessResult, SandboxGone
+from foundry.contracts.task_checkpoints import CheckpointUnfit, Saved
 
 GIT = shutil.which("git") or "git"
 

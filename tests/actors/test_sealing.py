@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from foundry.actors.sealing import Sealer, WrongKey, load_or_create_key
+from foundry.actors.encryption import Sealer, WrongKey, load_or_create_key
 
 OLD, NEW = b"old key material, long enough", b"new key material, long enough"
 

@@ -7,13 +7,15 @@ from collections.abc import Iterable
 
 import pytest
 
-from foundry.actors.session_status_sync import filling, worker
+from foundry.actors.session_status_sync import gap_recovery as filling
+from foundry.actors.session_status_sync import worker
 from foundry.actors.session_status_sync.views import Followed
 from foundry.actors.session_status_sync.worker import BATCH, ROOM, Follower
 from foundry.contracts.ids import SandboxId
-from foundry.contracts.sandboxes import SandboxRefused, SandboxUnreachable
-from foundry.contracts.sessions import Ingest, SessionStatus, StreamItem
-from foundry.contracts.words import Command
+from foundry.contracts.messages import Command
+from foundry.contracts.sandbox_provider import SandboxRefused, SandboxUnreachable
+from foundry.contracts.session_stream import Ingest, StreamItem
+from foundry.contracts.task_session import SessionStatus
 from tests.actors.task_session_stage import Agents, Doors, Server, Stage, stage, stopped, words
 from tests.actors.test_task_session_workflows import prompted
 from tests.waiting import eventually

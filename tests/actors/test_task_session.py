@@ -7,16 +7,15 @@ import pytest
 from foundry.actors.task_session.views import personal_view
 from foundry.contracts.errors import BadInput, NotFound, WrongState
 from foundry.contracts.ids import MessageId
-from foundry.contracts.sessions import (
+from foundry.contracts.session_stream import PermissionDelivered, PromptSent, PromptUnknown, StreamBack, StreamLost
+from foundry.contracts.task import PromptEnded, PromptGranted
+from foundry.contracts.task_session import (
     AnswerPermission,
     CloseSession,
     EntryKind,
     MarkRead,
     MessageState,
-    PermissionDelivered,
     PermissionState,
-    PromptSent,
-    PromptUnknown,
     ResendMessage,
     ResumeSession,
     SandboxLost,
@@ -25,11 +24,8 @@ from foundry.contracts.sessions import (
     SessionClosed,
     SessionStatus,
     StopSession,
-    StreamBack,
-    StreamLost,
     WithdrawMessage,
 )
-from foundry.contracts.tasks import PromptEnded, PromptGranted
 from tests.actors.task_session_stage import ADA, BOB, Stage, asks, refused, stage, stopped, update, words
 from tests.waiting import eventually
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from foundry.actors.sandbox_instance.door import Sandboxes
-from foundry.actors.session_status_sync import filling
+from foundry.actors.session_status_sync import gap_recovery as filling
 from foundry.actors.task_session.door import AcpDoor
 from foundry.actors.task_session.views import known_servers
 from foundry.contracts.ids import SandboxId
-from foundry.contracts.sandboxes import Endpoint
-from foundry.contracts.sessions import (
-    AgentSession,
+from foundry.contracts.sandbox_provider import Endpoint
+from foundry.contracts.session_stream import AgentSession
+from foundry.contracts.task_session import (
     AnswerPermission,
     CloseSession,
     EntryKind,

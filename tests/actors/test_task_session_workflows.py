@@ -5,21 +5,20 @@ from __future__ import annotations
 import pytest
 
 from foundry.actors.watchdog import Watchdog
-from foundry.contracts.sandboxes import AcpServerGone, AgentUnavailable, SandboxRefused, SandboxUnreachable
-from foundry.contracts.sessions import (
+from foundry.contracts.sandbox_provider import AcpServerGone, AgentUnavailable, SandboxRefused, SandboxUnreachable
+from foundry.contracts.session_stream import PromptDoubtful, StreamItem
+from foundry.contracts.task import PromptEnded
+from foundry.contracts.task_session import (
     AnswerPermission,
     CloseSession,
     EntryKind,
     MessageState,
     OpenAgent,
-    PromptDoubtful,
     ResendMessage,
     ResumeSession,
     SessionStatus,
     StopSession,
-    StreamItem,
 )
-from foundry.contracts.tasks import PromptEnded
 from tests.actors.task_session_stage import ADA, Doors, Stage, asks, stage, stopped, words
 from tests.waiting import eventually
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from foundry.actors.sealing import Sealer
+from foundry.actors.encryption import Sealer
 from foundry.actors.user_github_data.views import people, person, sealed_tokens
 from foundry.contracts import addresses
 from foundry.contracts.errors import BadInput, NotFound
 from foundry.contracts.ids import UserId
-from foundry.contracts.people import Person, StoreIdentity
+from foundry.contracts.people import Person
+from foundry.contracts.user_github_data import StoreIdentity
 from tests.actors.tree import ADA, tree
 
 SEALER = Sealer([b"0123456789abcdef0123456789abcdef"])

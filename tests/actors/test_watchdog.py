@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from foundry.actors.task_session.states import Verdict, verdict
+from foundry.actors.task_session.transitions import Verdict, verdict
 from foundry.actors.watchdog import WATCHDOG, Watchdog, began, key
 from foundry.contracts.overdue import TABLE
-from foundry.contracts.sessions import Signs
+from foundry.contracts.session_stream import Signs
 
 SHORT = Watchdog({"cloning": 10, "publishing": 30})
 

@@ -22,29 +22,28 @@ from foundry.actors.repository import views as repository_views
 from foundry.actors.repository.actor import Repository
 from foundry.actors.user_github_data.actor import UserGitHubData
 from foundry.contracts import addresses
-from foundry.contracts.branches import BranchMoved
+from foundry.contracts.app_shell import OpenAppShell
 from foundry.contracts.ids import OrganizationId, RepositoryId, TaskId, UserId
 from foundry.contracts.issues import IssueKind, Trouble
-from foundry.contracts.people import (
+from foundry.contracts.messages import Address, Birth, Command, Event, Message, ScopeId
+from foundry.contracts.organization import (
     IssuesChanged,
     IssueView,
-    OpenAppShell,
     OrganizationChanged,
     OrganizationSeen,
     OrganizationView,
-    Person,
     RepositoriesChanged,
     RepositoriesSeen,
-    RepositoryRef,
-    RepositorySeen,
 )
-from foundry.contracts.tasks import Phase, PullRequestSeen, TaskListed, TaskSeen, TaskState, TaskSummary
-from foundry.contracts.words import Address, Birth, Command, Event, Message, ScopeId
+from foundry.contracts.people import Person
+from foundry.contracts.repository import RepositoryRef, RepositorySeen
+from foundry.contracts.task import Phase, PullRequestSeen, TaskListed, TaskSeen, TaskState, TaskSummary
+from foundry.contracts.task_branch import BranchMoved
 from foundry.runtime.actor import Actor, creates, handles, receives
 from foundry.runtime.runtime import House, Runtime
 from foundry.runtime.store.tables import mailbox, owned_table
 from foundry.runtime.turn import Reader, Turn
-from foundry.runtime.workflow import Workflows
+from foundry.runtime.workflow.flow import Workflows
 from tests.runtime.toys import open_store, workflow_url
 from tests.waiting import eventually
 

@@ -17,13 +17,14 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
-from foundry.actors.sealing import Sealer
+from foundry.actors.encryption import Sealer
 from foundry.api import Foundry, install
 from foundry.api.auth import hashed
 from foundry.api.guard import COOKIE, WEBHOOKS
 from foundry.app import house
 from foundry.contracts import addresses
-from foundry.contracts.github import GitHubAccount, UserToken
+from foundry.contracts.app_shell import OpenAppShell, SignIn
+from foundry.contracts.github_payloads import GitHubAccount, UserToken
 from foundry.contracts.github_state import (
     InstallationGranted,
     InstallationSummary,
@@ -31,18 +32,11 @@ from foundry.contracts.github_state import (
     SyncInstallations,
 )
 from foundry.contracts.ids import OrganizationId, RepositoryId, UserId
-from foundry.contracts.people import (
-    Access,
-    OpenAppShell,
-    OrganizationSeen,
-    Person,
-    RepositoriesSeen,
-    RepositoryRef,
-    RepositorySeen,
-    SignIn,
-    StoreIdentity,
-)
-from foundry.contracts.words import APP, Address, Birth, Message, ScopeId
+from foundry.contracts.messages import APP, Address, Birth, Message, ScopeId
+from foundry.contracts.organization import OrganizationSeen, RepositoriesSeen
+from foundry.contracts.people import Access, Person
+from foundry.contracts.repository import RepositoryRef, RepositorySeen
+from foundry.contracts.user_github_data import StoreIdentity
 from foundry.github.errors import GitHubSignInFailed
 from foundry.github.webhooks import signature
 from foundry.runtime.actor import Actor, creates

@@ -10,8 +10,8 @@ import pytest
 from foundry.contracts import addresses
 from foundry.contracts.errors import Unavailable
 from foundry.contracts.issues import IssueKind, RecordTrouble, Trouble
+from foundry.contracts.messages import ScopeId
 from foundry.contracts.people import Access
-from foundry.contracts.words import ScopeId
 from foundry.github.errors import GitHubUnavailable
 from tests.api.edge import ORG, SITE, TALLY, Edge
 from tests.api.problems import problem

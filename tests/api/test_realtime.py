@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from foundry.api import following
+from foundry.api import subscription as following
 from foundry.api.guard import COOKIE
 from foundry.api.realtime import TOPICS
 from foundry.contracts import addresses
 from foundry.contracts.issues import IssueKind, RecordTrouble, Trouble
+from foundry.contracts.messages import ScopeId
 from foundry.contracts.people import Access
-from foundry.contracts.words import ScopeId
 from tests.api.edge import ADA, ORG, SITE, TALLY, Edge, listening, watching
 from tests.api.problems import problem
 from tests.waiting import eventually

@@ -6,8 +6,8 @@ from typing import Any
 
 from foundry.contracts import addresses
 from foundry.contracts.ids import SandboxId
-from foundry.contracts.sandbox_words import DiskSeen, SandboxMoved, SandboxState, Stray, StraysSeen
-from foundry.contracts.sandboxes import Room
+from foundry.contracts.sandbox_instance import DiskSeen, SandboxMoved, SandboxState, Stray, StraysSeen
+from foundry.contracts.sandbox_provider import Room
 from tests.api.edge import ADA, Edge
 from tests.api.problems import problem
 

@@ -16,8 +16,8 @@ import pytest_asyncio
 from foundry.contracts import addresses
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.issues import IssueKind, RecordTrouble, Trouble
-from foundry.contracts.sandbox_words import DiskSeen, Stray, StraysSeen
-from foundry.contracts.words import ScopeId
+from foundry.contracts.messages import ScopeId
+from foundry.contracts.sandbox_instance import DiskSeen, Stray, StraysSeen
 from tests.api.edge import ORG, TOKEN, Edge, listening, running
 from tests.waiting import eventually
 

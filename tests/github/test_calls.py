@@ -11,12 +11,12 @@ import jwt
 import pytest
 
 from foundry.contracts.errors import FoundryError
-from foundry.contracts.github import GitHubBudget
-from foundry.github.answers import Answer as Kept
-from foundry.github.answers import KeptInMemory
-from foundry.github.calls import budget_after
+from foundry.contracts.github_payloads import GitHubBudget
 from foundry.github.client import GitHub
+from foundry.github.client_base import budget_after
 from foundry.github.errors import GitHubNotFound, GitHubRateLimited, GitHubRefused, GitHubUnavailable
+from foundry.github.etag_cache import Answer as Kept
+from foundry.github.etag_cache import KeptInMemory
 from tests.github.conftest import INSTALLATION, TALLY, Answer
 
 Answering = Callable[[Answer], GitHub]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from foundry.contracts.github import GitHubRepository
+from foundry.contracts.github_payloads import GitHubRepository
 from foundry.github.client import GitHub
 from foundry.github.errors import GitHubNotFound, GitHubRefused
 from tests.github.conftest import INSTALLATION, TALLY, push

@@ -26,9 +26,10 @@ from foundry.actors.task_session.views import session_view, transcript
 from foundry.app import Server, set_up_logging
 from foundry.contracts import addresses
 from foundry.contracts.ids import SandboxId, SessionId, TaskId, UserId, new_id
-from foundry.contracts.people import Person, RepositoryRef
-from foundry.contracts.tasks import CreateTask, TaskView
-from foundry.contracts.words import ScopeId
+from foundry.contracts.messages import ScopeId
+from foundry.contracts.people import Person
+from foundry.contracts.repository import RepositoryRef
+from foundry.contracts.task import CreateTask, TaskView
 from foundry.runtime.runtime import Runtime
 from foundry.settings import Settings
 from tests.harness.traps import Traps, die, spring

@@ -10,7 +10,7 @@ from foundry.runtime.store.migrate import head
 
 STEP = "looking around"
 PROVISION = "actors/task/workflows/provision.py"
-PEOPLE = "contracts/people.py"
+PEOPLE = "contracts/repository.py"
 EDITS = (
     (PROVISION, '    "cloning",\n', f'    "{STEP}",\n    "cloning",\n'),
     (

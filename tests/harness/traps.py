@@ -12,8 +12,8 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from foundry.runtime import workflow
-from foundry.runtime.workflow import TRIES, Flow
+from foundry.runtime.workflow import flow as workflow
+from foundry.runtime.workflow.flow import TRIES, Flow
 from tests.waiting import eventually
 
 # Steps that see to it themselves that an answer which was lost means no second try

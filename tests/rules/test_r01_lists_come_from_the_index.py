@@ -10,7 +10,7 @@ import pytest
 from foundry.actors.organization import views
 from foundry.contracts import addresses
 from foundry.contracts.ids import OrganizationId
-from foundry.contracts.tasks import TaskSeen
+from foundry.contracts.task import TaskSeen
 from foundry.runtime.turn import Reader
 from tests.actors.tree import ORG, line, tally_tree
 from tests.rules.lookup import SRC, Watched, edge, imports, owned_by

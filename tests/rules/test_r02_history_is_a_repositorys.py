@@ -8,9 +8,9 @@ from foundry.actors.history.tables import history_entries
 from foundry.actors.history.views import entries
 from foundry.contracts import addresses
 from foundry.contracts.ids import RepositoryId
-from foundry.contracts.people import RepositorySeen
-from foundry.contracts.tasks import TaskSeen
-from foundry.contracts.words import ScopeId
+from foundry.contracts.messages import ScopeId
+from foundry.contracts.repository import RepositorySeen
+from foundry.contracts.task import TaskSeen
 from tests.actors.tree import ORG, REPO, TALLY, line, tally_tree
 from tests.rules.lookup import naming, owned_by
 

@@ -11,9 +11,8 @@ import pytest
 from foundry.actors.repository.tables import repository_branches, repository_tasks
 from foundry.contracts import addresses
 from foundry.contracts.ids import RepositoryId, TaskId
-from foundry.contracts.people import RepositorySeen
-from foundry.contracts.tasks import ReserveBranch
-from foundry.contracts.words import ScopeId
+from foundry.contracts.messages import ScopeId
+from foundry.contracts.repository import RepositorySeen, ReserveBranch
 from foundry.runtime.store.base import Opened
 from foundry.runtime.turn import Turn
 from tests.actors.tree import ORG, REPO, TALLY, tally_tree

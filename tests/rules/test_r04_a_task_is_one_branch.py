@@ -8,7 +8,7 @@ import pytest
 
 from foundry.contracts import addresses
 from foundry.contracts.errors import WrongState
-from foundry.contracts.tasks import Named
+from foundry.contracts.task import Named
 from tests.rules.world import World
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from foundry.contracts import addresses
 from foundry.contracts.ids import SessionId, new_id
-from foundry.contracts.tasks import OpenSession
+from foundry.contracts.task import OpenSession
 from tests.rules.world import ADA, World
 
 

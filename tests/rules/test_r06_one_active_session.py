@@ -6,9 +6,9 @@ from pathlib import Path
 
 from foundry.contracts import addresses
 from foundry.contracts.ids import SandboxId, SessionId, new_id
-from foundry.contracts.sandboxes import AcpServerGone
-from foundry.contracts.sessions import AgentSession
-from foundry.contracts.tasks import OpenSession
+from foundry.contracts.sandbox_provider import AcpServerGone
+from foundry.contracts.session_stream import AgentSession
+from foundry.contracts.task import OpenSession
 from tests.rules.world import ADA, Outside, World, world
 from tests.waiting import eventually
 

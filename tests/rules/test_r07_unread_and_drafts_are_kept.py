@@ -5,7 +5,7 @@ from __future__ import annotations
 from foundry.actors.task_session.views import personal_view
 from foundry.contracts import addresses
 from foundry.contracts.ids import UserId
-from foundry.contracts.sessions import MarkRead, SaveDraft
+from foundry.contracts.task_session import MarkRead, SaveDraft
 from tests.rules.world import ADA, World
 from tests.waiting import eventually
 

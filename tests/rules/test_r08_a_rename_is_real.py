@@ -12,20 +12,13 @@ from typing import Any
 import pytest
 
 from foundry.contracts import addresses
+from foundry.contracts.branch_names import BranchTaken
 from foundry.contracts.errors import WrongState
 from foundry.contracts.ids import MessageId, SandboxId, TaskId, new_id
-from foundry.contracts.people import RepositoryRef
-from foundry.contracts.renaming import BranchOnGitHub, GiveUpRename, OldPullRequest, RenameBranch
-from foundry.contracts.sessions import SendMessage
-from foundry.contracts.tasks import (
-    ArchiveTask,
-    BranchTaken,
-    PublishTask,
-    PullRequestRef,
-    RetryProvisioning,
-    TaskView,
-    WorkTree,
-)
+from foundry.contracts.repository import RepositoryRef
+from foundry.contracts.task import ArchiveTask, PublishTask, PullRequestRef, RetryProvisioning, TaskView, WorkTree
+from foundry.contracts.task_rename import BranchOnGitHub, GiveUpRename, OldPullRequest, RenameBranch
+from foundry.contracts.task_session import SendMessage
 from tests.rules.world import ADA, Outside, World, world
 from tests.waiting import eventually
 

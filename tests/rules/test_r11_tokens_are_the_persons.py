@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from foundry.actors.sealing import Sealer
+from foundry.actors.encryption import Sealer
 from foundry.contracts import addresses
-from foundry.contracts.people import StoreIdentity
-from foundry.contracts.words import APP
+from foundry.contracts.messages import APP
+from foundry.contracts.user_github_data import StoreIdentity
 from foundry.runtime.store.tables import actors
 from tests.actors.tree import ADA, tally_tree
 from tests.rules.lookup import SRC, imports, metadata, owned_by, stored

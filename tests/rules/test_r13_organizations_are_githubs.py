@@ -8,7 +8,7 @@ from foundry.actors.organization.views import organizations
 from foundry.contracts import addresses
 from foundry.contracts.github_state import InstallationSummary, RecordInstallations, SyncInstallations
 from foundry.contracts.ids import OrganizationId
-from foundry.contracts.people import OrganizationSeen
+from foundry.contracts.organization import OrganizationSeen
 from foundry.runtime.actor import Registry
 from tests.actors.tree import tree
 from tests.rules.lookup import house, naming
@@ -30,4 +30,4 @@ def test_only_githubs_word_creates_one() -> None:
     kind = Registry(house().actors).kinds["Organization"]
     assert [word for word, handler in kind.handlers.items() if handler.creates] == [OrganizationSeen]
     announcers = {path for path in naming("OrganizationSeen") if not path.startswith("actors/organization/")}
-    assert announcers == {"actors/github_state/mirror.py"}
+    assert announcers == {"actors/github_state/organization.py"}

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from foundry.contracts import addresses
 from foundry.contracts.ids import TaskId
-from foundry.contracts.tasks import PullRequestRef, PullRequestSeen, ReserveBranch
+from foundry.contracts.repository import ReserveBranch
+from foundry.contracts.task import PullRequestRef, PullRequestSeen
 from tests.actors.tree import REPO, tally_tree
 from tests.rules.lookup import columns_of, metadata, owned_by, stored
 

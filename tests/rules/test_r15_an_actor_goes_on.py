@@ -7,7 +7,7 @@ import inspect
 import pytest
 
 from foundry.app import house
-from foundry.contracts.words import Command
+from foundry.contracts.messages import Command
 from foundry.runtime.actor import Actor, RegistrationError, Registry, handles
 from foundry.runtime.turn import Turn
 

@@ -7,7 +7,7 @@ import time
 
 from foundry.actors.organization.views import task_list
 from foundry.contracts import addresses
-from foundry.contracts.tasks import ArchiveTask
+from foundry.contracts.task import ArchiveTask
 from tests.rules.world import ADA, ORGANIZATION, World
 from tests.waiting import eventually
 

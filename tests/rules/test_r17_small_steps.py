@@ -8,7 +8,7 @@ import inspect
 import pytest
 
 from foundry.app import house
-from foundry.runtime.workflow import Workflow
+from foundry.runtime.workflow.flow import Workflow
 
 WORKFLOWS = list(house().workflows.by_name.values())
 

@@ -7,9 +7,9 @@ import pytest
 from foundry.actors.organization.views import issues
 from foundry.app import house
 from foundry.contracts.issues import IssueKind, WorkflowRecovered, WorkflowTrouble
-from foundry.contracts.sandboxes import SandboxGone
+from foundry.contracts.sandbox_provider import SandboxGone
 from foundry.runtime.actor import Actor, RegistrationError, Registry
-from foundry.runtime.workflow import Workflows
+from foundry.runtime.workflow.flow import Workflows
 from tests.rules.world import ORGANIZATION, World
 from tests.waiting import eventually
 

@@ -12,8 +12,8 @@ from foundry.app import house
 from foundry.contracts import addresses
 from foundry.contracts.ids import TaskId
 from foundry.contracts.issues import IssueKind, RecordTrouble, TroubleEnded, TroubleRaised
-from foundry.contracts.people import IssuesChanged
-from foundry.contracts.tasks import PullRequestSeen
+from foundry.contracts.organization import IssuesChanged
+from foundry.contracts.task import PullRequestSeen
 from foundry.runtime.actor import Registry
 from tests.actors.tree import ORG, REPO, tally_tree, trouble
 from tests.rules.lookup import metadata, naming
@@ -58,6 +58,6 @@ def test_issues_are_kept_by_the_two_coordinators_alone() -> None:
 
 def test_issues_are_made_in_one_place_and_read_through_two_views() -> None:
     makers = {path for path in naming("IssuesChanged") if path.startswith("actors/")}
-    assert makers == {"actors/issue_book.py"}
+    assert makers == {"actors/runtime_issues.py"}
     book = {path for path in naming("IssueBook") | naming("listed") if path.startswith("actors/")}
     assert book <= {f"actors/{kind}/{name}.py" for kind in ("app_shell", "organization") for name in ("actor", "views")}

@@ -10,8 +10,8 @@ from foundry.actors.app_shell.views import issues as app_issues
 from foundry.actors.organization.views import issues
 from foundry.contracts import addresses
 from foundry.contracts.issues import RecordTrouble
-from foundry.contracts.people import ClearIssues
-from foundry.contracts.words import APP, ScopeId
+from foundry.contracts.messages import APP, ScopeId
+from foundry.contracts.organization import ClearIssues
 from foundry.runtime.turn import Reader
 from tests.actors.tree import ORG, tally_tree, trouble
 from tests.rules.lookup import naming

@@ -8,8 +8,8 @@ import pytest
 
 from foundry.actors.organization.views import issues, task_list
 from foundry.contracts import addresses
-from foundry.contracts.sandboxes import SandboxGone
-from foundry.contracts.tasks import RetryProvisioning
+from foundry.contracts.sandbox_provider import SandboxGone
+from foundry.contracts.task import RetryProvisioning
 from tests.rules.world import ORGANIZATION, World
 from tests.waiting import eventually
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from foundry.app import house
 from foundry.contracts import addresses
-from foundry.contracts.checkpoints import Saved
+from foundry.contracts.app_shell import OpenAppShell
 from foundry.contracts.ids import (
     MessageId,
     OrganizationId,
@@ -22,12 +22,15 @@ from foundry.contracts.ids import (
     UserId,
     new_id,
 )
-from foundry.contracts.people import OpenAppShell, Person, RepositoryRef
-from foundry.contracts.sandbox_words import Compared, Made
-from foundry.contracts.sandboxes import Endpoint, Room
-from foundry.contracts.sessions import AgentSession, SendMessage, SessionView, StreamItem
-from foundry.contracts.tasks import CreateTask, PullRequestRef, TaskView, WorkTree
-from foundry.contracts.words import Birth, Message, ScopeId
+from foundry.contracts.messages import Birth, Message, ScopeId
+from foundry.contracts.people import Person
+from foundry.contracts.repository import RepositoryRef
+from foundry.contracts.sandbox_instance import Compared, Made
+from foundry.contracts.sandbox_provider import Endpoint, Room
+from foundry.contracts.session_stream import AgentSession, StreamItem
+from foundry.contracts.task import CreateTask, PullRequestRef, TaskView, WorkTree
+from foundry.contracts.task_checkpoints import Saved
+from foundry.contracts.task_session import SendMessage, SessionView
 from foundry.runtime.actor import Actor, creates
 from foundry.runtime.runtime import House, Runtime
 from foundry.runtime.store.migrate import engine_of, load_tables, open_store
@@ -301,7 +304,8 @@ class _Ground(Actor):
 
     @creates(Plant)
     def plant(self, turn: Turn, message: Plant) -> None:
-        from foundry.contracts.people import OrganizationSeen, RepositorySeen
+        from foundry.contracts.organization import OrganizationSeen
+        from foundry.contracts.repository import RepositorySeen
 
         turn.send(
             addresses.organization(ORGANIZATION),
@@ -320,7 +324,7 @@ async def world(
     url: str, outside: Outside | None = None, idle: timedelta | None = None, **more: Any
 ) -> AsyncIterator[World]:
     """The tree, running; sandboxes rest when nobody used them for `idle`. `more` is for the house."""
-    from foundry.contracts.words import Address
+    from foundry.contracts.messages import Address
 
     load_tables()
     engine = engine_of(url)

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from foundry.runtime import blobs
-from foundry.runtime.blobs import PART, Blobs
+from foundry.runtime.store import blobs
+from foundry.runtime.store.blobs import PART, Blobs
 from tests.runtime.toys import running
 
 

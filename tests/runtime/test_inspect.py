@@ -7,10 +7,10 @@ import threading
 
 import pytest
 
-from foundry.runtime import inspect
-from foundry.runtime.blobs import Blobs
 from foundry.runtime.store.base import Transaction
-from foundry.runtime.workflow import Flow, Scope, Workflows, workflow
+from foundry.runtime.store.blobs import Blobs
+from foundry.runtime.upkeep import inspection as inspect
+from foundry.runtime.workflow.flow import Flow, Scope, Workflows, workflow
 from tests.runtime.toys import Begin, Close, Job, Ledger, Relay, Remind, house, running
 from tests.waiting import eventually
 

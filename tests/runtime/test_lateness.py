@@ -7,7 +7,7 @@ import json
 import psycopg
 
 from foundry.contracts.issues import IssueKind, Trouble
-from foundry.runtime.pace import Pace
+from foundry.runtime.intervals import Pace
 from foundry.runtime.runtime import Runtime
 from tests.runtime.toys import Ledger, Relay, all_troubles, running, texts
 from tests.waiting import eventually

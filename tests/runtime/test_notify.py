@@ -9,12 +9,12 @@ from contextlib import asynccontextmanager, contextmanager
 import psycopg
 import pytest
 
-from foundry.contracts.words import Address
-from foundry.runtime.notify import CHANNEL, LIMIT, News, Notice
-from foundry.runtime.pace import Pace
+from foundry.contracts.messages import Address
+from foundry.runtime.intervals import Pace
+from foundry.runtime.mailbox.notify import CHANNEL, LIMIT, News, Notice
 from foundry.runtime.runtime import Runtime
 from foundry.runtime.topic import Published
-from foundry.runtime.workflow import Flow, Scope, Workflows, workflow
+from foundry.runtime.workflow.flow import Flow, Scope, Workflows, workflow
 from tests.runtime.toys import Begin, Burst, Job, Ledger, Note, Noted, Relay, house, running, texts
 from tests.waiting import eventually
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from foundry.contracts.words import Address
+from foundry.contracts.messages import Address
 from foundry.runtime.runtime import Runtime
 from foundry.runtime.turn import Reader
 from tests.runtime.toys import Ledger, Note, NoteTaken, Relay, running, texts

@@ -15,12 +15,12 @@ from sqlalchemy import text
 
 from foundry.contracts.errors import Unavailable
 from foundry.runtime.actor import handles, receives
-from foundry.runtime.pace import Pace
+from foundry.runtime.intervals import Pace
 from foundry.runtime.runtime import House, Runtime
 from foundry.runtime.store.base import Transaction
 from foundry.runtime.store.migrate import open_store
+from foundry.runtime.transactions import TRIES
 from foundry.runtime.turn import Turn
-from foundry.runtime.works import TRIES
 from tests.runtime import toys
 from tests.runtime.toys import Note, Noted, Relay, all_troubles, running, texts
 from tests.waiting import eventually

@@ -10,15 +10,15 @@ import pytest
 from pydantic import ValidationError
 from sqlalchemy import select
 
-from foundry.contracts.words import Command
-from foundry.runtime.pace import Pace
+from foundry.contracts.messages import Command
+from foundry.runtime.intervals import Pace
 from foundry.runtime.runtime import House, Runtime
-from foundry.runtime.started import start_rows
 from foundry.runtime.store.base import Transaction
 from foundry.runtime.store.tables import mailbox
+from foundry.runtime.transactions import digest
 from foundry.runtime.turn import Reader
-from foundry.runtime.workflow import Flow, Scope, Workflows, workflow
-from foundry.runtime.works import digest
+from foundry.runtime.workflow.flow import Flow, Scope, Workflows, workflow
+from foundry.runtime.workflow.workflow_rows import start_rows
 from tests.harness.traps import Traps, sprung
 from tests.runtime.toys import Begin, Job, Ledger, Note, Noted, all_troubles, house, running, texts
 from tests.waiting import eventually

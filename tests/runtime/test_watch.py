@@ -7,8 +7,8 @@ import threading
 import pytest
 from structlog.testing import capture_logs
 
-from foundry.contracts.words import Address
-from foundry.runtime.store import watch
+from foundry.contracts.messages import Address
+from foundry.runtime.store import slow_turns as watch
 from foundry.runtime.store.base import Transaction, Work
 
 

@@ -12,12 +12,12 @@ import pytest
 from sqlalchemy import select
 from structlog.testing import capture_logs
 
-from foundry.contracts.words import Address
-from foundry.runtime.pace import Pace
+from foundry.contracts.messages import Address
+from foundry.runtime.intervals import Pace
 from foundry.runtime.runtime import House
 from foundry.runtime.store.base import Fenced, Transaction
 from foundry.runtime.turn import Reader
-from foundry.runtime.worker import PAUSE, Job, WorkerKind
+from foundry.runtime.worker.supervisor import PAUSE, Job, WorkerKind
 from tests.runtime.toys import Ledger, Note, house, notes, running, texts
 from tests.waiting import eventually
 

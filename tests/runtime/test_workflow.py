@@ -13,24 +13,24 @@ import pytest
 from sqlalchemy import select
 
 from foundry.contracts.errors import FoundryError, WrongState
-from foundry.contracts.words import Address, Word
+from foundry.contracts.messages import Address, Model
 from foundry.runtime.actor import RegistrationError
-from foundry.runtime.pace import Pace
-from foundry.runtime.recovery import CRASHES, Recovery
+from foundry.runtime.intervals import Pace
 from foundry.runtime.runtime import Runtime
-from foundry.runtime.started import Started, start_rows
 from foundry.runtime.store.tables import leases
 from foundry.runtime.topic import Published
+from foundry.runtime.transactions import SystemWork
 from foundry.runtime.turn import Reader
-from foundry.runtime.workflow import Flow, Scope, Workflows, workflow
-from foundry.runtime.works import SystemWork
+from foundry.runtime.workflow.flow import Flow, Scope, Workflows, workflow
+from foundry.runtime.workflow.recovery import CRASHES, Recovery
+from foundry.runtime.workflow.workflow_rows import Started, start_rows
 from tests.runtime.toys import Begin, Halt, Job, Ledger, Note, all_troubles, house, running, texts
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
 
-class Point(Word):
+class Point(Model):
     x: int
     tags: tuple[str, ...] = ()
 

@@ -20,17 +20,17 @@ from foundry.contracts.issues import (
     WorkflowRecovered,
     WorkflowTrouble,
 )
-from foundry.contracts.words import Address, Birth, Command, Event, Message, ScopeId, Word
+from foundry.contracts.messages import Address, Birth, Command, Event, Message, Model, ScopeId
 from foundry.runtime.actor import Actor, creates, due, handles, receives
-from foundry.runtime.pace import Pace
+from foundry.runtime.intervals import Pace
 from foundry.runtime.runtime import House, Runtime
 from foundry.runtime.store.base import Store
 from foundry.runtime.store.postgres import PostgresStore
 from foundry.runtime.store.sqlite import SqliteStore, sqlite_engine
 from foundry.runtime.store.tables import metadata, owned_table
 from foundry.runtime.turn import Reader, Turn
-from foundry.runtime.worker import WorkerKind
-from foundry.runtime.workflow import Workflows
+from foundry.runtime.worker.supervisor import WorkerKind
+from foundry.runtime.workflow.flow import Workflows
 
 notes = owned_table(
     "Ledger",
@@ -117,7 +117,7 @@ class NoteTaken(Event):
 class Changed(Event): ...
 
 
-class Job(Word):
+class Job(Model):
     text: str = ""
 
 

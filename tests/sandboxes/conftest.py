@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from foundry.contracts.sandboxes import NodeMissing, SandboxSpec
+from foundry.contracts.sandbox_provider import NodeMissing, SandboxSpec
 from foundry.sandboxes.agent import SandboxAgent
 from foundry.sandboxes.local import install, isolation
 from foundry.sandboxes.local.provider import LocalProvider

@@ -11,8 +11,14 @@ from typing import Any
 
 import pytest
 
-from foundry.contracts.sandboxes import AcpServerGone, AgentRefused, AgentUnavailable, SandboxRefused, SandboxSpec
-from foundry.contracts.sessions import StreamItem
+from foundry.contracts.sandbox_provider import (
+    AcpServerGone,
+    AgentRefused,
+    AgentUnavailable,
+    SandboxRefused,
+    SandboxSpec,
+)
+from foundry.contracts.session_stream import StreamItem
 from foundry.sandboxes.acp import AgentExit, agent_exit
 from foundry.sandboxes.agent import SandboxAgent
 from foundry.sandboxes.local import isolation

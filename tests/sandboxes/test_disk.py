@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from foundry.contracts.errors import FoundryError
-from foundry.contracts.sandboxes import SandboxSpec
+from foundry.contracts.sandbox_provider import SandboxSpec
 from foundry.contracts.sizes import human
 from foundry.sandboxes.local import disk
 from foundry.sandboxes.local.isolation import Walls

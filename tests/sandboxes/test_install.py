@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from foundry.contracts.sandboxes import InstallFailed, NodeMissing
+from foundry.contracts.sandbox_provider import InstallFailed, NodeMissing
 from foundry.sandboxes.local import install
 
 

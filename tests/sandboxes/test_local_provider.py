@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from foundry.contracts.sandboxes import (
+from foundry.contracts.sandbox_provider import (
     ProviderState,
     SandboxGone,
     SandboxSpec,
@@ -100,7 +100,7 @@ import asyncio, sys, time
 from pathlib import Path
 from foundry.sandboxes.local.provider import LocalProvider
 from tests.sandboxes.conftest import TOKEN, make
-from foundry.contracts.sandboxes import SandboxSpec
+from foundry.contracts.sandbox_provider import SandboxSpec
 from foundry.sandboxes.local.isolation import Walls
 provider = make(Path(sys.argv[1]), Path(sys.argv[2]), Walls(sys.argv[3] or None, None))
 async def main():

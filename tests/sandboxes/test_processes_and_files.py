@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from foundry.contracts.errors import NotFound
-from foundry.contracts.sandboxes import SandboxPathMissing, SandboxRefused
+from foundry.contracts.sandbox_provider import SandboxPathMissing, SandboxRefused
 from tests.sandboxes.conftest import Box
 from tests.waiting import eventually
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from foundry.contracts.sandboxes import SandboxRefused
-from foundry.contracts.sessions import StreamItem
+from foundry.contracts.sandbox_provider import SandboxRefused
+from foundry.contracts.session_stream import StreamItem
 from foundry.sandboxes.files import FileInfo
 from foundry.sandboxes.local import processes
 from foundry.sandboxes.recorder import FOLDER, segments_after

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from foundry.contracts.sandboxes import NodeMissing
+from foundry.contracts.sandbox_provider import NodeMissing
 from foundry.sandboxes.local import install
 from tests.sandboxes.conftest import CACHE
 

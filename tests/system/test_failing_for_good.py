@@ -16,7 +16,7 @@ import pytest
 
 from foundry.app import house
 from foundry.devkit.github import GitHubAt
-from foundry.runtime.workflow import Workflow
+from foundry.runtime.workflow.flow import Workflow
 from tests.harness.life import ORGANIZATION, Life, folder, kill_agent, push_as_another, said, saved, unknown, waiting
 from tests.harness.stage import stage
 from tests.harness.traps import Traps, sprung

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from foundry.contracts.sandboxes import Endpoint
+from foundry.contracts.sandbox_provider import Endpoint
 from foundry.devkit.github import GitHubAt
 from tests.harness.fleet import Fleet, measured
 from tests.harness.life import ORGANIZATION, script

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from foundry.runtime import workflow
+from foundry.runtime.workflow import flow as workflow
 from foundry.sandboxes.local import processes
 from tests.harness.stage import stage
 from tests.system.whole import Whole, saved, script, whole

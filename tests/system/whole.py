@@ -14,8 +14,8 @@ from foundry import api
 from foundry.api.guard import WEBHOOKS
 from foundry.app import RECONCILE, Server
 from foundry.contracts import addresses
-from foundry.contracts.people import StoreIdentity
-from foundry.contracts.words import APP
+from foundry.contracts.messages import APP
+from foundry.contracts.user_github_data import StoreIdentity
 from tests.harness.child import ADA, repository, settings_for
 from tests.harness.life import ORGANIZATION, saved, script
 from tests.waiting import eventually

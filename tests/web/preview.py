@@ -13,9 +13,10 @@ from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
 from foundry.api.problems import problem
-from foundry.contracts.sessions import MessageState, SessionStatus
-from foundry.contracts.tasks import NothingToPublish, Phase, TaskState
-from foundry.web import page, render
+from foundry.contracts.task import NothingToPublish, Phase, TaskState
+from foundry.contracts.task_session import MessageState, SessionStatus
+from foundry.web import pages as page
+from foundry.web import render
 from foundry.web.templating import STATIC
 from tests.web import samples as s
 

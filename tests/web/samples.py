@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from foundry.contracts.history import HistoryView
 from foundry.contracts.ids import (
     MessageId,
     OrganizationId,
@@ -17,9 +18,23 @@ from foundry.contracts.ids import (
     new_id,
 )
 from foundry.contracts.issues import IssueKind, Trouble
-from foundry.contracts.people import HistoryView, IssueView, OrganizationView, Person, RepositoryRef
-from foundry.contracts.sandbox_words import SandboxState, SandboxView
-from foundry.contracts.sessions import (
+from foundry.contracts.messages import ScopeId
+from foundry.contracts.organization import IssueView, OrganizationView
+from foundry.contracts.people import Person
+from foundry.contracts.repository import RepositoryRef
+from foundry.contracts.sandbox_instance import SandboxState, SandboxView
+from foundry.contracts.task import (
+    ArchiveReason,
+    Phase,
+    PhaseTrouble,
+    PullRequestRef,
+    SessionSummary,
+    TaskState,
+    TaskSummary,
+    TaskView,
+    WorkTree,
+)
+from foundry.contracts.task_session import (
     Entry,
     EntryKind,
     MessageState,
@@ -31,18 +46,6 @@ from foundry.contracts.sessions import (
     SessionTrouble,
     SessionView,
 )
-from foundry.contracts.tasks import (
-    ArchiveReason,
-    Phase,
-    PhaseTrouble,
-    PullRequestRef,
-    SessionSummary,
-    TaskState,
-    TaskSummary,
-    TaskView,
-    WorkTree,
-)
-from foundry.contracts.words import ScopeId
 
 NOW = datetime(2026, 3, 4, 9, 30, tzinfo=UTC)
 

@@ -14,9 +14,9 @@ import pytest
 from foundry.api.guard import COOKIE
 from foundry.contracts import addresses
 from foundry.contracts.issues import IssueKind, RecordTrouble, Trouble
+from foundry.contracts.messages import ScopeId
 from foundry.contracts.people import Access
-from foundry.contracts.sandbox_words import DiskSeen, SandboxMoved, SandboxState
-from foundry.contracts.words import ScopeId
+from foundry.contracts.sandbox_instance import DiskSeen, SandboxMoved, SandboxState
 from foundry.web.live import positions, versions
 from tests.api.edge import ADA, GRACE, ORG, TALLY, URL, Edge, listening
 
@@ -195,7 +195,7 @@ async def test_losing_access_makes_the_page_leave_and_gaining_write_gives_the_bu
 
 
 async def test_signing_out_ends_the_stream(edge: Edge, url: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("foundry.api.following.CHECK", 0.1)
+    monkeypatch.setattr("foundry.api.subscription.CHECK", 0.1)
     async with await edge.browser(ADA) as ada:
         address = await opened(ada, f"/organizations/{ORG}")
         async with live(url, ada, address) as shown:

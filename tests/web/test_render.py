@@ -8,11 +8,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from foundry.contracts.branches import Upstream, UpstreamState
 from foundry.contracts.issues import IssueKind
-from foundry.contracts.sandbox_words import SandboxState
-from foundry.contracts.sessions import EntryKind, MessageState, SessionStatus
-from foundry.contracts.tasks import Phase, TaskState
+from foundry.contracts.sandbox_instance import SandboxState
+from foundry.contracts.task import Phase, TaskState
+from foundry.contracts.task_branch import Upstream, UpstreamState
+from foundry.contracts.task_session import EntryKind, MessageState, SessionStatus
 from foundry.web import render
 from foundry.web.diff import files
 from foundry.web.templating import tail

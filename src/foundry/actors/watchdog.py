@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from foundry.contracts.messages import utc
 from foundry.contracts.overdue import TABLE, Overdue
-from foundry.contracts.words import utc
 
 
 @dataclass(frozen=True)

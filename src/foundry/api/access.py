@@ -27,10 +27,12 @@ from foundry.contracts import addresses
 from foundry.contracts.errors import Forbidden, FoundryError, NotFound
 from foundry.contracts.github_state import NotInstalled, RecordPermission
 from foundry.contracts.ids import OrganizationId, RepositoryId, SandboxId, SessionId, TaskId, is_id
-from foundry.contracts.people import Access, OrganizationView, RepositoryRef
-from foundry.contracts.sandbox_words import SandboxView
-from foundry.contracts.sessions import SessionView
-from foundry.contracts.tasks import TaskSummary, TaskView
+from foundry.contracts.organization import OrganizationView
+from foundry.contracts.people import Access
+from foundry.contracts.repository import RepositoryRef
+from foundry.contracts.sandbox_instance import SandboxView
+from foundry.contracts.task import TaskSummary, TaskView
+from foundry.contracts.task_session import SessionView
 from foundry.runtime.turn import Reader
 
 READ_FRESH = timedelta(minutes=10)

@@ -10,14 +10,14 @@ from sqlalchemy import select
 from foundry.api.auth import admin_only
 from foundry.api.context import foundry_of
 from foundry.contracts.errors import NotFound
-from foundry.contracts.words import Address, Word
+from foundry.contracts.messages import Address, Model
 from foundry.runtime.store.tables import actors
 from foundry.runtime.turn import AnyRow, Reader
 
 router = APIRouter(prefix="/api/actors", tags=["admin"], dependencies=[Depends(admin_only)])
 
 
-class ActorView(Word):
+class ActorView(Model):
     """One actor's row in the runtime."""
 
     kind: str

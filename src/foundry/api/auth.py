@@ -15,17 +15,19 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
 from foundry.actors.app_shell.views import person_of_token
-from foundry.actors.sealing import WrongKey
+from foundry.actors.encryption import WrongKey
 from foundry.actors.user_github_data.views import people, person
 from foundry.api.context import Foundry, foundry_of
 from foundry.api.errors import AdminOnly, PersonNeeded, SignInNotConfigured, UnknownPerson
 from foundry.api.guard import COOKIE
 from foundry.contracts import addresses
+from foundry.contracts.app_shell import SignIn, SignOut
 from foundry.contracts.errors import NotFound, NotSignedIn
-from foundry.contracts.github import GitHubAccount, UserToken
+from foundry.contracts.github_payloads import GitHubAccount, UserToken
 from foundry.contracts.ids import UserId
-from foundry.contracts.people import Person, SignIn, SignOut, StoreIdentity
-from foundry.contracts.words import APP
+from foundry.contracts.messages import APP
+from foundry.contracts.people import Person
+from foundry.contracts.user_github_data import StoreIdentity
 from foundry.runtime.turn import Reader
 
 STATE_COOKIE = "foundry_sign_in"

@@ -7,7 +7,7 @@ import gzip
 
 from fastapi import APIRouter, Request, Response
 
-from foundry.actors.task.keeping import key as place
+from foundry.actors.task.checkpoints import key as place
 from foundry.actors.task.views import checkpoint_of
 from foundry.api import access
 from foundry.api.auth import Me, Signed
@@ -15,18 +15,18 @@ from foundry.api.bodies import Body
 from foundry.api.context import foundry_of
 from foundry.api.keys import IdempotencyKey
 from foundry.contracts import addresses
-from foundry.contracts.checkpoints import CheckpointMissing, CheckpointRef, CheckpointView
 from foundry.contracts.ids import CheckpointId
-from foundry.contracts.tasks import ReleaseSandbox, RestoreCheckpoint, SaveCheckpoint, TaskView
-from foundry.contracts.words import Word
-from foundry.runtime.blobs import Blobs
+from foundry.contracts.messages import Model
+from foundry.contracts.task import ReleaseSandbox, RestoreCheckpoint, SaveCheckpoint, TaskView
+from foundry.contracts.task_checkpoints import CheckpointMissing, CheckpointRef, CheckpointView
+from foundry.runtime.store.blobs import Blobs
 
 DIFF_LIMIT = 256 * 1024  # characters of a diff that is looked at; the patch has all of it
 
 router = APIRouter(prefix="/api/tasks/{task}", tags=["checkpoints"])
 
 
-class CheckpointDiff(Word):
+class CheckpointDiff(Model):
     """What a checkpoint's work differs in from its base."""
 
     checkpoint: CheckpointView

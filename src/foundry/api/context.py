@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 
 from fastapi import Request
 
-from foundry.actors.sealing import Sealer
+from foundry.actors.encryption import Sealer
 from foundry.api.metrics import Metrics
 from foundry.contracts.doors import GitHubDoor
-from foundry.contracts.github import GitHubAccount, UserToken
+from foundry.contracts.github_payloads import GitHubAccount, UserToken
 from foundry.contracts.people import Access
-from foundry.contracts.sandboxes import Room
+from foundry.contracts.sandbox_provider import Room
 from foundry.runtime.runtime import Runtime
 
 

@@ -11,14 +11,14 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from foundry.actors.organization.views import organizations
 from foundry.api.context import foundry_of
 from foundry.api.errors import NotReady, Stuck
-from foundry.contracts.words import Word
+from foundry.contracts.messages import Model
 
 DATABASE_LIMIT = 2.0  # seconds
 
 router = APIRouter(tags=["health"])
 
 
-class Health(Word):
+class Health(Model):
     status: str
 
 

@@ -12,9 +12,9 @@ from foundry.contracts import addresses
 from foundry.contracts.errors import WrongState
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.inspection import DiskUse, Inspection, SandboxSeen
-from foundry.contracts.sandbox_words import RemoveStray, SandboxState, StrayView
-from foundry.runtime.inspect import LIMIT
+from foundry.contracts.sandbox_instance import RemoveStray, SandboxState, StrayView
 from foundry.runtime.turn import Reader
+from foundry.runtime.upkeep.inspection import LIMIT
 
 router = APIRouter(prefix="/api/app", tags=["admin"], dependencies=[Depends(admin_only)])
 

@@ -21,8 +21,9 @@ from foundry.api.context import Foundry, foundry_of
 from foundry.contracts import addresses
 from foundry.contracts.errors import Forbidden, NotFound
 from foundry.contracts.ids import OrganizationId, RepositoryId, SandboxId
-from foundry.contracts.people import ClearIssues, IssueView, RepositoryRef
-from foundry.contracts.words import APP, Address, ScopeId, Word
+from foundry.contracts.messages import APP, Address, Model, ScopeId
+from foundry.contracts.organization import ClearIssues, IssueView
+from foundry.contracts.repository import RepositoryRef
 from foundry.runtime.store.tables import actors
 from foundry.runtime.turn import Reader
 
@@ -31,7 +32,7 @@ DEPTH = 6  # of the actor tree, at most
 router = APIRouter(prefix="/api", tags=["issues"])
 
 
-class Cleared(Word):
+class Cleared(Model):
     cleared: int
 
 

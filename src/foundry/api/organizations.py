@@ -11,16 +11,19 @@ from foundry.actors.repository.views import task_list
 from foundry.api import access
 from foundry.api.auth import Signed
 from foundry.api.context import foundry_of
-from foundry.contracts.people import HistoryView, OrganizationView, Person, RepositoryRef
-from foundry.contracts.tasks import TaskSummary
-from foundry.contracts.words import Word
+from foundry.contracts.history import HistoryView
+from foundry.contracts.messages import Model
+from foundry.contracts.organization import OrganizationView
+from foundry.contracts.people import Person
+from foundry.contracts.repository import RepositoryRef
+from foundry.contracts.task import TaskSummary
 
 router = APIRouter(prefix="/api", tags=["organizations"])
 
 LARGE = 2**53  # the largest number that JSON carries safely
 
 
-class AppView(Word):
+class AppView(Model):
     """Who is signed in, where they work, and what a new task may ask for."""
 
     person: Person

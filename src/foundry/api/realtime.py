@@ -15,8 +15,8 @@ from fastapi.responses import StreamingResponse
 
 from foundry.api.auth import Signed
 from foundry.api.context import Foundry, foundry_of
-from foundry.api.following import POSITION, Beginning, Follower, Happened, Lost
 from foundry.api.problems import problem
+from foundry.api.subscription import POSITION, Beginning, Follower, Happened, Lost
 from foundry.contracts.errors import BadInput, FoundryError
 
 RETRY = 1_000  # milliseconds before a browser connects again

@@ -9,13 +9,13 @@ from foundry.api.auth import Signed
 from foundry.api.context import foundry_of
 from foundry.api.keys import IdempotencyKey
 from foundry.contracts import addresses
-from foundry.contracts.sandbox_words import ReadLog, SandboxView
-from foundry.contracts.words import Word
+from foundry.contracts.messages import Model
+from foundry.contracts.sandbox_instance import ReadLog, SandboxView
 
 router = APIRouter(prefix="/api/sandboxes/{sandbox}", tags=["sandboxes"])
 
 
-class SandboxLog(Word):
+class SandboxLog(Model):
     """The end of sandbox-agent's log, as last read; at most 64 KiB."""
 
     log: str

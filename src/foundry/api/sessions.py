@@ -16,7 +16,9 @@ from foundry.api.keys import IdempotencyKey, id_from_key
 from foundry.contracts import addresses
 from foundry.contracts.errors import NotFound
 from foundry.contracts.ids import MessageId, PermissionId, SessionId, UserId, is_id
-from foundry.contracts.sessions import (
+from foundry.contracts.messages import Model
+from foundry.contracts.task import Prompt
+from foundry.contracts.task_session import (
     AnswerPermission,
     Draft,
     Entry,
@@ -31,14 +33,12 @@ from foundry.contracts.sessions import (
     StopSession,
     WithdrawMessage,
 )
-from foundry.contracts.tasks import Prompt
-from foundry.contracts.words import Word
 from foundry.runtime.turn import Reader
 
 router = APIRouter(prefix="/api/sessions/{session}", tags=["sessions"])
 
 
-class SessionSnapshot(Word):
+class SessionSnapshot(Model):
     """A session, its whole transcript, what is this person's own, and the version of it all."""
 
     version: int

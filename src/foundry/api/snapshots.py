@@ -13,10 +13,11 @@ from foundry.api.sessions import SessionSnapshot, snapshot
 from foundry.contracts import addresses
 from foundry.contracts.github_state import PullRequestView
 from foundry.contracts.ids import OrganizationId, RepositoryId, SandboxId, SessionId, TaskId, UserId
-from foundry.contracts.people import IssueView, OrganizationView, RepositoryRef
-from foundry.contracts.sandbox_words import SandboxView
-from foundry.contracts.tasks import TaskSummary, TaskView
-from foundry.contracts.words import Address, Word
+from foundry.contracts.messages import Address, Model
+from foundry.contracts.organization import IssueView, OrganizationView
+from foundry.contracts.repository import RepositoryRef
+from foundry.contracts.sandbox_instance import SandboxView
+from foundry.contracts.task import TaskSummary, TaskView
 from foundry.runtime.turn import AnyRow, Reader
 
 CATCH_UP = 2_000  # events; who missed more takes a fresh snapshot
@@ -25,13 +26,13 @@ KEPT = ("TaskSession",)  # their events are never purged, only replaced by newer
 Visible = frozenset[str]  # the repositories that a person may read
 
 
-class AppSnapshot(Word):
+class AppSnapshot(Model):
     version: int
     organizations: list[OrganizationView]
     issues: list[IssueView]
 
 
-class OrganizationSnapshot(Word):
+class OrganizationSnapshot(Model):
     version: int
     organization: OrganizationView
     tasks: list[TaskSummary]  # those that are not archived
@@ -39,23 +40,23 @@ class OrganizationSnapshot(Word):
     issues: list[IssueView]
 
 
-class PullRequestsSnapshot(Word):
+class PullRequestsSnapshot(Model):
     version: int
     pull_requests: list[PullRequestView]  # the open ones
 
 
-class RepositorySnapshot(Word):
+class RepositorySnapshot(Model):
     version: int
     repository: RepositoryRef
     tasks: list[TaskSummary]
 
 
-class TaskSnapshot(Word):
+class TaskSnapshot(Model):
     version: int
     task: TaskView
 
 
-class SandboxSnapshot(Word):
+class SandboxSnapshot(Model):
     version: int
     sandbox: SandboxView
 

@@ -18,16 +18,15 @@ from foundry.api.context import Foundry, foundry_of
 from foundry.api.errors import UnknownAgent, UnknownRepository
 from foundry.api.keys import IdempotencyKey, id_from_key
 from foundry.contracts import addresses
-from foundry.contracts.checkpoints import CheckpointMissing, CheckpointRef
+from foundry.contracts.branch_names import BranchName
 from foundry.contracts.errors import Forbidden
 from foundry.contracts.github_state import PullRequestView
 from foundry.contracts.ids import OrganizationId, SandboxId, SessionId, TaskId
-from foundry.contracts.people import RepositoryRef
-from foundry.contracts.renaming import GiveUpRename, RenameBranch
-from foundry.contracts.tasks import (
+from foundry.contracts.messages import ScopeId
+from foundry.contracts.repository import RepositoryRef
+from foundry.contracts.task import (
     AgentName,
     ArchiveTask,
-    BranchName,
     CreateTask,
     GetUpstream,
     OpenSession,
@@ -41,7 +40,8 @@ from foundry.contracts.tasks import (
     Title,
     WorkTree,
 )
-from foundry.contracts.words import ScopeId
+from foundry.contracts.task_checkpoints import CheckpointMissing, CheckpointRef
+from foundry.contracts.task_rename import GiveUpRename, RenameBranch
 
 router = APIRouter(prefix="/api", tags=["tasks"])
 

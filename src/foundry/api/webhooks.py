@@ -10,13 +10,13 @@ from foundry.api.context import foundry_of
 from foundry.contracts import addresses
 from foundry.contracts.errors import BadInput
 from foundry.contracts.github_state import delivery
-from foundry.contracts.words import Word
+from foundry.contracts.messages import Model
 from foundry.github.webhooks import verify
 
 router = APIRouter(tags=["webhooks"])
 
 
-class Taken(Word):
+class Taken(Model):
     """`new` is false for a delivery that had come before; nothing happened then."""
 
     delivery: str

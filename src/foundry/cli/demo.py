@@ -18,7 +18,7 @@ from typing import Annotated, Any
 
 import typer
 
-from foundry.cli.servers import Server, ServerFailed, free_port
+from foundry.cli.child_servers import Server, ServerFailed, free_port
 
 PORT = 7741
 PERSON = "ada"

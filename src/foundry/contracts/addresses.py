@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from foundry.contracts.ids import OrganizationId, RepositoryId, SandboxId, SessionId, TaskId, UserId
-from foundry.contracts.words import APP, Address, ScopeId
+from foundry.contracts.messages import APP, Address, ScopeId
 
 
 def app_shell() -> Address:

@@ -11,15 +11,16 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from foundry.contracts.checkpoints import Saved
 from foundry.contracts.github_state import PullRequestView
 from foundry.contracts.ids import OrganizationId, SandboxId
-from foundry.contracts.people import Access, Person, RepositoryRef
-from foundry.contracts.renaming import BranchOnGitHub, OldPullRequest
-from foundry.contracts.sandbox_words import Compared, Made
-from foundry.contracts.sandboxes import Endpoint, Room
-from foundry.contracts.sessions import AgentSession, Signs, StreamItem
-from foundry.contracts.tasks import PullRequestRef, WorkTree
+from foundry.contracts.people import Access, Person
+from foundry.contracts.repository import RepositoryRef
+from foundry.contracts.sandbox_instance import Compared, Made
+from foundry.contracts.sandbox_provider import Endpoint, Room
+from foundry.contracts.session_stream import AgentSession, Signs, StreamItem
+from foundry.contracts.task import PullRequestRef, WorkTree
+from foundry.contracts.task_checkpoints import Saved
+from foundry.contracts.task_rename import BranchOnGitHub, OldPullRequest
 
 
 class GitHubDoor(Protocol):

@@ -14,10 +14,12 @@ from typing import Any, cast
 from pydantic import ConfigDict, SecretStr, ValidationError
 
 from foundry.contracts.errors import BadInput, FoundryError
-from foundry.contracts.github import GitHubAccount, GitHubPullRequest
+from foundry.contracts.github_payloads import GitHubAccount, GitHubPullRequest
 from foundry.contracts.ids import OrganizationId, RepositoryId, UserId, WorkflowId
-from foundry.contracts.people import Access, Person, RepositoryRef
-from foundry.contracts.words import APP, Address, Birth, Command, Event, Message, Word
+from foundry.contracts.messages import APP, Address, Birth, Command, Event, Message, Model
+from foundry.contracts.people import Access, Person
+from foundry.contracts.repository import RepositoryRef
+from foundry.contracts.task_branch import BranchMoved
 
 
 class NotInstalled(FoundryError, code="github_not_installed", status=409):
@@ -32,7 +34,7 @@ class PullRequestState(StrEnum):
     MERGED = "merged"
 
 
-class PullRequestView(Word):
+class PullRequestView(Model):
     """A pull request as GitHub last described it; joined at the edge (R14)."""
 
     repository: RepositoryId
@@ -65,7 +67,7 @@ class AccessChanged(Event):
     login: str | None = None
 
 
-class InstallationSummary(Word):
+class InstallationSummary(Model):
     """One installation of the App, as GitHub lists it."""
 
     id: int
@@ -77,19 +79,19 @@ class InstallationSummary(Word):
     active: bool = True  # false: suspended
 
 
-class Member(Word):
+class Member(Model):
     id: UserId
     login: str
 
 
-class PermissionView(Word):
+class PermissionView(Model):
     """What GitHub said of a person's access, and when it was asked."""
 
     access: Access
     checked_at: datetime
 
 
-class DeliveryView(Word):
+class DeliveryView(Model):
     """One webhook delivery, as the settings page lists it."""
 
     id: str
@@ -100,7 +102,7 @@ class DeliveryView(Word):
     at: datetime
 
 
-class GitHubStateView(Word):
+class GitHubStateView(Model):
     """How far an organization's picture of GitHub is trusted."""
 
     organization: OrganizationId
@@ -111,7 +113,7 @@ class GitHubStateView(Word):
     trouble: str = ""  # why the last sync failed; empty: it did not
 
 
-class GitHubIdentity(Word):
+class GitHubIdentity(Model):
     """Who signed in, with their tokens in the open: for the edge, which seals them at once; never stored or logged."""
 
     person: Person
@@ -123,7 +125,7 @@ class GitHubIdentity(Word):
 # Webhooks: what Foundry uses of a payload; the rest is left out when it is read
 
 
-class _Payload(Word):
+class _Payload(Model):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
@@ -289,3 +291,10 @@ class RecordPullRequest(Command[None]):
     """To GitHubState(org), by a step that opened one: known at once, until GitHub's own description comes."""
 
     pull_request: PullRequestView
+
+
+class RecordBranches(Command[None]):
+    """To GitHubState(org), by who compared: these branches are elsewhere than their tasks know."""
+
+    repository: RepositoryId
+    moved: list[BranchMoved]

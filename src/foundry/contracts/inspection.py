@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 
 from foundry.contracts.ids import SandboxId, TaskId
-from foundry.contracts.sandbox_words import SandboxState, StrayView
-from foundry.contracts.sandboxes import Room
-from foundry.contracts.words import Word
+from foundry.contracts.messages import Model
+from foundry.contracts.sandbox_instance import SandboxState, StrayView
+from foundry.contracts.sandbox_provider import Room
 
 
-class KindCount(Word):
+class KindCount(Model):
     """How many actors there are of one kind."""
 
     kind: str
@@ -18,7 +18,7 @@ class KindCount(Word):
     ended: int
 
 
-class MailboxSeen(Word):
+class MailboxSeen(Model):
     """One actor's messages that are not applied yet."""
 
     receiver: str
@@ -27,7 +27,7 @@ class MailboxSeen(Word):
     oldest: float  # age of the oldest one that waits; 0 if none does
 
 
-class LetterSetAside(Word):
+class LetterSetAside(Model):
     """A message whose turn kept failing; its runtime issue retries or drops it."""
 
     id: int
@@ -39,14 +39,14 @@ class LetterSetAside(Word):
     error: str  # its first line
 
 
-class StepSeen(Word):
+class StepSeen(Model):
     """A step that is recorded: it does not run again."""
 
     name: str
     seconds: float | None  # how long it took, its repeats included; not known for those of older servers
 
 
-class WorkflowSeen(Word):
+class WorkflowSeen(Model):
     """A workflow that has not ended."""
 
     id: str
@@ -62,7 +62,7 @@ class WorkflowSeen(Word):
     steps: list[StepSeen]
 
 
-class LeaseSeen(Word):
+class LeaseSeen(Model):
     """Which replica follows what. One that has expired is free."""
 
     name: str
@@ -71,7 +71,7 @@ class LeaseSeen(Word):
     left: float  # negative: it has expired
 
 
-class ScheduleSeen(Word):
+class ScheduleSeen(Model):
     """Something an actor wants to be told."""
 
     actor: str
@@ -81,7 +81,7 @@ class ScheduleSeen(Word):
     error: str
 
 
-class BlobsSeen(Word):
+class BlobsSeen(Model):
     """What is stored of one kind of bytes, checkpoints for instance."""
 
     kind: str
@@ -89,7 +89,7 @@ class BlobsSeen(Word):
     size: int  # bytes
 
 
-class SandboxSeen(Word):
+class SandboxSeen(Model):
     """One sandbox and what it takes."""
 
     id: SandboxId
@@ -99,7 +99,7 @@ class SandboxSeen(Word):
     remove_at: datetime | None
 
 
-class DiskUse(Word):
+class DiskUse(Model):
     """What sandboxes take, and what is left."""
 
     used: int  # bytes, of all sandboxes that were measured, strays included
@@ -108,7 +108,7 @@ class DiskUse(Word):
     strays: list[StrayView] = []  # the biggest first
 
 
-class Inspection(Word):
+class Inspection(Model):
     """All of it, seen in one snapshot (the workflows' steps a moment later)."""
 
     at: datetime

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from foundry.contracts.ids import WorkflowId
-from foundry.contracts.words import Command, Message, ScopeId, Word
+from foundry.contracts.messages import Command, Message, Model, ScopeId
 
 
 class IssueKind(StrEnum):
@@ -22,7 +22,7 @@ class IssueKind(StrEnum):
     DISK_LOW = "disk_low"  # little room is left where the sandboxes lie
 
 
-class Trouble(Word):
+class Trouble(Model):
     """One failure, normalised."""
 
     kind: IssueKind

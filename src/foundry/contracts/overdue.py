@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from foundry.contracts.words import Word
+from foundry.contracts.messages import Model
 
 
 class Action(StrEnum):
@@ -21,7 +21,7 @@ class Action(StrEnum):
     DISCARD = "discard"  # give the sandbox back without saving what is in it
 
 
-class Overdue(Word):
+class Overdue(Model):
     what: str  # a row of the watchdog's table
     since: datetime  # when it began
     reason: str

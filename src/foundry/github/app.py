@@ -17,10 +17,10 @@ import httpx2 as httpx
 import structlog
 
 from foundry.contracts.errors import FoundryError
-from foundry.contracts.github import GitHubBudget, GitHubDelivery, GitHubInstallation, InstallationToken
-from foundry.github.answers import Answers, KeptInMemory
-from foundry.github.calls import Caller
+from foundry.contracts.github_payloads import GitHubBudget, GitHubDelivery, GitHubInstallation, InstallationToken
+from foundry.github.client_base import Caller
 from foundry.github.errors import GitHubNotConfigured, GitHubNotFound, GitHubRefused
+from foundry.github.etag_cache import Answers, KeptInMemory
 
 EARLY = 300.0  # seconds before its end at which a token for API calls is replaced
 

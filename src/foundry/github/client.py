@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import TypeVar
 from urllib.parse import quote, urlencode
 
-from foundry.contracts.github import (
+from foundry.contracts.github_payloads import (
     GitHubAccount,
     GitHubBranch,
     GitHubBudget,
@@ -21,7 +21,7 @@ from foundry.contracts.github import (
     GitHubRepository,
 )
 from foundry.github.app import GitHubApp
-from foundry.github.calls import http_client
+from foundry.github.client_base import http_client
 from foundry.github.errors import GitHubNotFound, GitHubRefused, GitHubSignInFailed
 
 __all__ = ["GitHub", "http_client"]

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import httpx2 as httpx
 
-from foundry.contracts.github import UserToken
+from foundry.contracts.github_payloads import UserToken
 from foundry.github.errors import GitHubSignInFailed, GitHubUnavailable
 
 TIMEOUT = 15.0  # seconds

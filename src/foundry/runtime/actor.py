@@ -14,7 +14,7 @@ from typing import Any, ClassVar, TypeVar, cast, get_type_hints
 
 from pydantic import TypeAdapter
 
-from foundry.contracts.words import Address, Birth, Command, Message, Word
+from foundry.contracts.messages import Address, Birth, Command, Message, Model
 from foundry.runtime.turn import Turn
 
 M = TypeVar("M", bound="Callable[..., Any]")
@@ -29,7 +29,7 @@ class RegistrationError(Exception):
 
 @dataclass(frozen=True)
 class _Marked:
-    word: type[Word] | str
+    word: type[Model] | str
     creates: bool = False
 
 
@@ -79,9 +79,9 @@ def _mark(mark: _Marked) -> Callable[[M], M]:
 class Handler:
     """How one word is applied."""
 
-    word: type[Word]
+    word: type[Model]
     creates: bool
-    call: Callable[[Turn, Word], object]
+    call: Callable[[Turn, Model], object]
     answer: TypeAdapter[object]
 
 
@@ -91,11 +91,11 @@ class Kind:
 
     name: str
     actor: Actor
-    handlers: dict[type[Word], Handler] = field(default_factory=dict[type[Word], Handler])
+    handlers: dict[type[Model], Handler] = field(default_factory=dict[type[Model], Handler])
     words: dict[str, Handler] = field(default_factory=dict[str, Handler])
     schedules: dict[str, Callable[[Turn], None]] = field(default_factory=dict[str, "Callable[[Turn], None]"])
 
-    def handler(self, word: type[Word]) -> Handler:
+    def handler(self, word: type[Model]) -> Handler:
         try:
             return self.handlers[word]
         except KeyError:

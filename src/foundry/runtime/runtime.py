@@ -18,24 +18,24 @@ from foundry.contracts.doors import Doors
 from foundry.contracts.errors import Unavailable
 from foundry.contracts.ids import WorkflowId, new_id
 from foundry.contracts.inspection import Inspection
-from foundry.contracts.words import Address, Command, ScopeId
+from foundry.contracts.messages import Address, Command, ScopeId
 from foundry.runtime.actor import Actor, RegistrationError, Registry
-from foundry.runtime.engine import WorkflowSystem
-from foundry.runtime.inspect import inspection
-from foundry.runtime.lateness import Lateness
-from foundry.runtime.mailbox import Dispatcher
-from foundry.runtime.notify import Notice, Notifier
-from foundry.runtime.pace import Pace
+from foundry.runtime.async_tools import ended
+from foundry.runtime.intervals import Pace
+from foundry.runtime.mailbox.dispatcher import Dispatcher
+from foundry.runtime.mailbox.notify import Notice, Notifier
 from foundry.runtime.schedule import Timer
 from foundry.runtime.store.base import Busy, Store, Transaction, Work
 from foundry.runtime.store.postgres import PostgresStore
 from foundry.runtime.topic import Hub, Published
+from foundry.runtime.transactions import After, AskWork, SystemWork
 from foundry.runtime.turn import Ids, Reader
-from foundry.runtime.upkeep import Upkeep
-from foundry.runtime.waiting import ended
-from foundry.runtime.worker import Supervisor, WorkerKind
-from foundry.runtime.workflow import Workflows
-from foundry.runtime.works import After, AskWork, SystemWork
+from foundry.runtime.upkeep.inspection import inspection
+from foundry.runtime.upkeep.overdue_monitor import Lateness
+from foundry.runtime.upkeep.retention import Upkeep
+from foundry.runtime.worker.supervisor import Supervisor, WorkerKind
+from foundry.runtime.workflow.engine import WorkflowSystem
+from foundry.runtime.workflow.flow import Workflows
 
 R = TypeVar("R")
 T = TypeVar("T")

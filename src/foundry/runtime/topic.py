@@ -17,11 +17,11 @@ from functools import partial
 
 from sqlalchemy import Connection, select
 
-from foundry.contracts.words import Address
+from foundry.contracts.messages import Address
+from foundry.runtime.async_tools import Looks
 from foundry.runtime.store.base import Store
 from foundry.runtime.store.tables import actors
 from foundry.runtime.turn import Reader
-from foundry.runtime.waiting import Looks
 
 QUEUE = 4096  # events a slow subscriber may lag behind before it has to take a fresh snapshot
 KEEP_EVENTS = 10_000  # a topic's catch-up: at most so many,

@@ -28,11 +28,11 @@ from sqlalchemy import (
 
 from foundry.contracts.errors import NotFound
 from foundry.contracts.ids import WorkflowId
-from foundry.contracts.words import Address, Birth, Event, Message, ScopeId, Word, millis, utc
+from foundry.contracts.messages import Address, Birth, Event, Message, Model, ScopeId, millis, utc
 from foundry.runtime.store.base import Effects, NewBirth, NewEvent, NewMail, NewStart, Opened, Transaction
 from foundry.runtime.store.tables import actors, events, workflows
 
-W = TypeVar("W", bound=Word)
+W = TypeVar("W", bound=Model)
 AnyRow = Row[*tuple[Any, ...]]
 Query = Select[*tuple[Any, ...]]
 Ids = Callable[[str, int], str]  # prefix, Unix milliseconds -> a fresh id
@@ -213,7 +213,7 @@ class Turn:
         """The stored events of one entity of this actor's topic, oldest first."""
         return Reader(self._tx.connection).events(self.address, entity=entity)
 
-    def start(self, workflow: str, job: Word) -> WorkflowId:
+    def start(self, workflow: str, job: Model) -> WorkflowId:
         """Start a workflow owned by this actor, after the commit; its name is one of those registered for it."""
         workflow_id = self.new_id("wfl")
         self.effects.starts.append(NewStart(workflow_id, workflow, self.scope, job.model_dump_json()))

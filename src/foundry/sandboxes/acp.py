@@ -33,8 +33,9 @@ from typing import Any
 import httpx
 
 from foundry.contracts.errors import FoundryError
-from foundry.contracts.sandboxes import AgentRefused, AgentUnavailable, SandboxRefused, SandboxUnreachable
-from foundry.contracts.sessions import Json, StreamItem
+from foundry.contracts.messages import Json
+from foundry.contracts.sandbox_provider import AgentRefused, AgentUnavailable, SandboxRefused, SandboxUnreachable
+from foundry.contracts.session_stream import StreamItem
 from foundry.sandboxes.calls import Calls
 from foundry.sandboxes.processes import Processes
 from foundry.sandboxes.sse import events

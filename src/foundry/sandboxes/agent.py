@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 
-from foundry.contracts.sandboxes import SandboxRefused, SandboxUnreachable
+from foundry.contracts.sandbox_provider import SandboxRefused, SandboxUnreachable
 from foundry.sandboxes.acp import Acp
 from foundry.sandboxes.calls import Calls
 from foundry.sandboxes.files import Files

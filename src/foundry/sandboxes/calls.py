@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from foundry.contracts.errors import FoundryError, NotFound
-from foundry.contracts.sandboxes import (
+from foundry.contracts.sandbox_provider import (
     AcpServerGone,
     AgentUnavailable,
     SandboxPathMissing,

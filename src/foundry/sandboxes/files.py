@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from foundry.contracts.sandboxes import SandboxRefused
+from foundry.contracts.sandbox_provider import SandboxRefused
 from foundry.sandboxes.calls import Calls
 
 QUIET = 30.0  # seconds without a byte of a file

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from foundry.contracts.sandboxes import ProcessResult
+from foundry.contracts.sandbox_provider import ProcessResult
 from foundry.sandboxes.calls import Calls
 from foundry.sandboxes.sse import events
 

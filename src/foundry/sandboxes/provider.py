@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from foundry.contracts.sandboxes import Endpoint, ProviderSandbox, Room, SandboxSpec
+from foundry.contracts.sandbox_provider import Endpoint, ProviderSandbox, Room, SandboxSpec
 
 
 class Provider(Protocol):

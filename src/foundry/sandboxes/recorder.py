@@ -18,8 +18,8 @@ import json
 import time
 from collections.abc import AsyncIterator, Sequence
 
-from foundry.contracts.sandboxes import SandboxPathMissing, SandboxRefused
-from foundry.contracts.sessions import StreamItem
+from foundry.contracts.sandbox_provider import SandboxPathMissing, SandboxRefused
+from foundry.contracts.session_stream import StreamItem
 from foundry.sandboxes.files import FileInfo, Files
 from foundry.sandboxes.processes import Processes, ProcessInfo
 from foundry.sandboxes.sse import ServerSentEvent, events

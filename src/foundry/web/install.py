@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from foundry.web.answers import error_page
+from foundry.web.responses import error_page
 from foundry.web.routes import issues, organizations, repositories, sessions, tasks
 from foundry.web.templating import STATIC
 

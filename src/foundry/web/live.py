@@ -18,8 +18,8 @@ from fastapi.responses import StreamingResponse
 from markupsafe import Markup
 
 from foundry.api.context import foundry_of
-from foundry.api.following import POSITION, Beginning, Follower, Happened, Lost, Told
 from foundry.api.realtime import STILL_HERE, event_lines, event_stream
+from foundry.api.subscription import POSITION, Beginning, Follower, Happened, Lost, Told
 from foundry.contracts.errors import BadInput, FoundryError
 
 GATHER = 0.03  # seconds within which events go out together

@@ -13,22 +13,15 @@ from typing import Any, cast
 
 from markupsafe import Markup
 
-from foundry.contracts.checkpoints import CheckpointReason
+from foundry.contracts.history import HistoryView
 from foundry.contracts.issues import IssueKind
-from foundry.contracts.people import HistoryView, IssueView
-from foundry.contracts.sandbox_words import SandboxState, SandboxView
-from foundry.contracts.sessions import (
-    Entry,
-    EntryKind,
-    Json,
-    MessageState,
-    PermissionState,
-    SessionStatus,
-    SessionView,
-)
+from foundry.contracts.messages import Address, Json, millis
+from foundry.contracts.organization import IssueView
+from foundry.contracts.sandbox_instance import SandboxState, SandboxView
 from foundry.contracts.sizes import human
-from foundry.contracts.tasks import Phase, TaskState, TaskSummary, TaskView
-from foundry.contracts.words import Address, millis
+from foundry.contracts.task import Phase, TaskState, TaskSummary, TaskView
+from foundry.contracts.task_checkpoints import CheckpointReason
+from foundry.contracts.task_session import Entry, EntryKind, MessageState, PermissionState, SessionStatus, SessionView
 from foundry.web.diff import FileDiff, between, files
 from foundry.web.templating import template
 

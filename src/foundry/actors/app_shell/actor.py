@@ -6,7 +6,8 @@ from datetime import timedelta
 
 from foundry.actors.app_shell.tables import app_installations, app_issues, app_sessions, app_strays, app_users
 from foundry.actors.app_shell.views import installation_views, stray
-from foundry.actors.issue_book import IssueBook
+from foundry.actors.runtime_issues import IssueBook
+from foundry.contracts.app_shell import InstallationsChanged, InstallationSeen, OpenAppShell, SignIn, SignOut
 from foundry.contracts.errors import BadInput, NotFound
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.issues import (
@@ -18,16 +19,9 @@ from foundry.contracts.issues import (
     TroubleEnded,
     TroubleRaised,
 )
-from foundry.contracts.people import (
-    ClearIssues,
-    InstallationsChanged,
-    InstallationSeen,
-    OpenAppShell,
-    SignIn,
-    SignOut,
-)
-from foundry.contracts.sandbox_words import RemoveStray, StraysSeen, StrayView
-from foundry.contracts.words import APP, ScopeId, millis
+from foundry.contracts.messages import APP, ScopeId, millis
+from foundry.contracts.organization import ClearIssues
+from foundry.contracts.sandbox_instance import RemoveStray, StraysSeen, StrayView
 from foundry.runtime.actor import Actor, creates, due, handles, receives
 from foundry.runtime.turn import Turn
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, String, Text
 
-from foundry.actors.issue_book import issue_table
+from foundry.actors.runtime_issues import issue_table
 from foundry.runtime.store.tables import owned_table
 
 app_sessions = owned_table(

@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from sqlalchemy import select
 
 from foundry.actors.app_shell.tables import app_installations, app_issues, app_sessions, app_strays, app_users
-from foundry.actors.issue_book import listed
+from foundry.actors.runtime_issues import listed
+from foundry.contracts.app_shell import InstallationView
 from foundry.contracts.ids import OrganizationId, SandboxId, UserId
-from foundry.contracts.people import InstallationView, IssueView
-from foundry.contracts.sandbox_words import StrayView
-from foundry.contracts.words import millis, utc
+from foundry.contracts.messages import millis, utc
+from foundry.contracts.organization import IssueView
+from foundry.contracts.sandbox_instance import StrayView
 from foundry.runtime.turn import AnyRow, Reader
 
 

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from foundry.actors.github_state.shapes import installation_summary, pull_request_view, repository_ref
 from foundry.actors.github_state.views import installation_of, known_repository
 from foundry.contracts.doors import Doors, GitHubDoor
-from foundry.contracts.github import GitHubBudget, GitHubPullRequest, UserToken
+from foundry.contracts.github_payloads import GitHubBudget, GitHubPullRequest, UserToken
 from foundry.contracts.github_state import (
     GitHubIdentity,
     InstallationSummary,
@@ -27,9 +27,10 @@ from foundry.contracts.github_state import (
     PullRequestView,
 )
 from foundry.contracts.ids import OrganizationId, RepositoryId, UserId
-from foundry.contracts.people import Access, Person, RepositoryRef
-from foundry.contracts.renaming import BranchOnGitHub, OldPullRequest
-from foundry.contracts.tasks import NothingToPublish, PullRequestRef
+from foundry.contracts.people import Access, Person
+from foundry.contracts.repository import RepositoryRef
+from foundry.contracts.task import NothingToPublish, PullRequestRef
+from foundry.contracts.task_rename import BranchOnGitHub, OldPullRequest
 from foundry.github.client import GitHub
 from foundry.github.errors import GitHubNotFound, GitHubRateLimited, GitHubRefused
 from foundry.github.oauth import OAuth

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from foundry.contracts.github import GitHubInstallation, GitHubPullRequest, GitHubRepository
+from foundry.contracts.github_payloads import GitHubInstallation, GitHubPullRequest, GitHubRepository
 from foundry.contracts.github_state import InstallationSummary, PullRequestState, PullRequestView
 from foundry.contracts.ids import OrganizationId, RepositoryId
-from foundry.contracts.people import RepositoryRef
+from foundry.contracts.repository import RepositoryRef
 
 
 def installation_summary(seen: GitHubInstallation) -> InstallationSummary:

@@ -22,8 +22,9 @@ from foundry.contracts.github_state import (
     PullRequestView,
 )
 from foundry.contracts.ids import OrganizationId, RepositoryId, UserId
-from foundry.contracts.people import Access, RepositoryRef
-from foundry.contracts.words import APP, utc
+from foundry.contracts.messages import APP, utc
+from foundry.contracts.people import Access
+from foundry.contracts.repository import RepositoryRef
 from foundry.runtime.turn import Reader
 
 

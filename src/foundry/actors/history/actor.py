@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from foundry.actors.history.tables import history_entries
-from foundry.contracts.people import HistoryEntry
-from foundry.contracts.words import millis
+from foundry.contracts.history import HistoryEntry
+from foundry.contracts.messages import millis
 from foundry.runtime.actor import Actor, creates
 from foundry.runtime.turn import Turn
 

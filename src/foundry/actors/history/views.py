@@ -5,9 +5,9 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from foundry.actors.history.tables import history_entries
+from foundry.contracts.history import HistoryView
 from foundry.contracts.ids import RepositoryId
-from foundry.contracts.people import HistoryView
-from foundry.contracts.words import utc
+from foundry.contracts.messages import utc
 from foundry.runtime.turn import Reader
 
 

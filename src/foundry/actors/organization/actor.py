@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from foundry.actors.issue_book import IssueBook
 from foundry.actors.organization.tables import (
     organization_issues,
     organization_repositories,
@@ -10,17 +9,18 @@ from foundry.actors.organization.tables import (
     organizations,
 )
 from foundry.actors.organization.views import repository_refs, view
+from foundry.actors.runtime_issues import IssueBook
 from foundry.contracts.issues import EndTrouble, RecordTrouble, TroubleEnded, TroubleRaised, TroublesOver
-from foundry.contracts.people import (
+from foundry.contracts.messages import millis
+from foundry.contracts.organization import (
     ClearIssues,
     OrganizationChanged,
     OrganizationSeen,
     RepositoriesChanged,
     RepositoriesSeen,
-    RepositoryRef,
 )
-from foundry.contracts.tasks import TaskListed, TaskSeen, TaskSummary
-from foundry.contracts.words import millis
+from foundry.contracts.repository import RepositoryRef
+from foundry.contracts.task import TaskListed, TaskSeen, TaskSummary
 from foundry.runtime.actor import Actor, creates, handles, receives
 from foundry.runtime.turn import Turn
 

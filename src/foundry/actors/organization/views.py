@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from sqlalchemy import select
 
-from foundry.actors.issue_book import listed
 from foundry.actors.organization.tables import (
     organization_issues,
     organization_repositories,
@@ -15,10 +14,12 @@ from foundry.actors.organization.tables import (
 from foundry.actors.organization.tables import (
     organizations as table,
 )
+from foundry.actors.runtime_issues import listed
 from foundry.contracts.errors import NotFound
 from foundry.contracts.ids import OrganizationId, RepositoryId
-from foundry.contracts.people import IssueView, OrganizationView, RepositoryRef
-from foundry.contracts.tasks import TaskSummary
+from foundry.contracts.organization import IssueView, OrganizationView
+from foundry.contracts.repository import RepositoryRef
+from foundry.contracts.task import TaskSummary
 from foundry.runtime.turn import AnyRow, Reader
 
 

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from foundry.actors.repository.branches import free_branch, refuse_taken, reserved
+from foundry.actors.repository.reservations import free_branch, refuse_taken, reserved
 from foundry.actors.repository.tables import repositories, repository_branches, repository_tasks
 from foundry.contracts import addresses
-from foundry.contracts.branches import BranchMoved
+from foundry.contracts.history import HistoryEntry
 from foundry.contracts.ids import RepositoryId, TaskId
-from foundry.contracts.people import HistoryEntry, Person, RepositoryRef, RepositorySeen
-from foundry.contracts.renaming import GiveBackBranch, ReserveRename
-from foundry.contracts.tasks import (
-    ArchiveReason,
-    PullRequestSeen,
-    ReserveBranch,
-    TaskListed,
-    TaskSeen,
-    TaskSummary,
-)
-from foundry.contracts.words import millis
+from foundry.contracts.messages import millis
+from foundry.contracts.people import Person
+from foundry.contracts.repository import GiveBackBranch, RepositoryRef, RepositorySeen, ReserveBranch, ReserveRename
+from foundry.contracts.task import ArchiveReason, PullRequestSeen, TaskListed, TaskSeen, TaskSummary
+from foundry.contracts.task_branch import BranchMoved
 from foundry.runtime.actor import Actor, creates, handles, receives
 from foundry.runtime.turn import Turn
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from foundry.actors.repository.branches import refuse_taken, reserved
+from foundry.actors.repository.reservations import refuse_taken, reserved
 from foundry.actors.repository.tables import repositories, repository_branches, repository_tasks
 from foundry.contracts.errors import NotFound
 from foundry.contracts.ids import RepositoryId, TaskId
-from foundry.contracts.people import RepositoryRef
-from foundry.contracts.tasks import TaskSummary
+from foundry.contracts.repository import RepositoryRef
+from foundry.contracts.task import TaskSummary
 from foundry.runtime.turn import Reader
 
 

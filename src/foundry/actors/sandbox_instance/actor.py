@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from foundry.actors.sandbox_instance.jobs import FetchLog
 from foundry.actors.sandbox_instance.tables import sandboxes
 from foundry.actors.sandbox_instance.views import view
-from foundry.actors.sandbox_instance.words import FetchLog
 from foundry.contracts import addresses
 from foundry.contracts.errors import WrongState
 from foundry.contracts.ids import SandboxId, TaskId
 from foundry.contracts.issues import WorkflowRecovered, WorkflowTrouble
-from foundry.contracts.sandbox_words import (
+from foundry.contracts.messages import millis
+from foundry.contracts.sandbox_instance import (
     CreateSandbox,
     DiskSeen,
     ForgetSandbox,
@@ -21,7 +22,6 @@ from foundry.contracts.sandbox_words import (
     SandboxState,
     SandboxVanished,
 )
-from foundry.contracts.words import millis
 from foundry.runtime.actor import Actor, creates, handles, receives
 from foundry.runtime.turn import Turn
 

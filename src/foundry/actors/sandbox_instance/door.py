@@ -14,14 +14,22 @@ from typing import Protocol
 
 import structlog
 
-from foundry.actors.sandbox_instance import saving
+from foundry.actors.sandbox_instance import git_bundle as saving
 from foundry.actors.sandbox_instance.git import Git
-from foundry.contracts.checkpoints import BUNDLE_LIMIT, CheckpointMissing, CheckpointTooLarge, Saved
 from foundry.contracts.ids import SandboxId
-from foundry.contracts.people import Person, RepositoryRef
-from foundry.contracts.sandbox_words import Compared, Made
-from foundry.contracts.sandboxes import Endpoint, ProcessResult, Room, SandboxGone, SandboxSpec, SandboxUnreachable
-from foundry.contracts.tasks import WorkTree
+from foundry.contracts.people import Person
+from foundry.contracts.repository import RepositoryRef
+from foundry.contracts.sandbox_instance import Compared, Made
+from foundry.contracts.sandbox_provider import (
+    Endpoint,
+    ProcessResult,
+    Room,
+    SandboxGone,
+    SandboxSpec,
+    SandboxUnreachable,
+)
+from foundry.contracts.task import WorkTree
+from foundry.contracts.task_checkpoints import BUNDLE_LIMIT, CheckpointMissing, CheckpointTooLarge, Saved
 from foundry.sandboxes.agent import SandboxAgent
 from foundry.sandboxes.provider import Provider
 
@@ -34,7 +42,7 @@ log = structlog.get_logger("foundry.sandbox")
 
 
 class BlobStore(Protocol):
-    """Keeps content by key; `foundry.runtime.blobs.Blobs` is one."""
+    """Keeps content by key; `foundry.runtime.store.blobs.Blobs` is one."""
 
     async def write(self, key: str, content: bytes) -> None: ...
     async def read(self, key: str) -> bytes | None: ...

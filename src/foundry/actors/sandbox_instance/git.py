@@ -14,10 +14,11 @@ from datetime import UTC, datetime
 from typing import Protocol, overload
 from urllib.parse import urlsplit
 
+from foundry.contracts.branch_names import BranchTaken
 from foundry.contracts.people import Person
-from foundry.contracts.sandbox_words import BaseMissing, GitConfigRefused, GitFailed, GitRejected
-from foundry.contracts.sandboxes import ProcessResult, SandboxGone
-from foundry.contracts.tasks import BranchTaken, WorkTree
+from foundry.contracts.sandbox_instance import BaseMissing, GitConfigRefused, GitFailed, GitRejected
+from foundry.contracts.sandbox_provider import ProcessResult, SandboxGone
+from foundry.contracts.task import WorkTree
 
 DIFF_LIMIT = 256 * 1024  # characters of a stored diff
 FILES_LIMIT = 500  # changed files that are named

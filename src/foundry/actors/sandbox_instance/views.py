@@ -9,9 +9,9 @@ from foundry.contracts.addresses import sandbox as address
 from foundry.contracts.errors import NotFound
 from foundry.contracts.ids import SandboxId, TaskId
 from foundry.contracts.inspection import SandboxSeen
-from foundry.contracts.sandbox_words import SandboxState, SandboxView
-from foundry.contracts.sandboxes import Endpoint
-from foundry.contracts.words import utc
+from foundry.contracts.messages import utc
+from foundry.contracts.sandbox_instance import SandboxState, SandboxView
+from foundry.contracts.sandbox_provider import Endpoint
 from foundry.runtime.turn import AnyRow, Reader
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from foundry.actors.session_status_sync.tables import followed_streams
-from foundry.contracts.sessions import Follow, Unfollow
-from foundry.contracts.words import millis
+from foundry.contracts.messages import millis
+from foundry.contracts.session_status_sync import Follow, Unfollow
 from foundry.runtime.actor import Actor, creates, receives
 from foundry.runtime.turn import Turn
 

@@ -6,11 +6,11 @@ from sqlalchemy import select
 
 from foundry.actors.session_status_sync.tables import followed_streams
 from foundry.contracts.ids import SandboxId
-from foundry.contracts.words import Word
+from foundry.contracts.messages import Model
 from foundry.runtime.turn import Reader
 
 
-class Followed(Word):
+class Followed(Model):
     """One server's stream."""
 
     sandbox: SandboxId

@@ -4,7 +4,7 @@ Guarantee: everything it has read is asked of TaskSession in order, under the le
 stops is read again after the stored cursor. A store that does not keep up costs memory, not events: sandbox-agent
 silently drops events for a reader that stalls, and keeps only the last 1,024 for one that was away. The memory is
 bounded by `ROOM`; beyond it the newest are given up. At a jump in ids the recorder inside the sandbox is asked first
-(`filling.py`); only what it does not have either, TaskSession shows as a gap.
+(`gap_recovery.py`); only what it does not have either, TaskSession shows as a gap.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from typing import TypeVar
 
 import structlog
 
-from foundry.actors.session_status_sync.filling import keep_recording, recorded
+from foundry.actors.session_status_sync.gap_recovery import keep_recording, recorded
 from foundry.actors.session_status_sync.views import Followed, followed, wanted
 from foundry.contracts import addresses
 from foundry.contracts.errors import FoundryError, NotFound, Unavailable
 from foundry.contracts.ids import SessionId
-from foundry.contracts.sandboxes import AcpServerGone
-from foundry.contracts.sessions import Ingest, StreamBack, StreamItem, StreamLost
-from foundry.contracts.words import Command
-from foundry.runtime.waiting import woken
-from foundry.runtime.worker import Job, WorkerKind
+from foundry.contracts.messages import Command
+from foundry.contracts.sandbox_provider import AcpServerGone
+from foundry.contracts.session_stream import Ingest, StreamBack, StreamItem, StreamLost
+from foundry.runtime.async_tools import woken
+from foundry.runtime.worker.supervisor import Job, WorkerKind
 
 R = TypeVar("R")
 

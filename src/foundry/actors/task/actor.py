@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from foundry.actors.task import keeping
-from foundry.actors.task.common import grant, refuse_archived, refuse_unready, stir
-from foundry.actors.task.following import Following
-from foundry.actors.task.releasing import Releasing
-from foundry.actors.task.renaming import (
-    closed_by_rename,
-    names_of,
-    refuse_renaming,
-    unfinished,
-    wait_for_rename,
-)
-from foundry.actors.task.states import advance
+from foundry.actors.task import checkpoints as keeping
+from foundry.actors.task.branch_rename import closed_by_rename, names_of, refuse_renaming, unfinished, wait_for_rename
+from foundry.actors.task.branch_sync import Following
+from foundry.actors.task.jobs import Inspect, Provision, Publish, SaveWish
+from foundry.actors.task.overdue import at_work, cut_short
+from foundry.actors.task.release import Releasing
 from foundry.actors.task.tables import task_sessions_known, tasks, waiting_prompts
-from foundry.actors.task.watching import at_work, cut_short
-from foundry.actors.task.words import Inspect, Provision, Publish, SaveWish
+from foundry.actors.task.transitions import advance
+from foundry.actors.task.work_tree import grant, refuse_archived, refuse_unready, stir
 from foundry.contracts import addresses
-from foundry.contracts.checkpoints import CheckpointReason
 from foundry.contracts.errors import WrongState
 from foundry.contracts.ids import MessageId, SandboxId, SessionId, TaskId, WorkflowId
 from foundry.contracts.issues import WorkflowRecovered, WorkflowTrouble
-from foundry.contracts.people import Person, RepositoryRef
-from foundry.contracts.sandbox_words import GitRejected, SandboxMissing
-from foundry.contracts.sandboxes import SandboxGone
-from foundry.contracts.sessions import CloseSession, CreateSession, OpenAgent, SessionStatus
-from foundry.contracts.tasks import (
+from foundry.contracts.messages import millis
+from foundry.contracts.people import Person
+from foundry.contracts.repository import RepositoryRef
+from foundry.contracts.sandbox_instance import GitRejected, SandboxMissing
+from foundry.contracts.sandbox_provider import SandboxGone
+from foundry.contracts.task import (
     ArchiveReason,
     ArchiveTask,
     BeginPhase,
@@ -54,7 +48,8 @@ from foundry.contracts.tasks import (
     WorkTree,
     title_of,
 )
-from foundry.contracts.words import millis
+from foundry.contracts.task_checkpoints import CheckpointReason
+from foundry.contracts.task_session import CloseSession, CreateSession, OpenAgent, SessionStatus
 from foundry.runtime.actor import Actor, creates, handles, receives
 from foundry.runtime.turn import AnyRow, Turn
 

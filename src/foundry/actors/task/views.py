@@ -7,16 +7,17 @@ from collections.abc import Sequence
 
 from sqlalchemy import select
 
+from foundry.actors.task.jobs import Beginning, OpenBranch, RenameWish
+from foundry.actors.task.remote_branch import heard_of, shown
 from foundry.actors.task.tables import checkpoints, task_sessions_known, tasks
-from foundry.actors.task.upstream import heard_of, shown
-from foundry.actors.task.words import Beginning, OpenBranch, RenameWish
 from foundry.contracts.addresses import task as address
-from foundry.contracts.checkpoints import CheckpointMissing, CheckpointReason, CheckpointRef, CheckpointView, Saved
 from foundry.contracts.errors import NotFound
 from foundry.contracts.ids import CheckpointId, MessageId, OrganizationId, RepositoryId, SandboxId, SessionId, TaskId
+from foundry.contracts.messages import utc
 from foundry.contracts.overdue import Overdue
-from foundry.contracts.people import Person, RepositoryRef
-from foundry.contracts.tasks import (
+from foundry.contracts.people import Person
+from foundry.contracts.repository import RepositoryRef
+from foundry.contracts.task import (
     ArchiveReason,
     BranchRename,
     Phase,
@@ -28,7 +29,7 @@ from foundry.contracts.tasks import (
     TaskView,
     WorkTree,
 )
-from foundry.contracts.words import utc
+from foundry.contracts.task_checkpoints import CheckpointMissing, CheckpointReason, CheckpointRef, CheckpointView, Saved
 from foundry.runtime.turn import AnyRow, Reader
 
 OPEN = (TaskState.PROVISIONING.value, TaskState.FAILED.value, TaskState.READY.value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, cast
 
-from foundry.contracts.sessions import Json
+from foundry.contracts.messages import Json
 
 CLIP = 20_000  # characters kept of one string in a tool call's data
 UPDATE = "session/update"

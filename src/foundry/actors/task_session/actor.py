@@ -5,8 +5,13 @@ from __future__ import annotations
 from typing import Literal
 
 from foundry.actors.task_session.conversation import Conversation
+from foundry.actors.task_session.drafts import keep
+from foundry.actors.task_session.failures import Troubles
 from foundry.actors.task_session.gaps import fill, give_up
-from foundry.actors.task_session.jobs import (
+from foundry.actors.task_session.jobs import CloseServer
+from foundry.actors.task_session.permissions import Permissions
+from foundry.actors.task_session.row import State
+from foundry.actors.task_session.starts import (
     give_up_opening,
     look_at_agent,
     look_back,
@@ -17,52 +22,49 @@ from foundry.actors.task_session.jobs import (
     tell_to_stop,
     wake_agent,
 )
-from foundry.actors.task_session.people import keep
-from foundry.actors.task_session.permissions import Permissions
-from foundry.actors.task_session.reading import Reading
-from foundry.actors.task_session.state import State
-from foundry.actors.task_session.states import Verdict
+from foundry.actors.task_session.stream_reducer import Reading
 from foundry.actors.task_session.tables import session_messages, sessions
-from foundry.actors.task_session.troubles import Troubles
-from foundry.actors.task_session.words import CloseServer
+from foundry.actors.task_session.transitions import Verdict
 from foundry.contracts import addresses
 from foundry.contracts.errors import WrongState
 from foundry.contracts.ids import MessageId, SandboxId, SessionId
+from foundry.contracts.messages import millis, utc
 from foundry.contracts.overdue import Action
 from foundry.contracts.people import Person
-from foundry.contracts.sandboxes import SandboxUnreachable
-from foundry.contracts.sessions import (
+from foundry.contracts.sandbox_provider import SandboxUnreachable
+from foundry.contracts.session_status_sync import Follow
+from foundry.contracts.session_stream import (
     AgentSeen,
     ChooseServer,
+    FillGaps,
+    Ingest,
+    PromptSent,
+    PromptUnknown,
+    SessionOpened,
+    Stopped,
+    StreamBack,
+    StreamLost,
+    TakeLate,
+)
+from foundry.contracts.task import PromptEnded, PromptGranted, SessionReady, title_of
+from foundry.contracts.task_session import (
     CloseSession,
     CreateSession,
     EntryKind,
-    FillGaps,
-    Follow,
-    Ingest,
     MarkRead,
     MessageState,
     OpenAgent,
-    PromptSent,
-    PromptUnknown,
     ResendMessage,
     RestSession,
     ResumeSession,
     SandboxLost,
     SaveDraft,
     SendMessage,
-    SessionOpened,
     SessionStatus,
     SessionView,
-    Stopped,
     StopSession,
-    StreamBack,
-    StreamLost,
-    TakeLate,
     WithdrawMessage,
 )
-from foundry.contracts.tasks import PromptEnded, PromptGranted, SessionReady, title_of
-from foundry.contracts.words import millis, utc
 from foundry.runtime.actor import creates, due, handles, receives
 from foundry.runtime.turn import Turn
 

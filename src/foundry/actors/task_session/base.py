@@ -6,7 +6,7 @@ from foundry.actors.task_session.conversation import Conversation
 from foundry.actors.watchdog import WATCHDOG, Watchdog
 from foundry.contracts.errors import NotFound
 from foundry.contracts.ids import MessageId
-from foundry.contracts.sessions import SessionClosed, SessionStatus
+from foundry.contracts.task_session import SessionClosed, SessionStatus
 from foundry.runtime.actor import Actor
 from foundry.runtime.turn import AnyRow, Turn
 

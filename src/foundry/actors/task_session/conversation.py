@@ -8,19 +8,22 @@ from dataclasses import replace
 from datetime import datetime
 
 from foundry.actors.task_session.gaps import try_all
-from foundry.actors.task_session.state import State
-from foundry.actors.task_session.states import MESSAGE, PERMISSION, SESSION, Verdict, advance, verdict
+from foundry.actors.task_session.jobs import CloseServer, Connect
+from foundry.actors.task_session.row import State
 from foundry.actors.task_session.tables import session_messages, session_permissions, sessions
 from foundry.actors.task_session.transcript import Transcript
+from foundry.actors.task_session.transitions import MESSAGE, PERMISSION, SESSION, Verdict, advance, verdict
 from foundry.actors.task_session.views import ASKED, SHOWN, view
-from foundry.actors.task_session.words import CloseServer, Connect
 from foundry.actors.watchdog import Watchdog, began, key
 from foundry.contracts import addresses
 from foundry.contracts.ids import MessageId, SandboxId, SessionId, TaskId, WorkflowId
+from foundry.contracts.messages import Message, millis, utc
 from foundry.contracts.overdue import Overdue
 from foundry.contracts.people import Person
-from foundry.contracts.sessions import (
-    AgentSession,
+from foundry.contracts.session_status_sync import Unfollow
+from foundry.contracts.session_stream import AgentSession, Signs
+from foundry.contracts.task import PhaseTrouble, PromptEnded, PromptWaiting, SessionSeen, SessionSummary
+from foundry.contracts.task_session import (
     EntryKind,
     MessageState,
     PermissionState,
@@ -28,11 +31,7 @@ from foundry.contracts.sessions import (
     SessionStatus,
     SessionTrouble,
     SessionView,
-    Signs,
-    Unfollow,
 )
-from foundry.contracts.tasks import PhaseTrouble, PromptEnded, PromptWaiting, SessionSeen, SessionSummary
-from foundry.contracts.words import Message, millis, utc
 from foundry.runtime.turn import AnyRow, Turn
 
 STARTING = "Foundry is starting the agent again."

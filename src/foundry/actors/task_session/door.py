@@ -17,8 +17,9 @@ import structlog
 from foundry.actors.task_session.acp import array, mapping, string
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.ids import SandboxId
-from foundry.contracts.sandboxes import AgentRefused, SandboxUnreachable
-from foundry.contracts.sessions import AgentSession, Json, PromptDoubtful, Signs, StreamItem
+from foundry.contracts.messages import Json
+from foundry.contracts.sandbox_provider import AgentRefused, SandboxUnreachable
+from foundry.contracts.session_stream import AgentSession, PromptDoubtful, Signs, StreamItem
 from foundry.sandboxes.acp import OPEN_ID, Acp, Initialized
 from foundry.sandboxes.activity import busy
 from foundry.sandboxes.agent import SandboxAgent

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 
 from foundry.actors.task_session.tables import session_cards
 from foundry.actors.task_session.transcript import Transcript
-from foundry.contracts.sessions import Entry, EntryKind, FillGaps, Filling, Json, ToldPart
+from foundry.contracts.messages import Json
+from foundry.contracts.session_stream import FillGaps, Filling, ToldPart
+from foundry.contracts.task_session import Entry, EntryKind
 from foundry.runtime.turn import AnyRow, Turn
 
 CARD = "gap:"

@@ -5,16 +5,11 @@ from __future__ import annotations
 import json
 
 from foundry.actors.task_session.base import Conversing
-from foundry.actors.task_session.jobs import deliver_answer
+from foundry.actors.task_session.starts import deliver_answer
 from foundry.actors.task_session.tables import session_permissions
 from foundry.contracts.errors import BadInput, NotFound, WrongState
-from foundry.contracts.sessions import (
-    AnswerPermission,
-    PermissionDelivered,
-    PermissionOption,
-    PermissionState,
-    SessionView,
-)
+from foundry.contracts.session_stream import PermissionDelivered
+from foundry.contracts.task_session import AnswerPermission, PermissionOption, PermissionState, SessionView
 from foundry.runtime.actor import handles
 from foundry.runtime.turn import AnyRow, Turn
 

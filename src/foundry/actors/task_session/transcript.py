@@ -11,10 +11,10 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from foundry.actors.task_session.state import State
+from foundry.actors.task_session.row import State
 from foundry.actors.task_session.tables import session_cards
-from foundry.contracts.sessions import Entry, EntryChanged, EntryKind, Json, MessageDelta
-from foundry.contracts.words import millis, utc
+from foundry.contracts.messages import Json, millis, utc
+from foundry.contracts.task_session import Entry, EntryChanged, EntryKind, MessageDelta
 from foundry.runtime.turn import Turn
 
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import select
 
 from foundry.actors.task_session import gaps
-from foundry.actors.task_session.state import State
+from foundry.actors.task_session.jobs import GapTurn, Piece
+from foundry.actors.task_session.row import State
 from foundry.actors.task_session.tables import (
     session_cards,
     session_messages,
@@ -16,14 +17,15 @@ from foundry.actors.task_session.tables import (
     session_permissions,
     sessions,
 )
-from foundry.actors.task_session.words import GapTurn, Piece
 from foundry.contracts import addresses
 from foundry.contracts.errors import NotFound
 from foundry.contracts.ids import MessageId, PermissionId, SessionId, TaskId, UserId
+from foundry.contracts.messages import Event, utc
 from foundry.contracts.overdue import Overdue
-from foundry.contracts.people import Person, RepositoryRef
-from foundry.contracts.sessions import (
-    AgentSession,
+from foundry.contracts.people import Person
+from foundry.contracts.repository import RepositoryRef
+from foundry.contracts.session_stream import AgentSession
+from foundry.contracts.task_session import (
     Entry,
     EntryChanged,
     EntryKind,
@@ -38,7 +40,6 @@ from foundry.contracts.sessions import (
     SessionTrouble,
     SessionView,
 )
-from foundry.contracts.words import Event, utc
 from foundry.runtime.turn import AnyRow, Reader
 
 SHOWN = (MessageState.QUEUED, MessageState.SENDING, MessageState.UNKNOWN, MessageState.FAILED)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from foundry.actors.user_github_data.tables import user_identities
 from foundry.contracts.errors import BadInput
-from foundry.contracts.people import StoreIdentity
-from foundry.contracts.words import millis
+from foundry.contracts.messages import millis
+from foundry.contracts.user_github_data import StoreIdentity
 from foundry.runtime.actor import Actor, creates
 from foundry.runtime.turn import Turn
 

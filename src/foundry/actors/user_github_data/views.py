@@ -7,8 +7,9 @@ from sqlalchemy import select
 from foundry.actors.user_github_data.tables import user_identities
 from foundry.contracts.errors import NotFound
 from foundry.contracts.ids import UserId
-from foundry.contracts.people import Person, SealedTokens
-from foundry.contracts.words import utc
+from foundry.contracts.messages import utc
+from foundry.contracts.people import Person
+from foundry.contracts.user_github_data import SealedTokens
 from foundry.runtime.turn import AnyRow, Reader
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
-from foundry.contracts.words import Address
+from foundry.contracts.messages import Address
 
 T = TypeVar("T")
 

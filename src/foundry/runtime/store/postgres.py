@@ -21,7 +21,7 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.engine import make_url
 
-from foundry.contracts.words import Address
+from foundry.contracts.messages import Address
 from foundry.runtime.store.base import (
     BATCH,
     Busy,
@@ -33,7 +33,7 @@ from foundry.runtime.store.base import (
     Transaction,
     Work,
 )
-from foundry.runtime.store.watch import Watch
+from foundry.runtime.store.slow_turns import Watch
 
 T = TypeVar("T")
 

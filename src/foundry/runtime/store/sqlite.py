@@ -34,7 +34,7 @@ from foundry.runtime.store.base import (
     Transaction,
     Work,
 )
-from foundry.runtime.store.watch import Watch
+from foundry.runtime.store.slow_turns import Watch
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from foundry.contracts.sandboxes import Room
+from foundry.contracts.sandbox_provider import Room
 
 MEASURE_LIMIT = 60.0  # seconds; some millions of files, on a cold disk
 

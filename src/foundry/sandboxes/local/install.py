@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from foundry.contracts.sandboxes import InstallFailed, NodeMissing
+from foundry.contracts.sandbox_provider import InstallFailed, NodeMissing
 
 VERSION = "0.4.2"
 INSTALL_LIMIT = 600.0  # seconds; about 10 MB over the network

@@ -31,7 +31,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from foundry.contracts.sandboxes import (
+from foundry.contracts.sandbox_provider import (
     Endpoint,
     ProviderSandbox,
     ProviderState,

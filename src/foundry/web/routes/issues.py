@@ -12,14 +12,15 @@ from foundry.api import access
 from foundry.api import issues as troubles
 from foundry.api.auth import Me, Signed
 from foundry.api.context import foundry_of
-from foundry.api.following import Beginning, Follower, Happened
 from foundry.api.snapshots import AppSnapshot
-from foundry.contracts.people import IssuesChanged, IssueView
-from foundry.contracts.words import APP, ScopeId
-from foundry.web import page, render
-from foundry.web.answers import Form, done, form_of, html
+from foundry.api.subscription import Beginning, Follower, Happened
+from foundry.contracts.messages import APP, ScopeId
+from foundry.contracts.organization import IssuesChanged, IssueView
+from foundry.web import pages as page
+from foundry.web import render
 from foundry.web.live import Fragments, stream
-from foundry.web.routes.within import Around, Showing, frame
+from foundry.web.responses import Form, done, form_of, html
+from foundry.web.routes.layout import Around, Showing, frame
 
 router = APIRouter()
 

@@ -12,16 +12,17 @@ from fastapi.responses import RedirectResponse, Response
 from foundry.api import access, tasks
 from foundry.api.auth import Me, Signed, find_me, local_path
 from foundry.api.context import foundry_of
-from foundry.api.following import Beginning, Follower, Happened
 from foundry.api.problems import Problem, problem
 from foundry.api.snapshots import OrganizationSnapshot
+from foundry.api.subscription import Beginning, Follower, Happened
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.ids import OrganizationId
-from foundry.contracts.tasks import TaskListed, TaskState
-from foundry.web import page, render
-from foundry.web.answers import Form, filled, form_of, html
+from foundry.contracts.task import TaskListed, TaskState
+from foundry.web import pages as page
+from foundry.web import render
 from foundry.web.live import Fragments, Leave, stream
-from foundry.web.routes.within import Around, Showing, frame
+from foundry.web.responses import Form, filled, form_of, html
+from foundry.web.routes.layout import Around, Showing, frame
 
 router = APIRouter()
 

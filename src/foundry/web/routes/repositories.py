@@ -10,13 +10,14 @@ from fastapi.responses import Response
 
 from foundry.api import access, organizations
 from foundry.api.auth import Me, Signed
-from foundry.api.following import Beginning, Follower, Happened
 from foundry.api.snapshots import RepositorySnapshot
-from foundry.web import page, render
-from foundry.web.answers import html
+from foundry.api.subscription import Beginning, Follower, Happened
+from foundry.web import pages as page
+from foundry.web import render
 from foundry.web.live import Fragments, Leave, stream
+from foundry.web.responses import html
+from foundry.web.routes.layout import Around, Showing, frame
 from foundry.web.routes.organizations import row
-from foundry.web.routes.within import Around, Showing, frame
 
 ENTRIES = 50  # of the history, on one page
 

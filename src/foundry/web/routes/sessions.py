@@ -11,8 +11,9 @@ from foundry.api import access, sessions
 from foundry.api.auth import Signed
 from foundry.api.problems import problem
 from foundry.contracts.errors import FoundryError
-from foundry.web import page, render
-from foundry.web.answers import by_script, done, filled, form_of, html
+from foundry.web import pages as page
+from foundry.web import render
+from foundry.web.responses import by_script, done, filled, form_of, html
 
 router = APIRouter(prefix="/sessions/{session}")
 

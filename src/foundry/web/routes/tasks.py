@@ -14,19 +14,20 @@ from markupsafe import Markup
 from foundry.api import access, checkpoints, sandboxes, tasks
 from foundry.api.auth import Me, Signed
 from foundry.api.context import foundry_of
-from foundry.api.following import Beginning, Follower, Happened
 from foundry.api.sessions import SessionSnapshot
 from foundry.api.snapshots import SandboxSnapshot, TaskSnapshot
+from foundry.api.subscription import Beginning, Follower, Happened
 from foundry.contracts import addresses
 from foundry.contracts.errors import NotFound
 from foundry.contracts.ids import SandboxId, SessionId
-from foundry.contracts.sandbox_words import SandboxChanged, SandboxView
-from foundry.contracts.sessions import Entry, EntryChanged, MessageDelta, SessionChanged, SessionStatus, SessionView
-from foundry.contracts.tasks import TaskChanged, TaskView
-from foundry.web import page, render
-from foundry.web.answers import by_script, done, filled, form_of, html
+from foundry.contracts.sandbox_instance import SandboxChanged, SandboxView
+from foundry.contracts.task import TaskChanged, TaskView
+from foundry.contracts.task_session import Entry, EntryChanged, MessageDelta, SessionChanged, SessionStatus, SessionView
+from foundry.web import pages as page
+from foundry.web import render
 from foundry.web.live import Fragments, Part, stream
-from foundry.web.routes.within import Around, frame
+from foundry.web.responses import by_script, done, filled, form_of, html
+from foundry.web.routes.layout import Around, frame
 
 router = APIRouter()
 

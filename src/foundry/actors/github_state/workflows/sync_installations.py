@@ -9,9 +9,9 @@
 from __future__ import annotations
 
 from foundry.actors.github_state.door import reading
-from foundry.actors.github_state.words import ListInstallations
+from foundry.actors.github_state.jobs import ListInstallations
 from foundry.contracts.github_state import RecordInstallations, SyncEnded
-from foundry.runtime.workflow import Flow, Scope, workflow
+from foundry.runtime.workflow.flow import Flow, Scope, workflow
 
 STEPS = ("listing installations", "recording installations", "done")
 RELEASES: dict[str, str] = {}

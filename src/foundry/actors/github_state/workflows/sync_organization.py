@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from foundry.actors.github_state.door import GitHubReader, reading
-from foundry.actors.github_state.words import ReadOrganization
+from foundry.actors.github_state.jobs import ReadOrganization
 from foundry.contracts.github_state import (
     DescribePullRequest,
     RecordMembers,
@@ -17,8 +17,8 @@ from foundry.contracts.github_state import (
     RecordRepositories,
     SyncEnded,
 )
-from foundry.contracts.people import RepositoryRef
-from foundry.runtime.workflow import Flow, Scope, workflow
+from foundry.contracts.repository import RepositoryRef
+from foundry.runtime.workflow.flow import Flow, Scope, workflow
 
 STEPS = (
     "listing repositories",

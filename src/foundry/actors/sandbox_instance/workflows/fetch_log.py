@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from foundry.actors.sandbox_instance.words import FetchLog
+from foundry.actors.sandbox_instance.jobs import FetchLog
 from foundry.contracts.ids import SandboxId
-from foundry.contracts.sandbox_words import LogSeen
-from foundry.runtime.workflow import Flow, Scope, workflow
+from foundry.contracts.sandbox_instance import LogSeen
+from foundry.runtime.workflow.flow import Flow, Scope, workflow
 
 STEPS = ("reading the log",)
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from foundry.actors.task.keeping import key, prefix
-from foundry.actors.task.words import Save
-from foundry.actors.task.workflows.waking import wake
-from foundry.contracts.checkpoints import CheckpointTooLarge, Saved
+from foundry.actors.task.checkpoints import key, prefix
+from foundry.actors.task.jobs import Save
+from foundry.actors.task.workflows.ensure_running import wake
 from foundry.contracts.doors import Doors
-from foundry.contracts.tasks import CheckpointNotSaved, CheckpointSaved, SaveEnded, WorkSeen
-from foundry.contracts.words import Word
-from foundry.runtime.workflow import Flow, Scope, workflow
+from foundry.contracts.messages import Model
+from foundry.contracts.task import CheckpointNotSaved, CheckpointSaved, SaveEnded, WorkSeen
+from foundry.contracts.task_checkpoints import CheckpointTooLarge, Saved
+from foundry.runtime.workflow.flow import Flow, Scope, workflow
 
 STEPS = ("looking at the work", "saving the work", "forgetting old ones")
 RELEASES = {"saving the work": "what no checkpoint refers to is forgotten by the next save"}
@@ -19,7 +19,7 @@ RELEASES = {"saving the work": "what no checkpoint refers to is forgotten by the
 SAVE_DEADLINE = 600.0  # seconds
 
 
-class Outcome(Word):
+class Outcome(Model):
     """What a save came to: something saved, or why it cannot be."""
 
     saved: Saved | None = None

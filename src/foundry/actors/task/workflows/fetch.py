@@ -5,12 +5,12 @@ What begins by itself leaves a sandbox that does not answer alone; what a person
 
 from __future__ import annotations
 
-from foundry.actors.task.words import Fetch
-from foundry.actors.task.workflows.waking import wake
-from foundry.contracts.branches import Fetched, FetchEnded, MayForward
+from foundry.actors.task.jobs import Fetch
+from foundry.actors.task.workflows.ensure_running import wake
 from foundry.contracts.doors import Doors
-from foundry.contracts.tasks import WorkSeen
-from foundry.runtime.workflow import Flow, Scope, workflow
+from foundry.contracts.task import WorkSeen
+from foundry.contracts.task_branch import Fetched, FetchEnded, MayForward
+from foundry.runtime.workflow.flow import Flow, Scope, workflow
 
 STEPS = ("reaching the sandbox", "fetching", "bringing the work forward", "looking at the work", "done")
 RELEASES = {"bringing the work forward": "FetchEnded, or the failure's report: prompts get the work tree again"}

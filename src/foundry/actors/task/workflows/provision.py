@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import structlog
 
-from foundry.actors.task.keeping import key
-from foundry.actors.task.states import branch_from
+from foundry.actors.task.checkpoints import key
+from foundry.actors.task.jobs import Beginning, Provision
+from foundry.actors.task.transitions import branch_from
 from foundry.actors.task.views import beginning, task_view
-from foundry.actors.task.words import Beginning, Provision
 from foundry.contracts import addresses
 from foundry.contracts.doors import Doors
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.ids import SandboxId
-from foundry.contracts.sandbox_words import CreateSandbox, SandboxMoved, SandboxState
-from foundry.contracts.tasks import BeginPhase, Named, Phase, Provisioned, ReserveBranch, TaskView
-from foundry.runtime.workflow import Flow, Scope, workflow
+from foundry.contracts.repository import ReserveBranch
+from foundry.contracts.sandbox_instance import CreateSandbox, SandboxMoved, SandboxState
+from foundry.contracts.task import BeginPhase, Named, Phase, Provisioned, TaskView
+from foundry.runtime.workflow.flow import Flow, Scope, workflow
 
 log = structlog.get_logger("foundry.task")
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from foundry.actors.task.words import Publish
-from foundry.actors.task.workflows.waking import wake
+from foundry.actors.task.jobs import Publish
+from foundry.actors.task.workflows.ensure_running import wake
 from foundry.contracts.doors import Doors
-from foundry.contracts.tasks import NothingToPublish, Publishing, PullRequestOpened, PullRequestRef, Pushed, WorkSeen
-from foundry.runtime.workflow import Flow, Scope, workflow
+from foundry.contracts.task import NothingToPublish, Publishing, PullRequestOpened, PullRequestRef, Pushed, WorkSeen
+from foundry.runtime.workflow.flow import Flow, Scope, workflow
 
 STEPS = ("looking at the work", "pushing", "opening the pull request", "done")
 RELEASES = {"pushing": "nothing: a pushed branch is what was asked for"}

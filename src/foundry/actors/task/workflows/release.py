@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from foundry.actors.task.words import Release, Save
+from foundry.actors.task.jobs import Release, Save
 from foundry.actors.task.workflows.checkpoint import Outcome, save, saving
 from foundry.contracts import addresses
 from foundry.contracts.doors import Doors
 from foundry.contracts.ids import SandboxId
-from foundry.contracts.sandbox_words import SandboxMoved, SandboxState
-from foundry.contracts.sandboxes import SandboxGone
-from foundry.contracts.tasks import CheckpointNotSaved, SandboxReleased
-from foundry.contracts.words import Address
+from foundry.contracts.messages import Address
+from foundry.contracts.sandbox_instance import SandboxMoved, SandboxState
+from foundry.contracts.sandbox_provider import SandboxGone
+from foundry.contracts.task import CheckpointNotSaved, SandboxReleased
 from foundry.runtime.turn import Reader
-from foundry.runtime.workflow import Flow, Scope, workflow
+from foundry.runtime.workflow.flow import Flow, Scope, workflow
 
 STEPS = ("saving the work", "forgetting old ones", "stopping sandbox", "deleting sandbox")
 

@@ -6,23 +6,16 @@ docs/states.md has the table of what each step finds on repeat.
 
 from __future__ import annotations
 
+from foundry.actors.task.jobs import Rename, RenameWish
 from foundry.actors.task.views import rename_view
-from foundry.actors.task.words import Rename, RenameWish
-from foundry.actors.task.workflows.waking import wake, wake_if_it_will
+from foundry.actors.task.workflows.ensure_running import wake, wake_if_it_will
 from foundry.contracts import addresses
 from foundry.contracts.doors import Doors
 from foundry.contracts.errors import FoundryError
-from foundry.contracts.renaming import (
-    BranchOnGitHub,
-    BranchRenamed,
-    GiveBackBranch,
-    OldPullRequest,
-    RenameEnded,
-    RenameStep,
-    ReserveRename,
-)
-from foundry.contracts.tasks import PullRequestOpened, PullRequestRef
-from foundry.runtime.workflow import Flow, Scope, workflow
+from foundry.contracts.repository import GiveBackBranch, ReserveRename
+from foundry.contracts.task import PullRequestOpened, PullRequestRef
+from foundry.contracts.task_rename import BranchOnGitHub, BranchRenamed, OldPullRequest, RenameEnded, RenameStep
+from foundry.runtime.workflow.flow import Flow, Scope, workflow
 
 STEPS = (
     "reading the task",

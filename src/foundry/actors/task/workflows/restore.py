@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from foundry.actors.task.keeping import key
-from foundry.actors.task.words import Restore
+from foundry.actors.task.checkpoints import key
+from foundry.actors.task.jobs import Restore
 from foundry.actors.task.workflows.checkpoint import saving
-from foundry.actors.task.workflows.waking import wake
-from foundry.contracts.checkpoints import CheckpointTooLarge
+from foundry.actors.task.workflows.ensure_running import wake
 from foundry.contracts.doors import Doors
-from foundry.contracts.tasks import CheckpointRestored, WorkSeen
-from foundry.runtime.workflow import Flow, Scope, workflow
+from foundry.contracts.task import CheckpointRestored, WorkSeen
+from foundry.contracts.task_checkpoints import CheckpointTooLarge
+from foundry.runtime.workflow.flow import Flow, Scope, workflow
 
 STEPS = ("saving the work", "forgetting old ones", "restoring", "looking at the work")
 

@@ -8,11 +8,11 @@
 
 from __future__ import annotations
 
-from foundry.actors.task_session.words import Answer
+from foundry.actors.task_session.jobs import Answer
 from foundry.contracts import addresses
 from foundry.contracts.doors import Doors
-from foundry.contracts.sessions import PermissionDelivered
-from foundry.runtime.workflow import Flow, Scope, workflow
+from foundry.contracts.session_stream import PermissionDelivered
+from foundry.runtime.workflow.flow import Flow, Scope, workflow
 
 STEPS = ("answering", "answered")
 

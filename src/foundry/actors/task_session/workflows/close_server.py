@@ -7,10 +7,10 @@
 
 from __future__ import annotations
 
-from foundry.actors.task_session.words import CloseServer
+from foundry.actors.task_session.jobs import CloseServer
 from foundry.contracts.doors import Doors
 from foundry.contracts.errors import FoundryError
-from foundry.runtime.workflow import Flow, Scope, workflow
+from foundry.runtime.workflow.flow import Flow, Scope, workflow
 
 STEPS = ("closing the agent",)
 

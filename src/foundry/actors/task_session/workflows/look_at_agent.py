@@ -8,10 +8,10 @@
 
 from __future__ import annotations
 
-from foundry.actors.task_session.words import LookAtAgent
+from foundry.actors.task_session.jobs import LookAtAgent
 from foundry.contracts import addresses
-from foundry.contracts.sessions import AgentSeen
-from foundry.runtime.workflow import Flow, Scope, workflow
+from foundry.contracts.session_stream import AgentSeen
+from foundry.runtime.workflow.flow import Flow, Scope, workflow
 
 STEPS = ("looking", "seen")
 

@@ -16,12 +16,12 @@ from typing import Literal
 
 import structlog
 
-from foundry.actors.task_session.words import Connect
+from foundry.actors.task_session.jobs import Connect
 from foundry.contracts import addresses
 from foundry.contracts.doors import Doors
 from foundry.contracts.errors import FoundryError
-from foundry.contracts.sessions import AgentSession, ChooseServer, SessionOpened
-from foundry.runtime.workflow import Flow, Scope, workflow
+from foundry.contracts.session_stream import AgentSession, ChooseServer, SessionOpened
+from foundry.runtime.workflow.flow import Flow, Scope, workflow
 
 STEPS = ("choosing server", "installing agent", "opening", "recording", "opened")
 RELEASES = {"opening": "close_server"}

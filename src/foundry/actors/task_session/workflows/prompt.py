@@ -16,14 +16,14 @@ import asyncio
 
 import structlog
 
+from foundry.actors.task_session.jobs import INTRODUCTION, SEPARATOR, SendPrompt
 from foundry.actors.task_session.views import recent
-from foundry.actors.task_session.words import INTRODUCTION, SEPARATOR, SendPrompt
 from foundry.contracts import addresses
 from foundry.contracts.doors import Doors
 from foundry.contracts.errors import FoundryError
-from foundry.contracts.sandboxes import AgentRefused
-from foundry.contracts.sessions import PromptDoubtful, PromptSent, PromptUnknown
-from foundry.runtime.workflow import Flow, Scope, workflow
+from foundry.contracts.sandbox_provider import AgentRefused
+from foundry.contracts.session_stream import PromptDoubtful, PromptSent, PromptUnknown
+from foundry.runtime.workflow.flow import Flow, Scope, workflow
 
 STEPS = ("gathering context", "claiming", "sending the prompt", "sent")
 RELEASES = {"sending the prompt": "stop"}

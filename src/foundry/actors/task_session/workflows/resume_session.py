@@ -21,19 +21,19 @@ from __future__ import annotations
 
 import structlog
 
-from foundry.actors.task_session.replays import READ_DEADLINE, read_history
+from foundry.actors.task_session.jobs import Connect
+from foundry.actors.task_session.replay_reader import READ_DEADLINE, read_history
 from foundry.actors.task_session.views import turns_with_gaps
-from foundry.actors.task_session.words import Connect
 from foundry.actors.task_session.workflows.open_session import STEPS as OPENING
 from foundry.actors.task_session.workflows.open_session import connect, how, tell_opened
 from foundry.contracts import addresses
 from foundry.contracts.doors import Doors
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.ids import SandboxId, SessionId
-from foundry.contracts.sandbox_words import SandboxMoved, SandboxState
-from foundry.contracts.sandboxes import AcpServerGone
-from foundry.contracts.sessions import AgentSession, FillGaps, StreamItem, TakeLate
-from foundry.runtime.workflow import Flow, Scope, workflow
+from foundry.contracts.sandbox_instance import SandboxMoved, SandboxState
+from foundry.contracts.sandbox_provider import AcpServerGone
+from foundry.contracts.session_stream import AgentSession, FillGaps, StreamItem, TakeLate
+from foundry.runtime.workflow.flow import Flow, Scope, workflow
 
 log = structlog.get_logger("foundry.session")
 

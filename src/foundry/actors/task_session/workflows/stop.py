@@ -9,12 +9,12 @@
 
 from __future__ import annotations
 
-from foundry.actors.task_session.words import StopPrompt
+from foundry.actors.task_session.jobs import StopPrompt
 from foundry.contracts import addresses
 from foundry.contracts.doors import Doors
-from foundry.contracts.sandboxes import AcpServerGone
-from foundry.contracts.sessions import Stopped
-from foundry.runtime.workflow import Flow, Scope, workflow
+from foundry.contracts.sandbox_provider import AcpServerGone
+from foundry.contracts.session_stream import Stopped
+from foundry.runtime.workflow.flow import Flow, Scope, workflow
 
 STEPS = ("stopping", "answering requests", "told to stop")
 

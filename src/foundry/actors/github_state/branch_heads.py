@@ -1,0 +1,56 @@
+"""GitHubState(org): what GitHub tells of branches goes on to their Repository; nothing of it is kept here.
+
+Whoever holds a branch decides whether it is news: deliveries come late, twice and in another order.
+"""
+
+from __future__ import annotations
+
+from foundry.actors.github_state.sync import Syncing
+from foundry.actors.github_state.tables import github_repositories
+from foundry.contracts import addresses
+from foundry.contracts.github_state import HookPayload, RecordBranches
+from foundry.contracts.ids import RepositoryId
+from foundry.contracts.task_branch import BranchMoved
+from foundry.runtime.actor import handles
+from foundry.runtime.turn import Turn
+
+EVENTS = {"push", "create", "delete"}
+HEADS = "refs/heads/"
+
+
+class Branches(Syncing):
+    """The part of GitHubState that hears of branches."""
+
+    def branch_event(self, turn: Turn, event: str, payload: HookPayload) -> None:
+        """One delivery; those of tags, and of repositories that nobody knows yet, imply nothing."""
+        moved, repository = branch_moved(event, payload), payload.repository
+        if moved is not None and repository is not None:
+            self._tell_of_branch(turn, RepositoryId(str(repository.id)), moved)
+
+    @handles(RecordBranches)
+    def record_branches(self, turn: Turn, command: RecordBranches) -> None:
+        for moved in command.moved:
+            self._tell_of_branch(turn, command.repository, moved)
+
+    def _tell_of_branch(self, turn: Turn, repository: RepositoryId, moved: BranchMoved) -> None:
+        if turn.find(github_repositories, repository=repository) is not None:
+            turn.send(addresses.repository(repository), moved)
+
+
+def branch_moved(event: str, payload: HookPayload) -> BranchMoved | None:
+    """What a delivery says of a branch; none if it is of something else.
+
+    A push is told of what is made and deleted too, with its commits; `create` and `delete` name the branch alone.
+    """
+    at = payload.repository.pushed_at if payload.repository else None
+    if event == "push" and payload.ref.startswith(HEADS) and payload.after:
+        branch = payload.ref.removeprefix(HEADS)
+        return BranchMoved(branch=branch, head=_commit(payload.after), before=_commit(payload.before), at=at)
+    if event in ("create", "delete") and payload.ref_type == "branch":
+        return BranchMoved(branch=payload.ref, head="" if event == "create" else None, at=at)
+    return None
+
+
+def _commit(sha: str) -> str | None:
+    """None for the zeros that stand where there is no branch."""
+    return sha if sha.strip("0") else None

@@ -1,0 +1,72 @@
+"""What a stream has lost, read from the recorder inside the sandbox; and seeing to it that there is a recorder."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+
+import structlog
+
+from foundry.actors.session_status_sync.views import Followed
+from foundry.contracts.doors import AgentDoor
+from foundry.contracts.errors import FoundryError
+from foundry.contracts.sandbox_provider import SandboxUnreachable
+from foundry.contracts.session_stream import StreamItem
+
+BEHIND = 2.0  # seconds that the recorder may be behind the stream itself
+AWAY_LIMIT = 60.0  # seconds without an answer, after which the gap is shown
+AGAIN = 0.5  # seconds between looks
+MAKE_SURE = 60.0  # seconds between looks whether the recorder runs
+
+log = structlog.get_logger("foundry.session")
+
+
+async def recorded(agents: AgentDoor, stream: Followed, after: int, before: int | None) -> AsyncGenerator[StreamItem]:
+    """The recorded events after one id and before another, as far as there are any.
+
+    Args:
+        before: None: to the recording's end, as nothing more will come.
+    """
+    began = heard = time.monotonic()
+    while True:
+        try:
+            async for item in agents.recorded(stream.sandbox, stream.server_id, after):
+                if before is not None and item.event_id >= before:
+                    return
+                yield item
+                after = item.event_id
+            heard = time.monotonic()
+        except SandboxUnreachable as error:
+            if time.monotonic() - heard > AWAY_LIMIT:
+                log.warning("a gap cannot be filled", server=stream.server_id, reason=error.detail)
+                return
+        except FoundryError as error:
+            log.warning("a gap cannot be filled", server=stream.server_id, reason=error.detail)
+            return
+        else:
+            if before is None or after == before - 1 or heard - began > BEHIND:
+                return
+        await asyncio.sleep(AGAIN)
+
+
+async def keep_recording(agents: AgentDoor, stream: Followed) -> None:
+    """See to it, until cancelled, that the stream is recorded: a recorder that has ended is started again."""
+    said = ""
+    while True:
+        reason = await _record(agents, stream)
+        if reason and reason != said:
+            log.warning("an agent's stream is not recorded", server=stream.server_id, reason=reason)
+        said = reason
+        await asyncio.sleep(MAKE_SURE)
+
+
+async def _record(agents: AgentDoor, stream: Followed) -> str:
+    """Why not, if not."""
+    try:
+        await agents.record(stream.sandbox, stream.server_id)
+    except FoundryError as error:
+        return error.detail
+    except Exception as error:  # e.g. the client was closed as the sandbox was started again
+        return f"{type(error).__name__}: {error}"
+    return ""

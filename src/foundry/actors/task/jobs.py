@@ -1,0 +1,132 @@
+"""The jobs of the task's workflows."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from foundry.contracts.ids import CheckpointId, MessageId, SandboxId, SessionId, TaskId
+from foundry.contracts.messages import Model
+from foundry.contracts.people import Person
+from foundry.contracts.repository import RepositoryRef
+from foundry.contracts.task_checkpoints import CheckpointReason, CheckpointRef, Saved
+
+
+class Provision(Model):
+    task: TaskId
+
+
+class Beginning(Model):
+    """What a sandbox is made from besides GitHub, read when that is due."""
+
+    lost: SandboxId | None = None  # the sandbox before, which the provider no longer has
+    source: CheckpointRef | None = None
+    saved: Saved | None = None
+    branch: str = ""  # to check out; "" before the task has its own
+    own: bool = False  # the task's own checkpoint: commits that GitHub has beyond it are kept
+
+
+class Inspect(Model):
+    sandbox: SandboxId
+    base: str
+
+
+class Heard(Model):
+    """What the task has heard of its branch on GitHub."""
+
+    head: str | None  # none: it was deleted; empty: it was made, at a commit that was not told
+    before: str | None = None  # where it was before that
+    since: int = 0  # Unix ms by GitHub's clock: what is dated earlier is no news
+    pushed: list[str] = []  # the task's own latest heads, the newest last
+    tried: str | None = None  # the head for which a fetch began by itself
+    later: bool = False  # a fetch found an agent at work: the work tree may follow when that has ended
+
+
+class Fetch(Model):
+    """Get what GitHub has of the branch and its base."""
+
+    sandbox: SandboxId
+    repository: RepositoryRef
+    branch: str
+    base: str
+    known: str | None  # its head as last heard
+    by_itself: bool  # nobody waits for it: a sandbox that does not answer is left alone
+    forward: bool  # the work tree follows if nothing is in the way
+
+
+class OpenBranch(Model):
+    """An open task's branch, for who compares it with GitHub's."""
+
+    task: TaskId
+    branch: str
+    known: str | None  # the head as last heard
+    heard: bool  # whether anything was ever heard of it
+    pull_request: int | None = None  # one that is not merged
+    pull_request_open: bool = False
+
+
+class Publish(Model):
+    sandbox: SandboxId
+    repository: RepositoryRef
+    branch: str
+    base: str
+    title: str
+    body: str
+    draft: bool
+    by_itself: bool  # after an agent's turn: nothing new is no trouble
+    person: Person
+
+
+class SaveWish(Model):
+    """Why a checkpoint is made, and what it follows."""
+
+    reason: CheckpointReason
+    session: SessionId | None = None
+    message: MessageId | None = None
+
+
+class Save(Model):
+    """A checkpoint to make; `known` is the fingerprint of the one before."""
+
+    task: TaskId
+    sandbox: SandboxId
+    base: str
+    checkpoint: CheckpointId
+    known: str
+
+
+class Restore(Model):
+    """A checkpoint to bring back in place; the present work is saved first."""
+
+    before: Save
+    checkpoint: CheckpointId
+    saved: Saved
+    branch: str
+
+
+class Rename(Model):
+    task: TaskId
+
+
+class RenameWish(Model):
+    """A rename as it stands when its workflow begins."""
+
+    task: TaskId
+    repository: RepositoryRef
+    sandbox: SandboxId
+    old: str
+    new: str
+    replaces: int | None
+    asked: bool
+    giving_up: bool
+
+
+class Rest(Model):
+    """Stop a sandbox that nobody uses, once its work is saved."""
+
+    save: Save
+
+
+class Release(Model):
+    save: Save
+    discard: bool
+    remove_at: datetime | None = None  # stop it only: it is removed then

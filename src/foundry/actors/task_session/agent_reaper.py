@@ -1,0 +1,74 @@
+"""The agents that run in a sandbox beside those that its sessions know: at the start, and every minute.
+
+| recorded | in sandbox-agent | what is done |
+|---|---|---|
+| there | not there | the stream's worker finds it out: the agent is started again |
+| not there | there, at two looks in a row | it is ended: it would write the work tree beside the session's own (R6) |
+
+A server's id is recorded before it is made, so one that nobody knows is what is left of a session that has ended or
+gone on under another id, and whose closing was given up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from foundry.actors.task_session.views import known_servers
+from foundry.contracts import addresses
+from foundry.contracts.errors import FoundryError
+from foundry.contracts.ids import SandboxId
+from foundry.runtime.turn import Reader
+from foundry.runtime.worker.supervisor import Job, WorkerKind, once
+
+LIMIT = 20.0  # seconds for one sandbox
+AT_ONCE = 8  # sandboxes
+
+Running = Callable[[Reader], Sequence[SandboxId]]
+"""The sandboxes that run now."""
+
+log = structlog.get_logger("foundry.session")
+
+
+def reconciler(running: Running, every: float) -> WorkerKind:
+    """One for the whole of Foundry, so it hangs on its root."""
+
+    async def run(job: Job) -> None:
+        strange: set[tuple[SandboxId, str]] = set()
+        while True:
+            strange = await reconcile(job, running, strange)
+            await asyncio.sleep(every)
+
+    return WorkerKind("AppShell", once(addresses.app_shell()), run, name="agents")
+
+
+async def reconcile(job: Job, running: Running, before: set[tuple[SandboxId, str]]) -> set[tuple[SandboxId, str]]:
+    """Look once; gives the agents that nobody knows, for the next look.
+
+    Args:
+        before: what the last look gave; these are ended if they are still there and still unknown.
+    """
+    at_once = asyncio.Semaphore(AT_ONCE)
+
+    async def look(sandbox: SandboxId) -> list[str]:
+        try:
+            async with at_once, asyncio.timeout(LIMIT):
+                return await job.doors.agents.servers(sandbox)
+        except (FoundryError, TimeoutError):  # who follows a stream of it says so
+            return []
+
+    sandboxes = await job.read(running)
+    found = await asyncio.gather(*(look(sandbox) for sandbox in sandboxes))
+    known = await job.read(known_servers)  # after the look: what was there by then has been recorded by now
+    strange = {(box, one) for box, servers in zip(sandboxes, found, strict=True) for one in servers if one not in known}
+    for sandbox, server in strange & before:
+        try:
+            async with asyncio.timeout(LIMIT):
+                await job.doors.agents.close(sandbox, server)
+        except (FoundryError, TimeoutError) as error:
+            log.warning("an agent that nobody knows goes on", sandbox=sandbox, server=server, reason=str(error))
+        else:
+            log.info("ended an agent that nobody knew", sandbox=sandbox, server=server)
+    return strange

@@ -1,0 +1,344 @@
+"""One person's watch on one topic: what it is now, then every later event, as far as this person may see.
+
+Guarantee: snapshot + the events after it = a fresh snapshot. Access is checked when the watch begins, at least every
+60 s, and at once when GitHub says that it has changed; a change of what the person may see gives `Lost` and then a
+fresh snapshot, losing all of it ends the watch with the reason.
+
+`/api/realtime` sends this to programs as it is; the pages make fragments of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import re
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, replace
+
+from fastapi import Request
+
+from foundry.api import access, issues, snapshots
+from foundry.api.auth import Me, find_me
+from foundry.api.context import foundry_of
+from foundry.api.snapshots import Snapshot, Visible
+from foundry.contracts import addresses
+from foundry.contracts.app_shell import InstallationsChanged
+from foundry.contracts.errors import NotFound, NotSignedIn
+from foundry.contracts.github_state import AccessChanged
+from foundry.contracts.ids import OrganizationId
+from foundry.contracts.messages import APP, Address, Model, ScopeId
+from foundry.contracts.organization import IssuesChanged, RepositoriesChanged
+from foundry.contracts.repository import RepositoryRef
+from foundry.runtime.topic import Published, Resync, Subscription
+
+KEEP_ALIVE = 15.0  # seconds
+CHECK = 60.0  # seconds between checks that the person may still see it
+POSITION = re.compile(r"^(\d{1,15})(?:-([0-9a-f]{8}))?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """All of the topic that the person may see."""
+
+    snapshot: Snapshot
+    position: str
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """One event; `body` is its JSON."""
+
+    word: str
+    body: str
+    position: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Events were missed, or what may be seen has changed; a `Beginning` follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Nothing has happened for a while."""
+
+
+Told = Beginning | Happened | Lost | Quiet
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What of a topic a person may see."""
+
+    address: Address
+    organization: OrganizationId | None = None  # whose changes of access matter
+    repository: RepositoryRef | None = None  # the one that all of the topic is about
+    repositories: Visible | None = None  # the ones that may be seen, where the topic is about several
+    may_write: bool | None = None  # whether they may change it, where somebody asked
+
+    @property
+    def mark(self) -> str:
+        """Goes into positions where it decides what a person was sent: with another one nothing can be caught up."""
+        if self.repositories is None and self.may_write is None:
+            return ""
+        rights = f"{','.join(sorted(self.repositories or ()))} {self.may_write or ''}"
+        return "-" + hashlib.sha256(rights.encode()).hexdigest()[:8]
+
+
+class Follower:
+    """One person's watch on one topic.
+
+    Args:
+        topic: one of `foundry.api.realtime.TOPICS`.
+        id: whose topic it is; `app` has none.
+        writes: what is shown differs for those who may write: a change of that is a change of what may be seen.
+    """
+
+    def __init__(self, request: Request, who: Me, topic: str, id: str = "", *, writes: bool = False) -> None:
+        self._request, self._who, self._topic, self._id, self._writes = request, who, topic, id, writes
+        self._foundry = foundry_of(request)
+        self._runtime = self._foundry.runtime
+
+    @property
+    def topic(self) -> str:
+        return self._topic
+
+    @property
+    def may_write(self) -> bool:
+        """Whether the person may change what they see, as of the last look."""
+        return self._sight.may_write is True
+
+    async def look(self) -> Sight:
+        """What the person may see now.
+
+        Raises:
+            FoundryError: nothing of it.
+        """
+        sight = await self._look()
+        if self._writes and sight.repository is not None:
+            may = await access.writes(self._foundry, self._who, sight.repository, fresh=access.READ_FRESH)
+            sight = replace(sight, may_write=may)
+        self._sight = sight
+        return sight
+
+    async def _look(self) -> Sight:
+        request, who, id = self._request, self._who, self._id
+        match self._topic:
+            case "app":
+                seen = await access.seen_organizations(self._foundry, who)
+                return Sight(addresses.app_shell(), repositories=frozenset(one.id for one in seen))
+            case "organization" | "pull_requests":
+                found = await access.organization(self._foundry, who, id)
+                organization, visible = OrganizationId(id), frozenset(one.id for one in found)
+                whole = self._topic == "organization"
+                address = addresses.organization(organization) if whole else addresses.github(organization)
+                return Sight(address, organization, repositories=visible)
+            case "repository":
+                one = await access.repository_of(request, who, id)
+                return Sight(addresses.repository(one.id), one.organization, one)
+            case "task":
+                task = await access.task_of(request, who, id)
+                return Sight(addresses.task(task.id), task.repository.organization, task.repository)
+            case "session":
+                session = await access.session_of(request, who, id)
+                return Sight(addresses.session(session.id), session.repository.organization, session.repository)
+            case _:
+                sandbox = await access.sandbox_of(request, who, id)
+                task = await access.task_of(request, who, sandbox.task)
+                return Sight(addresses.sandbox(sandbox.id), task.repository.organization, task.repository)
+
+    async def beginning(self) -> Beginning:
+        """What the topic is now.
+
+        Raises:
+            FoundryError: the person may see nothing of it.
+        """
+        return await self._beginning(await self.look())
+
+    async def position(self) -> str:
+        """Where the topic is now: what is read later has at least every event up to here in it."""
+        sight = await self.look()
+        return f"{await self._runtime.read(lambda reader: reader.version(sight.address))}{sight.mark}"
+
+    async def told(self, position: str | None = None) -> AsyncGenerator[Told]:
+        """What was missed since this position, or a `Beginning`; then what comes. Ends when the server stops.
+
+        Raises:
+            FoundryError: the person may no longer see it.
+        """
+        sight = await self.look()
+        while not self._foundry.closing.is_set():
+            subscription = self._runtime.hub.subscribe(sight.address)
+            async with self._access_watched(sight, subscription):
+                try:
+                    async with contextlib.aclosing(self._follow(subscription, position)) as following:
+                        async for told in following:
+                            yield told
+                except Resync:
+                    yield Lost()
+                    position = None
+                finally:
+                    subscription.close()
+
+    async def _follow(self, subscription: Subscription, position: str | None) -> AsyncGenerator[Told]:
+        """1. What was missed, or a snapshot. 2. What comes. 3. Now and then: may it still be seen?"""
+        sight = await self.look()
+        version, rows = await self._missed(sight, position)
+        if rows is None:
+            begun = await self._beginning(sight)
+            version = begun.snapshot.version
+            yield begun
+        for row in rows or ():
+            version = row.version
+            event = Published(row.version, row.word, row.entity, row.body, row.repository, row.person)
+            if (body := await self._shown(sight, event)) is not None:
+                yield Happened(event.word, body, f"{version}{sight.mark}")
+
+        loop = asyncio.get_running_loop()
+        checked = loop.time()
+        events = subscription.events(version)
+        coming = asyncio.ensure_future(anext(events))
+        closing = asyncio.ensure_future(self._foundry.closing.wait())
+        try:
+            while True:
+                timeout = min(KEEP_ALIVE, max(0.0, checked + CHECK - loop.time()))
+                await asyncio.wait({coming, closing}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+                if closing.done():
+                    return
+                if loop.time() - checked >= CHECK:
+                    await self._still(sight)
+                    checked = loop.time()
+                if not coming.done():
+                    yield Quiet()
+                    continue
+                event = coming.result()
+                coming = asyncio.ensure_future(anext(events))
+                if (body := await self._shown(sight, event)) is not None:
+                    yield Happened(event.word, body, f"{event.version}{sight.mark}")
+        finally:
+            for waiting in (coming, closing):
+                waiting.cancel()
+            await asyncio.gather(coming, closing, return_exceptions=True)
+
+    async def _still(self, sight: Sight) -> None:
+        """Check again who asks and what they may see.
+
+        Raises:
+            FoundryError: it is over.
+            Resync: they may see something else than before.
+        """
+        if await find_me(self._request) is None:
+            raise NotSignedIn("you are no longer signed in")
+        if (await self.look()).mark != sight.mark:
+            raise Resync("what may be seen has changed")
+
+    @contextlib.asynccontextmanager
+    async def _access_watched(self, sight: Sight, subscription: Subscription) -> AsyncGenerator[None]:
+        """Make the follower look again as soon as GitHub says that access has changed, from now on."""
+        if sight.organization is None:
+            yield
+            return
+        watched = addresses.github(sight.organization)
+        changes = self._runtime.hub.subscribe(watched)
+        try:
+            version = await self._runtime.read(lambda reader: reader.version(watched))
+        except NotFound:  # the App was never there: nobody's access changes
+            version = 0
+        guard = asyncio.create_task(self._watch_access(sight, changes, version, subscription))
+        try:
+            yield
+        finally:
+            guard.cancel()
+            changes.close()
+
+    async def _watch_access(
+        self, sight: Sight, changes: Subscription, version: int, subscription: Subscription
+    ) -> None:
+        login, there = self._who.person.login.lower(), sight.repository and sight.repository.id
+        try:
+            async for event in changes.events(version):
+                if event.word == AccessChanged.__name__:
+                    changed = AccessChanged.model_validate_json(event.body)
+                    mine = changed.login is None or changed.login.lower() == login
+                    here = None in (changed.repository, there) or changed.repository == there
+                    if mine and here:
+                        subscription.resync()
+        except Resync:
+            subscription.resync()
+
+    async def _missed(self, sight: Sight, position: str | None) -> tuple[int, Sequence[snapshots.AnyRow] | None]:
+        """The events since this position; None if they cannot all be had, or the person saw other things then."""
+        found = POSITION.match(position or "")
+        if found is None or (sight.mark and f"-{found[2]}" != sight.mark):
+            return 0, None
+        after = int(found[1])
+        return after, await self._runtime.read(snapshots.missed, sight.address, after)
+
+    async def _beginning(self, sight: Sight) -> Beginning:
+        snapshot = await self._snapshot(sight)
+        return Beginning(snapshot, f"{snapshot.version}{sight.mark}")
+
+    async def _snapshot(self, sight: Sight) -> Snapshot:
+        """All of the topic that the person may see. Issues are read last: what changes them later is an event too."""
+        read, key = self._runtime.read, sight.address.key
+        match self._topic:
+            case "app":
+                seen = await access.seen_organizations(self._foundry, self._who)
+                found = await read(snapshots.of_app, seen)
+                return found.model_copy(update={"issues": await issues.visible(self._foundry, self._who, APP)})
+            case "organization":
+                found = await read(snapshots.of_organization, key, sight.repositories)
+                troubles = await issues.visible(self._foundry, self._who, ScopeId(key))
+                return found.model_copy(update={"issues": troubles})
+            case "pull_requests":
+                return await read(snapshots.of_pull_requests, key, sight.repositories)
+            case "repository":
+                return await read(snapshots.of_repository, key)
+            case "task":
+                return await read(snapshots.of_task, key)
+            case "session":
+                return await read(snapshots.of_session, key, self._who.person.id)
+            case _:
+                return await read(snapshots.of_sandbox, key)
+
+    async def _shown(self, sight: Sight, event: Published) -> str | None:
+        """The event as this person may see it; None: not at all.
+
+        Raises:
+            Resync: it changes what may be seen.
+        """
+        if event.person is not None and event.person != self._who.person.id:
+            return None
+        visible = sight.repositories
+        match event.word:
+            case "AccessChanged":
+                return None
+            case "IssuesChanged":
+                scope = APP if self._topic == "app" else ScopeId(sight.address.key)
+                troubles = await issues.visible(self._foundry, self._who, scope)
+                return _again(event, IssuesChanged(entity=event.entity, issues=troubles))
+            case "RepositoriesChanged" if visible is not None:
+                await self._same(sight)
+                known = RepositoriesChanged.model_validate_json(event.body)
+                shown = [one for one in known.repositories if one.id in visible]
+                return _again(event, known.model_copy(update={"repositories": shown}))
+            case "InstallationsChanged" if visible is not None:
+                await self._same(sight)
+                installed = InstallationsChanged.model_validate_json(event.body)
+                shown = [one for one in installed.installations if one.organization in visible]
+                return _again(event, installed.model_copy(update={"installations": shown}))
+            case _ if event.repository is not None and visible is not None and event.repository not in visible:
+                return None
+            case _:
+                return event.body
+
+    async def _same(self, sight: Sight) -> None:
+        if (await self.look()).mark != sight.mark:
+            raise Resync("what may be seen has changed")
+
+
+def _again(event: Published, word: Model) -> str:
+    """The event's body with another content."""
+    return json.dumps({**json.loads(event.body), **word.model_dump(mode="json")})

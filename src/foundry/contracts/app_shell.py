@@ -1,0 +1,46 @@
+"""AppShell: app sessions, who is signed in, which installation belongs to which organization."""
+
+from __future__ import annotations
+
+from foundry.contracts.ids import OrganizationId, UserId
+from foundry.contracts.messages import Birth, Command, Event, Message, Model
+
+
+class SignIn(Command[str]):
+    """To AppShell: open an app session; answered with its expiry, ISO 8601. The token's hash is stored, never it."""
+
+    token_hash: str
+    user: UserId
+    login: str
+
+
+class SignOut(Command[None]):
+    token_hash: str
+
+
+class InstallationSeen(Message):
+    """To AppShell: this installation of the App belongs to that organization."""
+
+    installation: int
+    organization: OrganizationId
+    login: str
+    active: bool = True
+
+
+class OpenAppShell(Command[None], Birth):
+    """To AppShell, at every start."""
+
+
+class InstallationView(Model):
+    """One installation of the App, as the start page shows it."""
+
+    installation: int
+    organization: OrganizationId
+    login: str
+    active: bool = True
+
+
+class InstallationsChanged(Event):
+    """On `app`: the whole new list."""
+
+    installations: list[InstallationView]

@@ -1,0 +1,41 @@
+"""Branch names: which git takes, and the refusal of one that is taken."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from foundry.contracts.errors import FoundryError
+
+
+class BranchTaken(FoundryError, code="branch_taken", status=409):
+    """Another task holds the branch, or it exists on GitHub."""
+
+    remedy = "Choose another name, or open the task that holds it."
+
+
+_BAD_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[-/.]|[/.]$|\.lock(/|$)|/\.|^@$")
+
+
+def branch_problem(name: str) -> str | None:
+    """Why git would refuse this branch name (git check-ref-format); None if it would not."""
+    if not name:
+        return "a branch name is not empty"
+    if len(name.encode()) > 200:
+        return "a branch name has at most 200 bytes"
+    found = _BAD_REF.search(name)
+    if found:
+        return f"git does not allow {found.group(0)!r} there in a branch name"
+    return None
+
+
+def _branch(name: str) -> str:
+    problem = branch_problem(name)
+    if problem:
+        raise ValueError(problem)
+    return name
+
+
+BranchName = Annotated[str, AfterValidator(_branch)]

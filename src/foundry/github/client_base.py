@@ -1,0 +1,226 @@
+"""One caller of GitHub's REST API, on gidgethub: the App, one of its installations, or a person.
+
+Every call has a deadline; lists are followed to their last page; a GET is asked conditionally; what GitHub says of the
+caller's budget is remembered, and nothing is sent while GitHub has said not to; a token that GitHub no longer takes is
+replaced once; GitHub's errors become ours, which say what to do.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar, overload
+
+import gidgethub
+import httpx2 as httpx
+from gidgethub.httpx import GitHubAPI
+from pydantic import ValidationError
+
+from foundry.contracts.github_payloads import GitHubBudget, GitHubModel
+from foundry.github.errors import GitHubNotFound, GitHubRateLimited, GitHubRefused, GitHubUnavailable
+from foundry.github.etag_cache import Answer, Answers
+
+M = TypeVar("M", bound=GitHubModel)
+T = TypeVar("T")
+
+TIMEOUT = 20.0  # seconds for one request
+CONNECTIONS = 20  # at once, over all callers
+JSON = "application/vnd.github+json"
+VERSION = "2022-11-28"  # of the REST API
+SECONDARY = 60.0  # seconds to wait after a secondary limit that names no time, as GitHub's documentation asks
+
+Token = Callable[[], Awaitable[str]]
+
+
+def http_client() -> httpx.AsyncClient:
+    """The one HTTP client of the process for GitHub."""
+    return httpx.AsyncClient(
+        timeout=TIMEOUT,
+        follow_redirects=True,  # a renamed repository or branch answers with its new place
+        limits=httpx.Limits(max_connections=CONNECTIONS),
+        headers={"X-GitHub-Api-Version": VERSION},
+    )
+
+
+class Caller:
+    """Calls with one credential.
+
+    Args:
+        key: who this is, for the answers that are kept.
+        token: gives the token to send; absent: the App's own JWT, from `app_id` and `private_key`.
+        forget: told that GitHub no longer takes a token; the call is then made once more with a new one.
+    """
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        base_url: str,
+        *,
+        key: str,
+        answers: Answers | None = None,
+        token: Token | None = None,
+        forget: Callable[[str], None] | None = None,
+        app_id: str | None = None,
+        private_key: str | None = None,
+    ) -> None:
+        self._token, self._forget = token, forget
+        self._api = _Api(
+            http, "foundry", base_url=base_url, app_id=app_id, private_key=private_key, key=key, answers=answers
+        )
+
+    @property
+    def budget(self) -> GitHubBudget:
+        """What GitHub said last of this caller's hour."""
+        return self._api.budget
+
+    async def get(self, url: str, model: type[M]) -> M:
+        return await self._call(lambda token: self._api.getitem(url, oauth_token=token), model.model_validate)
+
+    async def all(self, url: str, model: type[M], *, key: str = "items") -> list[M]:
+        """Every page. `key`: where GitHub puts the list if it is within an object."""
+        return [item async for item in self.pages(url, model, key=key)]
+
+    async def pages(self, url: str, model: type[M], *, key: str = "items") -> AsyncIterator[M]:
+        """Item by item; a page is fetched when it is needed."""
+        after: str | None = f"{url}{'&' if '?' in url else '?'}per_page=100"
+        while after:
+            place = after
+
+            async def page(token: str | None, place: str = place) -> tuple[Sequence[Any], str | None]:
+                return await self._api.page(place, key, token)
+
+            def read(found: tuple[Sequence[Any], str | None]) -> tuple[list[M], str | None]:
+                return [model.model_validate(item) for item in found[0]], found[1]
+
+            items, after = await self._call(page, read)
+            for item in items:
+                yield item
+
+    @overload
+    async def post(self, url: str, data: Mapping[str, object], model: type[M]) -> M: ...
+    @overload
+    async def post(self, url: str, data: Mapping[str, object]) -> None: ...
+    async def post(self, url: str, data: Mapping[str, object], model: type[M] | None = None) -> M | None:
+        """Without a model, whatever is answered will do."""
+
+        def read(found: object) -> M | None:
+            return model.model_validate(found) if model else None
+
+        return await self._call(lambda token: self._api.post(url, data=data, oauth_token=token), read)
+
+    async def patch(self, url: str, data: Mapping[str, object], model: type[M]) -> M:
+        return await self._call(lambda token: self._api.patch(url, data=data, oauth_token=token), model.model_validate)
+
+    async def put(self, url: str, data: Mapping[str, object], model: type[M]) -> M:
+        return await self._call(lambda token: self._api.put(url, data=data, oauth_token=token), model.model_validate)
+
+    async def delete(self, url: str) -> None:
+        await self._call(lambda token: self._api.delete(url, oauth_token=token), lambda _: None)
+
+    async def _call(self, call: Callable[[str | None], Awaitable[Any]], read: Callable[[Any], T]) -> T:
+        token = await self._token() if self._token else None
+        try:
+            return await _answered(call(token), read)
+        except GitHubRefused as refused:
+            if refused.answered != 401 or token is None or self._token is None or self._forget is None:
+                raise
+            self._forget(token)
+        return await _answered(call(await self._token()), read)
+
+
+class _Api(GitHubAPI):
+    """gidgethub's, which remembers the budget and asks conditionally."""
+
+    def __init__(
+        self, client: httpx.AsyncClient, *arguments: Any, key: str, answers: Answers | None, **options: Any
+    ) -> None:
+        super().__init__(client, *arguments, **options)
+        self.budget = GitHubBudget()
+        self._key, self._answers = key, answers
+
+    async def page(self, url: str, key: str, token: str | None) -> tuple[Sequence[Any], str | None]:
+        """One page of a list, and where the next one is."""
+        found: Any
+        found, after, _ = await self._make_request("GET", url, {}, b"", JSON, oauth_token=token)
+        if not isinstance(found, dict):
+            return found, after
+        if key not in found:
+            raise GitHubUnavailable(f"GitHub's answer is not as documented: there is no {key} in it")
+        return found[key], after
+
+    async def manage_rate_limit(self, *, method: str, url: str) -> None:
+        """Refuse here what GitHub has said it will refuse; going on is what it bans callers for."""
+        until = self.budget.blocked_until
+        if until and until > datetime.now(UTC):
+            raise GitHubRateLimited(_used_up(until), reset_at=until)
+
+    async def _request(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes = b""
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        kept = self._answers.get(self._key, url) if self._answers and method == "GET" else None
+        if kept:
+            headers = {**headers, "if-none-match": kept.etag}
+        status, said, content = await super()._request(method, url, headers, body)
+        self.budget = budget_after(self.budget, status, said, content)
+        if status >= 500:  # before gidgethub, which stumbles over statuses that only proxies use
+            raise GitHubUnavailable(f"GitHub answered {status}")
+        if kept and status == 304:
+            return 200, kept.headers, kept.body
+        if self._answers and method == "GET" and status == 200 and (etag := said.get("etag")):
+            needed = {name: said[name] for name in ("content-type", "link") if name in said}
+            self._answers.put(self._key, url, Answer(etag, needed, content))
+        return status, said, content
+
+
+def budget_after(before: GitHubBudget, status: int, headers: Mapping[str, str], body: bytes = b"") -> GitHubBudget:
+    """The budget as an answer's headers describe it (GitHub: "Best practices for using the REST API")."""
+    try:
+        reset = datetime.fromtimestamp(int(headers["x-ratelimit-reset"]), UTC)
+        seen = GitHubBudget(
+            limit=int(headers["x-ratelimit-limit"]), remaining=int(headers["x-ratelimit-remaining"]), reset_at=reset
+        )
+    except (KeyError, ValueError, OverflowError):
+        seen = before.model_copy(update={"blocked_until": None})  # GHES without limits sends none
+    if status not in (403, 429):
+        return seen
+    if (wait := headers.get("retry-after", "")).isdigit():
+        return seen.model_copy(update={"blocked_until": datetime.now(UTC) + timedelta(seconds=int(wait))})
+    if headers.get("x-ratelimit-remaining") == "0":
+        return seen.model_copy(update={"blocked_until": seen.reset_at})
+    if status == 429 or b"secondary rate limit" in body.lower():
+        return seen.model_copy(update={"blocked_until": datetime.now(UTC) + timedelta(seconds=SECONDARY)})
+    return seen
+
+
+async def _answered(call: Awaitable[Any], read: Callable[[Any], T]) -> T:
+    """What GitHub answered; its errors as ours."""
+    try:
+        return read(await call)
+    except gidgethub.HTTPException as error:
+        raise refusal(error) from error
+    except httpx.HTTPError as error:
+        raise GitHubUnavailable(f"GitHub did not answer: {type(error).__name__} {error}".rstrip()) from error
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise GitHubUnavailable(f"GitHub's answer is not as documented: {where}") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise GitHubUnavailable(f"what came instead of GitHub's answer is no JSON: {error}") from error
+
+
+def refusal(error: gidgethub.HTTPException) -> GitHubNotFound | GitHubRateLimited | GitHubRefused:
+    """A 4xx as the error that says what to do."""
+    status, words = int(error.status_code), str(error)
+    limited = budget_after(GitHubBudget(), status, error.headers, words.encode()).blocked_until
+    if limited:
+        return GitHubRateLimited(_used_up(limited), reset_at=limited)
+    if status in (404, 410):
+        return GitHubNotFound(f"GitHub answered {status}: {words}")
+    if status == 401:
+        remedy = "Check the App's id and private key, and that this machine's clock is right."
+        return GitHubRefused(f"GitHub answered {status}: {words}", answered=status, remedy=remedy)
+    return GitHubRefused(f"GitHub answered {status}: {words}", answered=status)
+
+
+def _used_up(until: datetime) -> str:
+    return f"GitHub takes no requests until {until:%Y-%m-%d %H:%M:%S} UTC: its rate limit is used up"

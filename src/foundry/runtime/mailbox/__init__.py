@@ -1,0 +1,1 @@
+"""Mailbox: the durable queue of messages to an actor, and how replicas hear of new ones."""

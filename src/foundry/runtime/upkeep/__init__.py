@@ -1,0 +1,1 @@
+"""What a process does about its own rows: retention, overdue messages and schedules, inspection."""

@@ -1,0 +1,1 @@
+"""Worker: leased, unbounded I/O beside the turns."""

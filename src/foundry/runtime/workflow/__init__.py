@@ -1,0 +1,1 @@
+"""Workflow: long work as a chain of durable steps. `flow` declares and runs one; `engine` and `recovery` drive DBOS."""

@@ -1,0 +1,57 @@
+"""Start rows: a workflow is one from the turn that starts it until its last step deletes the row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol, TypeVar
+
+from sqlalchemy import select
+
+from foundry.contracts.ids import WorkflowId
+from foundry.contracts.messages import Address, Command, ScopeId
+from foundry.runtime.store.base import Store, Transaction
+from foundry.runtime.store.tables import workflows
+from foundry.runtime.turn import Reader
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Host(Protocol):
+    """What the engine and its recovery need of the runtime."""
+
+    executor: str
+    store: Store
+
+    async def ask(
+        self, address: Address, command: Command[R], *, key: str | None = None, caller: str = "",
+        workflow: WorkflowId | None = None,
+    ) -> R: ...  # fmt: skip
+
+    async def read(self, function: Callable[..., T], *args: object) -> T: ...
+    async def system(self, address: Address, function: Callable[[Transaction], T]) -> T: ...
+    def coordinator(self, scope: ScopeId) -> Address: ...
+
+
+class Started(NamedTuple):
+    """A workflow's start row."""
+
+    id: WorkflowId
+    name: str
+    owner: Address
+    scope: ScopeId
+    generation: int
+    crashes: int
+    job: str
+    cancelled: bool
+
+
+def start_rows(reader: Reader, workflow_id: str | None = None) -> list[Started]:
+    """All start rows, or the one of this id."""
+    query = select(workflows)
+    if workflow_id is not None:
+        query = query.where(workflows.c.id == workflow_id)
+    return [
+        Started(r.id, r.name, Address.parse(r.owner), r.scope, r.generation, r.crashes, r.job, bool(r.cancelled))
+        for r in reader.all(query)
+    ]

@@ -1,0 +1,81 @@
+"""What every page inside an organization has around it, and what of the organization's topic it shows live."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import cast
+
+from fastapi import Request
+from markupsafe import Markup
+
+from foundry.actors.organization.views import organization_view
+from foundry.api import access, issues
+from foundry.api.auth import Me
+from foundry.api.context import foundry_of
+from foundry.api.snapshots import OrganizationSnapshot
+from foundry.api.subscription import Beginning, Follower, Happened
+from foundry.contracts.ids import OrganizationId
+from foundry.contracts.messages import ScopeId
+from foundry.contracts.organization import IssuesChanged, IssueView, OrganizationChanged
+from foundry.web import pages as page
+from foundry.web import render
+from foundry.web.live import Fragments, Leave, Part, versions
+
+
+async def frame(
+    request: Request, who: Me, organization: str, stream: str, positions: Mapping[str, str] | None = None
+) -> page.Frame:
+    """The frame of a live page.
+
+    Args:
+        stream: where the page's changes come from.
+        positions: what the page shows already, read before this.
+    """
+    foundry, known = foundry_of(request), dict(positions or {})
+    if "organization" not in known:
+        known["organization"] = await Follower(request, who, "organization", organization).position()
+    return page.Frame(
+        me=who.person,
+        organization=await foundry.runtime.read(organization_view, OrganizationId(organization)),
+        organizations=await access.seen_organizations(foundry, who),
+        issues=await issues.visible(foundry, who, ScopeId(organization)),
+        stream=stream,
+        versions=versions(known),
+    )
+
+
+class Around:
+    """A `Part`: the badge of runtime issues, which every page has."""
+
+    def __init__(self, request: Request, who: Me, organization: str) -> None:
+        self.follower = Follower(request, who, "organization", organization)
+        self._organization = organization
+
+    async def begun(self, beginning: Beginning) -> Fragments:
+        return self.troubles(cast("OrganizationSnapshot", beginning.snapshot).issues)
+
+    async def happened(self, event: Happened) -> Fragments:
+        match event.word:
+            case "IssuesChanged":
+                return self.troubles(IssuesChanged.model_validate_json(event.body).issues)
+            case "OrganizationChanged":
+                self.renamed(OrganizationChanged.model_validate_json(event.body))
+        return ()
+
+    def troubles(self, found: list[IssueView]) -> list[tuple[str, Markup]]:
+        return [("badge", render.issue_badge(self._organization, found))]
+
+    def renamed(self, event: OrganizationChanged) -> None:
+        """The page's frame itself is another one now."""
+        raise Leave
+
+
+class Showing:
+    """A `Show` of parts that are all there from the beginning."""
+
+    def __init__(self, *parts: Part) -> None:
+        self._parts = parts
+
+    async def parts(self) -> AsyncIterator[Part]:
+        for part in self._parts:
+            yield part
