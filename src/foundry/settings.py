@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from foundry.contracts.errors import FoundryError
-from foundry.contracts.overdue import TABLE
+from foundry.contracts.time_limits import TABLE
 
 SMEE = ("smee_url", "smee_target")  # their variables have no FOUNDRY_ before them
 ENV_FILES = ("~/misc/env.txt", "~/misc/the-foundry.env", ".env")

@@ -35,13 +35,13 @@ from foundry.contracts.github_state import (
     RecordPermission,
     RecordPullRequest,
     RecordRepositories,
-    SyncEnded,
     SyncInstallations,
     SyncOrganization,
     delivery,
 )
 from foundry.contracts.ids import OrganizationId, RepositoryId, TaskId, WorkflowId
-from foundry.contracts.messages import ScopeId
+from foundry.contracts.issues import Outcome, WorkflowEnded
+from foundry.contracts.messages import Address, ScopeId
 from foundry.contracts.people import Access
 from foundry.contracts.repository import ReserveBranch
 from tests.actors.tree import ORG, REPO, TALLY, Begin, Tree, tree
@@ -167,7 +167,7 @@ async def test_a_delivery_of_an_unknown_installation_is_kept_and_looked_into(tmp
     async with tree(local(tmp_path)) as stage:
         await installed(stage)
         first = await sync_of(stage, "app", tmp_path)
-        await stage.ask(APP_STATE, SyncEnded(workflow=WorkflowId(first)))
+        await ended(stage, APP_STATE, first)
         await deliver(stage, "push", of=777)
         (latest, *_) = await stage.read(deliveries)
         assert (latest.event, latest.installation, latest.outcome) == ("push", 777, "unknown installation")
@@ -383,12 +383,12 @@ async def test_one_sync_at_a_time_and_one_more_after_it(tmp_path: Path) -> None:
             await stage.ask(HERE, SyncOrganization())
         assert await sync_of(stage, ORG, tmp_path) == first
         assert first is not None
-        await stage.ask(HERE, SyncEnded(workflow=WorkflowId(first)))
+        await ended(stage, HERE, first)
         second = await sync_of(stage, ORG, tmp_path)
         assert second not in (None, first)
-        await stage.ask(HERE, SyncEnded(workflow=WorkflowId(first)))  # of an execution that is over
+        await ended(stage, HERE, first)  # of an execution that is over
         assert await sync_of(stage, ORG, tmp_path) == second
-        await stage.ask(HERE, SyncEnded(workflow=WorkflowId(str(second))))
+        await ended(stage, HERE, second)
         assert await sync_of(stage, ORG, tmp_path) is None
         assert (await stage.read(github_state, ORG)).synced_at is not None
 
@@ -397,7 +397,7 @@ async def test_a_sync_that_never_ends_is_given_up_for_a_new_one(tmp_path: Path) 
     async with tree(local(tmp_path)) as stage:
         await installed(stage)
         lost = await sync_of(stage, ORG, tmp_path)
-        meddle(tmp_path, f"UPDATE github_states SET sync_started_at = sync_started_at - 3600001 WHERE github = '{ORG}'")
+        meddle(tmp_path, f"UPDATE workflows SET started_at = started_at - 3600001 WHERE id = '{lost}'")
         await stage.ask(HERE, SyncOrganization())
         assert await sync_of(stage, ORG, tmp_path) not in (None, lost)
 
@@ -405,7 +405,15 @@ async def test_a_sync_that_never_ends_is_given_up_for_a_new_one(tmp_path: Path) 
 async def sync_of(stage: Tree, key: str, where: Path) -> str | None:
     await stage.quiet()
     with closing(sqlite3.connect(where / "foundry.db")) as database:
-        return database.execute("SELECT sync_workflow FROM github_states WHERE github = ?", (key,)).fetchone()[0]
+        query = "SELECT id FROM workflows WHERE owner = ? AND cancelled = 0"
+        row = database.execute(query, (f"GitHubState:{key}",)).fetchone()
+        return row[0] if row else None
+
+
+async def ended(stage: Tree, address: Address, workflow: str | None) -> None:
+    """Play a sync's end: no workflows run on this stage."""
+    done = WorkflowEnded(workflow="sync", workflow_id=WorkflowId(workflow or ""), outcome=Outcome.DONE)
+    await stage.runtime.end_workflow(address, done, None)
 
 
 def meddle(where: Path, statement: str) -> None:

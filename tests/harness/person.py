@@ -130,7 +130,7 @@ def brief(found: Any) -> Any:
     if isinstance(found, dict) and "session" in found:
         return {**found["session"], "transcript": len(found.get("transcript", ()))}
     if isinstance(found, dict) and "work" in found:
-        return {k: v for k, v in found.items() if k not in ("work", "prompt", "checkpoints", "repository")}
+        return {k: v for k, v in found.items() if k not in ("work", "prompt", "repository")}
     return found
 
 

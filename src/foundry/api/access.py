@@ -215,6 +215,12 @@ def present(reader: Reader, repository: RepositoryRef) -> RepositoryRef:
         return repository
 
 
+def whole_task(reader: Reader, task: TaskId) -> TaskView:
+    """The task with its repository as it is called now."""
+    found = task_view(reader, task)
+    return found.at(present(reader, found.repository))
+
+
 async def repository_of(request: Request, who: Me, repository: str, *, change: bool = False) -> RepositoryRef:
     """The repository, if the person may see (and change) it."""
     foundry, missing = foundry_of(request), f"no repository with id {repository}"
@@ -230,8 +236,7 @@ async def task_of(request: Request, who: Me, task: str, *, change: bool = False)
         raise NotFound(missing, field="task")
 
     def look(reader: Reader) -> TaskView:
-        found = task_view(reader, TaskId(task))
-        return found.model_copy(update={"repository": present(reader, found.repository)})
+        return whole_task(reader, TaskId(task))
 
     found = await foundry.runtime.read(look)
     await (may_change if change else may_read)(foundry, who, found.repository, missing)

@@ -79,6 +79,9 @@ class GitHubOutside(GitHubDoor, GitHubReader):
         installation, present = await self._reach(repository)
         return [branch.name for branch in await self._client.branches(installation, present.full_name)]
 
+    async def repository(self, repository: RepositoryRef) -> RepositoryRef:
+        return (await self._reach(repository))[1]
+
     @asynccontextmanager
     async def credential(self, repository: RepositoryRef, *, write: bool) -> AsyncGenerator[str]:
         """A token for git: this repository alone, contents alone, for as long as the `async with` lasts."""

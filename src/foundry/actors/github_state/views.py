@@ -13,6 +13,7 @@ from foundry.actors.github_state.tables import (
     github_repositories,
     github_states,
 )
+from foundry.contracts.addresses import github as address
 from foundry.contracts.github_state import (
     DeliveryView,
     GitHubStateView,
@@ -33,12 +34,13 @@ def github_state(reader: Reader, organization: OrganizationId) -> GitHubStateVie
     row = reader.first(select(github_states).where(github_states.c.github == organization))
     if row is None:
         return GitHubStateView(organization=organization, active=False)
+    runs = [one for one in reader.running(address(organization)) if not one.cancelling]
     return GitHubStateView(
         organization=organization,
         installation=row.installation,
         active=row.active,
         synced_at=None if row.synced_at is None else utc(row.synced_at),
-        syncing_since=utc(row.sync_started_at) if row.sync_workflow and row.sync_started_at else None,
+        syncing_since=utc(runs[-1].since) if runs else None,
         trouble=row.trouble,
     )
 

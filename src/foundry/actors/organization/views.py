@@ -43,10 +43,18 @@ def organizations(reader: Reader) -> list[OrganizationView]:
 
 def task_list(reader: Reader, organization: OrganizationId, *, archived: bool = False) -> list[TaskSummary]:
     """The organization's tasks, the newest first; the archived ones in a list of their own."""
-    tasks = organization_tasks.c
-    query = select(tasks.summary).where(tasks.organization == organization, tasks.archived.is_(archived))
+    tasks, repositories = organization_tasks.c, organization_repositories.c
+    here = (repositories.organization == tasks.organization) & (repositories.repository == tasks.repository)
+    query = select(tasks.summary, repositories.ref).outerjoin_from(organization_tasks, organization_repositories, here)
+    query = query.where(tasks.organization == organization, tasks.archived.is_(archived))
     rows = reader.all(query.order_by(tasks.created_at.desc(), tasks.task.desc()))
-    return [TaskSummary.model_validate_json(row.summary) for row in rows]
+    return [_listed(row) for row in rows]
+
+
+def _listed(row: AnyRow) -> TaskSummary:
+    """A task with its repository as it is called now; one that the App no longer sees by its id."""
+    task = TaskSummary.model_validate_json(row.summary)
+    return task if row.ref is None else task.at(RepositoryRef.model_validate_json(row.ref))
 
 
 def repository_list(reader: Reader, organization: OrganizationId) -> list[RepositoryRef]:

@@ -30,11 +30,13 @@ from foundry.contracts.issues import (
     IssueKind,
     RecordTrouble,
     Trouble,
+    WorkflowEnded,
     WorkflowRecovered,
     WorkflowTrouble,
 )
 from foundry.contracts.messages import APP, Address, Command, Model, ScopeId
-from foundry.runtime.actor import RegistrationError, Registry
+from foundry.runtime.actor import RegistrationError, Registry, answer_of
+from foundry.runtime.async_tools import woken
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -107,7 +109,7 @@ class Workflows:
             kind = registry.kinds.get(workflow.owner)
             if kind is None:
                 raise RegistrationError(f"workflow {workflow.name}: no actor kind {workflow.owner!r} owns it")
-            for word in (WorkflowTrouble, WorkflowRecovered):
+            for word in (WorkflowTrouble, WorkflowRecovered, WorkflowEnded):
                 if word not in kind.handlers:
                     raise RegistrationError(f"workflow {workflow.name}: {workflow.owner} handles no {word.__name__}")
 
@@ -174,6 +176,8 @@ class Flow:
         self.scope = scope
         self.standing = standing
         self._resumed = resumed  # after a crash: to be called when it has come further than that
+        self.earlier = False  # release 0.1 began it: its steps are those of then
+        self.cancelled = asyncio.Event()  # a pause before the next attempt need not be waited for
         self._number = 0
         self._asked: Counter[tuple[str, str, Address]] = Counter()
 
@@ -202,7 +206,7 @@ class Flow:
         self._asked[asked] += 1
         # not the number of the step: another version may have more of them before this one
         key = f"{self.id}/{step}/{self._asked[asked]}"
-        adapter: TypeAdapter[R] = TypeAdapter(_answer(type(command)))
+        adapter: TypeAdapter[R] = TypeAdapter(answer_of(type(command)))
 
         async def turn() -> R:
             return await self._host.ask(address, command, key=key, caller="workflow", workflow=self.id)
@@ -286,8 +290,12 @@ class Flow:
         )
 
     async def report(self, trouble: Trouble) -> None:
-        """The on-error hook: the owner and the scope's coordinator hear of it, whatever the workflow's code does."""
-        await outlast(lambda: self._host.ask(self.owner, WorkflowTrouble(trouble=trouble)))
+        """The on-error hook (R18), whatever the workflow's code does: the scope's coordinator records the failure.
+
+        The owner hears of an attempt now, of the last one by `WorkflowEnded`.
+        """
+        if trouble.retry_at is not None:
+            await outlast(lambda: self._host.ask(self.owner, WorkflowTrouble(trouble=trouble)))
         await outlast(lambda: self._host.ask(self._host.coordinator(self.scope), RecordTrouble(trouble=trouble)))
 
     async def recovered(self) -> None:
@@ -347,7 +355,7 @@ class Attempts:
                     raise Stopped from None
                 if final:
                     return {"failed": trouble.model_dump(mode="json")}
-                await asyncio.sleep(delay)
+                await woken(self.flow.cancelled, delay)
                 continue
             return {"done": adapter.dump_python(value, mode="json")}
 
@@ -359,15 +367,6 @@ async def outlast(call: Callable[[], Awaitable[T]]) -> T:
             return await call()
         except Unavailable:
             await asyncio.sleep(AWAY)
-
-
-def _answer(command: type[Command[Any]]) -> Any:
-    """The answer type of a command class: the argument of its `Command[...]` base."""
-    for base in command.__mro__:
-        arguments = getattr(base, "__pydantic_generic_metadata__", {}).get("args")
-        if arguments:
-            return arguments[0]
-    return type(None)
 
 
 def fingerprint(workflow_id: WorkflowId) -> str:

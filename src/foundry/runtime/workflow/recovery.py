@@ -20,6 +20,7 @@ import structlog
 from dbos import DBOS
 from sqlalchemy import select
 
+from foundry import RELEASE
 from foundry.contracts.ids import WorkflowId
 from foundry.contracts.issues import IssueKind
 from foundry.contracts.messages import Address
@@ -103,21 +104,37 @@ class Recovery:
                 self._host.executor,
                 tx.now + term,
             )
-            tx.execute("DELETE FROM leases WHERE name LIKE 'replica:%' AND expires_at < ?", tx.now - 3_600_000)
+            tx.execute(
+                "INSERT INTO leases (name, holder, fencing, expires_at) VALUES (?,?,1,?)"
+                " ON CONFLICT (name) DO UPDATE SET expires_at=excluded.expires_at",
+                f"release:{RELEASE}:{self._host.executor}",
+                self._host.executor,
+                tx.now + term,
+            )
+            for kind in ("replica:%", "release:%"):
+                tx.execute("DELETE FROM leases WHERE name LIKE ? AND expires_at < ?", kind, tx.now - 3_600_000)
 
         await self._host.system(REPLICA, beat)
 
-    async def _living(self) -> set[str]:
+    async def older(self) -> bool:
+        """Whether a replica of release 0.1 lives: it says no release."""
+        return bool(await self._living() - await self._living("release:%"))
+
+    async def _living(self, name: str = "replica:%") -> set[str]:
         """The executors that are not gone."""
 
         def living(reader: Reader, now: int) -> set[str]:
-            query = select(leases.c.holder).where(leases.c.name.like("replica:%"), leases.c.expires_at > now)
+            query = select(leases.c.holder).where(leases.c.name.like(name), leases.c.expires_at > now)
             return {row.holder for row in reader.all(query)}
 
         if self._one_process:
             return {self._host.executor}
         now = await self._host.system(REPLICA, lambda tx: tx.now)
         return await self._host.read(living, now)
+
+    async def runs_elsewhere(self, executor: str | None) -> bool:
+        """Whether this executor is another process, and alive."""
+        return executor != self._host.executor and executor in await self._living()
 
     async def alone(self) -> bool:
         """Whether there is no other replica."""

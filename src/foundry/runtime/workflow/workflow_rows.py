@@ -1,4 +1,4 @@
-"""Start rows: a workflow is one from the turn that starts it until its last step deletes the row."""
+"""Start rows: a workflow is one from the turn that starts it until the turn that takes its end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import NamedTuple, Protocol, TypeVar
 from sqlalchemy import select
 
 from foundry.contracts.ids import WorkflowId
+from foundry.contracts.issues import WorkflowEnded
 from foundry.contracts.messages import Address, Command, ScopeId
+from foundry.contracts.stored_names import current
 from foundry.runtime.store.base import Store, Transaction
 from foundry.runtime.store.tables import workflows
 from foundry.runtime.turn import Reader
@@ -30,6 +32,9 @@ class Host(Protocol):
 
     async def read(self, function: Callable[..., T], *args: object) -> T: ...
     async def system(self, address: Address, function: Callable[[Transaction], T]) -> T: ...
+    async def end_workflow(
+        self, owner: Address, ended: WorkflowEnded, generation: int | None, *, gone: bool = False
+    ) -> None: ...
     def coordinator(self, scope: ScopeId) -> Address: ...
 
 
@@ -44,6 +49,7 @@ class Started(NamedTuple):
     crashes: int
     job: str
     cancelled: bool
+    release: str | None  # that began it; None: 0.1
 
 
 def start_rows(reader: Reader, workflow_id: str | None = None) -> list[Started]:
@@ -52,6 +58,16 @@ def start_rows(reader: Reader, workflow_id: str | None = None) -> list[Started]:
     if workflow_id is not None:
         query = query.where(workflows.c.id == workflow_id)
     return [
-        Started(r.id, r.name, Address.parse(r.owner), r.scope, r.generation, r.crashes, r.job, bool(r.cancelled))
+        Started(
+            r.id,
+            current(r.name),
+            Address.parse(r.owner),
+            r.scope,
+            r.generation,
+            r.crashes,
+            r.job,
+            bool(r.cancelled),
+            r.release,
+        )
         for r in reader.all(query)
     ]
