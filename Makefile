@@ -14,7 +14,7 @@ help: ## say what there is
 
 setup: .venv/.ready src/foundry/web/static/vendor/.ready ## everything `make demo` needs, and no more
 
-.venv/.ready: requirements.lock pyproject.toml scripts/setup.py
+.venv/.ready: requirements.lock requirements-devkit.lock pyproject.toml scripts/setup.py
 	@$(PYTHON) scripts/setup.py run
 
 .venv/.ready-dev: .venv/.ready requirements-dev.lock
