@@ -1,9 +1,17 @@
-"""What stands here is used: dependencies, assets. `make deadcode` looks for functions and classes that are not."""
+"""What stands here is used: dependencies, assets, settings, messages, errors, tables.
+
+`make deadcode` looks for functions, classes and variables; this, for what only counts as used because it is declared.
+What an open issue is about to use may stand here, with that issue's number.
+"""
 
 from __future__ import annotations
 
+import ast
+import importlib
+import pkgutil
 import re
 import tomllib
+from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -11,7 +19,14 @@ from pathlib import Path
 import pytest
 from scripts import assets
 
+import foundry
+from foundry import contracts
+from foundry.app import house
+from foundry.contracts.errors import FoundryError
+from foundry.contracts.messages import Command, Event, Message, Model
 from foundry.contracts.task_session import EntryKind
+from foundry.runtime.actor import Registry
+from foundry.settings import Settings
 from tests.test_architecture import ROOT, SRC, imports
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -23,6 +38,14 @@ LOADED_BY_OTHERS = {  # no module of ours imports them
     "uvloop": "uvicorn's loop, as app.py asks",
     "httptools": "uvicorn's parser where it is installed",
     "python-multipart": "Starlette, for the pages' forms",
+}
+
+SOON = {  # setting or message: the issue that uses it
+    "daytona_api_key": 18,
+    "daytona_api_url": 18,
+    "smee_url": 19,
+    "smee_target": 19,
+    "SyncOrganization": 19,  # "manual reload"
 }
 
 
@@ -69,3 +92,60 @@ def test_every_template_is_rendered() -> None:
     said = set(re.findall(r"[\"']([\w/]+\.html)[\"']", "\n".join(texts)))
     said |= {f"fragments/entry_{kind}.html" for kind in EntryKind}
     assert sorted(files.keys() - said) == []
+
+
+# what is declared
+
+
+@cache
+def called() -> frozenset[str]:
+    """The names that the code calls: functions, and classes of which it makes one."""
+    calls = (n for path in SERVER for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call))
+    return frozenset(ast.unparse(call.func).rpartition(".")[2] for call in calls)
+
+
+def every(base: type) -> Iterator[type]:
+    for one in base.__subclasses__():
+        yield from (one, *every(one))
+
+
+def load(package: object) -> None:
+    """Import all of its modules."""
+    for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):  # type: ignore[attr-defined]
+        if not found.name.endswith("__main__") and "migrations" not in found.name:
+            importlib.import_module(found.name)
+
+
+def messages() -> list[type[Model]]:
+    load(contracts)
+    found = {one for base in (Command, Message, Event) for one in every(base)}
+    return sorted(
+        (one for one in found if one.__module__.startswith("foundry.contracts") and "[" not in one.__name__),
+        key=lambda one: one.__name__,
+    )
+
+
+@pytest.mark.parametrize("word", messages(), ids=lambda word: word.__name__)
+def test_a_message_has_a_sender_and_a_receiver(word: type[Model]) -> None:
+    if issubclass(word, Command | Message):
+        taken = {one for kind in Registry(house().actors).kinds.values() for one in kind.handlers}
+        assert word in taken, "no actor takes it"
+    assert word.__name__ in called() or word.__name__ in SOON, "nobody sends it"
+
+
+def test_every_error_is_raised() -> None:
+    load(foundry)
+    ours = {one.__name__ for one in every(FoundryError) if one.__module__.startswith("foundry.")}
+    assert sorted(ours - called()) == []
+
+
+@pytest.mark.parametrize("name", sorted(Settings.model_fields))
+def test_a_setting_is_read(name: str) -> None:
+    read = re.compile(rf"(settings|self)\.{name}\b")
+    assert name in SOON or any(read.search(path.read_text()) for path in SERVER)
+
+
+def test_what_is_kept_for_an_issue_goes_when_it_is_used() -> None:
+    read = re.compile(rf"settings\.({'|'.join(SOON)})\b")
+    used = {found[1] for path in SERVER for found in read.finditer(path.read_text())} | (called() & SOON.keys())
+    assert sorted(used) == []

@@ -181,7 +181,6 @@ class Server:
             auto_publish=settings.auto_publish,
             oauth=oauth if settings.github_client_id else None,
             identify=github.user,
-            settings=settings,
             room=self._boxes.room,
         )
 

@@ -16,7 +16,6 @@ from foundry.actors.github_state.views import (
     deliveries,
     github_state,
     installation_of,
-    organization_of,
     permission,
     pull_request,
     pull_requests,
@@ -33,7 +32,6 @@ from foundry.contracts.github_state import (
     PullRequestView,
     RecordInstallations,
     RecordPermission,
-    RecordPullRequest,
     RecordRepositories,
     SyncEnded,
     SyncInstallations,
@@ -171,7 +169,6 @@ async def test_a_delivery_of_an_unknown_installation_is_kept_and_looked_into(tmp
         await deliver(stage, "push", of=777)
         (latest, *_) = await stage.read(deliveries)
         assert (latest.event, latest.installation, latest.outcome) == ("push", 777, "unknown installation")
-        assert await stage.read(organization_of, 777) is None
         assert await sync_of(stage, "app", tmp_path) not in (None, first)
 
 
@@ -272,24 +269,6 @@ async def test_a_forks_pull_request_is_shown_and_is_nobodys_task(tmp_path: Path)
         gone["head"]["repo"] = None
         await pull_event(stage, "edited", gone)
         assert (await seen(stage)).head_repository is None
-
-
-async def test_what_publishing_recorded_gives_way_to_github(store_url: str) -> None:
-    async with tree(store_url) as stage:
-        await installed(stage)
-        await deliver(stage, "repository", action="edited", repository=repository())
-        ours = PullRequestView(
-            repository=REPO, number=7, state=PullRequestState.OPEN, title="ours",
-            head="fix", head_repository=REPO, base="main",
-        )  # fmt: skip
-        await stage.ask(HERE, RecordPullRequest(pull_request=ours))
-        assert (await seen(stage)).title == "ours"
-        await pull_event(stage, "opened", pull("open", 1))
-        assert (await seen(stage)).title == "at 1"
-        await stage.ask(HERE, RecordPullRequest(pull_request=ours))  # the step ran again
-        assert (await seen(stage)).title == "at 1"
-        await stage.quiet()
-        assert [entry.what for entry in await stage.read(entries, REPO)] == ["pull_request_opened"]
 
 
 async def test_the_topics_events_give_the_snapshot(store_url: str) -> None:

@@ -27,7 +27,6 @@ from foundry.contracts.github_state import (
     PullRequestView,
     RecordMembers,
     RecordPermission,
-    RecordPullRequest,
     RecordPullRequests,
     RecordRepositories,
 )
@@ -204,13 +203,6 @@ class Mirror(Branches):
         view = command.pull_request
         if not self._pull_request(turn, view) and view.head_repository == view.repository:
             self._tell_repository(turn, view, "")
-
-    @handles(RecordPullRequest)
-    def record_pull_request(self, turn: Turn, command: RecordPullRequest) -> None:
-        """Anything GitHub itself says of it, earlier or later, weighs more."""
-        view = command.pull_request.model_copy(update={"updated_at": None})
-        if turn.find(github_pull_requests, repository=view.repository, number=view.number) is None:
-            self._pull_request(turn, view, by_event=True)
 
     def _pull_request(
         self, turn: Turn, new: PullRequestView, *, by_event: bool = False, reopened: bool = False
