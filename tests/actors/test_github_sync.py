@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import structlog
 
-from foundry.actors.app_shell.views import installation_organization
 from foundry.actors.github_state.views import deliveries, github_state, members, permission, pull_requests
 from foundry.actors.history.views import entries
 from foundry.actors.organization.views import issues, organizations, repository_list
@@ -51,7 +50,6 @@ async def test_a_start_finds_organizations_repositories_members_and_pull_request
         read = stage.tree.read
         assert [o.login for o in await read(organizations)] == ["lumen-works", "north-harbor"]
         assert [r.full_name for r in await read(repository_list, ORG)] == ["lumen-works/tally"]
-        assert await read(installation_organization, 3001) == ORG
         assert [m.login for m in await read(members, ORG)] == ["ada", "grace", "linus"]
         (found,) = await read(pull_requests, ORG)
         assert (found.number, found.title, found.head, found.head_repository) == (number, "About fix", "fix", REPO)

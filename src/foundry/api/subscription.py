@@ -328,7 +328,7 @@ class Follower:
                 await self._same(sight)
                 installed = InstallationsChanged.model_validate_json(event.body)
                 shown = [one for one in installed.installations if one.organization in visible]
-                return _again(event, installed.model_copy(update={"installations": shown}))
+                return _again(event, installed.model_copy(update={"installations": shown})) if shown else None
             case _ if event.repository is not None and visible is not None and event.repository not in visible:
                 return None
             case _:

@@ -113,13 +113,16 @@ class Intake(Syncing):
                 self._revoke(turn, row, removed=True)
 
     def _grant(self, turn: Turn, installation: InstallationSummary) -> None:
+        known = turn.find(github_installations, installation=installation.id)
         self._keep(turn, installation)
         organization = installation.organization
         granted = InstallationGranted(
             parent=addresses.organization(organization), scope=ScopeId(organization), installation=installation
         )
         turn.send(addresses.github(organization), granted)
-        self._tell(turn, installation.id, organization, installation.login, active=True)
+        new = (organization, installation.login, True)
+        if known is None or (known.organization, known.login, known.active) != new:
+            self._tell(turn, installation.id, organization, installation.login, active=True)
 
     def _keep(self, turn: Turn, installation: InstallationSummary) -> None:
         turn.delete(github_installations, installation=installation.id)
