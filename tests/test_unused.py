@@ -10,6 +10,8 @@ import ast
 import importlib
 import pkgutil
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from functools import cache
@@ -18,6 +20,7 @@ from pathlib import Path
 
 import pytest
 from scripts import assets
+from vulture import Vulture
 
 import foundry
 from foundry import contracts
@@ -29,7 +32,8 @@ from foundry.runtime.actor import Registry
 from foundry.settings import Settings
 from tests.test_architecture import ROOT, SRC, imports
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = PYPROJECT["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 DEVKIT = sorted((SRC / "devkit").rglob("*.py"))
 SERVER = sorted(set(SRC.rglob("*.py")) - set(DEVKIT))
@@ -92,6 +96,65 @@ def test_every_template_is_rendered() -> None:
     said = set(re.findall(r"[\"']([\w/]+\.html)[\"']", "\n".join(texts)))
     said |= {f"fragments/entry_{kind}.html" for kind in EntryKind}
     assert sorted(files.keys() - said) == []
+
+
+# `make deadcode`
+
+TREE = """
+from foundry.contracts.messages import Command
+
+class Count(Command[int]):
+    pass
+
+class Counter:
+    @handles(Count)
+    def count(self, turn, command):
+        return helper(turn, command)
+
+def helper(*given):
+    return len(given)
+
+print(Counter, Count)
+"""
+
+
+def deadcode(where: Path) -> subprocess.CompletedProcess[str]:
+    """What `make deadcode` says, with the same exceptions, of this directory."""
+    command = [sys.executable, "-m", "vulture", "--config", str(ROOT / "pyproject.toml"), str(where)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def test_code_that_is_used_is_let_through(tmp_path: Path) -> None:
+    (tmp_path / "counter.py").write_text(TREE)
+    said = deadcode(tmp_path)
+    assert (said.returncode, said.stdout) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("added", "what"),
+    [
+        ("def left_over(): return 1", "function 'left_over'"),
+        ("class LeftOver: pass", "class 'LeftOver'"),
+        ("LEFT_OVER = 1", "variable 'LEFT_OVER'"),
+        ("class Used:\n    def left_over(self): pass\nprint(Used)", "method 'left_over'"),
+        ("class Used:\n    @property\n    def left_over(self): pass\nprint(Used)", "property 'left_over'"),
+        ("def used():\n    return 1\n    print()\nused()", "unreachable code"),
+    ],
+)
+def test_code_that_nothing_uses_is_found(tmp_path: Path, added: str, what: str) -> None:
+    (tmp_path / "counter.py").write_text(TREE)
+    (tmp_path / "added.py").write_text(added)
+    said = deadcode(tmp_path)
+    assert said.returncode != 0
+    assert what in said.stdout
+
+
+def test_an_exception_goes_when_it_is_not_needed() -> None:
+    options = PYPROJECT["tool"]["vulture"]
+    every = Vulture(ignore_decorators=options["ignore_decorators"])
+    every.scavenge([ROOT / path for path in options["paths"]], exclude=options["exclude"])
+    found = {item.name for item in every.get_unused_code()}
+    assert [name for name in options["ignore_names"] if name not in found] == []
 
 
 # what is declared
