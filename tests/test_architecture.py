@@ -68,6 +68,13 @@ def test_only_the_doors_packages_reach_outside() -> None:
             assert not reached or package in who, f"{path.relative_to(SRC)} imports foundry.{room}"
 
 
+def test_our_own_calls_go_through_one_http_client() -> None:
+    """httpx2, which gidgethub brings (docs/decisions/0013)."""
+    others = {"httpx", "aiohttp", "requests", "urllib3", "urllib.request", "http.client"}
+    files = [path for room in ("src", "tests", "benchmarks", "scripts") for path in (ROOT / room).rglob("*.py")]
+    assert [f"{path.relative_to(ROOT)} imports {name}" for path in files for name in imports(path) & others] == []
+
+
 def test_no_machine_path_or_registry_is_committed() -> None:
     hosts = ["registry." + "npmjs", "files." + "pythonhosted", "pypi." + "org", "deb." + "debian"]
     paths = ["/" + "work/", "/" + "root/", "/tmp/" + "lab"]

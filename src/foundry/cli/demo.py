@@ -156,7 +156,7 @@ class Job:
     """A person's way through the main job, over HTTP as a browser or program would go it."""
 
     def __init__(self, url: str, github: str, home: Path) -> None:
-        import httpx
+        import httpx2 as httpx
 
         self._url, self._github, self._home = url, github, home
         self._http = httpx.Client(base_url=url, timeout=20.0, headers={"Origin": url})
@@ -253,7 +253,7 @@ class Job:
         )
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
-        import httpx
+        import httpx2 as httpx
 
         try:
             answer = self._http.request(method, path, **({} if body is None else {"json": body}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import httpx
+import httpx2 as httpx
 
 from foundry.contracts.sandbox_provider import SandboxRefused
 from foundry.sandboxes.calls import Calls
