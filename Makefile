@@ -7,7 +7,7 @@ MODE ?= sqlite
 MINUTES ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check deadcode bench soak mutations lock clean
+.PHONY: help setup demo serve test check deadcode bench soak mutations lock revision clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -53,6 +53,9 @@ mutations: setup .venv/.ready-dev ## put faults into a copy of the code, one at 
 
 lock: .venv/.ready-dev ## pin every dependency again, with hashes and without addresses
 	@$(BIN)/python scripts/lock.py
+
+revision: .venv/.ready-dev ## write the next migration from the tables as declared; MESSAGE says what changes
+	@$(BIN)/python scripts/revision.py $(MESSAGE)
 
 clean: ## remove what set-up made; data directories stay
 	rm -rf .venv node_modules src/foundry/web/static/vendor .pytest_cache .ruff_cache .import_linter_cache .hypothesis
