@@ -158,6 +158,18 @@ def test_a_file_of_the_runtime_stays_under_400_lines(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 400
 
 
+def test_the_runtime_has_one_protocol_of_itself() -> None:
+    """`host.Host`; the other two are what SQLite and PostgreSQL both are."""
+    found = {
+        f"{path.relative_to(SRC)}: {node.name}"
+        for path in (SRC / "runtime").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef) and "Protocol" in map(ast.unparse, node.bases)
+    }
+    expected = {"runtime/host.py: Host", "runtime/store/base.py: Store", "runtime/store/base.py: Transaction"}
+    assert found == expected
+
+
 def test_no_file_is_past_500_lines() -> None:
     assert [p.name for p in MODULES if len(p.read_text().splitlines()) > 500] == []
 
