@@ -7,14 +7,14 @@ MODE ?= sqlite
 MINUTES ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check bench soak mutations lock clean
+.PHONY: help setup demo serve test check deadcode bench soak mutations lock revision clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 setup: .venv/.ready src/foundry/web/static/vendor/.ready ## everything `make demo` needs, and no more
 
-.venv/.ready: requirements.lock pyproject.toml scripts/setup.py
+.venv/.ready: requirements.lock requirements-devkit.lock pyproject.toml scripts/setup.py
 	@$(PYTHON) scripts/setup.py run
 
 .venv/.ready-dev: .venv/.ready requirements-dev.lock
@@ -29,12 +29,15 @@ demo: setup ## the whole main job once, then it stays up (ARGS=--once: ends with
 serve: setup ## Foundry alone
 	@$(BIN)/foundry serve $(ARGS)
 
-check: setup .venv/.ready-dev ## style, types, who may import whom, the house's rules
+check: setup .venv/.ready-dev deadcode ## style, types, who may import whom, dead code, the house's rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest -q tests/test_architecture.py
+	@$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_unused.py
+
+deadcode: setup .venv/.ready-dev ## find functions, classes and variables that nothing uses; exceptions: pyproject.toml
+	@$(BIN)/vulture
 
 test: check ## check, then all tests, in WORKERS processes; ARGS go to pytest
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
@@ -50,6 +53,9 @@ mutations: setup .venv/.ready-dev ## put faults into a copy of the code, one at 
 
 lock: .venv/.ready-dev ## pin every dependency again, with hashes and without addresses
 	@$(BIN)/python scripts/lock.py
+
+revision: .venv/.ready-dev ## write the next migration from the tables as declared; MESSAGE says what changes
+	@$(BIN)/python scripts/revision.py $(MESSAGE)
 
 clean: ## remove what set-up made; data directories stay
 	rm -rf .venv node_modules src/foundry/web/static/vendor .pytest_cache .ruff_cache .import_linter_cache .hypothesis

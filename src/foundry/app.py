@@ -22,7 +22,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import IO
 
-import httpx2
+import httpx2 as httpx
 import structlog
 import uvicorn
 from fastapi import FastAPI
@@ -154,7 +154,7 @@ class Server:
         min_free = int(settings.min_free_mb * 1_000_000)
         declared = house(Watchdog(settings.watchdog), idle, self._reconcile, archived, min_free)
         self.runtime = Runtime(declared, open_store(url), workflow_url=workflow_url)
-        self._http: httpx2.AsyncClient = http_client()
+        self._http: httpx.AsyncClient = http_client()
         github = GitHub(
             settings.github_api_url, self._http, app_id=settings.github_app_id, private_key=settings.private_key()
         )
@@ -188,7 +188,6 @@ class Server:
             auto_publish=settings.auto_publish,
             oauth=oauth if settings.github_client_id else None,
             identify=github.user,
-            settings=settings,
             room=self._boxes.room,
         )
 

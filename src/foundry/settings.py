@@ -66,7 +66,6 @@ class Settings(BaseModel):
     github_web_url: str = Field("https://github.com", description="GitHub's pages")
     daytona_api_key: SecretStr = Field(SecretStr(""), description="Daytona's API key")
     daytona_api_url: str = Field("https://app.daytona.io/api", description="Daytona's API")
-    sandbox_provider: str = Field("local", pattern="^(local)$", description="where sandboxes are made: local")
     agent_launchers: dict[str, list[str]] = Field(default_factory=dict, description="JSON: agent -> its ACP command")
     default_agent: str = Field("claude", pattern="^[a-z][a-z0-9-]*$", description="the agent of a task that names none")
     auto_publish: bool = Field(False, description="publish by itself when an agent ends its turn with new commits")

@@ -11,12 +11,10 @@ from typing import Any
 
 import pytest
 
-from foundry.actors.app_shell.views import installation_organization, installations
 from foundry.actors.github_state.views import (
     deliveries,
     github_state,
     installation_of,
-    organization_of,
     permission,
     pull_request,
     pull_requests,
@@ -25,6 +23,7 @@ from foundry.actors.history.views import entries
 from foundry.actors.organization.views import organization_view, organizations, repository_list
 from foundry.actors.repository.views import repository_view
 from foundry.contracts import addresses
+from foundry.contracts.app_shell import InstallationsChanged
 from foundry.contracts.errors import BadInput, WrongState
 from foundry.contracts.github_state import (
     InstallationSummary,
@@ -33,7 +32,6 @@ from foundry.contracts.github_state import (
     PullRequestView,
     RecordInstallations,
     RecordPermission,
-    RecordPullRequest,
     RecordRepositories,
     SyncInstallations,
     SyncOrganization,
@@ -95,11 +93,17 @@ def local(tmp_path: Path) -> str:
 # installations
 
 
+async def told(stage: Tree) -> list[tuple[str, bool]]:
+    """What watchers of `app` were told of installations: the login, and whether it works."""
+    changes = [body for word, body in await stage.events(addresses.app_shell()) if word == "InstallationsChanged"]
+    seen = (one for body in changes for one in InstallationsChanged.model_validate_json(body).installations)
+    return [(one.login, one.active) for one in seen]
+
+
 async def test_an_installation_creates_its_organization(store_url: str) -> None:
     async with tree(store_url) as stage:
         await installed(stage)
         assert [o.login for o in await stage.read(organizations)] == ["lumen-works"]
-        assert await stage.read(installation_organization, 3001) == ORG
         assert await stage.read(installation_of, ORG) == 3001
         assert (await stage.read(github_state, ORG)).syncing_since is not None
 
@@ -111,7 +115,6 @@ async def test_an_organization_goes_with_its_installation_and_comes_back_with_an
         await deliver(stage, "installation", action="deleted", installation=about)
         assert await stage.read(organizations) == []
         assert await stage.read(installation_of, ORG) is None
-        assert await stage.read(installation_organization, 3001) is None
         assert (await stage.read(github_state, ORG)).syncing_since is None
         await deliver(stage, "installation", action="created", installation=about)  # late: it was deleted since
         assert await stage.read(organizations) == []
@@ -141,12 +144,24 @@ async def test_githubs_list_of_installations_is_the_truth(tmp_path: Path) -> Non
         await stage.ask(APP_STATE, RecordInstallations(installations=[away, asleep]))
         await stage.quiet()
         assert [o.login for o in await stage.read(organizations)] == ["north-harbor"]
-        shown = {view.login: view.active for view in await stage.read(installations)}
-        assert shown == {"lumen-works": False, "north-harbor": True, "zed": False}
         awake = asleep.model_copy(update={"active": True})
         await stage.ask(APP_STATE, RecordInstallations(installations=[away, awake]))
         await stage.quiet()
         assert [o.login for o in await stage.read(organizations)] == ["north-harbor", "zed"]
+        assert await told(stage) == [
+            ("lumen-works", True), ("north-harbor", True), ("zed", False), ("lumen-works", False), ("zed", True),
+        ]  # fmt: skip
+
+
+async def test_an_installation_that_did_not_change_is_not_told_again(tmp_path: Path) -> None:
+    async with tree(local(tmp_path)) as stage:
+        await installed(stage)
+        same = InstallationSummary(id=3001, organization=ORG, login="lumen-works")
+        for login in ("lumen-works", "lumen-works", "lumen-mills"):
+            renamed = same.model_copy(update={"login": login})
+            await stage.ask(APP_STATE, RecordInstallations(installations=[renamed]))
+            await stage.quiet()
+        assert await told(stage) == [("lumen-works", True), ("lumen-mills", True)]
 
 
 # deliveries
@@ -171,7 +186,6 @@ async def test_a_delivery_of_an_unknown_installation_is_kept_and_looked_into(tmp
         await deliver(stage, "push", of=777)
         (latest, *_) = await stage.read(deliveries)
         assert (latest.event, latest.installation, latest.outcome) == ("push", 777, "unknown installation")
-        assert await stage.read(organization_of, 777) is None
         assert await sync_of(stage, "app", tmp_path) not in (None, first)
 
 
@@ -272,24 +286,6 @@ async def test_a_forks_pull_request_is_shown_and_is_nobodys_task(tmp_path: Path)
         gone["head"]["repo"] = None
         await pull_event(stage, "edited", gone)
         assert (await seen(stage)).head_repository is None
-
-
-async def test_what_publishing_recorded_gives_way_to_github(store_url: str) -> None:
-    async with tree(store_url) as stage:
-        await installed(stage)
-        await deliver(stage, "repository", action="edited", repository=repository())
-        ours = PullRequestView(
-            repository=REPO, number=7, state=PullRequestState.OPEN, title="ours",
-            head="fix", head_repository=REPO, base="main",
-        )  # fmt: skip
-        await stage.ask(HERE, RecordPullRequest(pull_request=ours))
-        assert (await seen(stage)).title == "ours"
-        await pull_event(stage, "opened", pull("open", 1))
-        assert (await seen(stage)).title == "at 1"
-        await stage.ask(HERE, RecordPullRequest(pull_request=ours))  # the step ran again
-        assert (await seen(stage)).title == "at 1"
-        await stage.quiet()
-        assert [entry.what for entry in await stage.read(entries, REPO)] == ["pull_request_opened"]
 
 
 async def test_the_topics_events_give_the_snapshot(store_url: str) -> None:

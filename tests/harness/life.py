@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-import httpx
+import httpx2 as httpx
 
 from foundry.devkit.github import GitHubAt
 from foundry.sandboxes.local import processes

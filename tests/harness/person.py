@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-import httpx
+import httpx2 as httpx
 
 from foundry.api.guard import WEBHOOKS
 from tests.harness.replicas import Replica

@@ -19,7 +19,9 @@ WORKFLOWS = house().workflows
 @pytest.mark.parametrize("name", sorted(WORKFLOWS.by_name))
 def test_the_owner_of_every_workflow_hears_of_its_failures(name: str) -> None:
     registry = Registry(house().actors)
-    assert {WorkflowTrouble, WorkflowRecovered, WorkflowEnded} <= registry.kinds[WORKFLOWS.by_name[name].owner].handlers.keys()
+    assert {WorkflowTrouble, WorkflowRecovered, WorkflowEnded} <= registry.kinds[
+        WORKFLOWS.by_name[name].owner
+    ].handlers.keys()
 
 
 @pytest.mark.parametrize("name", sorted(WORKFLOWS.by_name))

@@ -33,7 +33,7 @@ from foundry.contracts.task_checkpoints import CheckpointView, Saved
 from foundry.contracts.task_session import SendMessage, SessionView
 from foundry.runtime.actor import Actor, creates
 from foundry.runtime.runtime import House, Runtime
-from foundry.runtime.store.migrate import engine_of, load_tables, open_store
+from foundry.runtime.store.migrate import engine_of, open_store
 from foundry.runtime.store.tables import metadata
 from foundry.runtime.turn import Turn
 from tests.waiting import eventually
@@ -335,7 +335,6 @@ async def world(
     """The tree, running; sandboxes rest when nobody used them for `idle`. `more` is for the house."""
     from foundry.contracts.messages import Address
 
-    load_tables()
     engine = engine_of(url)
     metadata.create_all(engine)
     engine.dispose()

@@ -278,7 +278,6 @@ async def agents_alive(box: Box) -> int:
 
 async def test_the_launcher_counts_as_installed_and_is_not_replaced(box: Box):
     assert await box.agent.install_agent("mock") is False
-    assert [one.installed for one in await box.agent.agents() if one.id == "mock"] == [True]
     with pytest.raises(AgentUnavailable):
         await box.agent.install_agent("no-such-agent")
 

@@ -48,7 +48,6 @@ class Foundry:
         oauth: GitHub's sign-in; none: nobody can sign in.
         identify: who a person's token belongs to.
         room: what is left where the sandboxes lie; a look that changes nothing.
-        settings: what the composition root was started with, for pages that show it.
     """
 
     runtime: Runtime
@@ -62,10 +61,8 @@ class Foundry:
     auto_publish: bool = False
     oauth: SignInDoor | None = None
     identify: Callable[[str], Awaitable[GitHubAccount]] | None = None
-    settings: object = None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     room: Callable[[], Awaitable[Room | None]] | None = None
-    ready: bool = True
     metrics: Metrics = field(default_factory=Metrics)
     checks: dict[tuple[str, str], asyncio.Task[Access]] = field(
         default_factory=dict[tuple[str, str], "asyncio.Task[Access]"]

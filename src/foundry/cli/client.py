@@ -39,7 +39,7 @@ class Client:
     """Asks a server; a problem it answers with ends the command."""
 
     def __init__(self, url: str | None, login: str | None, data_dir: Path | None) -> None:
-        import httpx
+        import httpx2 as httpx
 
         from foundry.settings import load
 
@@ -55,7 +55,7 @@ class Client:
 
     def ask(self, method: str, path: str, body: Json = None, **params: Any) -> Json:
         """The answer's JSON, None if it has none."""
-        import httpx
+        import httpx2 as httpx
 
         from foundry.contracts.ids import new_id
 
@@ -72,7 +72,7 @@ class Client:
         """A topic's snapshot and events, as they come; after a break it goes on where it was."""
         import time
 
-        import httpx
+        import httpx2 as httpx
 
         last = ""
         while True:

@@ -19,7 +19,6 @@ from foundry.contracts.messages import Address, Birth, Command, Message, Model
 from foundry.runtime.turn import Turn
 
 M = TypeVar("M", bound="Callable[..., Any]")
-ActorClass = TypeVar("ActorClass", bound="type[Actor]")
 
 _MARK = "__foundry_handles__"
 

@@ -16,9 +16,10 @@ from sqlalchemy import Connection, func, select
 from foundry.contracts.issues import IssueKind, Trouble, TroubleEnded, TroubleRaised
 from foundry.contracts.messages import APP, Address, ScopeId, utc
 from foundry.runtime.async_tools import woken
+from foundry.runtime.host import Host
 from foundry.runtime.store.base import Store, Transaction, Work
 from foundry.runtime.store.tables import schedules
-from foundry.runtime.transactions import After, Host, followed_by, take, tell
+from foundry.runtime.transactions import After, followed_by, take, tell
 from foundry.runtime.turn import Reader
 
 SWEEP = 1.0  # seconds between two looks when nothing is known to be due earlier

@@ -14,14 +14,15 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
 from foundry.contracts.errors import FoundryError, KeyReused, NotFound, error_codes
 from foundry.contracts.issues import IssueKind, Trouble, TroubleRaised
 from foundry.contracts.messages import APP, Address, Birth, Command, Message, Model, ScopeId
-from foundry.runtime.actor import Handler, Kind, Registry
+from foundry.runtime.actor import Handler, Kind
+from foundry.runtime.host import Host
 from foundry.runtime.store.base import (
     Effects,
     Mail,
@@ -32,7 +33,7 @@ from foundry.runtime.store.base import (
     Transaction,
     Work,
 )
-from foundry.runtime.turn import Ids, Turn
+from foundry.runtime.turn import Turn
 
 MAIL_BATCH = 32  # messages of one actor applied by one work
 TRIES = 5  # of a message, then it is set aside
@@ -57,18 +58,6 @@ class After:
     starts: bool = False
     cancels: bool = False
     schedules: bool = False
-
-
-class Host(Protocol):
-    """What works need of the runtime that made them."""
-
-    registry: Registry
-    ids: Ids
-    executor: str
-
-    def committed(self, after: After) -> None: ...
-    def coordinator(self, scope: ScopeId) -> Address: ...
-    def mail_later(self, address: Address, after: float | None) -> None: ...
 
 
 def followed_by(address: Address, effects: Effects) -> After:

@@ -9,19 +9,14 @@ input at once) are settings that `run` raises where it has to.
 from __future__ import annotations
 
 import base64
-import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import httpx
-
 from foundry.contracts.sandbox_provider import ProcessResult
 from foundry.sandboxes.calls import Calls
-from foundry.sandboxes.sse import events
 
 GRACE = 10.0  # seconds that a run's answer may come after its own timeout
-FOLLOW_QUIET = 60.0  # seconds without a byte, keep-alives included, after which a followed log counts as broken
 START_SLACK = 1000.0  # milliseconds between an agent process's start and what sandbox-agent says of it
 INPUT_LIMIT = 48_000  # bytes a request, so that it stays below the server's limit in base64 too
 
@@ -35,13 +30,6 @@ class ProcessInfo:
     pid: int | None
     exit_code: int | None
     created_ms: int  # Unix time
-
-
-@dataclass(frozen=True)
-class LogEntry:
-    sequence: int  # follow or read on after it
-    stream: str  # stdout, stderr, pty
-    data: bytes
 
 
 Family = dict[int, int]
@@ -94,8 +82,6 @@ class Processes:
             stdout=found["stdout"],
             stderr=found["stderr"],
             timed_out=found["timedOut"],
-            truncated=found["stdoutTruncated"] or found["stderrTruncated"],
-            duration_ms=found["durationMs"],
         )
 
     async def start(
@@ -122,37 +108,19 @@ class Processes:
         """Raises NotFound."""
         return _info(await self._calls.ask("GET", f"/v1/processes/{process}"))
 
-    async def stop(self, process: str, *, wait: float = 2.0) -> ProcessInfo:
-        """SIGTERM; gives its state after at most `wait` seconds."""
-        return await self._end(process, "stop", wait)
-
     async def kill(self, process: str, *, wait: float = 2.0) -> ProcessInfo:
-        """SIGKILL."""
-        return await self._end(process, "kill", wait)
+        """SIGKILL; gives its state after at most `wait` seconds."""
+        params = {"waitMs": round(wait * 1000)}
+        return _info(await self._calls.ask("POST", f"/v1/processes/{process}/kill", params=params))
 
     async def forget(self, process: str) -> None:
         """Drop an ended process and its output."""
         await self._calls.ask("DELETE", f"/v1/processes/{process}")
 
-    async def logs(self, process: str, *, since: int = 0) -> list[LogEntry]:
-        """What it has written so far, after this sequence."""
-        found = await self._calls.ask("GET", f"/v1/processes/{process}/logs", params={"since": since})
-        return [_entry(entry) for entry in found["entries"]]
-
-    async def follow(self, process: str, *, since: int = 0) -> AsyncIterator[LogEntry]:
-        """What it has written and writes, after this sequence, until the caller has enough or the connection ends.
-
-        The server does not end the stream when the process ends: ask `get` when it is quiet.
-        """
-        path, params = f"/v1/processes/{process}/logs", {"follow": "true", "since": str(since)}
-        try:
-            async with self._calls.stream(path, headers={}, params=params, quiet=FOLLOW_QUIET) as answer:
-                await self._calls.check(answer)
-                async for event in events(answer.aiter_lines()):
-                    if event.event == "log":
-                        yield _entry(json.loads(event.data))
-        except httpx.TransportError as error:
-            raise self._calls.unreachable(error) from error
+    async def logs(self, process: str) -> bytes:
+        """What it has written so far."""
+        found = await self._calls.ask("GET", f"/v1/processes/{process}/logs")
+        return b"".join(map(_written, found["entries"]))
 
     async def write(self, process: str, data: bytes) -> None:
         """To its stdin or terminal."""
@@ -199,10 +167,6 @@ class Processes:
         server, me = map(int, ids.split())
         return everyone, server, me
 
-    async def _end(self, process: str, how: str, wait: float) -> ProcessInfo:
-        params = {"waitMs": round(wait * 1000)}
-        return _info(await self._calls.ask("POST", f"/v1/processes/{process}/{how}", params=params))
-
     async def _allow(self, **wanted: int) -> None:
         """Raise the server's own limits to what is wanted."""
         if not self._limits:
@@ -224,6 +188,5 @@ def _info(found: dict[str, Any]) -> ProcessInfo:
     )
 
 
-def _entry(found: dict[str, Any]) -> LogEntry:
-    data = base64.b64decode(found["data"]) if found["encoding"] == "base64" else found["data"].encode()
-    return LogEntry(found["sequence"], found["stream"], data)
+def _written(entry: dict[str, Any]) -> bytes:
+    return base64.b64decode(entry["data"]) if entry["encoding"] == "base64" else entry["data"].encode()

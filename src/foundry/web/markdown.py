@@ -77,7 +77,7 @@ def _reader() -> MarkdownIt:
 _READER = _reader()
 
 
-def _kept(tag: str, attribute: str, value: str) -> str | None:
+def _kept(_tag: str, attribute: str, value: str) -> str | None:
     """Classes are the painter's alone, so that no text can dress up as a control of ours."""
     if attribute != "class":
         return value

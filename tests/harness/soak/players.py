@@ -6,7 +6,7 @@ import asyncio
 import random
 from typing import Any
 
-import httpx
+import httpx2 as httpx
 
 from tests.harness.life import REPOSITORY, script
 from tests.harness.person import ORGANIZATION, Person, Refused

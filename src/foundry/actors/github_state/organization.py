@@ -28,7 +28,6 @@ from foundry.contracts.github_state import (
     PullRequestView,
     RecordMembers,
     RecordPermission,
-    RecordPullRequest,
     RecordPullRequests,
     RecordRepositories,
 )
@@ -217,14 +216,6 @@ def describe_pull_request(turn: Turn, command: DescribePullRequest) -> None:
     view = command.pull_request
     if not _pull_request(turn, view) and view.head_repository == view.repository:
         _tell_repository(turn, view, "")
-
-
-@handles(RecordPullRequest)
-def record_pull_request(turn: Turn, command: RecordPullRequest) -> None:
-    """Anything GitHub itself says of it, earlier or later, weighs more."""
-    view = command.pull_request.model_copy(update={"updated_at": None})
-    if turn.find(github_pull_requests, repository=view.repository, number=view.number) is None:
-        _pull_request(turn, view, by_event=True)
 
 
 def _pull_request(turn: Turn, new: PullRequestView, *, by_event: bool = False, reopened: bool = False) -> bool:

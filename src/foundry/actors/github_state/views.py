@@ -6,7 +6,6 @@ from sqlalchemy import select
 
 from foundry.actors.github_state.tables import (
     github_deliveries,
-    github_installations,
     github_members,
     github_permissions,
     github_pull_requests,
@@ -23,7 +22,7 @@ from foundry.contracts.github_state import (
     PullRequestView,
 )
 from foundry.contracts.ids import OrganizationId, RepositoryId, UserId
-from foundry.contracts.messages import APP, utc
+from foundry.contracts.messages import utc
 from foundry.contracts.people import Access
 from foundry.contracts.repository import RepositoryRef
 from foundry.runtime.turn import Reader
@@ -56,13 +55,6 @@ def known_repository(reader: Reader, organization: OrganizationId, repository: R
     c = github_repositories.c
     row = reader.first(select(c.ref).where(c.github == organization, c.repository == repository))
     return None if row is None else RepositoryRef.model_validate_json(row.ref)
-
-
-def organization_of(reader: Reader, installation: int) -> OrganizationId | None:
-    """The organization of an installation that is known, active or not."""
-    c = github_installations.c
-    row = reader.first(select(c.organization).where(c.github == APP, c.installation == installation))
-    return None if row is None else OrganizationId(row.organization)
 
 
 def pull_requests(

@@ -113,13 +113,16 @@ def record_installations(turn: Turn, command: RecordInstallations) -> None:
 
 
 def _grant(turn: Turn, installation: InstallationSummary) -> None:
+    known = turn.find(github_installations, installation=installation.id)
     _keep(turn, installation)
     organization = installation.organization
     granted = InstallationGranted(
         parent=addresses.organization(organization), scope=ScopeId(organization), installation=installation
     )
     turn.send(addresses.github(organization), granted)
-    _tell(turn, installation.id, organization, installation.login, active=True)
+    new = (organization, installation.login, True)
+    if known is None or (known.organization, known.login, known.active) != new:
+        _tell(turn, installation.id, organization, installation.login, active=True)
 
 
 def _keep(turn: Turn, installation: InstallationSummary) -> None:

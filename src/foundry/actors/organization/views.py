@@ -16,7 +16,7 @@ from foundry.actors.organization.tables import (
 )
 from foundry.actors.runtime_issues import listed
 from foundry.contracts.errors import NotFound
-from foundry.contracts.ids import OrganizationId, RepositoryId
+from foundry.contracts.ids import OrganizationId
 from foundry.contracts.organization import IssueView, OrganizationView
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.task import TaskSummary
@@ -61,19 +61,6 @@ def repository_list(reader: Reader, organization: OrganizationId) -> list[Reposi
     """The repositories the App may see there, by name."""
     repositories = organization_repositories
     return repository_refs(reader.all(select(repositories).where(repositories.c.organization == organization)))
-
-
-def repository_ref(reader: Reader, organization: OrganizationId, repository: RepositoryId) -> RepositoryRef:
-    """One of the organization's repositories.
-
-    Raises:
-        NotFound: the App does not see it there.
-    """
-    c = organization_repositories.c
-    row = reader.first(select(c.ref).where(c.organization == organization, c.repository == repository))
-    if row is None:
-        raise NotFound(f"no repository with id {repository} in organization {organization}")
-    return RepositoryRef.model_validate_json(row.ref)
 
 
 def issues(reader: Reader, organization: OrganizationId) -> list[IssueView]:

@@ -235,11 +235,6 @@ def task_view(reader: Reader, task: TaskId) -> TaskView:
         raise NotFound(f"no task with id {task}") from None
 
 
-def task_snapshot(reader: Reader, task: TaskId) -> tuple[int, TaskView]:
-    """The topic's version and the whole task, from one snapshot."""
-    return reader.version(address(task)), task_view(reader, task)
-
-
 def task_diff(reader: Reader, task: TaskId) -> WorkTree:
     """The work tree with its diff, as last seen."""
     work = task_view(reader, task).work

@@ -8,8 +8,9 @@ import structlog
 
 from foundry.contracts.issues import WorkflowEnded
 from foundry.contracts.messages import Address
+from foundry.runtime.host import Host
 from foundry.runtime.store.base import Transaction, Work
-from foundry.runtime.transactions import After, Host, apply, post
+from foundry.runtime.transactions import After, apply, post
 
 log = structlog.get_logger("foundry.workflow")
 

@@ -26,6 +26,7 @@ from foundry.contracts.inspection import StepSeen, WorkflowSeen
 from foundry.contracts.issues import EndTrouble, IssueKind, Outcome, RecordTrouble, Trouble, WorkflowEnded
 from foundry.contracts.messages import ScopeId
 from foundry.runtime.async_tools import ended, woken
+from foundry.runtime.host import Host
 from foundry.runtime.intervals import Pace
 from foundry.runtime.workflow.flow import (
     Flow,
@@ -39,7 +40,7 @@ from foundry.runtime.workflow.flow import (
     scope_of,
 )
 from foundry.runtime.workflow.recovery import Recovery
-from foundry.runtime.workflow.workflow_rows import Host, Started, start_rows
+from foundry.runtime.workflow.workflow_rows import Started, start_rows
 
 VERSION = "foundry-1"  # of all versions: changed workflows go through `flow.patched` (docs/decisions/0010)
 QUEUE = "foundry-resumed"

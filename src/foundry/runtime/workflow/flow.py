@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, Protocol, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 import structlog
 from dbos import DBOS
@@ -37,6 +37,7 @@ from foundry.contracts.issues import (
 from foundry.contracts.messages import APP, Address, Command, Model, ScopeId
 from foundry.runtime.actor import RegistrationError, Registry, answer_of
 from foundry.runtime.async_tools import woken
+from foundry.runtime.host import Host
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -142,24 +143,12 @@ def workflow(
     return declare
 
 
-class FlowHost(Protocol):
-    """What a flow needs of the runtime."""
-
-    async def ask(
-        self, address: Address, command: Command[R], *, key: str | None = None, caller: str = "",
-        workflow: WorkflowId | None = None,
-    ) -> R: ...  # fmt: skip
-
-    async def read(self, function: Callable[..., T], *args: object) -> T: ...
-    def coordinator(self, scope: ScopeId) -> Address: ...
-
-
 class Flow:
     """What one execution of a workflow may do."""
 
     def __init__(
         self,
-        host: FlowHost,
+        host: Host,
         doors: Doors,
         workflow: Workflow,
         workflow_id: WorkflowId,

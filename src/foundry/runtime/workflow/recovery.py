@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import structlog
 from dbos import DBOS
@@ -24,12 +24,16 @@ from foundry import RELEASE
 from foundry.contracts.ids import WorkflowId
 from foundry.contracts.issues import IssueKind
 from foundry.contracts.messages import Address
+from foundry.runtime.host import Host
 from foundry.runtime.intervals import Pace
 from foundry.runtime.store.base import Transaction
 from foundry.runtime.store.tables import leases
 from foundry.runtime.turn import Reader
 from foundry.runtime.worker.lease import acquire, release
-from foundry.runtime.workflow.workflow_rows import Host, Started, start_rows
+from foundry.runtime.workflow.workflow_rows import Started, start_rows
+
+if TYPE_CHECKING:
+    from foundry.runtime.workflow.engine import WorkflowSystem
 
 COMPARE = 60.0  # seconds between comparisons of our rows with DBOS
 CRASHES = 5
@@ -46,20 +50,10 @@ HEAL_LIMIT = 5.0  # seconds after which one that died while it compared is not w
 log = structlog.get_logger("foundry.workflow")
 
 
-class Engine(Protocol):
-    """What recovery has done to a workflow."""
-
-    async def ours(self, row: Started) -> bool: ...
-    async def hand(self, workflow_id: str) -> None: ...
-    async def hand_again(self, workflow_id: str) -> None: ...
-    async def cancelled(self, row: Started) -> None: ...
-    async def refuse(self, row: Started, kind: IssueKind, message: str) -> None: ...
-
-
 class Recovery:
     """Of one process."""
 
-    def __init__(self, host: Host, engine: Engine, pace: Pace, *, one_process: bool) -> None:
+    def __init__(self, host: Host, engine: WorkflowSystem, pace: Pace, *, one_process: bool) -> None:
         self._host = host
         self._engine = engine
         self._pace = pace

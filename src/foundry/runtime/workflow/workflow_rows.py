@@ -2,40 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, TypeVar
 
 from sqlalchemy import select
 
 from foundry.contracts.ids import WorkflowId
-from foundry.contracts.issues import WorkflowEnded
-from foundry.contracts.messages import Address, Command, ScopeId
+from foundry.contracts.messages import Address, ScopeId
 from foundry.contracts.stored_names import current
-from foundry.runtime.store.base import Store, Transaction
 from foundry.runtime.store.tables import workflows
 from foundry.runtime.turn import Reader
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-class Host(Protocol):
-    """What the engine and its recovery need of the runtime."""
-
-    executor: str
-    store: Store
-
-    async def ask(
-        self, address: Address, command: Command[R], *, key: str | None = None, caller: str = "",
-        workflow: WorkflowId | None = None,
-    ) -> R: ...  # fmt: skip
-
-    async def read(self, function: Callable[..., T], *args: object) -> T: ...
-    async def system(self, address: Address, function: Callable[[Transaction], T]) -> T: ...
-    async def end_workflow(
-        self, owner: Address, ended: WorkflowEnded, generation: int | None, *, gone: bool = False
-    ) -> None: ...
-    def coordinator(self, scope: ScopeId) -> Address: ...
 
 
 class Started(NamedTuple):
