@@ -61,8 +61,8 @@ from foundry.contracts.doors import AgentDoor, GitHubDoor, SandboxDoor
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.github_state import SyncInstallations
 from foundry.contracts.ids import SandboxId
+from foundry.contracts.issues import Adopt
 from foundry.contracts.sandbox_provider import Endpoint
-from foundry.contracts.task import Adopt
 from foundry.github.client import GitHub, http_client
 from foundry.github.oauth import OAuth
 from foundry.runtime.runtime import House, Runtime

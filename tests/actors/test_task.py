@@ -146,7 +146,7 @@ class Stage:
         return await self.runtime.read(look)
 
     async def seen(self, status: str) -> None:
-        await self.say(SessionSeen(session=SessionSummary(id=self.session, agent="mock", status=status)))
+        await self.say(SessionSeen(session=SessionSummary(id=self.session, agent="mock", status=status, stopped=False)))
 
 
 def _trouble(row: Started) -> Trouble:

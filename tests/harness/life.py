@@ -108,6 +108,7 @@ class Life:
         await self.shows_its_log(one)
         await self.looks_again(one)
         await self.goes_back(one)
+        await self.opens_another_session(one)
         await self.rests_until_needed(one)
         await self.loses_its_sandbox(one)
         two = await self.begins_from(one)
@@ -193,6 +194,16 @@ class Life:
         seen = (await self.until(task, lambda t: True))["work"]["seen_at"]
         await self.foundry.ask("POST", f"/api/tasks/{task}/work", 202)
         await self.until(task, lambda t: t["work"]["seen_at"] != seen)
+
+    async def opens_another_session(self, task: str) -> None:
+        """Its agent is installed by itself: no provisioning went before."""
+        known = len((await self.until(task, saved))["sessions"])
+        await self.foundry.ask("POST", f"/api/tasks/{task}/sessions", 201, prompt=script("say I am another one."))
+        after = await self.until(
+            task, lambda t: len(t["sessions"]) > known and t["active_session"] == t["sessions"][-1]["id"]
+        )
+        await self.foundry.see(f"/api/sessions/{after['active_session']}", lambda s: said(s, "I am another one."))
+        await self.rests(task)
 
     async def goes_back(self, task: str) -> None:
         found = await self.until(task, saved)

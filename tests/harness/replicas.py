@@ -64,12 +64,17 @@ LIFE = "import pickle, sys; from tests.harness.replicas import live; live(*pickl
 
 
 class Spawned:
-    """A life from other sources than the tests' own, e.g. of a next version; what `Replica` uses of a process."""
+    """A life from other sources than the tests' own, of another release; what `Replica` uses of a process.
+
+    Args:
+        source: has `foundry`, and may have the `tests` of its release.
+    """
 
     def __init__(self, source: Path, given: Path) -> None:
-        path = os.pathsep.join([str(source), str(ROOT)])
+        root = source.parent if (source.parent / "tests").exists() else ROOT
+        path = os.pathsep.join([str(source), str(root)])
         environment = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
-        self._process = subprocess.Popen([sys.executable, "-c", LIFE, str(given)], cwd=ROOT, env=environment)
+        self._process = subprocess.Popen([sys.executable, "-c", LIFE, str(given)], cwd=root, env=environment)
         self.pid = self._process.pid
 
     def is_alive(self) -> bool:

@@ -73,7 +73,8 @@ async def shown(request: Request, who: Signed, session: str) -> SessionSnapshot:
 def snapshot(reader: Reader, session: SessionId, person: UserId) -> SessionSnapshot:
     version, view, entries = session_snapshot(reader, session)
     mine = personal_view(reader, session, person)
-    return SessionSnapshot(version=version, session=view, transcript=entries, mine=mine)
+    here = view.model_copy(update={"repository": access.present(reader, view.repository)})
+    return SessionSnapshot(version=version, session=here, transcript=entries, mine=mine)
 
 
 @router.get("/messages")

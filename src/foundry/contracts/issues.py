@@ -106,3 +106,7 @@ class WorkflowEnded(Message):
     workflow_id: WorkflowId
     outcome: Outcome
     trouble: Trouble | None = None  # why it failed or was lost
+
+
+class Adopt(Command[None]):
+    """To a workflow's owner: take over what a replica of release 0.1 has written of it. Goes with release 0.3."""

@@ -145,6 +145,7 @@ class SessionSummary(Model):
     title: str = ""
     agent: str
     status: str
+    stopped: bool | None = None  # with its sandbox, because nobody used it; None: release 0.1 does not say
     trouble: PhaseTrouble | None = None  # why it is in error, and what to do
     overdue: Overdue | None = None
 
@@ -281,10 +282,6 @@ class PublishTask(Command[TaskView]):
 
 class GetUpstream(Command[TaskView]):
     """To Task: get GitHub's commits of its branch and its base; the work tree follows where nothing is in the way."""
-
-
-class Adopt(Command[None]):
-    """To Task: take over what a replica of release 0.1 has written of it. Goes with release 0.3."""
 
 
 class RefreshWork(Command[None]):

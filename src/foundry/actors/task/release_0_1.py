@@ -30,8 +30,9 @@ from foundry.actors.task.tables import (
 )
 from foundry.contracts import addresses
 from foundry.contracts.ids import MessageId, OrganizationId, RepositoryId, SessionId, TaskId
+from foundry.contracts.issues import Adopt
 from foundry.contracts.repository import RepositoryRef
-from foundry.contracts.task import Adopt, BranchRename, Phase, PullRequestRef, TaskState, WorkTree
+from foundry.contracts.task import BranchRename, Phase, PullRequestRef, TaskState, WorkTree
 from foundry.contracts.task_checkpoints import CheckpointReason
 from foundry.contracts.task_operations import Kind
 from foundry.runtime.actor import handles

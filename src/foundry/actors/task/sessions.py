@@ -42,8 +42,8 @@ def session_seen(turn: Turn, message: SessionSeen) -> None:
         "overdue": seen.overdue.model_dump_json() if seen.overdue else None,
     }
     there = seen.status in ABLE
-    if there:
-        told["resting"] = False
+    if seen.stopped is not None:
+        told["resting"] = seen.stopped
     turn.update(task_sessions_known, {"session": seen.id}, **told)
     if seen.id != row.active_session or row.state != TaskState.READY or row.phase == Phase.RUNNING:
         return
@@ -55,7 +55,8 @@ def session_seen(turn: Turn, message: SessionSeen) -> None:
 
 @receives(SessionReady)
 def release_0_1_ready(turn: Turn, message: SessionReady) -> None:
-    """Sent for replicas of release 0.1; `SessionSeen` says the same."""
+    """By a replica of release 0.1, or for one: `SessionSeen` says the same, and whether it is stopped."""
+    turn.update(task_sessions_known, {"session": message.session}, resting=False)
 
 
 def _phase(turn: Turn, phase: Phase) -> None:

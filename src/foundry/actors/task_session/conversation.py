@@ -369,7 +369,9 @@ class Conversation:
         return self._view
 
     def _looks_different(self) -> bool:
-        """Whether the view may have changed: its rows have."""
+        """Whether the view, or what should pass, may have changed: its rows have, or its workflows."""
+        if self.turn.effects.starts or self.turn.effects.cancels:
+            return True
         if any(map(self.turn.wrote, (session_messages, session_permissions, session_agents, sessions))):
             return True
         before, now = self._before.values(), self.state.values()
@@ -413,6 +415,7 @@ class Conversation:
             title=whole.title,
             agent=whole.agent,
             status=whole.status.value,
+            stopped=whole.resting,
             overdue=whole.overdue,
             trouble=trouble
             and PhaseTrouble(

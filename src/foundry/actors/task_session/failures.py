@@ -23,6 +23,7 @@ def attempt_failed(turn: Turn, command: WorkflowTrouble) -> None:
 @receives(WorkflowEnded)
 def workflow_ended(turn: Turn, message: WorkflowEnded) -> None:
     """A failure ends what the workflow was for."""
+    conversation(turn).attentive = True
     if message.trouble is not None:
         _take(turn, message.trouble)
 

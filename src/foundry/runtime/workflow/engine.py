@@ -23,7 +23,7 @@ from foundry.contracts.doors import Doors
 from foundry.contracts.errors import FoundryError, Unavailable
 from foundry.contracts.ids import WorkflowId
 from foundry.contracts.inspection import StepSeen, WorkflowSeen
-from foundry.contracts.issues import EndTrouble, IssueKind, Outcome, RecordTrouble, Trouble, WorkflowEnded
+from foundry.contracts.issues import Adopt, EndTrouble, IssueKind, Outcome, RecordTrouble, Trouble, WorkflowEnded
 from foundry.contracts.messages import ScopeId
 from foundry.runtime.async_tools import ended, woken
 from foundry.runtime.host import Host
@@ -264,6 +264,8 @@ class WorkflowSystem:
             return
         try:
             execution.flow = self._flow(declared, row)
+            if row.release is None and Adopt in self._host.registry.kind(row.owner).handlers:
+                await outlast(lambda: self._host.ask(row.owner, Adopt()))
             await self._carry_out(declared, row, execution.flow)
         except dbos_error.DBOSUnexpectedStepError as error:
             log.error("a workflow of another version", workflow=row.name, id=row.id, error=str(error))
@@ -291,7 +293,7 @@ class WorkflowSystem:
         else:
             await flow.went_on()
         await flow.check()
-        await DBOS.run_step_async({"name": "end"}, self._end, row, outcome, trouble, row.generation)
+        await self._end(row, outcome, trouble, row.generation)  # no step: a repeat finds the row gone
 
     async def _not_ours(self, row: Started, why: str) -> None:
         """With other replicas about, one of them may be newer: it goes on there once this one is stopped."""

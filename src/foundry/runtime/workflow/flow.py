@@ -89,6 +89,7 @@ class Workflow:
     releases: Mapping[str, str]  # step -> the workflow or command that releases what it made
     run: Callable[[Flow, Any], Awaitable[None]]
     job: type[Model]
+    earlier: tuple[str, ...] = ()  # steps that only those have which release 0.1 began
 
 
 @dataclass
@@ -121,6 +122,7 @@ def workflow(
     scope: Scope | None = None,
     steps: tuple[str, ...] = (),
     releases: Mapping[str, str] | None = None,
+    earlier: tuple[str, ...] = (),
 ) -> Callable[[Callable[[Flow, Any], Awaitable[None]]], Workflow]:
     """Declare a workflow; its function is `async def name(flow, job) -> None`.
 
@@ -138,7 +140,7 @@ def workflow(
         if not (isinstance(job, type) and issubclass(job, Model)):
             raise RegistrationError(f"workflow {name}: its second parameter is `job`, of a Model's type")
         assert scope is not None
-        return Workflow(name, owner, scope, steps, releases or {}, run, job)
+        return Workflow(name, owner, scope, steps, releases or {}, run, job, earlier)
 
     return declare
 
@@ -230,7 +232,7 @@ class Flow:
         tries: int,
         backoff: tuple[float, ...] = BACKOFF,
     ) -> T:
-        if step not in self._workflow.steps:
+        if step not in self._workflow.steps and not (self.earlier and step in self._workflow.earlier):
             raise RegistrationError(f"workflow {self._workflow.name} has no step {step!r}")
         self._number += 1
         attempts = Attempts(self, step, tries, deadline, backoff)

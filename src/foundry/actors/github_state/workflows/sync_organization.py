@@ -28,7 +28,6 @@ STEPS = (
     "listing pull requests",
     "recording pull requests",
     "asking for closed pull requests",
-    "done",
 )
 RELEASES: dict[str, str] = {}
 
@@ -36,7 +35,7 @@ LIST_DEADLINE = 120.0  # seconds; thousands of repositories are tens of pages
 CHUNK = 100  # repositories one turn records
 
 
-@workflow(owner="GitHubState", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES)
+@workflow(owner="GitHubState", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES, earlier=("done",))
 async def sync_organization(flow: Flow, job: ReadOrganization) -> None:
     github = reading(flow.doors)
     repositories = await flow.do(
@@ -53,7 +52,8 @@ async def sync_organization(flow: Flow, job: ReadOrganization) -> None:
             await flow.ask("recording members", flow.owner, RecordMembers(members=members))
     for repository in repositories:
         await _pull_requests(flow, github, repository)
-    await flow.ask("done", flow.owner, SyncEnded(workflow=flow.id))
+    if flow.earlier:
+        await flow.ask("done", flow.owner, SyncEnded(workflow=flow.id))
 
 
 async def _pull_requests(flow: Flow, github: GitHubReader, repository: RepositoryRef) -> None:

@@ -12,14 +12,14 @@ from foundry.contracts.task import WorkSeen
 from foundry.contracts.task_branch import Fetched, FetchEnded, MayForward
 from foundry.runtime.workflow.flow import Flow, Scope, workflow
 
-STEPS = ("reaching the sandbox", "fetching", "bringing the work forward", "looking at the work", "done")
+STEPS = ("reaching the sandbox", "fetching", "bringing the work forward", "looking at the work")
 RELEASES = {"bringing the work forward": "the workflow's end: prompts get the work tree again"}
 
 FETCH_DEADLINE = 300.0  # seconds
 FORWARD_DEADLINE = 150.0  # seconds
 
 
-@workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES)
+@workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES, earlier=("done",))
 async def fetch(flow: Flow, job: Fetch) -> None:
     if not job.by_itself:
         await ensure_running(flow, "reaching the sandbox", job.sandbox)
@@ -37,7 +37,7 @@ async def fetch(flow: Flow, job: Fetch) -> None:
     work = await flow.do("looking at the work", flow.doors.sandboxes.work_tree, job.sandbox, job.base)
     await flow.ask("looking at the work", flow.owner, WorkSeen(work=work))
     if commits or flow.earlier:
-        await flow.ask("done", flow.owner, FetchEnded(commits=commits))
+        await flow.ask("done" if flow.earlier else "looking at the work", flow.owner, FetchEnded(commits=commits))
 
 
 async def get(doors: Doors, job: Fetch) -> str | None:

@@ -15,10 +15,10 @@ from foundry.contracts.task import GoToRest, RestEnded
 from foundry.contracts.task_session import RestSession
 from foundry.runtime.workflow.flow import Flow, Scope, workflow
 
-STEPS = ("saving the work", "forgetting old ones", "going to rest", "stopping sandbox", "at rest")
+STEPS = ("saving the work", "forgetting old ones", "going to rest", "stopping sandbox")
 
 
-@workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS)
+@workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS, earlier=("at rest",))
 async def idle_stop(flow: Flow, job: Rest) -> None:
     await ensure_running(flow, "saving the work", job.save.sandbox)
     outcome = await saving(flow, job.save)

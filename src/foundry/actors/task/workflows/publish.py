@@ -8,13 +8,13 @@ from foundry.contracts.doors import Doors
 from foundry.contracts.task import NothingToPublish, Publishing, PullRequestOpened, PullRequestRef, Pushed, WorkSeen
 from foundry.runtime.workflow.flow import Flow, Scope, workflow
 
-STEPS = ("looking at the work", "pushing", "opening the pull request", "done")
+STEPS = ("looking at the work", "pushing", "opening the pull request")
 RELEASES = {"pushing": "nothing: a pushed branch is what was asked for"}
 
 PUSH_DEADLINE = 300.0  # seconds
 
 
-@workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES)
+@workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES, earlier=("done",))
 async def publish(flow: Flow, job: Publish) -> None:
     await ensure_running(flow, "looking at the work", job.sandbox)
     work = await flow.do("looking at the work", flow.doors.sandboxes.work_tree, job.sandbox, job.base)
