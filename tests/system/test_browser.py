@@ -247,7 +247,7 @@ async def test_work_that_was_not_pushed_outlives_its_sandbox(foundry: dict[str, 
         await ada.finished()
         checkpoints = ada.page.locator("#task-checkpoints")
         await expect(checkpoints).to_contain_text("after the agent's turn", timeout=PATIENCE)
-        await expect(ada.page.locator("#task-work")).to_contain_text("Not committed")
+        await expect(ada.page.locator("#task-work")).to_contain_text("Uncommitted")
         await ada.is_as_fresh()
         ada.page.on("dialog", lambda dialog: dialog.accept())
         await ada.page.get_by_role("button", name="Archive task").click()
@@ -264,7 +264,7 @@ async def test_work_that_was_not_pushed_outlives_its_sandbox(foundry: dict[str, 
         await ada.page.wait_for_url(f"{ada.url}/tasks/*")
         await ada.finished()
         await expect(ada.page.locator("#task-work")).to_contain_text("README.md", timeout=PATIENCE)
-        await expect(ada.page.locator("#task-work")).not_to_contain_text("Not committed")
+        await expect(ada.page.locator("#task-work")).not_to_contain_text("Uncommitted")
         assert ada.complaints == []
 
 
