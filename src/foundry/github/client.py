@@ -1,4 +1,4 @@
-"""GitHub's REST API as Foundry uses it: what the App's installations and the people who signed in may see and do."""
+"""The parts of GitHub's REST API that Foundry uses, for the App's installations and for signed-in people."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ROLES = ("admin", "maintain", "write", "triage", "read")
 
 
 class GitHub(GitHubApp):
-    """GitHub for one App. `full_name` is `owner/name` as it is now; GitHub redirects the names it had before."""
+    """GitHub's API for one App. `full_name` is the current `owner/name`; GitHub redirects earlier names."""
 
     # repositories and people
 
@@ -47,7 +47,7 @@ class GitHub(GitHubApp):
         return await self.as_installation(installation).all(f"/orgs/{quote(organization)}/members", GitHubAccount)
 
     async def permission(self, installation: int, full_name: str, login: str) -> str:
-        """admin, maintain, write, triage, read or none; a custom role counts as the role it is built on."""
+        """Return admin, maintain, write, triage, read or none. A custom role counts as its base role."""
         url = f"/repos/{full_name}/collaborators/{quote(login)}/permission"
         try:
             found = await self.as_installation(installation).get(url, GitHubPermission)
@@ -61,28 +61,28 @@ class GitHub(GitHubApp):
         return await self.as_installation(installation).all(f"/repos/{full_name}/branches", GitHubBranch)
 
     async def branch(self, installation: int, full_name: str, branch: str) -> GitHubBranch | None:
-        """The branch and its head; None if there is none. One that was renamed is found under its new name."""
+        """Return the branch and its head, or None if it does not exist. The old name of a renamed branch works too."""
         try:
             return await self.as_installation(installation).get(_branch(full_name, branch), GitHubBranch)
         except GitHubNotFound:
             return None
 
     async def heads(self, installation: int, full_name: str, prefix: str) -> dict[str, str]:
-        """The branches whose names begin so, and where they are."""
+        """Return the branches whose names start with this prefix, and their heads."""
         url = f"/repos/{full_name}/git/matching-refs/heads/{quote(prefix)}"
         found = await self.as_installation(installation).all(url, GitHubHead)
         return {head.ref.removeprefix("refs/heads/"): head.object.sha for head in found}
 
     async def rename_branch(self, installation: int, full_name: str, branch: str, new_name: str) -> GitHubBranch:
-        """Rename it on GitHub, which goes on in the background after the answer.
+        """Rename the branch on GitHub. GitHub continues in the background after its response.
 
-        Open pull requests whose head it is are closed by it, those whose base it is are retargeted.
+        GitHub closes open pull requests whose head is this branch, and retargets those whose base it is.
         """
         url = f"{_branch(full_name, branch)}/rename"
         return await self.as_installation(installation).post(url, {"new_name": new_name}, GitHubBranch)
 
     async def delete_branch(self, installation: int, full_name: str, branch: str) -> bool:
-        """Delete it; False if there was none."""
+        """Delete the branch. Returns False if it did not exist."""
         try:
             await self.as_installation(installation).delete(f"/repos/{full_name}/git/refs/heads/{quote(branch)}")
         except GitHubNotFound:
@@ -98,7 +98,7 @@ class GitHub(GitHubApp):
     async def pull_requests(
         self, installation: int, full_name: str, *, state: str = "open", head: str | None = None
     ) -> list[GitHubPullRequest]:
-        """Pull requests, those of one head (`owner:branch`) if given. `state`: open, closed or all."""
+        """Return pull requests, optionally only those of one head (`owner:branch`). `state`: open, closed or all."""
         query = {"state": state} | ({"head": head} if head else {})
         url = f"/repos/{full_name}/pulls?{urlencode(query)}"
         return await self.as_installation(installation).all(url, GitHubPullRequest)
@@ -115,17 +115,17 @@ class GitHub(GitHubApp):
     async def edit_pull_request(
         self, installation: int, full_name: str, number: int, changes: Mapping[str, object]
     ) -> GitHubPullRequest:
-        """Change some of `title`, `body`, `state` (open, closed) and `base`."""
+        """Change any of `title`, `body`, `state` (open, closed) and `base`."""
         url = f"/repos/{full_name}/pulls/{number}"
         return await self.as_installation(installation).patch(url, changes, GitHubPullRequest)
 
     async def merge_pull_request(
         self, installation: int, full_name: str, number: int, *, head_sha: str, method: str = "merge"
     ) -> GitHubMerge:
-        """Merge it if its head is still this commit. `method`: merge, squash or rebase.
+        """Merge the pull request if its head is still this commit. `method`: merge, squash or rebase.
 
         Raises:
-            GitHubRefused: `answered` is 405 where it cannot be merged, 409 where the head is another by now.
+            GitHubRefused: `answered` is 405 if it cannot be merged, 409 if the head has changed.
         """
         wish = {"sha": head_sha, "merge_method": method}
         url = f"/repos/{full_name}/pulls/{number}/merge"
@@ -145,7 +145,7 @@ class GitHub(GitHubApp):
         await self.as_installation(installation).post(url, {"reviewers": list(logins), "team_reviewers": list(teams)})
 
     async def comments(self, installation: int, full_name: str, number: int) -> list[GitHubComment]:
-        """The comments on a pull request or issue, the oldest first."""
+        """Return the comments on a pull request or issue, the oldest first."""
         url = f"/repos/{full_name}/issues/{number}/comments"
         return await self.as_installation(installation).all(url, GitHubComment)
 
@@ -154,25 +154,25 @@ class GitHub(GitHubApp):
         url = f"/repos/{full_name}/issues/{number}/comments"
         return await self.as_installation(installation).post(url, {"body": body}, GitHubComment)
 
-    # a person, by their own token; each raises GitHubSignInFailed if GitHub no longer takes it
+    # calls with a person's own token; each raises GitHubSignInFailed if GitHub no longer accepts the token
 
     async def user(self, token: str) -> GitHubAccount:
         return await _signed_in(self.as_token(token).get("/user", GitHubAccount))
 
     async def user_installations(self, token: str) -> list[GitHubInstallation]:
-        """The installations of the App that the person has something to do with."""
+        """Return the App's installations that the person can access."""
         listing = self.as_token(token).all("/user/installations", GitHubInstallation, key="installations")
         return await _signed_in(listing)
 
     async def user_repositories(self, token: str, installation: int) -> list[GitHubRepository]:
-        """What both the person and the installation may see."""
+        """Return the repositories that both the person and the installation may see."""
         url = f"/user/installations/{installation}/repositories"
         return await _signed_in(self.as_token(token).all(url, GitHubRepository, key="repositories"))
 
-    # the hour's budget
+    # the hourly budget
 
     async def rate_limit(self, installation: int) -> GitHubBudget:
-        """Asks GitHub, which charges nothing for it. `budget` gives what its last answer said."""
+        """Ask GitHub for the budget; this costs nothing. `budget` returns the last reported value without a request."""
         found = await self.as_installation(installation).get("/rate_limit", GitHubRateLimits)
         return found.resources.core
 
@@ -183,7 +183,7 @@ async def _signed_in(call: Awaitable[T]) -> T:
     except GitHubRefused as refused:
         if refused.answered != 401:
             raise
-        raise GitHubSignInFailed("GitHub no longer takes this person's token") from refused
+        raise GitHubSignInFailed("GitHub no longer accepts this person's token") from refused
 
 
 def _branch(full_name: str, branch: str) -> str:
