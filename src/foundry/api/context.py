@@ -28,7 +28,7 @@ class SignInDoor(Protocol):
 
 
 class EdgeDoors(Protocol):
-    """The edge may use only GitHub's door, and of it only the permission check (DESIGN section 6)."""
+    """The edge may use only GitHub's door, and only its permission check (DESIGN section 6)."""
 
     @property
     def github(self) -> GitHubDoor: ...

@@ -10,7 +10,7 @@ from foundry.cli.client import As, AsJson, Client, DataDir, Url, show
 
 app = typer.Typer(no_args_is_help=True)
 Organization = Annotated[str | None, typer.Option("--organization", "-o", help="The organization's login or id.")]
-OfApp = Annotated[bool, typer.Option("--app", help="The server's own issues, which belong to no organization.")]
+OfApp = Annotated[bool, typer.Option("--app", help="Only the server's own issues, which belong to no organization.")]
 
 
 def _path(client: Client, organization: str | None, of_app: bool) -> str:

@@ -1,7 +1,7 @@
 """One caller of GitHub's REST API, on gidgethub: the App, one of its installations, or a person.
 
 Every call has a deadline. Lists are read to their last page. GET requests are conditional. The client remembers the
-budget that GitHub reports, and sends nothing while GitHub has told it to wait. It replaces a rejected token once.
+budget that GitHub reports, and sends nothing while GitHub requires it to wait. It replaces a rejected token once.
 GitHub's errors become ours, each with a remedy.
 """
 

@@ -296,7 +296,7 @@ def session_state(session: SessionView, *, may_write: bool = True) -> Markup:
     tone, word = STATUSES[session.status]
     asked = any(p.state is PermissionState.WAITING for p in session.permissions)
     if asked:
-        tone, word = "wait", "Waits for an answer"
+        tone, word = "wait", "Waiting for an answer"
     elif session.stopping:
         tone, word = "busy", "Stopping"
     elif session.resting:
