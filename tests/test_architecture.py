@@ -7,6 +7,8 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -35,9 +37,137 @@ def imports(path: Path) -> set[str]:
     return found
 
 
+# imports point one way, also those that import-linter cannot see
+
+CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+
+
+def within(name: str, rooms: Iterable[str]) -> bool:
+    return any(name == room or name.startswith(f"{room}.") for room in rooms)
+
+
+def out_of_reach(module: str) -> set[str]:
+    """The rooms that import-linter's contracts keep this module from importing."""
+    found: set[str] = set()
+    for contract in CONTRACTS:
+        if contract["type"] == "forbidden":
+            found |= set(contract["forbidden_modules"]) if within(module, contract["source_modules"]) else set()
+            continue
+        above: set[str] = set()
+        for layer in contract["layers"]:
+            beside = set(layer.split(" | "))
+            if within(module, beside):
+                found |= above | {room for room in beside if not within(module, [room])}
+            above |= beside
+    return found
+
+
+def named(source: str, module: str) -> Iterator[tuple[int, str]]:
+    """Every module of ours that a source names, with the line: in imports, also relative and inside functions, and in
+    strings, as `import_module`, `-m` and entry points take them. What only the run knows is named `foundry.?`."""
+    tree = ast.parse(source)
+    prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(module.split(".")[: -node.level]) if node.level else ""
+            start = ".".join(part for part in (base, node.module) if part)
+            yield from ((node.lineno, f"{start}.{alias.name}") for alias in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
+            if found := re.match(r"foundry\.([\w.]*)(?=$|:)", node.value):
+                yield node.lineno, f"foundry.{found[1].strip('.') or '?'}"
+        elif isinstance(node, ast.Call) and _imports_what_only_the_run_knows(node):
+            yield node.lineno, "foundry.?"
+
+
+def _imports_what_only_the_run_knows(call: ast.Call) -> bool:
+    loads = re.search(r"(^|\.)(import_module|__import__)$", ast.unparse(call.func))
+    return bool(loads) and not isinstance(next(iter(call.args), None), ast.Constant)
+
+
+def upward(source: str, module: str) -> list[str]:
+    """What in it points to a room that the module may not import."""
+    closed = out_of_reach(module) | ({"foundry.?"} if out_of_reach(module) else set())
+    return [f"{module}, line {line}: {name}" for line, name in named(source, module) if within(name, closed)]
+
+
+def module_of(path: Path) -> str:
+    """A package's own module has `__init__` at its end, so that relative imports count from the package."""
+    return ".".join(path.relative_to(SRC.parent).with_suffix("").parts)
+
+
+def test_no_import_points_upwards() -> None:
+    assert [found for path in sorted(SRC.rglob("*.py")) for found in upward(path.read_text(), module_of(path))] == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import foundry.actors",
+        "from foundry.actors.task import views",
+        "from foundry import actors",
+        "def later():\n    from foundry.web import pages",
+        "from ..actors import task",
+        "from ...foundry import api",
+        'importlib.import_module("foundry.actors")',
+        'import_module("foundry.api.auth", package=None)',
+        '__import__("foundry.cli")',
+        "importlib.import_module(name)",
+        "__import__(f'{room}.tables')",
+        'importlib.import_module("foundry." + room)',
+        'importlib.import_module(f"foundry.{room}")',
+        'pkgutil.walk_packages(path, "foundry.actors.")',
+        'run([sys.executable, "-m", "foundry.devkit.github"])',
+        'entry = "foundry.app:create_app"',
+        'ROOM = "foundry.github"',
+    ],
+)
+def test_what_points_upwards_is_found(line: str) -> None:
+    assert upward(line, "foundry.runtime.topic") != []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import json",
+        "from foundry.contracts import ids",
+        "from . import turn",
+        "from .store import base",
+        "from ..contracts import ids",
+        'importlib.import_module("json")',
+        'importlib.import_module("foundry.runtime.turn")',
+        'log = get_logger("foundry.runtime")',
+        '"""foundry.actors is above."""',
+        'place = "foundry.db"',
+        'words = "foundry.actors is above"',
+    ],
+)
+def test_what_does_not_is_let_through(line: str) -> None:
+    assert upward(line, "foundry.runtime.topic") == []
+
+
+def test_the_top_may_import_everything_and_neighbours_not_each_other() -> None:
+    assert upward("import foundry.app, foundry.devkit.cast", "foundry.cli.demo") == []
+    assert len(upward("import foundry.sandboxes.acp, foundry.github.app", "foundry.github.client")) == 1
+    assert len(upward("import foundry.runtime.turn, foundry.contracts.ids", "foundry.devkit.cast")) == 1
+
+
 @pytest.mark.parametrize("path", [p for p in MODULES if "runtime" in p.relative_to(SRC).parts], ids=lambda p: p.name)
 def test_a_file_of_the_runtime_stays_under_400_lines(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 400
+
+
+def test_the_runtime_has_one_protocol_of_itself() -> None:
+    """`host.Host`; the other two are what SQLite and PostgreSQL both are."""
+    found = {
+        f"{path.relative_to(SRC)}: {node.name}"
+        for path in (SRC / "runtime").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef) and "Protocol" in map(ast.unparse, node.bases)
+    }
+    expected = {"runtime/host.py: Host", "runtime/store/base.py: Store", "runtime/store/base.py: Transaction"}
+    assert found == expected
 
 
 def test_no_file_is_past_500_lines() -> None:
@@ -66,6 +196,13 @@ def test_only_the_doors_packages_reach_outside() -> None:
         for room, who in allowed.items():
             reached = any(name == f"foundry.{room}" or name.startswith(f"foundry.{room}.") for name in imports(path))
             assert not reached or package in who, f"{path.relative_to(SRC)} imports foundry.{room}"
+
+
+def test_our_own_calls_go_through_one_http_client() -> None:
+    """httpx2, which gidgethub brings (docs/decisions/0013)."""
+    others = {"httpx", "aiohttp", "requests", "urllib3", "urllib.request", "http.client"}
+    files = [path for room in ("src", "tests", "benchmarks", "scripts") for path in (ROOT / room).rglob("*.py")]
+    assert [f"{path.relative_to(ROOT)} imports {name}" for path in files for name in imports(path) & others] == []
 
 
 def test_no_machine_path_or_registry_is_committed() -> None:

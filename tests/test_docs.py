@@ -11,7 +11,8 @@ import pytest
 
 import foundry
 from foundry.contracts.errors import FoundryError, error_codes
-from foundry.contracts.overdue import TABLE
+from foundry.contracts.task_operations import OPERATIONS, Kind, excluded
+from foundry.contracts.time_limits import TABLE
 from foundry.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,6 +56,22 @@ def test_every_place_in_the_code_that_a_document_names_is_there() -> None:
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))
 def test_setting_is_described(name: str) -> None:
     assert Settings.model_fields[name].description
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_an_operations_row_is_shown(kind: Kind) -> None:
+    one = OPERATIONS[kind]
+    beside = ", ".join(sorted(OPERATIONS[other].title for other in Kind if excluded(kind, other))) or "none"
+    limit = f"{one.may_last} s" if one.may_last else "by phase"
+    row = (
+        f"| {one.title} | {one.needs} | {beside} | {_yes(one.beside_prompt)} | {one.holds} | {_yes(one.uses_sandbox)} "
+        f"| {one.again} | {limit} | {', '.join(one.offers)} |"
+    )
+    assert row in (DOCS / "states.md").read_text()
+
+
+def _yes(flag: bool) -> str:
+    return "yes" if flag else "no"
 
 
 @pytest.mark.parametrize("what", sorted(TABLE))

@@ -34,7 +34,7 @@ def shown(loaded: Loaded, name: str) -> tuple[str, str]:
 
 def test_without_any_source_the_defaults_hold(home: Path) -> None:
     settings = load(environ={}).settings
-    assert (settings.host, settings.port, settings.sandbox_provider) == ("127.0.0.1", 7741, "local")
+    assert (settings.host, settings.port) == ("127.0.0.1", 7741)
     assert settings.data_dir == home / ".local" / "share" / "foundry"
     assert settings.url == "http://127.0.0.1:7741"
     assert not settings.auto_publish
@@ -96,7 +96,6 @@ def test_an_empty_variable_is_not_set() -> None:
         ("FOUNDRY_PORT", "many", "port"),
         ("FOUNDRY_PORT", "65536", "port"),
         ("FOUNDRY_LOG_LEVEL", "LOUD", "log_level"),
-        ("FOUNDRY_SANDBOX_PROVIDER", "moon", "sandbox_provider"),
         ("FOUNDRY_AUTO_PUBLISH", "perhaps", "auto_publish"),
         ("FOUNDRY_AGENT_LAUNCHERS", "{", "agent_launchers"),
         ("FOUNDRY_AGENT_LAUNCHERS", '{"mock": "one text"}', "agent_launchers"),

@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 from typer.testing import CliRunner
 
 from foundry.cli import app
-from foundry.contracts.overdue import TABLE
+from foundry.contracts.time_limits import TABLE
 from foundry.settings import Settings
 from tests.test_docs import every_error_code
 

@@ -1,3 +1,4 @@
-"""Foundry: a team and its coding agents work on the same GitHub repositories."""
+"""Foundry: where a team and its coding agents work on the same repositories."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
+RELEASE = "0.2"  # of rows that say which release wrote them

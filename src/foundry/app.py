@@ -22,12 +22,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import IO
 
-import httpx2
+import httpx2 as httpx
 import structlog
 import uvicorn
 from fastapi import FastAPI
 
-from foundry import api, web
+from foundry import __version__, api, web
 from foundry.actors.app_shell.actor import AppShell
 from foundry.actors.encryption import Sealer, load_or_create_key
 from foundry.actors.github_state import workflows as github_state_workflows
@@ -44,8 +44,10 @@ from foundry.actors.sandbox_instance.views import endpoint, running
 from foundry.actors.session_status_sync.actor import SessionStatusSync
 from foundry.actors.session_status_sync.worker import WORKER
 from foundry.actors.task import branch_poller as branches_reconciling
+from foundry.actors.task import release_0_1
 from foundry.actors.task import workflows as task_workflows
 from foundry.actors.task.actor import Task
+from foundry.actors.task.config import TaskConfig
 from foundry.actors.task_session import agent_reaper as agents_reconciling
 from foundry.actors.task_session import workflows as task_session_workflows
 from foundry.actors.task_session.actor import TaskSession
@@ -60,6 +62,7 @@ from foundry.contracts.errors import FoundryError
 from foundry.contracts.github_state import SyncInstallations
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.sandbox_provider import Endpoint
+from foundry.contracts.task import Adopt
 from foundry.github.client import GitHub, http_client
 from foundry.github.oauth import OAuth
 from foundry.runtime.runtime import House, Runtime
@@ -74,6 +77,7 @@ from foundry.settings import Settings, check
 AGENTS = ("claude", "codex", "opencode", "amp", "mock")
 DRAIN = 5  # seconds that open requests get at a stop
 RECONCILE = 60.0  # seconds between two looks at what there is beside what is recorded
+ADOPT = 1.0  # seconds between two looks for what a replica of release 0.1 has written
 STOP_LIMIT = 10.0  # seconds from the signal to the end, even if a database that stands still holds a thread
 
 log = structlog.get_logger("foundry.app")
@@ -104,7 +108,7 @@ def house(
     """Every actor kind, workflow and worker there is (R28)."""
     actors = (
         AppShell(), GitHubState(), UserGitHubData(), Organization(), Repository(), History(),
-        Task(watchdog, idle, archived), TaskSession(watchdog), SessionStatusSync(), SandboxInstance(),
+        Task(TaskConfig(watchdog, idle, archived)), TaskSession(watchdog), SessionStatusSync(), SandboxInstance(),
     )  # fmt: skip
     workflows = Workflows().add(
         *github_state_workflows.WORKFLOWS,
@@ -117,6 +121,7 @@ def house(
         sandboxes_reconciling.reconciler(reconcile, min_free),
         agents_reconciling.reconciler(running, reconcile),
         branches_reconciling.reconciler(reconcile),
+        release_0_1.adopter(ADOPT),
     )
     return House(actors, addresses.coordinator, workflows, workers)
 
@@ -149,7 +154,7 @@ class Server:
         min_free = int(settings.min_free_mb * 1_000_000)
         declared = house(Watchdog(settings.watchdog), idle, self._reconcile, archived, min_free)
         self.runtime = Runtime(declared, open_store(url), workflow_url=workflow_url)
-        self._http: httpx2.AsyncClient = http_client()
+        self._http: httpx.AsyncClient = http_client()
         github = GitHub(
             settings.github_api_url, self._http, app_id=settings.github_app_id, private_key=settings.private_key()
         )
@@ -160,6 +165,8 @@ class Server:
             agents=AcpDoor(self._boxes.reach, self._boxes.directory),
         )
         await self.runtime.start(doors)
+        for task in await self.runtime.read(release_0_1.stale):
+            await self.runtime.ask(addresses.task(task), Adopt())
         await self.runtime.ask(addresses.app_shell(), OpenAppShell())
         if settings.github_configured:
             await self.runtime.ask(addresses.github_app(), SyncInstallations())
@@ -181,7 +188,6 @@ class Server:
             auto_publish=settings.auto_publish,
             oauth=oauth if settings.github_client_id else None,
             identify=github.user,
-            settings=settings,
             room=self._boxes.room,
         )
 
@@ -239,7 +245,7 @@ def create_app(settings: Settings, *, progress: Callable[[str], None] = lambda t
             foundry.close_streams()
             await server.stop()
 
-    app = FastAPI(title="Foundry", version="0.1.0", lifespan=lifespan)
+    app = FastAPI(title="Foundry", version=__version__, lifespan=lifespan)
     api.install(app)
     web.install(app)
     return app

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from foundry.contracts.errors import FoundryError
-from foundry.contracts.overdue import TABLE
+from foundry.contracts.time_limits import TABLE
 
 SMEE = ("smee_url", "smee_target")  # their environment variables have no FOUNDRY_ prefix
 ENV_FILES = ("~/misc/env.txt", "~/misc/the-foundry.env", ".env")
@@ -71,7 +71,6 @@ class Settings(BaseModel):
     github_web_url: str = Field("https://github.com", description="Address of GitHub's web pages.")
     daytona_api_key: SecretStr = Field(SecretStr(""), description="API key for Daytona.")
     daytona_api_url: str = Field("https://app.daytona.io/api", description="Address of Daytona's API.")
-    sandbox_provider: str = Field("local", pattern="^(local)$", description="Provider that creates sandboxes: local.")
     agent_launchers: dict[str, list[str]] = Field(
         default_factory=dict, description="Command that starts each agent over ACP (JSON: agent -> arguments)."
     )

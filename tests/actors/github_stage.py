@@ -17,7 +17,7 @@ import httpx2 as httpx
 import uvicorn
 from fastapi import FastAPI, Request, Response
 
-from foundry.actors.github_state.door import GitHubOutside, OAuthDoor
+from foundry.actors.github_state.door import GitHubOutside
 from foundry.actors.github_state.views import github_state
 from foundry.actors.repository.views import repository_view
 from foundry.contracts import addresses
@@ -76,7 +76,6 @@ class GitHubStage:
         self.http = http
         self.client = sample.client(http)
         self.door = GitHubOutside(self.client, stage.read)
-        self.sign_in = OAuthDoor(sample.oauth(http), self.client)
         self.repository: RepositoryRef = TALLY
         self._directory = directory
 

@@ -1,4 +1,4 @@
-"""AppShell: who is signed in, whose an installation is, and the issues of scope `app`."""
+"""AppShell: who is signed in, and the issues of scope `app`."""
 
 from __future__ import annotations
 
@@ -7,17 +7,10 @@ from hashlib import sha256
 
 import pytest
 
-from foundry.actors.app_shell.views import (
-    installation_organization,
-    installations,
-    issues,
-    person_of_token,
-    users,
-)
+from foundry.actors.app_shell.views import issues, person_of_token
 from foundry.contracts import addresses
 from foundry.contracts.app_shell import SignIn, SignOut
 from foundry.contracts.errors import BadInput
-from foundry.contracts.ids import UserId
 from foundry.contracts.issues import EndTrouble, RecordTrouble
 from foundry.contracts.messages import APP
 from foundry.contracts.organization import ClearIssues, IssuesChanged
@@ -30,9 +23,9 @@ TOKEN = sha256(b"a token").hexdigest()
 async def test_a_person_is_signed_in_for_thirty_days(store_url: str) -> None:
     async with tree(store_url) as stage:
         expires = datetime.fromisoformat(await stage.ask(SHELL, SignIn(token_hash=TOKEN, user=ADA.id, login="ada")))
-        assert await stage.read(person_of_token, TOKEN) == (UserId("1001"), "ada")
+        assert await stage.read(person_of_token, TOKEN) == ADA.id
         last = expires - timedelta(seconds=1)
-        assert await stage.read(person_of_token, TOKEN, last) == (UserId("1001"), "ada")
+        assert await stage.read(person_of_token, TOKEN, last) == ADA.id
         assert await stage.read(person_of_token, TOKEN, expires) is None
         assert abs(expires - datetime.now(expires.tzinfo) - timedelta(days=30)) < timedelta(minutes=1)
 
@@ -44,8 +37,7 @@ async def test_each_sign_in_ends_by_itself(store_url: str) -> None:
             await stage.ask(SHELL, SignIn(token_hash=token, user=ADA.id, login="ada"))
         await stage.ask(SHELL, SignOut(token_hash=TOKEN))
         assert await stage.read(person_of_token, TOKEN) is None
-        assert await stage.read(person_of_token, phone) == ("1001", "ada")
-        assert await stage.read(users) == [("1001", "ada")]
+        assert await stage.read(person_of_token, phone) == ADA.id
 
 
 async def test_a_token_itself_is_not_taken(tmp_path: object) -> None:
@@ -55,11 +47,9 @@ async def test_a_token_itself_is_not_taken(tmp_path: object) -> None:
         assert caught.value.field == "token_hash"
 
 
-async def test_unknown_tokens_and_installations_are_nobodys(tmp_path: object) -> None:
+async def test_an_unknown_token_is_nobodys(tmp_path: object) -> None:
     async with tree(f"sqlite:///{tmp_path}/foundry.db") as stage:
         assert await stage.read(person_of_token, TOKEN) is None
-        assert await stage.read(installation_organization, 7) is None
-        assert await stage.read(installations) == []
 
 
 async def test_the_same_failure_is_one_issue_until_it_ends(store_url: str) -> None:

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from foundry.actors.task.jobs import Heard
-from foundry.actors.task.remote_branch import SKEW, after_push, after_word, shown
+from foundry.actors.task.jobs import RemoteHead
+from foundry.actors.task.remote_branch import SKEW, after_news, after_push, shown
 from foundry.contracts import addresses
 from foundry.contracts.errors import FoundryError, WrongState
 from foundry.contracts.github_state import (
@@ -61,9 +61,9 @@ def told(head: str | None, before: str | None = None, seconds: int | None = None
     return BranchMoved(branch="fix", head=head, before=before, at=at, **more)
 
 
-def after(*words: BranchMoved, known: Heard | None = None) -> Heard:
+def after(*words: BranchMoved, known: RemoteHead | None = None) -> RemoteHead:
     for word in words:
-        known = after_word(known, word, NOW) or known
+        known = after_news(known, word, NOW) or known
     assert known is not None
     return known
 
@@ -97,27 +97,27 @@ def test_older_words_never_overwrite_newer_ones(words: list[BranchMoved], head: 
 def test_the_tasks_own_pushes_are_no_news_in_whatever_order_github_tells_of_them() -> None:
     known = after_push(after_push(after_push(None, A, NOW), B, NOW), C, NOW)
     for word in (told(A, None, 1), told(C, B, 2), told(B, A, 1)):
-        assert after_word(known, word, NOW) is None
+        assert after_news(known, word, NOW) is None
     assert after(told(A, C, 9), known=known).head == A, "set back by somebody"
 
 
 def test_what_is_dated_long_before_the_own_push_is_no_news() -> None:
-    known = after_push(Heard(head=A, since=NOW - 10 * SKEW), B, NOW)
-    assert after_word(known, told(C, A, -2 * SKEW // 1000), NOW) is None
+    known = after_push(RemoteHead(head=A, since=NOW - 10 * SKEW), B, NOW)
+    assert after_news(known, told(C, A, -2 * SKEW // 1000), NOW) is None
 
 
 @pytest.mark.parametrize(
     ("heard", "work", "state"),
     [
-        (Heard(head=A), WorkTree(head=A), UpstreamState.EVEN),
-        (Heard(head=A), WorkTree(head=B, upstream=A), UpstreamState.EVEN),
-        (Heard(head=A), WorkTree(head=B, upstream=A, behind=2), UpstreamState.FETCHED),
-        (Heard(head=A), WorkTree(head=B, upstream=C), UpstreamState.AHEAD),
-        (Heard(head=""), WorkTree(head=B, upstream=B), UpstreamState.AHEAD),
-        (Heard(head=None), WorkTree(head=B, upstream=B), UpstreamState.DELETED),
+        (RemoteHead(head=A), WorkTree(head=A), UpstreamState.EVEN),
+        (RemoteHead(head=A), WorkTree(head=B, upstream=A), UpstreamState.EVEN),
+        (RemoteHead(head=A), WorkTree(head=B, upstream=A, behind=2), UpstreamState.FETCHED),
+        (RemoteHead(head=A), WorkTree(head=B, upstream=C), UpstreamState.AHEAD),
+        (RemoteHead(head=""), WorkTree(head=B, upstream=B), UpstreamState.AHEAD),
+        (RemoteHead(head=None), WorkTree(head=B, upstream=B), UpstreamState.DELETED),
     ],
 )
-def test_what_is_said_of_it(heard: Heard, work: WorkTree, state: UpstreamState) -> None:
+def test_what_is_said_of_it(heard: RemoteHead, work: WorkTree, state: UpstreamState) -> None:
     seen = shown(heard, work, "fix")
     assert seen is not None
     assert seen.state is state
@@ -213,7 +213,7 @@ async def one(tmp_path: Path) -> AsyncIterator[Published]:
         task = await tree.create("Do it")
         await eventually(lambda: hub.prompts, limit=15)
         hub.end_turn()
-        await tree.until(task, lambda t: t.activity == "idle" and not t.saving and t.checkpoints)
+        await tree.until(task, lambda t: t.activity == "idle" and not t.saving and t.checkpoint)
         hub.work = WorkTree(head=OWN, commits_ahead=1, unpushed=1)
         await tree.runtime.ask(addresses.task(task), PublishTask(person=ADA))
         view = await tree.until(task, lambda t: t.pull_request and not t.publishing)
@@ -227,7 +227,7 @@ async def test_a_push_by_somebody_else_is_got_and_the_work_tree_follows(one: Pub
     view = await one.until(lambda t: t.work.head == THEIRS and not t.fetching)
     assert view.upstream
     assert (view.upstream.head, view.upstream.state) == (THEIRS, UpstreamState.EVEN)
-    assert "1 commit of GitHub's" in view.note
+    assert "1 commit from GitHub" in view.note
 
 
 async def test_it_is_noticed_without_a_webhook(one: Published) -> None:
@@ -284,7 +284,7 @@ async def test_no_prompt_gets_the_work_tree_while_it_is_brought_forward(one: Pub
 async def test_a_fetch_that_fails_for_good_says_so_and_prompts_go_on(one: Published) -> None:
     one.hub.fail["forward"] = [GitConflict("no")]
     await one.pushed(THEIRS)
-    await one.until(lambda t: "GitHub's commits were not got: no" in t.note and not t.fetching)
+    await one.until(lambda t: "GitHub's commits were not fetched: no" in t.note and not t.fetching)
     await one.works()
 
 
@@ -396,14 +396,15 @@ async def test_fetching_renaming_and_restoring_exclude_each_other(one: Published
     await one.ask(GetUpstream())
     view = await one.ask(GetUpstream())
     assert view.fetching, "asked again, it goes on"
-    for command in (RenameBranch(name="better"), RestoreCheckpoint(checkpoint=view.checkpoints[0].id)):
-        with pytest.raises(WrongState, match="GitHub's commits are being got"):
+    latest = (await one.tree.checkpoints(view.id))[0].id
+    for command in (RenameBranch(name="better"), RestoreCheckpoint(checkpoint=latest)):
+        with pytest.raises(WrongState, match="commits are being fetched from GitHub"):
             await one.ask(command)
     held.set()
     await one.until(lambda t: not t.fetching)
     assert one.hub.done["fetch"] == 1
     back = one.hub.hold("restore")
-    await one.ask(RestoreCheckpoint(checkpoint=view.checkpoints[0].id))
+    await one.ask(RestoreCheckpoint(checkpoint=latest))
     with pytest.raises(WrongState, match="restored"):
         await one.ask(GetUpstream())
     await one.pushed(THEIRS)

@@ -11,12 +11,10 @@ from typing import Any
 
 import pytest
 
-from foundry.actors.app_shell.views import installation_organization, installations
 from foundry.actors.github_state.views import (
     deliveries,
     github_state,
     installation_of,
-    organization_of,
     permission,
     pull_request,
     pull_requests,
@@ -25,6 +23,7 @@ from foundry.actors.history.views import entries
 from foundry.actors.organization.views import organization_view, organizations, repository_list
 from foundry.actors.repository.views import repository_view
 from foundry.contracts import addresses
+from foundry.contracts.app_shell import InstallationsChanged
 from foundry.contracts.errors import BadInput, WrongState
 from foundry.contracts.github_state import (
     InstallationSummary,
@@ -33,15 +32,14 @@ from foundry.contracts.github_state import (
     PullRequestView,
     RecordInstallations,
     RecordPermission,
-    RecordPullRequest,
     RecordRepositories,
-    SyncEnded,
     SyncInstallations,
     SyncOrganization,
     delivery,
 )
 from foundry.contracts.ids import OrganizationId, RepositoryId, TaskId, WorkflowId
-from foundry.contracts.messages import ScopeId
+from foundry.contracts.issues import Outcome, WorkflowEnded
+from foundry.contracts.messages import Address, ScopeId
 from foundry.contracts.people import Access
 from foundry.contracts.repository import ReserveBranch
 from tests.actors.tree import ORG, REPO, TALLY, Begin, Tree, tree
@@ -95,11 +93,17 @@ def local(tmp_path: Path) -> str:
 # installations
 
 
+async def told(stage: Tree) -> list[tuple[str, bool]]:
+    """What watchers of `app` were told of installations: the login, and whether it works."""
+    changes = [body for word, body in await stage.events(addresses.app_shell()) if word == "InstallationsChanged"]
+    seen = (one for body in changes for one in InstallationsChanged.model_validate_json(body).installations)
+    return [(one.login, one.active) for one in seen]
+
+
 async def test_an_installation_creates_its_organization(store_url: str) -> None:
     async with tree(store_url) as stage:
         await installed(stage)
         assert [o.login for o in await stage.read(organizations)] == ["lumen-works"]
-        assert await stage.read(installation_organization, 3001) == ORG
         assert await stage.read(installation_of, ORG) == 3001
         assert (await stage.read(github_state, ORG)).syncing_since is not None
 
@@ -111,7 +115,6 @@ async def test_an_organization_goes_with_its_installation_and_comes_back_with_an
         await deliver(stage, "installation", action="deleted", installation=about)
         assert await stage.read(organizations) == []
         assert await stage.read(installation_of, ORG) is None
-        assert await stage.read(installation_organization, 3001) is None
         assert (await stage.read(github_state, ORG)).syncing_since is None
         await deliver(stage, "installation", action="created", installation=about)  # late: it was deleted since
         assert await stage.read(organizations) == []
@@ -141,12 +144,24 @@ async def test_githubs_list_of_installations_is_the_truth(tmp_path: Path) -> Non
         await stage.ask(APP_STATE, RecordInstallations(installations=[away, asleep]))
         await stage.quiet()
         assert [o.login for o in await stage.read(organizations)] == ["north-harbor"]
-        shown = {view.login: view.active for view in await stage.read(installations)}
-        assert shown == {"lumen-works": False, "north-harbor": True, "zed": False}
         awake = asleep.model_copy(update={"active": True})
         await stage.ask(APP_STATE, RecordInstallations(installations=[away, awake]))
         await stage.quiet()
         assert [o.login for o in await stage.read(organizations)] == ["north-harbor", "zed"]
+        assert await told(stage) == [
+            ("lumen-works", True), ("north-harbor", True), ("zed", False), ("lumen-works", False), ("zed", True),
+        ]  # fmt: skip
+
+
+async def test_an_installation_that_did_not_change_is_not_told_again(tmp_path: Path) -> None:
+    async with tree(local(tmp_path)) as stage:
+        await installed(stage)
+        same = InstallationSummary(id=3001, organization=ORG, login="lumen-works")
+        for login in ("lumen-works", "lumen-works", "lumen-mills"):
+            renamed = same.model_copy(update={"login": login})
+            await stage.ask(APP_STATE, RecordInstallations(installations=[renamed]))
+            await stage.quiet()
+        assert await told(stage) == [("lumen-works", True), ("lumen-mills", True)]
 
 
 # deliveries
@@ -167,11 +182,10 @@ async def test_a_delivery_of_an_unknown_installation_is_kept_and_looked_into(tmp
     async with tree(local(tmp_path)) as stage:
         await installed(stage)
         first = await sync_of(stage, "app", tmp_path)
-        await stage.ask(APP_STATE, SyncEnded(workflow=WorkflowId(first)))
+        await ended(stage, APP_STATE, first)
         await deliver(stage, "push", of=777)
         (latest, *_) = await stage.read(deliveries)
         assert (latest.event, latest.installation, latest.outcome) == ("push", 777, "unknown installation")
-        assert await stage.read(organization_of, 777) is None
         assert await sync_of(stage, "app", tmp_path) not in (None, first)
 
 
@@ -274,24 +288,6 @@ async def test_a_forks_pull_request_is_shown_and_is_nobodys_task(tmp_path: Path)
         assert (await seen(stage)).head_repository is None
 
 
-async def test_what_publishing_recorded_gives_way_to_github(store_url: str) -> None:
-    async with tree(store_url) as stage:
-        await installed(stage)
-        await deliver(stage, "repository", action="edited", repository=repository())
-        ours = PullRequestView(
-            repository=REPO, number=7, state=PullRequestState.OPEN, title="ours",
-            head="fix", head_repository=REPO, base="main",
-        )  # fmt: skip
-        await stage.ask(HERE, RecordPullRequest(pull_request=ours))
-        assert (await seen(stage)).title == "ours"
-        await pull_event(stage, "opened", pull("open", 1))
-        assert (await seen(stage)).title == "at 1"
-        await stage.ask(HERE, RecordPullRequest(pull_request=ours))  # the step ran again
-        assert (await seen(stage)).title == "at 1"
-        await stage.quiet()
-        assert [entry.what for entry in await stage.read(entries, REPO)] == ["pull_request_opened"]
-
-
 async def test_the_topics_events_give_the_snapshot(store_url: str) -> None:
     async with tree(store_url) as stage:
         await installed(stage)
@@ -383,12 +379,12 @@ async def test_one_sync_at_a_time_and_one_more_after_it(tmp_path: Path) -> None:
             await stage.ask(HERE, SyncOrganization())
         assert await sync_of(stage, ORG, tmp_path) == first
         assert first is not None
-        await stage.ask(HERE, SyncEnded(workflow=WorkflowId(first)))
+        await ended(stage, HERE, first)
         second = await sync_of(stage, ORG, tmp_path)
         assert second not in (None, first)
-        await stage.ask(HERE, SyncEnded(workflow=WorkflowId(first)))  # of an execution that is over
+        await ended(stage, HERE, first)  # of an execution that is over
         assert await sync_of(stage, ORG, tmp_path) == second
-        await stage.ask(HERE, SyncEnded(workflow=WorkflowId(str(second))))
+        await ended(stage, HERE, second)
         assert await sync_of(stage, ORG, tmp_path) is None
         assert (await stage.read(github_state, ORG)).synced_at is not None
 
@@ -397,7 +393,7 @@ async def test_a_sync_that_never_ends_is_given_up_for_a_new_one(tmp_path: Path) 
     async with tree(local(tmp_path)) as stage:
         await installed(stage)
         lost = await sync_of(stage, ORG, tmp_path)
-        meddle(tmp_path, f"UPDATE github_states SET sync_started_at = sync_started_at - 3600001 WHERE github = '{ORG}'")
+        meddle(tmp_path, f"UPDATE workflows SET started_at = started_at - 3600001 WHERE id = '{lost}'")
         await stage.ask(HERE, SyncOrganization())
         assert await sync_of(stage, ORG, tmp_path) not in (None, lost)
 
@@ -405,7 +401,15 @@ async def test_a_sync_that_never_ends_is_given_up_for_a_new_one(tmp_path: Path) 
 async def sync_of(stage: Tree, key: str, where: Path) -> str | None:
     await stage.quiet()
     with closing(sqlite3.connect(where / "foundry.db")) as database:
-        return database.execute("SELECT sync_workflow FROM github_states WHERE github = ?", (key,)).fetchone()[0]
+        query = "SELECT id FROM workflows WHERE owner = ? AND cancelled = 0"
+        row = database.execute(query, (f"GitHubState:{key}",)).fetchone()
+        return row[0] if row else None
+
+
+async def ended(stage: Tree, address: Address, workflow: str | None) -> None:
+    """Play a sync's end: no workflows run on this stage."""
+    done = WorkflowEnded(workflow="sync", workflow_id=WorkflowId(workflow or ""), outcome=Outcome.DONE)
+    await stage.runtime.end_workflow(address, done, None)
 
 
 def meddle(where: Path, statement: str) -> None:

@@ -9,7 +9,6 @@ from foundry.actors.organization.views import (
     organization_view,
     organizations,
     repository_list,
-    repository_ref,
     task_list,
 )
 from foundry.contracts import addresses
@@ -53,7 +52,7 @@ async def test_a_renamed_repository_is_renamed_in_every_line(store_url: str) -> 
         assert {task.repository.full_name for task in await stage.read(task_list, ORG)} == {"lumen-works/sums"}
         await stage.say(TaskSeen(task=line(1, second=5)), to=HERE)  # the task itself still knows the old name
         assert {task.repository.full_name for task in await stage.read(task_list, ORG)} == {"lumen-works/sums"}
-        assert await stage.read(repository_ref, ORG, TALLY.id) == renamed
+        assert await stage.read(repository_list, ORG) == [renamed]
         await unfolded(stage, HERE, organization_shown)
 
 
@@ -67,8 +66,6 @@ async def test_repositories_come_and_go(store_url: str) -> None:
         assert await stage.read(lambda r: r.version(HERE)) == version
         await stage.say(RepositoriesSeen(gone=[TALLY.id]), to=HERE)
         assert await stage.read(repository_list, ORG) == [other]
-        with pytest.raises(NotFound):
-            await stage.read(repository_ref, ORG, TALLY.id)
         await unfolded(stage, HERE, organization_shown)
 
 

@@ -72,7 +72,8 @@ async def real(lab: Lab, tmp_path: Path) -> AsyncIterator[Open]:  # noqa: F811
         made.append(sandboxes)
         await sandboxes.create(SANDBOX, ["mock"])
         await sandboxes.start(SANDBOX)
-        await (await sandboxes.reach(SANDBOX)).files.mkdir(await sandboxes.directory(SANDBOX))
+        agent = await sandboxes.reach(SANDBOX)
+        await agent.processes.run("mkdir", ["-p", await sandboxes.directory(SANDBOX)])
         return Doors(AcpDoor(sandboxes.reach, sandboxes.directory), sandboxes)
 
     @asynccontextmanager

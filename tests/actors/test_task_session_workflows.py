@@ -7,7 +7,7 @@ import pytest
 from foundry.actors.watchdog import Watchdog
 from foundry.contracts.sandbox_provider import AcpServerGone, AgentUnavailable, SandboxRefused, SandboxUnreachable
 from foundry.contracts.session_stream import PromptDoubtful, StreamItem
-from foundry.contracts.task import PromptEnded
+from foundry.contracts.task import PromptEnded, SessionSeen
 from foundry.contracts.task_session import (
     AnswerPermission,
     CloseSession,
@@ -74,7 +74,10 @@ async def test_opening_is_asked_for_twice_and_done_once(url: str) -> None:
             await at.task_says(OpenAgent())
         await at.until(lambda v: v.status == SessionStatus.READY)
         await at.task_says(OpenAgent())
-        await eventually(lambda: at.heard("SessionReady"), lambda ready: len(ready) == 2)
+        last = SessionSeen.model_validate_json((await at.heard("SessionSeen"))[-1]).session
+        assert last.status == "ready"
+        told = await eventually(lambda: at.heard("SessionSeen"), lambda seen: seen[-1:] == seen[-2:-1])
+        assert told[-1] == told[-2], "asked again, it says again that it is ready"
         assert [name for name, _ in at.agents.calls].count("open") == 1
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from foundry.actors.task_session.transitions import Verdict, verdict
 from foundry.actors.watchdog import WATCHDOG, Watchdog, began, key
-from foundry.contracts.overdue import TABLE
 from foundry.contracts.session_stream import Signs
+from foundry.contracts.time_limits import TABLE
 
 SHORT = Watchdog({"cloning": 10, "publishing": 30})
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2 as httpx
 import uvicorn
 from fastapi import FastAPI
 
@@ -41,7 +41,7 @@ from foundry.github.errors import GitHubSignInFailed
 from foundry.github.webhooks import signature
 from foundry.runtime.actor import Actor, creates
 from foundry.runtime.runtime import House, Runtime
-from foundry.runtime.store.migrate import engine_of, load_tables, open_store
+from foundry.runtime.store.migrate import engine_of, open_store
 from foundry.runtime.store.tables import metadata
 from foundry.runtime.turn import Turn
 from tests.rules.world import Outside
@@ -193,7 +193,6 @@ class Edge:
 async def running(directory: Path, url: str = "", **settings: Any) -> AsyncIterator[Edge]:
     """The server, with Ada, Grace and Bob known to it."""
     url = url or f"sqlite:///{directory}/foundry.db"
-    load_tables()
     engine = engine_of(url)
     metadata.create_all(engine)
     engine.dispose()

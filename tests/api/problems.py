@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
+import httpx2 as httpx
 
 
 def problem(answer: httpx.Response, status: int, code: str, field: str | None = None) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import httpx
+import httpx2 as httpx
 import pytest
 
 from foundry.contracts import addresses

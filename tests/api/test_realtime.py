@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from foundry.api import subscription as following
 from foundry.api.guard import COOKIE
 from foundry.api.realtime import TOPICS
 from foundry.contracts import addresses
+from foundry.contracts.github_state import SyncInstallations, delivery
 from foundry.contracts.issues import IssueKind, RecordTrouble, Trouble
 from foundry.contracts.messages import ScopeId
 from foundry.contracts.people import Access
@@ -151,6 +153,18 @@ async def test_an_organization_shows_what_a_person_may_read(edge: Edge, url: str
             assert name == "snapshot"
             assert {one["id"] for one in whole["tasks"]} == {hidden["id"], open_["id"]}
             assert len(whole["issues"]) == 1
+
+
+async def test_a_changed_installation_is_told_to_those_who_may_see_its_organization(edge: Edge, url: str):
+    async with edge.admin() as ada, watching(url, ada, "app") as watcher:
+        await watcher.next("snapshot")
+        await edge.runtime.ask(addresses.github_app(), SyncInstallations())
+        for number, (organization, login) in enumerate(((9009, "elsewhere"), (int(ORG), "lumen-works"))):
+            about = {"id": 50 + number, "account": {"id": organization, "login": login}}
+            body = json.dumps({"action": "created", "installation": about}).encode()
+            await edge.runtime.ask(addresses.github_app(), delivery(f"d{number}", "installation", body))
+        _, event = await watcher.next("InstallationsChanged")
+        assert [one["login"] for one in event["installations"]] == ["lumen-works"]
 
 
 async def test_every_topic_has_a_snapshot(edge: Edge, url: str):

@@ -159,7 +159,7 @@ async def test_sandboxes_are_listed_and_a_stray_one_is_removed(shell: Shell):
     kept = await shell("sandbox", "remove", task["sandbox"], "--yes")
     assert kept.code == 1
     assert "belongs to a task" in kept.err
-    assert "no sandbox that was kept" in (await shell("task", "release", task["id"], "--as", "ada")).err
+    assert "no retained sandbox" in (await shell("task", "release", task["id"], "--as", "ada")).err
 
 
 async def test_actors_are_listed(shell: Shell):

@@ -7,7 +7,7 @@ import hashlib
 import stat
 import time
 
-import httpx
+import httpx2 as httpx
 import jwt
 import pytest
 

@@ -7,7 +7,7 @@ import hmac
 import re
 from typing import Any
 
-import httpx
+import httpx2 as httpx
 
 from tests.devkit.conftest import TALLY, Hub, Listener, git, wait_for
 

@@ -16,7 +16,8 @@ import pytest
 from acp.client.connection import ClientSideConnection
 from acp.schema import AllowedOutcome, DeniedOutcome, RequestPermissionResponse
 
-from foundry.devkit.agent.script import BadScript, Line, default_script, parse, script_of
+from foundry.devkit.agent.performer import DEEDS
+from foundry.devkit.agent.script import VERBS, BadScript, Line, default_script, parse, script_of
 from tests.waiting import eventually
 
 
@@ -236,6 +237,10 @@ async def test_it_ends_when_its_client_hangs_up(stage: Stage):
     assert await asyncio.wait_for(stage.process.wait(), 5.0) == 0
     with pytest.raises(ConnectionError):
         await turn
+
+
+def test_every_verb_does_something():
+    assert DEEDS.keys() | {"ask", "stop"} == VERBS
 
 
 def test_a_script_is_found_between_other_words():

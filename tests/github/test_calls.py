@@ -11,7 +11,7 @@ import jwt
 import pytest
 
 from foundry.contracts.errors import FoundryError
-from foundry.contracts.github_payloads import GitHubBudget
+from foundry.contracts.github_payloads import GitHubAccount, GitHubBudget
 from foundry.github.client import GitHub
 from foundry.github.client_base import budget_after
 from foundry.github.errors import GitHubNotFound, GitHubRateLimited, GitHubRefused, GitHubUnavailable
@@ -20,6 +20,7 @@ from foundry.github.etag_cache import KeptInMemory
 from tests.github.conftest import INSTALLATION, TALLY, Answer
 
 Answering = Callable[[Answer], GitHub]
+PLACE = "/users/ada"  # whatever one call gets
 
 
 def token(request: httpx.Request) -> httpx.Response | None:
@@ -128,7 +129,7 @@ async def test_githubs_errors_become_ours(
     answering: Answering, answer: httpx.Response, error: type[FoundryError], words: str
 ) -> None:
     with pytest.raises(error) as caught:
-        await answering(lambda request: answer).installation(1)
+        await answering(lambda request: answer).as_token("ghu_x").get(PLACE, GitHubAccount)
     assert words in str(caught.value)
     assert caught.value.transient is (error is GitHubUnavailable)
 
@@ -141,7 +142,7 @@ async def test_a_github_that_does_not_answer_may_be_asked_again(
         raise error("away", request=request)
 
     with pytest.raises(GitHubUnavailable, match=error.__name__):
-        await answering(away).installation(1)
+        await answering(away).as_token("ghu_x").get(PLACE, GitHubAccount)
 
 
 def limited(status: int, **headers: str) -> httpx.Response:
@@ -159,23 +160,21 @@ async def test_a_used_up_budget_says_until_when_and_asks_no_more(answering: Answ
         calls.append(request)
         return limited(status, x_ratelimit_limit="60", x_ratelimit_remaining="0", x_ratelimit_reset=str(reset))
 
-    github = answering(answer)
+    caller = answering(answer).as_token("ghu_x")
     for _ in range(2):
         with pytest.raises(GitHubRateLimited) as caught:
-            await github.installation(1)
+            await caller.get(PLACE, GitHubAccount)
         assert caught.value.reset_at == datetime.fromtimestamp(reset, UTC)
         assert caught.value.transient
     assert len(calls) == 1
 
 
 async def test_the_wait_that_github_names_is_kept_and_then_over(answering: Answering) -> None:
-    answers = iter(
-        [limited(403, retry_after="0"), httpx.Response(200, json={"id": 1, "account": {"id": 1, "login": "o"}})]
-    )
-    github = answering(lambda request: next(answers))
+    answers = iter([limited(403, retry_after="0"), httpx.Response(200, json={"id": 1, "login": "ada"})])
+    caller = answering(lambda request: next(answers)).as_token("ghu_x")
     with pytest.raises(GitHubRateLimited):
-        await github.installation(1)
-    assert (await github.installation(1)).account.login == "o"
+        await caller.get(PLACE, GitHubAccount)
+    assert (await caller.get(PLACE, GitHubAccount)).login == "ada"
 
 
 def test_the_budget_is_what_the_last_answer_said() -> None:
@@ -197,4 +196,4 @@ async def test_the_stand_ins_budget_is_counted(github: GitHub) -> None:
     await github.branches(INSTALLATION, TALLY)  # has not changed: free
     await github.members(INSTALLATION, "lumen-works")
     assert github.budget(INSTALLATION).remaining == before - 1
-    assert (await github.rate_limit(INSTALLATION)).limit == 5000
+    assert github.budget(INSTALLATION).limit == 5000

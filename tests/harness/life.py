@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-import httpx
+import httpx2 as httpx
 
 from foundry.devkit.github import GitHubAt
 from foundry.sandboxes.local import processes
@@ -41,7 +41,7 @@ def script(*lines: str) -> str:
 
 def saved(task: dict[str, Any]) -> bool:
     """Its agent has ended, and what it did is saved."""
-    return task["activity"] == "idle" and bool(task["checkpoints"]) and not task["saving"]
+    return task["activity"] == "idle" and task["checkpoint"] > 0 and not task["saving"]
 
 
 def folder(data: Path, sandbox: str) -> Path:
@@ -196,7 +196,7 @@ class Life:
 
     async def goes_back(self, task: str) -> None:
         found = await self.until(task, saved)
-        first = found["checkpoints"][-1]
+        first = (await self.foundry.ask("GET", f"/api/tasks/{found['id']}/checkpoints"))[-1]
         await self.foundry.ask("POST", f"/api/tasks/{task}/checkpoints/{first['id']}/restore", 202)
         after = await self.until(task, lambda t: not t["restoring"])
         assert f"checkpoint {first['number']}" in after["note"]
@@ -232,7 +232,8 @@ class Life:
     async def begins_from(self, task: str) -> str:
         """A new task with the first one's work."""
         found = await self.until(task, saved)
-        begin = {"task": task, "id": found["checkpoints"][0]["id"]}
+        latest = (await self.foundry.ask("GET", f"/api/tasks/{found['id']}/checkpoints"))[0]
+        begin = {"task": task, "id": latest["id"]}
         other = await self.create("append more.txt More.", checkpoint=begin)
         await self.until(other, saved)
         assert (self.box(await self.until(other, saved)) / "notes.txt").read_text() == "First.\n"

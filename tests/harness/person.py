@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-import httpx
+import httpx2 as httpx
 
 from foundry.api.guard import WEBHOOKS
 from tests.harness.replicas import Replica
@@ -130,7 +130,7 @@ def brief(found: Any) -> Any:
     if isinstance(found, dict) and "session" in found:
         return {**found["session"], "transcript": len(found.get("transcript", ()))}
     if isinstance(found, dict) and "work" in found:
-        return {k: v for k, v in found.items() if k not in ("work", "prompt", "checkpoints", "repository")}
+        return {k: v for k, v in found.items() if k not in ("work", "prompt", "repository")}
     return found
 
 

@@ -18,7 +18,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2 as httpx
 
 from foundry import app
 from foundry.contracts.errors import FoundryError

@@ -6,8 +6,10 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import TypeGuard
 
 from sqlalchemy import Table
+from sqlalchemy.sql.visitors import iterate
 
 from foundry.app import house
 from foundry.runtime.store.tables import metadata
@@ -18,14 +20,16 @@ assert house  # importing the composition root imports every actor's tables
 
 
 class Watched(Reader):
-    """A reader that remembers which tables were read."""
+    """A reader that remembers which tables were read, and how often it read."""
 
     def __init__(self, reader: Reader) -> None:
         super().__init__(reader._connection)
         self.tables: set[str] = set()
+        self.reads = 0
 
     def _note(self, query: Query) -> Query:
-        self.tables |= {found.name for found in query.get_final_froms() if isinstance(found, Table)}
+        self.tables |= {found.name for start in query.get_final_froms() for found in iterate(start) if _is_table(found)}
+        self.reads += 1
         return query
 
     def one(self, query: Query) -> AnyRow:
@@ -36,6 +40,10 @@ class Watched(Reader):
 
     def all(self, query: Query):  # type: ignore[no-untyped-def]
         return super().all(self._note(query))
+
+
+def _is_table(element: object) -> TypeGuard[Table]:
+    return isinstance(element, Table)
 
 
 def owned_by(kind: str) -> set[str]:

@@ -24,14 +24,15 @@ async def test_a_list_is_one_read_of_the_organizations_own_tables(
 ) -> None:
     async with tally_tree(f"sqlite:///{tmp_path}/foundry.db") as stage:
 
-        def look(reader: Reader) -> set[str]:
+        def look(reader: Reader) -> Watched:
             watched = Watched(reader)
             view(watched, ORG)
-            return watched.tables
+            return watched
 
-        read = await stage.read(look)
-        assert len(read) == 1
-        assert read <= owned_by("Organization")
+        watched = await stage.read(look)
+        assert watched.reads == 1
+        assert watched.tables
+        assert watched.tables <= owned_by("Organization")
 
 
 async def test_a_list_needs_no_child(tmp_path: Path) -> None:

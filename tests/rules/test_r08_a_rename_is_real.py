@@ -102,7 +102,7 @@ async def one(tmp_path: Path) -> AsyncIterator[Renamed]:
         task = await tree.create("Do it")
         await eventually(lambda: hub.prompts, limit=15)
         hub.end_turn()
-        view = await tree.until(task, lambda t: t.activity == "idle" and not t.saving and t.checkpoints)
+        view = await tree.until(task, lambda t: t.activity == "idle" and not t.saving and t.checkpoint)
         hub.branches.append(view.branch)
         hub.local = view.branch
         yield Renamed(tree, hub, task)
@@ -147,7 +147,7 @@ async def test_a_pull_request_somebody_closed_is_not_opened_again(one: Renamed) 
 
 async def test_a_name_that_is_taken_is_refused_and_nothing_is_touched(one: Renamed) -> None:
     before = await one.view()
-    with pytest.raises(BranchTaken, match="begins from"):
+    with pytest.raises(BranchTaken, match="base branch"):
         await one.rename("main")
     other = await one.tree.create("Theirs", branch="theirs")
     await one.tree.until(other, lambda t: t.branch)

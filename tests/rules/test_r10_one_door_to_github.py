@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from foundry.actors.github_state.door import GitHubOutside, OAuthDoor
+from foundry.actors.github_state.door import GitHubOutside
 from foundry.app import house
 from foundry.contracts import github_state as words
 from foundry.runtime.actor import Registry
@@ -66,6 +66,7 @@ def test_what_github_says_is_stored_there_alone() -> None:
 
 
 def test_every_call_to_github_is_a_method_of_its_door() -> None:
-    assert GitHubOutside.__module__ == OAuthDoor.__module__ == "foundry.actors.github_state.door"
+    assert GitHubOutside.__module__ == "foundry.actors.github_state.door"
     constructed = {p for p in naming("GitHub") if not p.startswith(("github/", "devkit/"))}
     assert constructed - WIRING == {"actors/github_state/door.py"}
+    assert {p for p in naming("OAuth") if not p.startswith(("github/", "devkit/"))} == WIRING

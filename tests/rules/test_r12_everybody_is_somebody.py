@@ -26,11 +26,11 @@ async def test_two_people_share_nothing(tmp_path: Path) -> None:
             sign_in = SignIn(token_hash=tokens[who.id], user=who.id, login=who.login)
             await stage.ask(addresses.app_shell(), sign_in)
         for who in (ADA, GRACE):
-            assert await stage.read(person_of_token, tokens[who.id]) == (who.id, who.login)
+            assert await stage.read(person_of_token, tokens[who.id]) == who.id
             assert (await stage.read(sealed_tokens, who.id)).access_token == f"sealed for {who.login}"
         await stage.ask(addresses.app_shell(), SignOut(token_hash=tokens[ADA.id]))
         assert await stage.read(person_of_token, tokens[ADA.id]) is None
-        assert await stage.read(person_of_token, tokens[GRACE.id]) == (GRACE.id, "grace")
+        assert await stage.read(person_of_token, tokens[GRACE.id]) == GRACE.id
         assert {who.id for who in await stage.read(people)} == {ADA.id, GRACE.id}
 
 

@@ -18,7 +18,7 @@ GITHUBS = re.compile(r"title|body|draft|author|label|review|check|mergeable|sha"
 def test_a_task_stores_of_a_pull_request_what_says_which_and_what_it_made_of_it() -> None:
     assert set(PullRequestRef.model_fields) == {"number", "state", "url"}
     about = {name for name in columns_of("Task") if name.startswith(("pull", "pr_"))}
-    assert about == {"pull_request"}
+    assert about == {"pull_request_number", "pull_request_ended"}
 
 
 def test_no_actor_but_githubstate_has_a_table_of_pull_requests() -> None:

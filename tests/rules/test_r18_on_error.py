@@ -6,7 +6,7 @@ import pytest
 
 from foundry.actors.organization.views import issues
 from foundry.app import house
-from foundry.contracts.issues import IssueKind, WorkflowRecovered, WorkflowTrouble
+from foundry.contracts.issues import IssueKind, WorkflowEnded, WorkflowRecovered, WorkflowTrouble
 from foundry.contracts.sandbox_provider import SandboxGone
 from foundry.runtime.actor import Actor, RegistrationError, Registry
 from foundry.runtime.workflow.flow import Workflows
@@ -19,7 +19,9 @@ WORKFLOWS = house().workflows
 @pytest.mark.parametrize("name", sorted(WORKFLOWS.by_name))
 def test_the_owner_of_every_workflow_hears_of_its_failures(name: str) -> None:
     registry = Registry(house().actors)
-    assert {WorkflowTrouble, WorkflowRecovered} <= registry.kinds[WORKFLOWS.by_name[name].owner].handlers.keys()
+    assert {WorkflowTrouble, WorkflowRecovered, WorkflowEnded} <= registry.kinds[
+        WORKFLOWS.by_name[name].owner
+    ].handlers.keys()
 
 
 @pytest.mark.parametrize("name", sorted(WORKFLOWS.by_name))

@@ -29,11 +29,11 @@ from foundry.contracts.sandbox_instance import Compared, Made
 from foundry.contracts.sandbox_provider import Endpoint, Room
 from foundry.contracts.session_stream import AgentSession, StreamItem
 from foundry.contracts.task import CreateTask, PullRequestRef, TaskView, WorkTree
-from foundry.contracts.task_checkpoints import Saved
+from foundry.contracts.task_checkpoints import CheckpointView, Saved
 from foundry.contracts.task_session import SendMessage, SessionView
 from foundry.runtime.actor import Actor, creates
 from foundry.runtime.runtime import House, Runtime
-from foundry.runtime.store.migrate import engine_of, load_tables, open_store
+from foundry.runtime.store.migrate import engine_of, open_store
 from foundry.runtime.store.tables import metadata
 from foundry.runtime.turn import Turn
 from tests.waiting import eventually
@@ -92,6 +92,9 @@ class Outside:
     async def branch_names(self, repository: RepositoryRef) -> list[str]:
         await self._do("branch_names")
         return self.branches
+
+    async def repository(self, repository: RepositoryRef) -> RepositoryRef:
+        return repository
 
     @asynccontextmanager
     async def credential(self, repository: RepositoryRef, *, write: bool) -> AsyncIterator[str]:
@@ -285,6 +288,12 @@ class World:
 
         return await self.runtime.read(task_view, task)
 
+    async def checkpoints(self, task: TaskId) -> list[CheckpointView]:
+        """The latest first."""
+        from foundry.actors.task.views import checkpoint_list
+
+        return await self.runtime.read(checkpoint_list, task)
+
     async def session(self, session: SessionId) -> SessionView:
         from foundry.actors.task_session.views import session_view
 
@@ -326,7 +335,6 @@ async def world(
     """The tree, running; sandboxes rest when nobody used them for `idle`. `more` is for the house."""
     from foundry.contracts.messages import Address
 
-    load_tables()
     engine = engine_of(url)
     metadata.create_all(engine)
     engine.dispose()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from sqlalchemy import inspect, text
 
-from foundry.runtime.store.migrate import DatabaseTooNew, engine_of, head, migrate, revisions
+from foundry.runtime.store.migrate import HERE, DatabaseTooNew, engine_of, head, migrate, revisions
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 LIMIT = 60.0  # seconds for two processes to start and migrate
 
 
@@ -17,13 +20,17 @@ DIFFERENCES = """
 import sys
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from foundry.runtime.store.migrate import engine_of, load_tables
+import foundry.app  # every actor, and so every table
+from foundry.runtime.store.migrate import engine_of
 from foundry.runtime.store.tables import metadata
-load_tables()
 with engine_of(sys.argv[1]).connect() as connection:
     # SQLite spells an empty default in another way; the revisions are the same ones
     how = {"compare_type": True, "compare_server_default": connection.dialect.name != "sqlite"}
     for difference in compare_metadata(MigrationContext.configure(connection, opts=how), metadata):
+        one = difference[0] if isinstance(difference, list) else difference
+        table = one[2]
+        if one[0] == "modify_default" and (table, one[3]) in (("sessions", "resting"), ("sessions", "heard_at")):
+            continue  # release 0.1 relies on it; 0.3 drops it
         print(difference)
 """
 
@@ -37,6 +44,17 @@ def test_the_migrated_schema_is_the_declared_one(store_url: str) -> None:
     command = [sys.executable, "-c", DIFFERENCES, store_url]
     found = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=True)
     assert found.stdout == ""
+
+
+def test_the_next_revision_is_written_from_the_declared_tables(tmp_path: Path) -> None:
+    """Nothing has changed, so it is empty."""
+    shutil.copytree(HERE, tmp_path / "migrations")
+    write = "import sys, pathlib, scripts.revision as r; r.main('a test', pathlib.Path(sys.argv[1]))"
+    command = [sys.executable, "-c", write, str(tmp_path / "migrations")]
+    subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT, check=True)
+    written = (tmp_path / "migrations" / "versions" / f"{len(revisions()) + 1:04d}_a_test.py").read_text()
+    assert f"down_revision = '{head()}'" in written
+    assert "op." not in written
 
 
 def test_a_second_start_has_nothing_to_do(store_url: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 from alembic import command
 from sqlalchemy import Boolean, Connection, Integer, LargeBinary, MetaData, Table, insert, select, update
 
-from foundry.runtime.store.migrate import HERE, _config, engine_of, revisions
+from foundry.runtime.store.migrate import HERE, alembic_config, engine_of, revisions
 
 FILES = sorted((HERE / "versions").glob("[0-9]*.py"))
 TAKES_AWAY = {"drop_table", "drop_column", "drop_constraint", "rename_table", "execute"}
@@ -147,14 +147,14 @@ def test_a_server_of_the_version_before_reads_and_writes_on(store_url: str, befo
     numbers = count(1)
     engine = engine_of(store_url)
     with engine.connect() as connection:
-        command.upgrade(_config(connection), before)
+        command.upgrade(alembic_config(connection), before)
         connection.commit()
         old = known(connection)
         kept = {table.name: row(table, numbers) for table in old}
         for table in old:
             connection.execute(insert(table).values(kept[table.name]))
         connection.commit()
-        command.upgrade(_config(connection), after)
+        command.upgrade(alembic_config(connection), after)
         connection.commit()
         for table in old:
             connection.execute(insert(table).values(row(table, numbers)))

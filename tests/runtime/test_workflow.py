@@ -318,7 +318,9 @@ async def test_a_cancelled_workflow_takes_no_further_step(store_url: str) -> Non
         await eventually(lambda: runtime.read(start_rows), lambda rows: rows == [])
         await runtime.ask(Ledger.at("b"), Begin(workflow="walk"))
         await eventually(lambda: runtime.read(texts, "b"), lambda n: ("walk", "over") in n, limit=20)
-        assert await runtime.read(texts, "a") == []
+        assert await runtime.read(texts, "a") == [("workflow", "cancelled")], (
+            "its owner hears of the end, once nothing of it runs"
+        )
 
 
 async def test_a_cancelled_workflow_is_no_issue_any_more(store_url: str) -> None:

@@ -14,9 +14,11 @@ from foundry.contracts.errors import WrongState
 from foundry.contracts.issues import (
     EndTrouble,
     KeepTrouble,
+    Outcome,
     RecordTrouble,
     TroubleEnded,
     TroubleRaised,
+    WorkflowEnded,
     WorkflowRecovered,
     WorkflowTrouble,
 )
@@ -168,7 +170,14 @@ class Ledger(Actor):
     @handles(WorkflowTrouble)
     def trouble(self, turn: Turn, command: WorkflowTrouble) -> None:
         t = command.trouble
-        self._note(turn, "workflow", f"{t.step}:{t.attempt}:{'final' if t.retry_at is None else 'again'}:{t.message}")
+        self._note(turn, "workflow", f"{t.step}:{t.attempt}:again:{t.message}")
+
+    @receives(WorkflowEnded)
+    def workflow_ended(self, turn: Turn, message: WorkflowEnded) -> None:
+        if t := message.trouble:
+            self._note(turn, "workflow", f"{t.step}:{t.attempt}:final:{t.message}")
+        if message.outcome is Outcome.CANCELLED:
+            self._note(turn, "workflow", "cancelled")
 
     @handles(WorkflowRecovered)
     def recovered(self, turn: Turn, command: WorkflowRecovered) -> None:

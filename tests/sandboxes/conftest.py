@@ -82,7 +82,7 @@ async def box(lab: Lab) -> AsyncIterator[Box]:
     repository = Path(lab.provider.repository_path("sbx_box"))
     async with SandboxAgent(endpoint.url, TOKEN) as agent:
         script = "git init -q -b main . && git config user.name Ada && git config user.email ada@example.com"
-        await agent.files.mkdir(str(repository))
+        await agent.processes.run("mkdir", ["-p", str(repository)])
         made = await agent.processes.run("sh", ["-c", script], cwd=str(repository))
         assert made.exit_code == 0, made.stderr
         yield Box(agent, repository)

@@ -178,5 +178,5 @@ async def test_a_link_to_something_large_is_not_read(talk: Talk) -> None:
     [(0, ["1-0", "2-40", "3-80"]), (40, ["1-0", "2-40", "3-80"]), (41, ["2-40", "3-80"]), (500, ["3-80"])],
 )
 def test_the_segments_that_matter(after: int, expected: list[str]) -> None:
-    held = [FileInfo(f"/home/{name}", False, 10) for name in ("3-80", "lock", "1-0", "2-40")]
+    held = [FileInfo(f"/home/{name}", 10) for name in ("3-80", "lock", "1-0", "2-40")]
     assert segments_after(held, after) == [f"/home/{name}" for name in expected]

@@ -36,22 +36,22 @@ def git(place: Path, *arguments: str) -> str:
 
 
 async def patch(foundry: Whole, task: dict[str, Any], number: int) -> str:
-    one = next(c for c in task["checkpoints"] if c["number"] == number)
+    one = next(c for c in await foundry.checkpoints(task["id"]) if c["number"] == number)
     return (await foundry.http.get(f"/api/tasks/{task['id']}/checkpoints/{one['id']}/patch")).text
 
 
 async def test_every_turn_is_saved_with_the_message_it_followed_and_can_be_gone_back_to(foundry: Whole) -> None:
     task = await foundry.create("append README.md Committed.", "commit One", "append notes.txt First.")
     first = await foundry.until(task, saved)
-    one = first["checkpoints"][0]
+    [one] = await foundry.checkpoints(task)
     assert (one["number"], one["reason"], one["session"]) == (1, "turn", first["active_session"])
     assert one["message"].startswith("msg_")
     assert (one["saved"]["commits"], one["saved"]["changed"]) == (1, 1)
     assert "+First." in await patch(foundry, first, 1)
     assert git(foundry.box(first), "status", "--porcelain") == "?? notes.txt\n", "the agent's own state is untouched"
 
-    second = await foundry.turn(task, "append notes.txt Second.", "edit new.txt <<EOF", "new", "EOF", "commit Two")
-    assert [c["number"] for c in second["checkpoints"]] == [2, 1]
+    await foundry.turn(task, "append notes.txt Second.", "edit new.txt <<EOF", "new", "EOF", "commit Two")
+    assert [c["number"] for c in await foundry.checkpoints(task)] == [2, 1]
 
     await foundry.ask("POST", f"/api/tasks/{task}/checkpoints/{one['id']}/restore", 202)
     back = await foundry.until(task, lambda t: not t["restoring"] and "checkpoint 1" in t["note"])
@@ -60,11 +60,11 @@ async def test_every_turn_is_saved_with_the_message_it_followed_and_can_be_gone_
     assert not (box / "new.txt").exists()
     assert git(box, "status", "--porcelain") == "?? notes.txt\n"
     assert git(box, "rev-parse", "HEAD").strip() == one["saved"]["head"]
-    assert back["checkpoints"][0]["number"] == 2, "what was there had been saved already: no third one"
+    assert back["checkpoint"] == 2, "what was there had been saved already: no third one"
 
     third = await foundry.turn(task, "append notes.txt Third.")
     assert (box / "notes.txt").read_text() == "First.\nThird.\n"
-    assert third["checkpoints"][0]["number"] > 2
+    assert third["checkpoint"] > 2
 
 
 async def test_a_new_task_begins_from_a_checkpoint_of_one_whose_sandbox_is_gone(foundry: Whole) -> None:
@@ -73,7 +73,7 @@ async def test_a_new_task_begins_from_a_checkpoint_of_one_whose_sandbox_is_gone(
     await foundry.ask("POST", f"/api/tasks/{old}/archive")
     gone = await foundry.until(old, lambda t: not foundry.box(t).exists())
     assert gone["kept"] == ""
-    ref = {"task": old, "id": gone["checkpoints"][0]["id"]}
+    ref = {"task": old, "id": (await foundry.checkpoints(gone["id"]))[0]["id"]}
     new = await foundry.create("append notes.txt And more.", checkpoint=ref)
     after = await foundry.until(new, saved)
     box = foundry.box(after)
@@ -92,8 +92,8 @@ async def test_the_work_of_a_dead_sandbox_is_saved_before_it_is_deleted(foundry:
     os.kill(endpoint["pid"], signal.SIGKILL)
     await foundry.ask("POST", f"/api/tasks/{task}/archive", kill=True)
     after = await foundry.until(task, lambda t: not foundry.box(before).exists())
-    assert after["checkpoints"][0]["reason"] == "release"
-    assert "+after the last turn" in await patch(foundry, after, after["checkpoints"][0]["number"])
+    assert (await foundry.checkpoints(task))[0]["reason"] == "release"
+    assert "+after the last turn" in await patch(foundry, after, after["checkpoint"])
 
 
 @pytest.mark.long
@@ -123,7 +123,7 @@ async def test_a_restore_is_refused_while_the_agent_writes(foundry: Whole) -> No
     message = "```script\nsleep 30\n```"
     await foundry.ask("POST", f"{path}/messages", 201, text=message)
     await foundry.until(task, lambda t: t["activity"] == "running")
-    place = f"/api/tasks/{task}/checkpoints/{before['checkpoints'][0]['id']}/restore"
+    place = f"/api/tasks/{task}/checkpoints/{(await foundry.checkpoints(task))[0]['id']}/restore"
     refused = await foundry.ask("POST", place, 409)
     assert refused["code"] == "wrong_state"
     assert "Stop the agent" in refused["remedy"]
@@ -145,8 +145,8 @@ async def test_what_a_checkpoint_left_out_keeps_the_sandbox_at_its_end_and_survi
     task = await foundry.create("append README.md One.", "commit One")
     first = await foundry.until(task, saved)
     before = await foundry.turn(task, f"run {inner}", "append notes.txt Two.")
-    assert before["checkpoints"][0]["saved"]["left_out"] == ["sub"]
-    place = f"/api/tasks/{task}/checkpoints/{first['checkpoints'][0]['id']}/restore"
+    assert (await foundry.checkpoints(before["id"]))[0]["saved"]["left_out"] == ["sub"]
+    place = f"/api/tasks/{task}/checkpoints/{(await foundry.checkpoints(first['id']))[-1]['id']}/restore"
     await foundry.ask("POST", place, 202)
     after = await foundry.until(task, lambda t: not t["restoring"])
     assert "left as they are: sub" in after["note"]

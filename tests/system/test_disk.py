@@ -37,7 +37,7 @@ async def test_an_archived_tasks_sandbox_waits_stopped_and_goes_also_after_a_res
     async with whole(home, archived_minutes=SOON) as foundry:
         await foundry.see(shown, lambda box: box["state"] == "deleted")
         assert not foundry.box(before).exists()
-        assert (await foundry.ask("GET", f"/api/tasks/{task}"))["checkpoints"]
+        assert await foundry.checkpoints(task)
 
 
 async def test_what_one_takes_is_measured_and_a_stray_one_is_removed_when_asked_for(home: Path) -> None:

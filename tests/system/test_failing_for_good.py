@@ -17,7 +17,18 @@ import pytest
 from foundry.app import house
 from foundry.devkit.github import GitHubAt
 from foundry.runtime.workflow.flow import Workflow
-from tests.harness.life import ORGANIZATION, Life, folder, kill_agent, push_as_another, said, saved, unknown, waiting
+from tests.harness.life import (
+    ORGANIZATION,
+    Life,
+    folder,
+    kill_agent,
+    push_as_another,
+    remove_sandbox,
+    said,
+    saved,
+    unknown,
+    waiting,
+)
 from tests.harness.stage import stage
 from tests.harness.traps import Traps, sprung
 from tests.system.whole import whole
@@ -65,8 +76,18 @@ class Story(Life):
 
     async def begin_from_a_checkpoint(self) -> None:
         found = await self.until(await self.ready(), saved)
-        begin = {"task": found["id"], "id": found["checkpoints"][0]["id"]}
+        begin = {"task": found["id"], "id": (await self.checkpoints(found["id"]))[0]["id"]}
         self.task = await self.create("say Hello.", checkpoint=begin)
+
+    async def lose_the_sandbox(self) -> None:
+        """Of a new task: one that is lost again and again is not recovered a fourth time."""
+        self.task = ""
+        found = await self.until(await self.ready(), saved)
+        remove_sandbox(self.data, found["sandbox"])
+        await self.post(f"/api/tasks/{self.task}/checkpoints")
+
+    async def checkpoints(self, task: str) -> list[dict[str, Any]]:
+        return await self.foundry.ask("GET", f"/api/tasks/{task}/checkpoints")
 
     async def talk(self) -> None:
         await self.ready()
@@ -115,8 +136,9 @@ class Story(Life):
 
     async def restore(self) -> None:
         found = await self.until(await self.ready(), saved)
-        first = found["checkpoints"][-1]["id"]
-        (self.box(found) / "notes.txt").write_text(f"{len(found['checkpoints'])} other words\n")
+        listed = await self.checkpoints(found["id"])
+        first = listed[-1]["id"]
+        (self.box(found) / "notes.txt").write_text(f"{len(listed)} other words\n")
         await self.post(f"/api/tasks/{self.task}/checkpoints/{first}/restore")
 
     async def archive(self) -> None:
@@ -298,6 +320,7 @@ CASES: dict[str, Case] = {
     "provision": Case(
         Story.begin, Story.task_failed, Story.retry, ("restoring the work",), Story.begin_from_a_checkpoint
     ),
+    "recovery": Case(Story.lose_the_sandbox, Story.task_failed, Story.retry),
     "open_session": Case(Story.begin, Story.resume_offered, Story.resume),
     "prompt": Case(
         Story.talk, Story.nothing_else, Story.send_again, ("gathering context",), Story.talk_to_one_that_forgot
@@ -310,9 +333,9 @@ CASES: dict[str, Case] = {
     "publish": Case(Story.publish, Story.publishing_failed, Story.publish_again),
     "checkpoint": Case(Story.save, Story.saving_failed, Story.save_again),
     "restore": Case(Story.restore, Story.noted, Story.restore_again),
-    "rest": Case(Story.rest, Story.noted, Story.rest_again),
+    "idle_stop": Case(Story.rest, Story.noted, Story.rest_again),
     "release": Case(Story.archive, Story.kept, Story.release_again),
-    "inspect": Case(Story.look, Story.noted, Story.look_again),
+    "git_status": Case(Story.look, Story.noted, Story.look_again),
     "rename": Case(Story.rename, Story.rename_failed, Story.rename_again),
     "fetch": Case(Story.be_overtaken, Story.noted, Story.fetch_again),
     "fetch_log": Case(Story.read_log, Story.in_the_log, Story.log_again),

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2 as httpx
 import pytest
 
 from foundry.devkit.github import GitHubAt
@@ -82,7 +82,7 @@ async def test_a_published_branch_is_renamed_everywhere_and_its_work_goes_on(fou
     assert pushed["pull_request"]["number"] == 2
     assert on_github(hub, "pulls/2")["head"]["sha"] == git(box, "rev-parse", "HEAD")
 
-    earliest = pushed["checkpoints"][-1]
+    earliest = (await foundry.checkpoints(pushed["id"]))[-1]
     await foundry.ask("POST", f"/api/tasks/{task}/checkpoints/{earliest['id']}/restore", 202)
     await foundry.until(task, lambda t: not t["restoring"] and "checkpoint 1" in t["note"])
     assert git(box, "symbolic-ref", "--short", "HEAD") == "team/better", "what was saved under the old name"

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2 as httpx
 import pytest
 import uvicorn
 
@@ -112,7 +112,7 @@ async def test_what_somebody_else_pushes_comes_into_the_work_tree(foundry: Whole
     assert (box / "theirs.txt").read_text() == "Theirs.\n"
     assert git(box, "status", "--porcelain") == ""
     assert git(box, "symbolic-ref", "--short", "HEAD") == task["branch"]
-    assert "1 commit of GitHub's" in after["note"]
+    assert "1 commit from GitHub" in after["note"]
     assert after["upstream"] == {"head": theirs, "state": "even", "said": ""}
     assert (after["work"]["behind"], after["work"]["unpushed"]) == (0, 0)
     assert "x-access-token" not in git(box, "config", "--list"), "no credential is left"
@@ -133,7 +133,7 @@ async def test_beside_commits_of_its_own_they_are_fetched_and_the_agent_merges_t
     theirs = await push(hub, task)
     after = await foundry.until(task["id"], is_("fetched"))
     assert after["upstream"]["said"] == (
-        f"1 commit of GitHub's is fetched as origin/{task['branch']}: ask the agent to merge or rebase."
+        f"1 commit from GitHub is fetched as origin/{task['branch']}: ask the agent to merge or rebase."
     )
     assert git(box, "log", "-1", "--format=%s") == "Two"
     assert (after["work"]["behind"], after["work"]["unpushed"]) == (1, 1)

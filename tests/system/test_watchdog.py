@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2 as httpx
 import pytest
 
 from foundry.runtime.workflow import flow as workflow
@@ -143,7 +143,7 @@ async def test_restoring_a_checkpoint_into_a_new_task(home: Path, monkeypatch: p
     with held(monkeypatch, "provision", "restoring the work"):
         async with watched(home, "restoring the work") as foundry:
             first = await foundry.until(await foundry.create("append notes.txt Not committed."), saved)
-            wish = {"task": first["id"], "id": first["checkpoints"][0]["id"]}
+            wish = {"task": first["id"], "id": (await foundry.checkpoints(first["id"]))[0]["id"]}
             task = await foundry.create("say Hello.", checkpoint=wish)
             await late(foundry, task, "restoring the work")
             await foundry.ask("POST", f"/api/tasks/{task}/retry", 202)
@@ -191,31 +191,31 @@ async def test_publishing(home: Path) -> None:
 
 
 async def test_getting_githubs_commits(home: Path) -> None:
-    async with watched(home, "getting GitHub's commits") as foundry:
+    async with watched(home, "fetching from GitHub") as foundry:
         task = await foundry.create("append notes.txt One.", "commit One")
         await foundry.until(task, saved)
         fault(foundry, path="git")
         await foundry.ask("PUT", f"/api/tasks/{task}/upstream", 202)
-        found = await late(foundry, task, "getting GitHub's commits")
+        found = await late(foundry, task, "fetching from GitHub")
         assert found["overdue"]["actions"] == ["retry"]
         await foundry.ask("POST", f"/api/tasks/{task}/retry", 202)
         await foundry.until(task, lambda t: not t["fetching"] and t["overdue"] is None)
 
 
 async def test_saving_and_bringing_back(home: Path) -> None:
-    async with watched(home, "saving the work", "bringing work back") as foundry:
+    async with watched(home, "saving a checkpoint", "restoring a checkpoint") as foundry:
         task = await foundry.create("append notes.txt One.")
         before = await foundry.until(task, saved)
         (foundry.box(before) / "more.txt").write_text("more")
         with frozen(foundry, before):
             await foundry.ask("POST", f"/api/tasks/{task}/checkpoints", 202)
-            await late(foundry, task, "saving the work")
+            await late(foundry, task, "saving a checkpoint")
         await foundry.ask("POST", f"/api/tasks/{task}/retry", 202)
-        after = await foundry.until(task, lambda t: saved(t) and t["overdue"] is None and len(t["checkpoints"]) == 2)
+        after = await foundry.until(task, lambda t: saved(t) and t["overdue"] is None and t["checkpoint"] == 2)
         with frozen(foundry, before):
             place = f"/api/tasks/{task}/checkpoints/{after['checkpoints'][1]['id']}/restore"
             await foundry.ask("POST", place, 202)
-            await late(foundry, task, "bringing work back")
+            await late(foundry, task, "restoring a checkpoint")
         await foundry.ask("POST", f"/api/tasks/{task}/retry", 202)
         await foundry.until(task, lambda t: not t["restoring"] and t["overdue"] is None)
         assert not (foundry.box(before) / "more.txt").exists()
@@ -223,11 +223,11 @@ async def test_saving_and_bringing_back(home: Path) -> None:
 
 async def test_giving_the_sandbox_back(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with held(monkeypatch, "release", "stopping sandbox"):
-        async with watched(home, "giving the sandbox back") as foundry:
+        async with watched(home, "releasing the sandbox") as foundry:
             task = await foundry.create("say Hello.")
             before = await foundry.until(task, saved)
             await foundry.ask("POST", f"/api/tasks/{task}/archive")
-            found = await late(foundry, task, "giving the sandbox back")
+            found = await late(foundry, task, "releasing the sandbox")
             assert found["overdue"]["actions"] == ["retry", "discard"]
             await foundry.ask("POST", f"/api/tasks/{task}/release", 202, discard=True)
             await foundry.until(task, lambda t: t["overdue"] is None and not foundry.box(before).exists())

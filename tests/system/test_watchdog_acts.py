@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from foundry.actors.session_status_sync import worker
-from foundry.contracts.overdue import TABLE
+from foundry.contracts.time_limits import TABLE
 from foundry.sandboxes.local import processes
 from tests.harness.life import folder, said
 from tests.system import test_watchdog
@@ -40,7 +40,7 @@ async def test_renaming_the_branch(home: Path) -> None:  # noqa: F811
 
 
 async def test_stopping_the_sandbox_that_nobody_uses(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    with held(monkeypatch, "rest", "stopping sandbox"):
+    with held(monkeypatch, "idle_stop", "stopping sandbox"):
         async with watched(home, "stopping the sandbox") as foundry:
             task = await foundry.create("say Hello.")
             await foundry.until(task, saved)

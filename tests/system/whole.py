@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2 as httpx
 from fastapi import FastAPI
 
 from foundry import api
@@ -60,8 +60,11 @@ class Whole:
         before = await self.ask("GET", f"/api/tasks/{task}")
         path = f"/api/sessions/{before['active_session']}/messages"
         await self.ask("POST", path, 201, text=script(*lines))
-        known = len(before["checkpoints"])
-        return await self.until(task, lambda t: len(t["checkpoints"]) > known and saved(t))
+        return await self.until(task, lambda t: t["checkpoint"] > before["checkpoint"] and saved(t))
+
+    async def checkpoints(self, task: str) -> list[dict[str, Any]]:
+        """What was saved of the task's work, the latest first."""
+        return await self.ask("GET", f"/api/tasks/{task}/checkpoints")
 
     def box(self, task: dict[str, Any]) -> Path:
         """The repository in the task's sandbox, seen from outside."""

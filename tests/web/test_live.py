@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-import httpx
+import httpx2 as httpx
 import pytest
 
 from foundry.api.guard import COOKIE

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from foundry.contracts.messages import utc
-from foundry.contracts.overdue import TABLE, Overdue
+from foundry.contracts.overdue import Overdue
+from foundry.contracts.time_limits import TABLE
 
 
 @dataclass(frozen=True)

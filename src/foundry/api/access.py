@@ -217,6 +217,12 @@ def present(reader: Reader, repository: RepositoryRef) -> RepositoryRef:
         return repository
 
 
+def whole_task(reader: Reader, task: TaskId) -> TaskView:
+    """Return the task with its repository's current name."""
+    found = task_view(reader, task)
+    return found.at(present(reader, found.repository))
+
+
 async def repository_of(request: Request, who: Me, repository: str, *, change: bool = False) -> RepositoryRef:
     """Return the repository, if the person may see it (and change it, with `change`)."""
     foundry, missing = foundry_of(request), f"no repository with id {repository}"
@@ -232,8 +238,7 @@ async def task_of(request: Request, who: Me, task: str, *, change: bool = False)
         raise NotFound(missing, field="task")
 
     def look(reader: Reader) -> TaskView:
-        found = task_view(reader, TaskId(task))
-        return found.model_copy(update={"repository": present(reader, found.repository)})
+        return whole_task(reader, TaskId(task))
 
     found = await foundry.runtime.read(look)
     await (may_change if change else may_read)(foundry, who, found.repository, missing)

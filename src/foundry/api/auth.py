@@ -85,7 +85,7 @@ def _signed_in(reader: Reader, token_hash: str, now: datetime) -> Me | None:
     if found is None:
         return None
     try:
-        return Me(person(reader, found[0]))
+        return Me(person(reader, found))
     except NotFound:
         return None
 

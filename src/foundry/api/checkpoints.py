@@ -8,13 +8,13 @@ import gzip
 from fastapi import APIRouter, Request, Response
 
 from foundry.actors.task.checkpoints import key as place
-from foundry.actors.task.views import checkpoint_of
+from foundry.actors.task.views import checkpoint_list, checkpoint_of
 from foundry.api import access
 from foundry.api.auth import Me, Signed
 from foundry.api.bodies import Body
 from foundry.api.context import foundry_of
 from foundry.api.keys import IdempotencyKey
-from foundry.contracts import addresses
+from foundry.api.tasks import ask_task
 from foundry.contracts.ids import CheckpointId
 from foundry.contracts.messages import Model
 from foundry.contracts.task import ReleaseSandbox, RestoreCheckpoint, SaveCheckpoint, TaskView
@@ -41,14 +41,15 @@ class Releasing(Body):
 @router.get("/checkpoints")
 async def listed(request: Request, who: Signed, task: str) -> list[CheckpointView]:
     """List the task's checkpoints, the latest first."""
-    return (await access.task_of(request, who, task)).checkpoints
+    found = await access.task_of(request, who, task)
+    return await foundry_of(request).runtime.read(checkpoint_list, found.id)
 
 
 @router.post("/checkpoints", status_code=202)
 async def save(request: Request, who: Signed, task: str, key: IdempotencyKey = None) -> TaskView:
     """Save the work now, in the background. The task's topic delivers the new checkpoint."""
     found = await access.task_of(request, who, task, change=True)
-    return await foundry_of(request).runtime.ask(addresses.task(found.id), SaveCheckpoint(), key=key, caller=who.caller)
+    return await ask_task(request, who, found, SaveCheckpoint(), key)
 
 
 @router.get("/checkpoints/{checkpoint}")
@@ -72,7 +73,7 @@ async def restore(request: Request, who: Signed, task: str, checkpoint: str, key
     """Restore the task's work from this checkpoint, in the background. The current work is saved first."""
     found = await access.task_of(request, who, task, change=True)
     command = RestoreCheckpoint(checkpoint=CheckpointId(checkpoint))
-    return await foundry_of(request).runtime.ask(addresses.task(found.id), command, key=key, caller=who.caller)
+    return await ask_task(request, who, found, command, key)
 
 
 @router.post("/release", status_code=202)
@@ -83,7 +84,7 @@ async def release(
     saved first, unless `discard` is true."""
     found = await access.task_of(request, who, task, change=True)
     command = ReleaseSandbox(discard=wish.discard if wish else False)
-    return await foundry_of(request).runtime.ask(addresses.task(found.id), command, key=key, caller=who.caller)
+    return await ask_task(request, who, found, command, key)
 
 
 async def content(request: Request, who: Me, task: str, checkpoint: str) -> tuple[CheckpointView, bytes]:

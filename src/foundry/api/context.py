@@ -48,7 +48,6 @@ class Foundry:
         oauth: GitHub's sign-in. None: nobody can sign in.
         identify: returns the GitHub account that a token belongs to.
         room: returns the free space on the sandboxes' disk. Changes nothing.
-        settings: the settings the server was started with, for pages that show them.
     """
 
     runtime: Runtime
@@ -62,10 +61,8 @@ class Foundry:
     auto_publish: bool = False
     oauth: SignInDoor | None = None
     identify: Callable[[str], Awaitable[GitHubAccount]] | None = None
-    settings: object = None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     room: Callable[[], Awaitable[Room | None]] | None = None
-    ready: bool = True
     metrics: Metrics = field(default_factory=Metrics)
     checks: dict[tuple[str, str], asyncio.Task[Access]] = field(
         default_factory=dict[tuple[str, str], "asyncio.Task[Access]"]

@@ -35,7 +35,7 @@ async def healthz(request: Request) -> Health:
 async def readyz(request: Request) -> Health:
     """Return 503 while the server starts or stops, or its database does not answer."""
     foundry = foundry_of(request)
-    if not foundry.ready or foundry.closing.is_set():
+    if foundry.closing.is_set():
         raise NotReady("the server is starting or stopping")
     try:
         async with asyncio.timeout(DATABASE_LIMIT):

@@ -8,7 +8,7 @@ from foundry.actors.github_state.views import pull_requests
 from foundry.actors.organization import views as organizations
 from foundry.actors.repository import views as repositories
 from foundry.actors.sandbox_instance.views import sandbox_snapshot
-from foundry.actors.task.views import task_snapshot
+from foundry.api.access import whole_task
 from foundry.api.sessions import SessionSnapshot, snapshot
 from foundry.contracts import addresses
 from foundry.contracts.github_state import PullRequestView
@@ -97,8 +97,7 @@ def of_repository(reader: Reader, id: RepositoryId) -> RepositorySnapshot:
 
 
 def of_task(reader: Reader, id: TaskId) -> TaskSnapshot:
-    version, task = task_snapshot(reader, id)
-    return TaskSnapshot(version=version, task=task)
+    return TaskSnapshot(version=reader.version(addresses.task(id)), task=whole_task(reader, id))
 
 
 def of_session(reader: Reader, id: SessionId, person: UserId) -> SessionSnapshot:

@@ -31,6 +31,8 @@ from foundry.contracts.ids import OrganizationId
 from foundry.contracts.messages import APP, Address, Model, ScopeId
 from foundry.contracts.organization import IssuesChanged, RepositoriesChanged
 from foundry.contracts.repository import RepositoryRef
+from foundry.contracts.task import TaskChanged
+from foundry.contracts.task_session import SessionChanged
 from foundry.runtime.topic import Published, Resync, Subscription
 
 KEEP_ALIVE = 15.0  # seconds
@@ -328,7 +330,14 @@ class Follower:
                 await self._same(sight)
                 installed = InstallationsChanged.model_validate_json(event.body)
                 shown = [one for one in installed.installations if one.organization in visible]
-                return _again(event, installed.model_copy(update={"installations": shown}))
+                return _again(event, installed.model_copy(update={"installations": shown})) if shown else None
+            case "TaskChanged" if sight.repository is not None:
+                changed = TaskChanged.model_validate_json(event.body)
+                return _again(event, changed.model_copy(update={"task": changed.task.at(sight.repository)}))
+            case "SessionChanged" if sight.repository is not None:
+                moved = SessionChanged.model_validate_json(event.body)
+                there = moved.session.model_copy(update={"repository": sight.repository})
+                return _again(event, moved.model_copy(update={"session": there}))
             case _ if event.repository is not None and visible is not None and event.repository not in visible:
                 return None
             case _:

@@ -10,7 +10,7 @@ from pydantic import Field
 from foundry.actors.github_state.views import pull_request
 from foundry.actors.organization.views import repository_list, task_list
 from foundry.actors.repository.views import refuse_held
-from foundry.actors.task.views import checkpoint_of, task_view
+from foundry.actors.task.views import checkpoint_of, task_diff, task_view
 from foundry.api import access
 from foundry.api.auth import Me, Signed
 from foundry.api.bodies import Body
@@ -22,7 +22,7 @@ from foundry.contracts.branch_names import BranchName
 from foundry.contracts.errors import Forbidden
 from foundry.contracts.github_state import PullRequestView
 from foundry.contracts.ids import OrganizationId, SandboxId, SessionId, TaskId
-from foundry.contracts.messages import ScopeId
+from foundry.contracts.messages import Command, ScopeId
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.task import (
     AgentName,
@@ -129,7 +129,14 @@ async def open_task(
         auto_publish=foundry.auto_publish if wish.auto_publish is None else wish.auto_publish,
         checkpoint=wish.checkpoint,
     )
-    return await foundry.runtime.ask(addresses.task(task), command, key=key, caller=who.caller)
+    opened = await foundry.runtime.ask(addresses.task(task), command, key=key, caller=who.caller)
+    return opened.at(repository)
+
+
+async def ask_task(request: Request, who: Me, found: TaskView, command: Command[TaskView], key: str | None) -> TaskView:
+    """Ask a task that the person may change. The answer has its repository's current name."""
+    answer = await foundry_of(request).runtime.ask(addresses.task(found.id), command, key=key, caller=who.caller)
+    return answer.at(found.repository)
 
 
 async def _same_repository(foundry: Foundry, wish: CheckpointRef, repository: RepositoryRef) -> None:
@@ -175,7 +182,8 @@ async def shown(request: Request, who: Signed, task: str) -> TaskDetail:
 @router.get("/tasks/{task}/diff")
 async def diff(request: Request, who: Signed, task: str) -> WorkTree:
     """Get the branch's diff against its base, including uncommitted changes, as last seen. Truncated at 256 KiB."""
-    return (await access.task_of(request, who, task)).work
+    found = await access.task_of(request, who, task)
+    return await foundry_of(request).runtime.read(task_diff, found.id)
 
 
 @router.post("/tasks/{task}/work", status_code=202)
@@ -190,14 +198,14 @@ async def refresh(request: Request, who: Signed, task: str, key: IdempotencyKey 
 async def get_upstream(request: Request, who: Signed, task: str, key: IdempotencyKey = None) -> TaskView:
     """Fetch the branch and its base from GitHub, in the background, and fast-forward the work tree if possible."""
     found = await access.task_of(request, who, task, change=True)
-    return await foundry_of(request).runtime.ask(addresses.task(found.id), GetUpstream(), key=key, caller=who.caller)
+    return await ask_task(request, who, found, GetUpstream(), key)
 
 
 @router.post("/tasks/{task}/rest", status_code=202)
 async def rest(request: Request, who: Signed, task: str, key: IdempotencyKey = None) -> TaskView:
     """Save the work, then stop the idle sandbox. The next message starts it again."""
     found = await access.task_of(request, who, task, change=True)
-    return await foundry_of(request).runtime.ask(addresses.task(found.id), RestSandbox(), key=key, caller=who.caller)
+    return await ask_task(request, who, found, RestSandbox(), key)
 
 
 @router.post("/tasks/{task}/sessions", status_code=201)
@@ -208,7 +216,7 @@ async def open_session(
     found, foundry = await access.task_of(request, who, task, change=True), foundry_of(request)
     session = SessionId(id_from_key("ses", f"{who.caller}/{task}", key))
     command = OpenSession(session=session, agent=agent_of(foundry, wish.agent), prompt=wish.prompt, person=who.person)
-    view = await foundry.runtime.ask(addresses.task(found.id), command, key=key, caller=who.caller)
+    view = await ask_task(request, who, found, command, key)
     response.headers["Location"] = f"/api/sessions/{session}"
     return view
 
@@ -220,7 +228,7 @@ async def publish(
     """Push the branch and open the pull request, in the background."""
     found, given = await access.task_of(request, who, task, change=True), wish or Publish()
     command = PublishTask(person=who.person, title=given.title or None, body=given.body, draft=given.draft)
-    return await foundry_of(request).runtime.ask(addresses.task(found.id), command, key=key, caller=who.caller)
+    return await ask_task(request, who, found, command, key)
 
 
 @router.put("/tasks/{task}/branch", status_code=202)
@@ -232,23 +240,21 @@ async def rename_branch(request: Request, who: Signed, task: str, wish: Branch, 
     found, foundry = await access.task_of(request, who, task, change=True), foundry_of(request)
     await foundry.runtime.read(refuse_held, found.repository.id, found.id, wish.name)
     command = RenameBranch(name=wish.name)
-    return await foundry.runtime.ask(addresses.task(found.id), command, key=key, caller=who.caller)
+    return await ask_task(request, who, found, command, key)
 
 
 @router.delete("/tasks/{task}/branch/rename", status_code=202)
 async def give_up_rename(request: Request, who: Signed, task: str, key: IdempotencyKey = None) -> TaskView:
     """Cancel a rename that failed. The old name is restored, unless GitHub already has the new one."""
     found = await access.task_of(request, who, task, change=True)
-    return await foundry_of(request).runtime.ask(addresses.task(found.id), GiveUpRename(), key=key, caller=who.caller)
+    return await ask_task(request, who, found, GiveUpRename(), key)
 
 
 @router.post("/tasks/{task}/retry", status_code=202)
 async def retry(request: Request, who: Signed, task: str, key: IdempotencyKey = None) -> TaskView:
     """Retry what failed or is overdue, in the background."""
     found = await access.task_of(request, who, task, change=True)
-    return await foundry_of(request).runtime.ask(
-        addresses.task(found.id), RetryProvisioning(), key=key, caller=who.caller
-    )
+    return await ask_task(request, who, found, RetryProvisioning(), key)
 
 
 @router.post("/tasks/{task}/archive")
@@ -258,4 +264,4 @@ async def archive(
     """Archive the task at once. Its sandbox is released in the background."""
     found, given = await access.task_of(request, who, task, change=True), wish or Archive()
     command = ArchiveTask(person=who.person, discard=given.discard, kill=given.kill)
-    return await foundry_of(request).runtime.ask(addresses.task(found.id), command, key=key, caller=who.caller)
+    return await ask_task(request, who, found, command, key)

@@ -44,7 +44,7 @@ class Client:
     """A client of one server. A problem response ends the command."""
 
     def __init__(self, url: str | None, login: str | None, data_dir: Path | None) -> None:
-        import httpx
+        import httpx2 as httpx
 
         from foundry.settings import load
 
@@ -60,7 +60,7 @@ class Client:
 
     def ask(self, method: str, path: str, body: Json = None, **params: Any) -> Json:
         """Send one request. Returns the response's JSON, or None if it has no body."""
-        import httpx
+        import httpx2 as httpx
 
         from foundry.contracts.ids import new_id
 
@@ -77,7 +77,7 @@ class Client:
         """Subscribe to a topic: yields the snapshot, then each event. After a broken connection it resumes."""
         import time
 
-        import httpx
+        import httpx2 as httpx
 
         last = ""
         while True:

@@ -6,6 +6,7 @@ the scripted agent, answers its question, merges the pull request, and waits unt
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import signal
@@ -25,6 +26,7 @@ PERSON = "ada"
 REPOSITORY = "lumen-works/tally"
 START_LIMIT = 120.0  # seconds; the first start installs sandbox-agent
 JOB_LIMIT = 60.0  # seconds the whole job may take
+STAND_INS = ("acp", "jwt")  # modules that the extra `devkit` brings
 
 
 class DemoFailed(Exception):
@@ -46,6 +48,7 @@ def demo(
     home.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
+        _check_installed()
         with _github(home) as (hub, github), _foundry(home, port) as (house, url):
             Job(url, github, home).run()
             typer.echo("")
@@ -65,6 +68,12 @@ def demo(
     except KeyboardInterrupt:
         typer.echo("demo: stopped")
         raise typer.Exit(130 if once else 0) from None
+
+
+def _check_installed() -> None:
+    """Here rather than by the stand-ins, which are processes of their own and would only log it."""
+    if not all(map(importlib.util.find_spec, STAND_INS)):
+        raise DemoFailed('the stand-in GitHub and agent are not installed. Run: pip install "foundry[devkit]"')
 
 
 def _interrupt(number: int, frame: object) -> None:
@@ -147,7 +156,7 @@ class Job:
     """A person's way through the main job, over HTTP as a browser or program would go it."""
 
     def __init__(self, url: str, github: str, home: Path) -> None:
-        import httpx
+        import httpx2 as httpx
 
         self._url, self._github, self._home = url, github, home
         self._http = httpx.Client(base_url=url, timeout=20.0, headers={"Origin": url})
@@ -244,7 +253,7 @@ class Job:
         )
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
-        import httpx
+        import httpx2 as httpx
 
         try:
             answer = self._http.request(method, path, **({} if body is None else {"json": body}))

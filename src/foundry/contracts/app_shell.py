@@ -1,4 +1,4 @@
-"""AppShell: app sessions, who is signed in, which installation belongs to which organization."""
+"""AppShell: app sessions, and word of installations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class SignOut(Command[None]):
 
 
 class InstallationSeen(Message):
-    """To AppShell: this installation of the App belongs to that organization."""
+    """GitHubState("app") -> AppShell: an installation of the App was added or has changed."""
 
     installation: int
     organization: OrganizationId
@@ -32,7 +32,7 @@ class OpenAppShell(Command[None], Birth):
 
 
 class InstallationView(Model):
-    """One installation of the App, as the start page shows it."""
+    """One installation of the App."""
 
     installation: int
     organization: OrganizationId
@@ -41,6 +41,6 @@ class InstallationView(Model):
 
 
 class InstallationsChanged(Event):
-    """On `app`: the whole new list."""
+    """On `app`: the installations that were added or have changed; the organizations to be seen may be others now."""
 
     installations: list[InstallationView]

@@ -30,6 +30,10 @@ class GitHubDoor(Protocol):
         """Every branch of the repository on GitHub."""
         ...
 
+    async def repository(self, repository: RepositoryRef) -> RepositoryRef:
+        """The repository as it is called now."""
+        ...
+
     def credential(self, repository: RepositoryRef, *, write: bool) -> AbstractAsyncContextManager[str]:
         """A token for git, good for this repository alone; audited, and revoked at the end of the `async with`."""
         ...

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 
 class GitHubModel(BaseModel):
@@ -47,7 +47,6 @@ class GitHubCommit(GitHubModel):
 
 class GitHubBranch(GitHubModel):
     name: str
-    commit: GitHubCommit | None = None  # its head
 
 
 class GitHubHead(GitHubModel):
@@ -102,18 +101,8 @@ class GitHubPullRequestText(GitHubPullRequest):
     requested_teams: list[GitHubTeam] = []
 
 
-class GitHubMerge(GitHubModel):
-    """How a merge went: the commit it made on the base."""
-
-    sha: str
-    merged: bool
-
-
 class GitHubComment(GitHubModel):
-    id: int
     body: str = ""
-    html_url: str = ""
-    user: GitHubAccount | None = None
 
 
 class GitHubPermission(GitHubModel):
@@ -148,16 +137,8 @@ class GitHubBudget(GitHubModel):
 
     limit: int | None = None  # an hour
     remaining: int | None = None
-    reset_at: datetime | None = Field(default=None, validation_alias=AliasChoices("reset_at", "reset"))  # a fresh hour
+    reset_at: datetime | None = None  # a fresh hour
     blocked_until: datetime | None = None  # GitHub asked to send nothing before
-
-
-class GitHubResources(GitHubModel):
-    core: GitHubBudget
-
-
-class GitHubRateLimits(GitHubModel):
-    resources: GitHubResources
 
 
 class InstallationToken(GitHubModel):

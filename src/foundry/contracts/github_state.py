@@ -11,13 +11,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, cast
 
-from pydantic import ConfigDict, SecretStr, ValidationError
+from pydantic import ConfigDict, ValidationError
 
 from foundry.contracts.errors import BadInput, FoundryError
 from foundry.contracts.github_payloads import GitHubAccount, GitHubPullRequest
 from foundry.contracts.ids import OrganizationId, RepositoryId, UserId, WorkflowId
 from foundry.contracts.messages import APP, Address, Birth, Command, Event, Message, Model
-from foundry.contracts.people import Access, Person
+from foundry.contracts.people import Access
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.task_branch import BranchMoved
 
@@ -111,15 +111,6 @@ class GitHubStateView(Model):
     synced_at: datetime | None = None
     syncing_since: datetime | None = None
     trouble: str = ""  # why the last sync failed; empty: it did not
-
-
-class GitHubIdentity(Model):
-    """Who signed in, with their tokens in the open: for the edge, which seals them at once; never stored or logged."""
-
-    person: Person
-    access_token: SecretStr
-    refresh_token: SecretStr | None = None
-    expires_at: datetime | None = None
 
 
 # Webhooks: what Foundry uses of a payload; the rest is left out when it is read
@@ -285,12 +276,6 @@ class RecordPermission(Command[None]):
     repository: RepositoryId
     login: str
     access: Access
-
-
-class RecordPullRequest(Command[None]):
-    """To GitHubState(org), by a step that opened one: known at once, until GitHub's own description comes."""
-
-    pull_request: PullRequestView
 
 
 class RecordBranches(Command[None]):

@@ -78,7 +78,7 @@ class EndTrouble(Command[None]):
 
 
 class WorkflowTrouble(Command[None]):
-    """To a workflow's owner: an attempt of a step failed. `trouble.retry_at` absent: the workflow has failed."""
+    """To a workflow's owner: an attempt of a step failed; another follows at `trouble.retry_at`."""
 
     trouble: Trouble
 
@@ -88,3 +88,21 @@ class WorkflowRecovered(Command[None]):
 
     workflow: str
     workflow_id: WorkflowId
+
+
+class Outcome(StrEnum):
+    """How a workflow ended."""
+
+    DONE = "done"
+    FAILED = "failed"  # a step's last attempt failed, or its own code did
+    LOST = "lost"  # it ended in DBOS without telling us, crashed too often, or no version here can go on with it
+    CANCELLED = "cancelled"  # by its owner; nothing of it runs any more
+
+
+class WorkflowEnded(Message):
+    """To a workflow's owner, in the transaction that deletes the workflow's row: nothing of it runs any more."""
+
+    workflow: str
+    workflow_id: WorkflowId
+    outcome: Outcome
+    trouble: Trouble | None = None  # why it failed or was lost

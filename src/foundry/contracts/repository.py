@@ -19,6 +19,11 @@ class RepositoryRef(Model):
     clone_url: str = ""
     html_url: str = ""
 
+    @classmethod
+    def of(cls, id: RepositoryId, organization: OrganizationId) -> RepositoryRef:
+        """One of which no more is known here: whoever shows or uses more of it looks it up."""
+        return cls(id=id, organization=organization, owner="", name="")
+
     @property
     def full_name(self) -> str:
         return f"{self.owner}/{self.name}"

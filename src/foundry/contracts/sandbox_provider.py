@@ -81,7 +81,6 @@ class NodeMissing(FoundryError, code="node_missing", status=500):
 class ProviderState(StrEnum):
     """What a provider says of a sandbox; whether its sandbox-agent is well is another question."""
 
-    ABSENT = "absent"
     STOPPED = "stopped"
     RUNNING = "running"
 
@@ -91,7 +90,6 @@ class SandboxSpec(Model):
 
     agents: list[str] = []  # whose launchers or binaries are prepared
     env: dict[str, str] = {}  # for sandbox-agent and all it starts; no secrets of Foundry's
-    labels: dict[str, str] = {}  # for people who look at the provider's own console
 
 
 class Endpoint(Model):
@@ -110,7 +108,6 @@ class ProviderSandbox(Model):
     id: str
     state: ProviderState
     endpoint: Endpoint | None = None  # while it runs
-    repository_path: str  # where its repository is cloned, as processes inside see it
 
 
 class Room(Model):
@@ -127,5 +124,3 @@ class ProcessResult(Model):
     stdout: str
     stderr: str
     timed_out: bool = False
-    truncated: bool = False  # more was written than the limit given
-    duration_ms: int = 0

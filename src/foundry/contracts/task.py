@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import StringConstraints
 
@@ -16,7 +16,7 @@ from foundry.contracts.overdue import Overdue
 from foundry.contracts.people import Person
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.task_branch import Upstream
-from foundry.contracts.task_checkpoints import CheckpointRef, CheckpointView, Saved
+from foundry.contracts.task_checkpoints import CheckpointRef, Saved
 
 PROMPT_LIMIT = 100_000  # characters
 
@@ -92,8 +92,16 @@ class PhaseTrouble(Model):
     retry_at: datetime | None = None  # absent: nothing happens by itself
 
 
+class ChangedFile(Model):
+    """One file's lines against the base, committed and not."""
+
+    path: str
+    added: int = 0
+    removed: int = 0
+
+
 class WorkTree(Model):
-    """What the sandbox's work tree looks like, as last seen."""
+    """What the sandbox's work tree looks like, as last seen. Its diff is a read of its own: `TaskDiff`."""
 
     head: str = ""
     commits_ahead: int = 0  # of the base it was cut from
@@ -103,13 +111,15 @@ class WorkTree(Model):
     changed_files: list[str] = []  # not committed
     insertions: int = 0
     deletions: int = 0
-    diff: str = ""  # against the base, committed and not; cut at 256 KiB
+    files: list[ChangedFile] = []  # the first 40 of the diff, in its order
+    more_files: int = 0
+    diff: str = ""  # against the base, committed and not; cut at 256 KiB. Empty where a task is shown
     diff_cut: bool = False
     seen_at: datetime | None = None
 
 
 class PullRequestRef(Model):
-    """A task stores the number and what it made of it; title and checks are GitHubState's (R14)."""
+    """A task stores the number and what it made of it; the rest is GitHubState's (R14)."""
 
     number: int
     state: str  # open, closed, merged
@@ -158,6 +168,13 @@ class TaskSummary(Model):
     changed_at: datetime
     archived: ArchiveReason | None = None
 
+    def at(self, repository: RepositoryRef) -> Self:
+        """The same with its repository as it is called now; whoever shows it looks that up."""
+        pull = self.pull_request
+        if pull is not None and repository.html_url:
+            pull = pull.model_copy(update={"url": f"{repository.html_url}/pull/{pull.number}"})
+        return self.model_copy(update={"repository": repository, "pull_request": pull})
+
 
 class TaskView(TaskSummary):
     """A task as its page shows it."""
@@ -173,7 +190,7 @@ class TaskView(TaskSummary):
     publishing: str = ""  # the publish workflow's step, while it runs
     rename: BranchRename | None = None
     renaming: bool = False  # it runs: no prompt does meanwhile
-    checkpoints: list[CheckpointView] = []  # newest first
+    checkpoint: int = 0  # the latest checkpoint's number; the list is a read of its own
     begins_from: CheckpointRef | None = None  # what provisioning restores
     saving: bool = False  # a checkpoint is being made
     restoring: bool = False  # one is being restored: no prompt runs meanwhile
@@ -264,6 +281,10 @@ class PublishTask(Command[TaskView]):
 
 class GetUpstream(Command[TaskView]):
     """To Task: get GitHub's commits of its branch and its base; the work tree follows where nothing is in the way."""
+
+
+class Adopt(Command[None]):
+    """To Task: take over what a replica of release 0.1 has written of it. Goes with release 0.3."""
 
 
 class RefreshWork(Command[None]):

@@ -259,6 +259,7 @@ class OpenAgent(Message):
 
     anew: bool = False  # an opening that runs is given up first: a person found that it hangs
     wake: bool = False  # the sandbox is stopped: start it first
+    installed: bool = False  # provisioning has just installed the agent
 
 
 class CloseSession(Message):

@@ -47,9 +47,6 @@ class GitHubApp:
     async def installations(self) -> list[GitHubInstallation]:
         return await self._app().all("/app/installations", GitHubInstallation)
 
-    async def installation(self, installation: int) -> GitHubInstallation:
-        return await self._app().get(f"/app/installations/{installation}", GitHubInstallation)
-
     async def installation_token(
         self, installation: int, *, repository: int | None = None, permissions: Mapping[str, str] | None = None
     ) -> InstallationToken:

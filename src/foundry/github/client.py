@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 from urllib.parse import quote, urlencode
 
 from foundry.contracts.github_payloads import (
     GitHubAccount,
     GitHubBranch,
-    GitHubBudget,
     GitHubComment,
     GitHubHead,
     GitHubInstallation,
-    GitHubMerge,
     GitHubPermission,
     GitHubPullRequest,
     GitHubPullRequestText,
-    GitHubRateLimits,
     GitHubRepository,
 )
 from foundry.github.app import GitHubApp
@@ -40,9 +37,6 @@ class GitHub(GitHubApp):
         caller = self.as_installation(installation)
         return await caller.all("/installation/repositories", GitHubRepository, key="repositories")
 
-    async def repository(self, installation: int, repository: int) -> GitHubRepository:
-        return await self.as_installation(installation).get(f"/repositories/{repository}", GitHubRepository)
-
     async def members(self, installation: int, organization: str) -> list[GitHubAccount]:
         return await self.as_installation(installation).all(f"/orgs/{quote(organization)}/members", GitHubAccount)
 
@@ -60,13 +54,6 @@ class GitHub(GitHubApp):
     async def branches(self, installation: int, full_name: str) -> list[GitHubBranch]:
         return await self.as_installation(installation).all(f"/repos/{full_name}/branches", GitHubBranch)
 
-    async def branch(self, installation: int, full_name: str, branch: str) -> GitHubBranch | None:
-        """Return the branch and its head, or None if it does not exist. The old name of a renamed branch works too."""
-        try:
-            return await self.as_installation(installation).get(_branch(full_name, branch), GitHubBranch)
-        except GitHubNotFound:
-            return None
-
     async def heads(self, installation: int, full_name: str, prefix: str) -> dict[str, str]:
         """Return the branches whose names start with this prefix, and their heads."""
         url = f"/repos/{full_name}/git/matching-refs/heads/{quote(prefix)}"
@@ -80,18 +67,6 @@ class GitHub(GitHubApp):
         """
         url = f"{_branch(full_name, branch)}/rename"
         return await self.as_installation(installation).post(url, {"new_name": new_name}, GitHubBranch)
-
-    async def delete_branch(self, installation: int, full_name: str, branch: str) -> bool:
-        """Delete the branch. Returns False if it did not exist."""
-        try:
-            await self.as_installation(installation).delete(f"/repos/{full_name}/git/refs/heads/{quote(branch)}")
-        except GitHubNotFound:
-            return False
-        except GitHubRefused as refused:
-            if refused.answered == 422 and "does not exist" in refused.detail:
-                return False
-            raise
-        return True
 
     # pull requests
 
@@ -111,25 +86,6 @@ class GitHub(GitHubApp):
     ) -> GitHubPullRequest:
         wish = {"head": head, "base": base, "title": title, "body": body, "draft": draft}
         return await self.as_installation(installation).post(f"/repos/{full_name}/pulls", wish, GitHubPullRequest)
-
-    async def edit_pull_request(
-        self, installation: int, full_name: str, number: int, changes: Mapping[str, object]
-    ) -> GitHubPullRequest:
-        """Change any of `title`, `body`, `state` (open, closed) and `base`."""
-        url = f"/repos/{full_name}/pulls/{number}"
-        return await self.as_installation(installation).patch(url, changes, GitHubPullRequest)
-
-    async def merge_pull_request(
-        self, installation: int, full_name: str, number: int, *, head_sha: str, method: str = "merge"
-    ) -> GitHubMerge:
-        """Merge the pull request if its head is still this commit. `method`: merge, squash or rebase.
-
-        Raises:
-            GitHubRefused: `answered` is 405 if it cannot be merged, 409 if the head has changed.
-        """
-        wish = {"sha": head_sha, "merge_method": method}
-        url = f"/repos/{full_name}/pulls/{number}/merge"
-        return await self.as_installation(installation).put(url, wish, GitHubMerge)
 
     async def pull_request_text(self, installation: int, full_name: str, number: int) -> GitHubPullRequestText:
         return await self.as_installation(installation).get(f"/repos/{full_name}/pulls/{number}", GitHubPullRequestText)
@@ -168,13 +124,6 @@ class GitHub(GitHubApp):
         """Return the repositories that both the person and the installation may see."""
         url = f"/user/installations/{installation}/repositories"
         return await _signed_in(self.as_token(token).all(url, GitHubRepository, key="repositories"))
-
-    # the hourly budget
-
-    async def rate_limit(self, installation: int) -> GitHubBudget:
-        """Ask GitHub for the budget; this costs nothing. `budget` returns the last reported value without a request."""
-        found = await self.as_installation(installation).get("/rate_limit", GitHubRateLimits)
-        return found.resources.core
 
 
 async def _signed_in(call: Awaitable[T]) -> T:

@@ -109,12 +109,6 @@ class Caller:
 
         return await self._call(lambda token: self._api.post(url, data=data, oauth_token=token), read)
 
-    async def patch(self, url: str, data: Mapping[str, object], model: type[M]) -> M:
-        return await self._call(lambda token: self._api.patch(url, data=data, oauth_token=token), model.model_validate)
-
-    async def put(self, url: str, data: Mapping[str, object], model: type[M]) -> M:
-        return await self._call(lambda token: self._api.put(url, data=data, oauth_token=token), model.model_validate)
-
     async def delete(self, url: str) -> None:
         await self._call(lambda token: self._api.delete(url, oauth_token=token), lambda _: None)
 

@@ -1,4 +1,4 @@
-"""Actor: a class with a kind, whose methods are turns; and the registry of all kinds.
+"""Actor: a class with a kind, whose methods and parts are turns; and the registry of all kinds.
 
 An actor has no memory: its state is its tables, so a turn that fails leaves nothing behind. One instance serves all
 actors of the kind. The first thing an actor gets is its create; anything else before it fails, anything after its
@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any, ClassVar, TypeVar, cast, get_type_hints
 
 from pydantic import TypeAdapter
@@ -18,7 +19,6 @@ from foundry.contracts.messages import Address, Birth, Command, Message, Model
 from foundry.runtime.turn import Turn
 
 M = TypeVar("M", bound="Callable[..., Any]")
-ActorClass = TypeVar("ActorClass", bound="type[Actor]")
 
 _MARK = "__foundry_handles__"
 
@@ -37,15 +37,30 @@ class Actor:
     """Base of every actor kind. The class's name is the kind's."""
 
     topic: ClassVar[str] = ""  # the name clients watch it under; none: it publishes nothing
+    parts: ClassVar[Sequence[ModuleType]] = ()  # modules of `@handles` functions (turn, command)
+    config: object = None  # what the parts are given as `turn.config`
     keeps_events: ClassVar[bool] = False  # its events are its state (a transcript), never purged by age
 
     @classmethod
     def at(cls, key: str) -> Address:
         return Address(cls.__name__, key)
 
+    def before_turn(self, turn: Turn) -> None:
+        """What every turn of an actor that exists begins with."""
+
+    def after_turn(self, turn: Turn) -> None:
+        """What every turn ends with, whichever handler it had: what follows from the rows as they are now."""
+
+    def view(self, turn: Turn) -> object:
+        """The answer to commands whose handler returns nothing: the actor as this turn has made it."""
+        raise NotImplementedError(f"{type(self).__name__} has no view")
+
 
 def handles(word: type[Command[Any]]) -> Callable[[M], M]:
-    """This method answers the command. Signature: (self, turn, command) -> answer."""
+    """This method or function answers the command. Signature: (self, turn, command) -> answer, a part's without self.
+
+    One that returns nothing to a command with an answer is answered with the actor's `view`.
+    """
     return _mark(_Marked(word))
 
 
@@ -83,6 +98,7 @@ class Handler:
     creates: bool
     call: Callable[[Turn, Model], object]
     answer: TypeAdapter[object]
+    answers_with_view: bool = False  # the handler returns nothing: the actor's `view` is the answer
 
 
 @dataclass
@@ -109,8 +125,8 @@ def kind_of(actor: Actor) -> Kind:
         RegistrationError: two methods for one word, or a create whose word carries no `Birth`.
     """
     kind = Kind(type(actor).__name__, actor)
-    for _, method in inspect.getmembers(actor, inspect.ismethod):
-        for mark in cast("tuple[_Marked, ...]", getattr(method, _MARK, ())):
+    for method in _marked(actor):
+        for mark in cast("tuple[_Marked, ...]", getattr(method, _MARK)):
             if isinstance(mark.word, str):
                 kind.schedules[mark.word] = method
                 continue
@@ -118,10 +134,29 @@ def kind_of(actor: Actor) -> Kind:
                 raise RegistrationError(f"{kind.name} handles {mark.word.__name__} twice")
             if mark.creates and not issubclass(mark.word, Birth):
                 raise RegistrationError(f"{mark.word.__name__} creates a {kind.name} but is no Birth")
-            answer = get_type_hints(method).get("return", type(None))
-            handler = Handler(mark.word, mark.creates, method, TypeAdapter(answer))
+            returns = get_type_hints(method).get("return", type(None))
+            wanted = answer_of(mark.word)
+            by_view = returns is type(None) and wanted is not type(None)
+            handler = Handler(mark.word, mark.creates, method, TypeAdapter(wanted if by_view else returns), by_view)
             kind.handlers[mark.word] = kind.words[mark.word.__name__] = handler
     return kind
+
+
+def answer_of(message: type[Model]) -> Any:
+    """The answer type of a command class: the argument of its `Command[...]` base."""
+    for base in message.__mro__:
+        arguments = getattr(base, "__pydantic_generic_metadata__", {}).get("args")
+        if arguments:
+            return type(None) if arguments[0] is None else arguments[0]
+    return type(None)
+
+
+def _marked(actor: Actor) -> list[Callable[..., Any]]:
+    """The handlers of an actor: its own methods, and the functions of its parts."""
+    found = [method for _, method in inspect.getmembers(actor, inspect.ismethod)]
+    for part in actor.parts:
+        found += [one for _, one in inspect.getmembers(part, inspect.isfunction) if one.__module__ == part.__name__]
+    return [one for one in found if hasattr(one, _MARK)]
 
 
 class Registry:

@@ -14,4 +14,5 @@ class Pace:
     look: float = 2.0  # between looks for actors that want a worker
     term: float = 10.0  # a lease without renewal, a replica without a heartbeat
     renew: float = 3.0  # between renewals and heartbeats
+    cut_off: float = 30.0  # that a step of a cancelled workflow may go on, until it is cut off
     late: float = 60.0  # that a message or a schedule may wait beyond its time, until that is an issue

@@ -18,6 +18,7 @@ from foundry.contracts.doors import Doors
 from foundry.contracts.errors import Unavailable
 from foundry.contracts.ids import WorkflowId, new_id
 from foundry.contracts.inspection import Inspection
+from foundry.contracts.issues import WorkflowEnded
 from foundry.contracts.messages import Address, Command, ScopeId
 from foundry.runtime.actor import Actor, RegistrationError, Registry
 from foundry.runtime.async_tools import ended
@@ -34,6 +35,7 @@ from foundry.runtime.upkeep.inspection import inspection
 from foundry.runtime.upkeep.overdue_monitor import Lateness
 from foundry.runtime.upkeep.retention import Upkeep
 from foundry.runtime.worker.supervisor import Supervisor, WorkerKind
+from foundry.runtime.workflow.ended import EndWork
 from foundry.runtime.workflow.engine import WorkflowSystem
 from foundry.runtime.workflow.flow import Workflows
 
@@ -160,6 +162,25 @@ class Runtime:
             return await future
         except Busy as error:
             raise Unavailable(f"the store did not take the change: {error}") from error
+
+    async def end_workflow(
+        self, owner: Address, ended: WorkflowEnded, generation: int | None, *, gone: bool = False
+    ) -> None:
+        """Delete a workflow's row and give its end to its owner, in one transaction; nothing if that was done before.
+
+        Args:
+            generation: only if the row still has this one; None: whichever it has.
+            gone: the row is deleted already, by a replica of release 0.1.
+
+        Raises:
+            Unavailable: the database was away; nothing was applied, asking again is right.
+        """
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        try:
+            self.store.submit(EndWork(self, owner, ended, future, generation, gone=gone))
+            await future
+        except Busy as error:
+            raise Unavailable(f"the store did not take the workflow's end: {error}") from error
 
     async def retry_message(self, mailbox_id: int) -> bool:
         """Send a message that was set aside anew, as if its sender had sent it now; False if it has gone."""

@@ -16,10 +16,11 @@ from sqlalchemy import Connection, func, select
 from foundry.contracts.issues import IssueKind, Trouble, TroubleEnded, TroubleRaised
 from foundry.contracts.messages import APP, Address, ScopeId, utc
 from foundry.runtime.async_tools import woken
+from foundry.runtime.host import Host
 from foundry.runtime.store.base import Store, Transaction, Work
 from foundry.runtime.store.tables import schedules
-from foundry.runtime.transactions import After, Host, followed_by, tell
-from foundry.runtime.turn import Reader, Turn
+from foundry.runtime.transactions import After, followed_by, take, tell
+from foundry.runtime.turn import Reader
 
 SWEEP = 1.0  # seconds between two looks when nothing is known to be due earlier
 FIRED_AT_ONCE = 256
@@ -96,8 +97,7 @@ class DueWork(Work):
         if not row or not opened.exists or opened.deleted:
             return
         tx.execute("DELETE FROM schedules WHERE actor=? AND name=?", str(self.address), self.name)
-        turn = Turn(tx, self.address, opened, self.host.ids)
-        self.kind.schedules[self.name](turn)
+        turn, _ = take(self.host, tx, self.kind, self.address, opened, self.kind.schedules[self.name])
         tx.close(str(self.address), opened, turn.effects)
         self.after = followed_by(self.address, turn.effects)
         tries = int(str(row[0][0]))

@@ -14,12 +14,15 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
+
+import structlog
 
 from foundry.contracts.errors import FoundryError, KeyReused, NotFound, error_codes
 from foundry.contracts.issues import IssueKind, Trouble, TroubleRaised
 from foundry.contracts.messages import APP, Address, Birth, Command, Message, Model, ScopeId
-from foundry.runtime.actor import Handler, Kind, Registry
+from foundry.runtime.actor import Handler, Kind
+from foundry.runtime.host import Host
 from foundry.runtime.store.base import (
     Effects,
     Mail,
@@ -30,12 +33,15 @@ from foundry.runtime.store.base import (
     Transaction,
     Work,
 )
-from foundry.runtime.turn import Ids, Turn
+from foundry.runtime.turn import Turn
 
 MAIL_BATCH = 32  # messages of one actor applied by one work
 TRIES = 5  # of a message, then it is set aside
 BACKOFF = (200, 1_000, 5_000, 30_000)  # milliseconds before tries 2 to 5
 NEWER = 600_000  # milliseconds that a word nobody here knows is left to other replicas
+
+
+log = structlog.get_logger("foundry.runtime")
 
 
 class _MayBeNewer(Exception):
@@ -52,18 +58,6 @@ class After:
     starts: bool = False
     cancels: bool = False
     schedules: bool = False
-
-
-class Host(Protocol):
-    """What works need of the runtime that made them."""
-
-    registry: Registry
-    ids: Ids
-    executor: str
-
-    def committed(self, after: After) -> None: ...
-    def coordinator(self, scope: ScopeId) -> Address: ...
-    def mail_later(self, address: Address, after: float | None) -> None: ...
 
 
 def followed_by(address: Address, effects: Effects) -> After:
@@ -91,13 +85,27 @@ def apply(host: Host, tx: Transaction, kind: Kind, address: Address, handler: Ha
         return None, After(address), opened.ask
     if opened.deleted or not (opened.exists or handler.creates):
         raise NotFound(f"no {address.kind} with id {address.key}")
-    turn = Turn(tx, address, opened, host.ids, word if isinstance(word, Birth) else None)
-    answer = handler.call(turn, word)
+    birth = word if isinstance(word, Birth) else None
+    turn, answer = take(host, tx, kind, address, opened, lambda turn: handler.call(turn, word), birth)
+    if handler.answers_with_view:
+        answer = kind.actor.view(turn)
     effects = turn.effects
     if ask:
         effects.ask = NewAsk(ask[0], ask[1], handler.answer.dump_json(answer).decode(), None, ask[2])
     tx.close(str(address), opened, effects)
     return answer, followed_by(address, effects), None
+
+
+def take(host: Host, tx: Transaction, kind: Kind, address: Address, opened: Opened, call: Callable[[Turn], object],
+         birth: Birth | None = None) -> tuple[Turn, object]:  # fmt: skip
+    """Call a handler and then the actor's `after_turn`. Gives the turn and the handler's answer."""
+    turn = Turn(tx, address, opened, host.ids, kind.actor.config, birth)
+    if opened.exists:
+        kind.actor.before_turn(turn)
+    answer = call(turn)
+    if not turn.effects.deleted:
+        kind.actor.after_turn(turn)
+    return turn, answer
 
 
 class AskWork(Work):
@@ -307,12 +315,16 @@ class SystemWork(Work):
 
 def tell(host: Host, tx: Transaction, scope: ScopeId, sender: str, seq: int, message: Message) -> str:
     """A message to the scope's coordinator from the runtime itself; gives the receiver."""
-    receiver = str(host.coordinator(scope))
+    return post(tx, host.coordinator(scope), sender, seq, message)
+
+
+def post(tx: Transaction, to: Address, sender: str, seq: int, message: Message) -> str:
+    """Put a message into a mailbox; gives the receiver."""
     tx.execute(
         "INSERT INTO mailbox (receiver, sender, seq, word, body, sent_at) VALUES (?,?,?,?,?,?)",
-        receiver, sender, seq, type(message).__name__, message.model_dump_json(), tx.now,
+        str(to), sender, seq, type(message).__name__, message.model_dump_json(), tx.now,
     )  # fmt: skip
-    return receiver
+    return str(to)
 
 
 def digest(command: Command[Any]) -> str:

@@ -7,10 +7,11 @@ a plain `def`: it cannot wait for another actor or do I/O, and its context offer
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import (
     Column,
@@ -26,9 +27,11 @@ from sqlalchemy import (
     update,
 )
 
+from foundry import RELEASE
 from foundry.contracts.errors import NotFound
 from foundry.contracts.ids import WorkflowId
 from foundry.contracts.messages import Address, Birth, Event, Message, Model, ScopeId, millis, utc
+from foundry.contracts.stored_names import current, stored
 from foundry.runtime.store.base import Effects, NewBirth, NewEvent, NewMail, NewStart, Opened, Transaction
 from foundry.runtime.store.tables import actors, events, workflows
 
@@ -87,6 +90,10 @@ class Reader:
             raise NotFound(f"no {address.kind} with id {address.key}")
         return row.version
 
+    def running(self, address: Address) -> list[Running]:
+        """The actor's workflows that have not ended, the oldest first."""
+        return _running(self._connection, address)
+
     def exists(self, address: Address) -> bool:
         query = select(actors.c.actor).where(actors.c.actor == str(address), actors.c.deleted_at.is_(None))
         return self.first(query) is not None
@@ -101,12 +108,47 @@ class Reader:
         return self.all(query.order_by(events.c.version).limit(limit))
 
 
-class Turn:
-    """What one turn may do. Nothing here is visible to anybody before the commit."""
+class Running(NamedTuple):
+    """A workflow of this actor's that has not ended yet."""
 
-    def __init__(self, tx: Transaction, address: Address, opened: Opened, ids: Ids, birth: Birth | None = None) -> None:
+    id: WorkflowId
+    name: str
+    since: int  # Unix milliseconds
+    cancelling: bool  # no further step begins; the one under way may still act
+
+
+_RUNNING = (
+    select(workflows.c.id, workflows.c.name, workflows.c.started_at, workflows.c.cancelled)
+    .where(workflows.c.owner == bindparam("owner"))
+    .order_by(workflows.c.started_at, workflows.c.id)
+)
+
+
+def _running(connection: Connection, owner: Address) -> list[Running]:
+    rows = connection.execute(_RUNNING, {"owner": str(owner)}).all()
+    return [Running(WorkflowId(r.id), current(r.name), r.started_at, bool(r.cancelled)) for r in rows]
+
+
+class Turn:
+    """What one turn may do. Nothing here is visible to anybody before the commit.
+
+    Args:
+        config: what the composition root gave the actor's kind; its package knows the type.
+    """
+
+    def __init__(
+        self,
+        tx: Transaction,
+        address: Address,
+        opened: Opened,
+        ids: Ids,
+        config: object = None,
+        birth: Birth | None = None,
+    ) -> None:
         self.address = address
         self.key = address.key
+        self.config = config
+        self.local: object = None  # what the parts of an actor share during the turn
         self.now: datetime = utc(tx.now)
         self.born = not opened.exists
         self.scope = ScopeId(opened.scope)
@@ -114,6 +156,9 @@ class Turn:
         self._tx = tx
         self._opened = opened
         self._ids = ids
+        self._running: list[Running] | None = None
+        self._writes: set[Table] = set()
+        self._read: dict[Table, dict[tuple[tuple[str, object], ...], Sequence[AnyRow]]] = {}  # until it is written
         if birth is not None and self.born:
             self.scope = birth.scope
             parent = None if birth.parent is None else str(birth.parent)
@@ -127,8 +172,8 @@ class Turn:
 
     def find(self, table: Table, **where: object) -> AnyRow | None:
         """The actor's own row of `table` with these values; None if there is none."""
-        self._check(table)
-        return self._tx.connection.execute(_own(table, tuple(where)), _binds(where, self.key)).first()
+        rows = self._rows(table, where)
+        return rows[0] if rows else None
 
     def one(self, table: Table, **where: object) -> AnyRow:
         """The same, where it has to exist.
@@ -145,6 +190,8 @@ class Turn:
     def all(self, table: Table, *conditions: ColumnElement[bool], order_by: Any = None, limit: int | None = None,
             **where: object) -> Sequence[AnyRow]:  # fmt: skip
         """The actor's own rows with these values, narrowed by `conditions`."""
+        if not conditions and order_by is None and limit is None:
+            return self._rows(table, where)
         self._check(table)
         query = _own(table, tuple(where))
         if conditions:
@@ -155,27 +202,44 @@ class Turn:
             query = query.limit(limit)
         return self._tx.connection.execute(query, _binds(where, self.key)).all()
 
+    def _rows(self, table: Table, where: Mapping[str, object]) -> Sequence[AnyRow]:
+        """Read once a turn, and again after a write."""
+        self._check(table)
+        known, key = self._read.setdefault(table, {}), tuple(where.items())
+        if key not in known:
+            known[key] = self._tx.connection.execute(_own(table, tuple(where)), _binds(where, self.key)).all()
+        return known[key]
+
+    def _written(self, table: Table) -> None:
+        self._check(table)
+        self._read.pop(table, None)
+        self._writes.add(table)
+
+    def wrote(self, table: Table) -> bool:
+        """Whether this turn has written it."""
+        return table in self._writes
+
     def insert(self, table: Table, **values: object) -> None:
         """Add a row of the actor's own; the owner's column is filled in."""
-        self._check(table)
+        self._written(table)
         self._tx.connection.execute(_insert(table), {_owner(table).name: self.key, **values})
 
     def insert_many(self, table: Table, rows: Iterable[Mapping[str, object]]) -> None:
-        self._check(table)
+        self._written(table)
         filled = [{_owner(table).name: self.key, **row} for row in rows]
         if filled:
             self._tx.connection.execute(_insert(table), filled)
 
     def update(self, table: Table, where: Mapping[str, object] | None = None, /, **values: object) -> int:
         """Change the actor's own rows that have the values in `where`; gives how many."""
-        self._check(table)
+        self._written(table)
         found = where or {}
         statement = _update(table, tuple(found), tuple(values))
         return self._tx.connection.execute(statement, {**_binds(found, self.key), **values}).rowcount
 
     def delete(self, table: Table, **where: object) -> int:
         """Remove the actor's own rows with these values; gives how many."""
-        self._check(table)
+        self._written(table)
         return self._tx.connection.execute(_delete(table, tuple(where)), _binds(where, self.key)).rowcount
 
     # what others will see
@@ -205,6 +269,38 @@ class Turn:
         """The version of the topic's last event, those of this turn included."""
         return self._opened.version + len(self.effects.events)
 
+    def show(self, mark: str, event: Callable[[], Event]) -> bool:
+        """Publish what this actor looks like now, unless it looked the same when it was last shown.
+
+        Args:
+            mark: everything that a watcher would see of it, as text; its digest is what is compared.
+            event: makes the event that carries the whole view.
+        """
+        return self._new_mark("shown", mark) and bool(self.publish(event()))
+
+    def tell(self, to: Iterable[Address], message: Message, mark: str) -> bool:
+        """Send what others keep of this actor, unless they were told the same last.
+
+        Args:
+            mark: everything in the message that matters to them, as text.
+        """
+        if not self._new_mark("told", mark):
+            return False
+        for address in to:
+            self.send(address, message)
+        return True
+
+    def tell_again(self) -> None:
+        """Tell others at the end of this turn, though they were told the same before: they asked."""
+        self._opened = self._opened._replace(told=None)
+
+    def _new_mark(self, name: str, text: str) -> bool:
+        mark = hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+        if mark == (getattr(self.effects, name) or getattr(self._opened, name)):
+            return False
+        setattr(self.effects, name, mark)
+        return True
+
     def compact(self, entity: str) -> None:
         """Forget the stored events of an entity: what this turn publishes of it replaces them."""
         self.effects.compacted.append(entity)
@@ -213,25 +309,40 @@ class Turn:
         """The stored events of one entity of this actor's topic, oldest first."""
         return Reader(self._tx.connection).events(self.address, entity=entity)
 
+    # workflows
+
+    def running(self, name: str | None = None) -> list[Running]:
+        """This actor's workflows that have not ended, the oldest first; those of this turn included.
+
+        Args:
+            name: only those of this name.
+        """
+        if self._running is None:
+            self._running = _running(self._tx.connection, self.address)
+        now, cancelled = millis(self.now), set(self.effects.cancels)
+        begun = [Running(WorkflowId(one.id), current(one.name), now, False) for one in self.effects.starts]
+        found = [one._replace(cancelling=True) if one.id in cancelled else one for one in (*self._running, *begun)]
+        return found if name is None else [one for one in found if one.name == name]
+
     def start(self, workflow: str, job: Model) -> WorkflowId:
         """Start a workflow owned by this actor, after the commit; its name is one of those registered for it."""
         workflow_id = self.new_id("wfl")
-        self.effects.starts.append(NewStart(workflow_id, workflow, self.scope, job.model_dump_json()))
+        self.effects.starts.append(NewStart(workflow_id, stored(workflow), self.scope, job.model_dump_json(), RELEASE))
         return WorkflowId(workflow_id)
 
     def cancel(self, workflow: WorkflowId) -> None:
-        """Raise the workflow's generation: no further step of it begins."""
+        """Raise the workflow's generation: no further step begins. `WorkflowEnded` says when nothing of it runs."""
         self.effects.cancels.append(workflow)
 
     def again(self, workflow: WorkflowId) -> WorkflowId | None:
-        """Cancel a workflow of this actor's that runs, and start the same work anew; None if it has ended."""
+        """Cancel a workflow of this actor's that runs, and start the same job again; None if it has ended."""
         query = select(workflows).where(workflows.c.id == workflow, workflows.c.owner == str(self.address))
         row = self._tx.connection.execute(query).first()
         if row is None or row.cancelled:
             return None
         self.cancel(workflow)
         new = self.new_id("wfl")
-        self.effects.starts.append(NewStart(new, row.name, ScopeId(row.scope), row.job))
+        self.effects.starts.append(NewStart(new, row.name, ScopeId(row.scope), row.job, RELEASE))
         return WorkflowId(new)
 
     def schedule(self, name: str, after: timedelta) -> None:

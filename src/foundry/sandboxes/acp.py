@@ -32,7 +32,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
+import httpx2 as httpx
 
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.messages import Json

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import TracebackType
 
 from foundry.contracts.sandbox_provider import SandboxRefused, SandboxUnreachable
@@ -20,17 +19,6 @@ from foundry.sandboxes.processes import Processes
 from foundry.sandboxes.recorder import Recorder
 
 INSTALL_LIMIT = 600.0  # seconds; agents are large downloads
-
-
-@dataclass(frozen=True)
-class AgentInfo:
-    """An agent that sandbox-agent knows how to run."""
-
-    id: str
-    installed: bool  # 0.4.2 reports false for `mock` and for launchers that it did not install itself
-    credentials_available: bool
-    capabilities: dict[str, bool]
-    version: str | None = None
 
 
 class SandboxAgent:
@@ -84,19 +72,6 @@ class SandboxAgent:
                 if time.monotonic() > end:
                     raise
                 await asyncio.sleep(0.02)
-
-    async def agents(self) -> list[AgentInfo]:
-        found = await self.calls.ask("GET", "/v1/agents")
-        return [
-            AgentInfo(
-                id=agent["id"],
-                installed=agent["installed"],
-                credentials_available=agent["credentialsAvailable"],
-                capabilities=agent["capabilities"],
-                version=agent.get("version"),
-            )
-            for agent in found["agents"]
-        ]
 
     async def install_agent(self, agent: str, *, reinstall: bool = False) -> bool:
         """Install the agent in the sandbox. Returns False if it was already installed. May download for minutes.

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import httpx
+import httpx2 as httpx
 
 from foundry.contracts.sandbox_provider import SandboxRefused
 from foundry.sandboxes.calls import Calls
@@ -16,9 +15,7 @@ QUIET = 30.0  # seconds without a byte of a file
 @dataclass(frozen=True)
 class FileInfo:
     path: str
-    is_directory: bool
     size: int  # bytes
-    modified: str | None = None  # RFC 3339
 
 
 class Files:
@@ -53,19 +50,9 @@ class Files:
         await self._calls.ask("PUT", "/v1/fs/file", params={"path": path}, content=content)
 
     async def list(self, path: str) -> list[FileInfo]:
-        return [_info(entry) for entry in await self._calls.ask("GET", "/v1/fs/entries", params={"path": path})]
-
-    async def stat(self, path: str) -> FileInfo:
-        return _info(await self._calls.ask("GET", "/v1/fs/stat", params={"path": path}))
-
-    async def mkdir(self, path: str) -> None:
-        """Create a directory and its parents. An existing directory is not an error."""
-        await self._calls.ask("POST", "/v1/fs/mkdir", params={"path": path})
+        found = await self._calls.ask("GET", "/v1/fs/entries", params={"path": path})
+        return [FileInfo(entry["path"], entry["size"]) for entry in found]
 
     async def delete(self, path: str, *, recursive: bool = False) -> None:
         params = {"path": path, "recursive": "true" if recursive else "false"}
         await self._calls.ask("DELETE", "/v1/fs/entry", params=params)
-
-
-def _info(entry: dict[str, Any]) -> FileInfo:
-    return FileInfo(entry["path"], entry["entryType"] == "directory", entry["size"], entry.get("modified"))

@@ -9,19 +9,14 @@ request) are settings that `run` raises if necessary.
 from __future__ import annotations
 
 import base64
-import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import httpx
-
 from foundry.contracts.sandbox_provider import ProcessResult
 from foundry.sandboxes.calls import Calls
-from foundry.sandboxes.sse import events
 
 GRACE = 10.0  # seconds after a run's timeout within which the response may arrive
-FOLLOW_QUIET = 60.0  # seconds without a byte, not even a keep-alive; then a log's connection counts as broken
 START_SLACK = 1000.0  # milliseconds between an agent process's real start and the time that sandbox-agent reports
 INPUT_LIMIT = 48_000  # bytes per request, so that it stays below the server's limit in base64 too
 
@@ -35,13 +30,6 @@ class ProcessInfo:
     pid: int | None
     exit_code: int | None
     created_ms: int  # Unix time
-
-
-@dataclass(frozen=True)
-class LogEntry:
-    sequence: int  # to continue reading after this output
-    stream: str  # stdout, stderr, pty
-    data: bytes
 
 
 Family = dict[int, int]
@@ -94,8 +82,6 @@ class Processes:
             stdout=found["stdout"],
             stderr=found["stderr"],
             timed_out=found["timedOut"],
-            truncated=found["stdoutTruncated"] or found["stderrTruncated"],
-            duration_ms=found["durationMs"],
         )
 
     async def start(
@@ -122,37 +108,19 @@ class Processes:
         """Return the process. Raises NotFound."""
         return _info(await self._calls.ask("GET", f"/v1/processes/{process}"))
 
-    async def stop(self, process: str, *, wait: float = 2.0) -> ProcessInfo:
-        """Send SIGTERM. Returns the process's state after at most `wait` seconds."""
-        return await self._end(process, "stop", wait)
-
     async def kill(self, process: str, *, wait: float = 2.0) -> ProcessInfo:
-        """Send SIGKILL."""
-        return await self._end(process, "kill", wait)
+        """Send SIGKILL. Returns the process's state after at most `wait` seconds."""
+        params = {"waitMs": round(wait * 1000)}
+        return _info(await self._calls.ask("POST", f"/v1/processes/{process}/kill", params=params))
 
     async def forget(self, process: str) -> None:
         """Forget an exited process and its output."""
         await self._calls.ask("DELETE", f"/v1/processes/{process}")
 
-    async def logs(self, process: str, *, since: int = 0) -> list[LogEntry]:
-        """Return the output so far, after this sequence."""
-        found = await self._calls.ask("GET", f"/v1/processes/{process}/logs", params={"since": since})
-        return [_entry(entry) for entry in found["entries"]]
-
-    async def follow(self, process: str, *, since: int = 0) -> AsyncIterator[LogEntry]:
-        """Yield the output after this sequence, past and new, until the caller stops or the connection ends.
-
-        The server does not end the stream when the process exits: call `get` when the stream is quiet.
-        """
-        path, params = f"/v1/processes/{process}/logs", {"follow": "true", "since": str(since)}
-        try:
-            async with self._calls.stream(path, headers={}, params=params, quiet=FOLLOW_QUIET) as answer:
-                await self._calls.check(answer)
-                async for event in events(answer.aiter_lines()):
-                    if event.event == "log":
-                        yield _entry(json.loads(event.data))
-        except httpx.TransportError as error:
-            raise self._calls.unreachable(error) from error
+    async def logs(self, process: str) -> bytes:
+        """Return the output so far."""
+        found = await self._calls.ask("GET", f"/v1/processes/{process}/logs")
+        return b"".join(map(_written, found["entries"]))
 
     async def write(self, process: str, data: bytes) -> None:
         """Write to the process's stdin or terminal."""
@@ -199,10 +167,6 @@ class Processes:
         server, me = map(int, ids.split())
         return everyone, server, me
 
-    async def _end(self, process: str, how: str, wait: float) -> ProcessInfo:
-        params = {"waitMs": round(wait * 1000)}
-        return _info(await self._calls.ask("POST", f"/v1/processes/{process}/{how}", params=params))
-
     async def _allow(self, **wanted: int) -> None:
         """Raise the server's limits to the required values."""
         if not self._limits:
@@ -224,6 +188,5 @@ def _info(found: dict[str, Any]) -> ProcessInfo:
     )
 
 
-def _entry(found: dict[str, Any]) -> LogEntry:
-    data = base64.b64decode(found["data"]) if found["encoding"] == "base64" else found["data"].encode()
-    return LogEntry(found["sequence"], found["stream"], data)
+def _written(entry: dict[str, Any]) -> bytes:
+    return base64.b64decode(entry["data"]) if entry["encoding"] == "base64" else entry["data"].encode()

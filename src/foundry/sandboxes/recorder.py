@@ -130,7 +130,7 @@ class Recorder:
         end = time.monotonic() + START_LIMIT
         while True:
             lives = (await self._processes.get(running.id)).running
-            said = await self._said(running)
+            said = await self._processes.logs(running.id)
             if RECORDING in said:
                 return
             if not lives or time.monotonic() > end:
@@ -158,9 +158,6 @@ class Recorder:
 
     async def _recorders(self, server_id: str) -> list[ProcessInfo]:
         return [one for one in await self._processes.list() if one.args[2:4] == [NAME, server_id]]
-
-    async def _said(self, process: ProcessInfo) -> bytes:
-        return b"".join(entry.data for entry in await self._processes.logs(process.id))
 
     async def _lines(self, server_id: str, after: int) -> AsyncIterator[str]:
         """Read segment by segment, so that only one is in memory at a time.

@@ -1,4 +1,4 @@
-"""Parses server-sent events as sandbox-agent writes them: an id, an event name, data. Comments are keep-alives."""
+"""Parses server-sent events as sandbox-agent writes them: an id and data. Comments are keep-alives."""
 
 from __future__ import annotations
 
@@ -8,24 +8,21 @@ from typing import NamedTuple
 
 class ServerSentEvent(NamedTuple):
     id: str
-    event: str
     data: str
 
 
 async def events(lines: AsyncIterable[str]) -> AsyncIterator[ServerSentEvent]:
     """Yield complete events only. An event cut off by the connection's end is dropped."""
-    last, name, data = "", "message", list[str]()
+    last, data = "", list[str]()
     async for line in lines:
         if not line:
             if data:
-                yield ServerSentEvent(last, name, "\n".join(data))
-            name, data = "message", []
+                yield ServerSentEvent(last, "\n".join(data))
+            data = []
             continue
         field, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if field == "id":
             last = value
-        elif field == "event":
-            name = value
         elif field == "data":
             data.append(value)

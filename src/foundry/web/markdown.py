@@ -77,7 +77,7 @@ def _reader() -> MarkdownIt:
 _READER = _reader()
 
 
-def _kept(tag: str, attribute: str, value: str) -> str | None:
+def _kept(_tag: str, attribute: str, value: str) -> str | None:
     """Allow only the syntax highlighter's classes, so that text cannot imitate our controls."""
     if attribute != "class":
         return value

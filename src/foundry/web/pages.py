@@ -13,7 +13,7 @@ from foundry.contracts.organization import IssueView, OrganizationView
 from foundry.contracts.people import Person
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.sandbox_instance import SandboxView
-from foundry.contracts.task import TaskState, TaskSummary, TaskView
+from foundry.contracts.task import TaskState, TaskSummary, TaskView, WorkTree
 from foundry.contracts.task_checkpoints import CheckpointView
 from foundry.contracts.task_session import Entry, SessionStatus, SessionView
 from foundry.web import render
@@ -136,15 +136,21 @@ def task(
     sandbox: SandboxView | None,
     talk: Talk | None,
     *,
+    checkpoints: Sequence[CheckpointView] = (),
+    work: WorkTree | None = None,
     agents: Sequence[str] = (),
     may_write: bool = True,
     flash: Markup | None = None,
 ) -> Markup:
-    """A task with one of its sessions, or with its changes if no session is given."""
+    """A task with one of its sessions, or with its changes if no session is given.
+
+    Args:
+        work: the work tree with its diff, if the changes are shown.
+    """
     selected = talk.session.id if talk else CHANGES
     values: dict[str, object] = {"changes": None, "transcript": None, "state": None, "composer": None}
     if talk is None:
-        values["changes"] = render.changes(task)
+        values["changes"] = render.changes(task, work or task.work)
     else:
         values["transcript"] = render.transcript(talk.session.id, talk.entries, may_write=may_write)
         values["state"] = render.session_state(talk.session, may_write=may_write)
@@ -160,7 +166,7 @@ def task(
         phases=render.phases(task, may_write=may_write),
         tabs=render.tabs(task, selected, may_write=may_write, agents=agents),
         work=render.work(task, may_write=may_write),
-        checkpoints=render.checkpoints(task, may_write=may_write),
+        checkpoints=render.checkpoints(task, checkpoints, may_write=may_write),
         sandbox=render.sandbox(sandbox, may_write=may_write),
         **values,
     )

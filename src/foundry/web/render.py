@@ -19,8 +19,8 @@ from foundry.contracts.messages import Address, Json, millis
 from foundry.contracts.organization import IssueView
 from foundry.contracts.sandbox_instance import SandboxState, SandboxView
 from foundry.contracts.sizes import human
-from foundry.contracts.task import Phase, TaskState, TaskSummary, TaskView
-from foundry.contracts.task_checkpoints import CheckpointReason
+from foundry.contracts.task import Phase, TaskState, TaskSummary, TaskView, WorkTree
+from foundry.contracts.task_checkpoints import CheckpointReason, CheckpointView
 from foundry.contracts.task_session import Entry, EntryKind, MessageState, PermissionState, SessionStatus, SessionView
 from foundry.web.diff import FileDiff, between, files
 from foundry.web.templating import template
@@ -251,14 +251,17 @@ def work(task: TaskView, *, may_write: bool = True) -> Markup:
         "fragments/work.html",
         task=task,
         work=task.work,
-        files=[f for f in files(task.work.diff) if f.path],
         can_look=may_write and task.state is TaskState.READY,
     )
 
 
-def checkpoints(task: TaskView, *, may_write: bool = True) -> Markup:
-    """Render the task's checkpoints, and whether a save is running or has failed."""
-    lines = [{"one": one, "words": REASONS[one.reason]} for one in task.checkpoints]
+def checkpoints(task: TaskView, listed: Sequence[CheckpointView], *, may_write: bool = True) -> Markup:
+    """Render the task's checkpoints, and whether a save is running or has failed.
+
+    Args:
+        listed: the checkpoints, the latest first.
+    """
+    lines = [{"one": one, "words": REASONS[one.reason]} for one in listed]
     return template(
         "fragments/checkpoints.html",
         task=task,
@@ -268,9 +271,13 @@ def checkpoints(task: TaskView, *, may_write: bool = True) -> Markup:
     )
 
 
-def changes(task: TaskView) -> Markup:
-    """Render the branch's whole diff."""
-    return template("fragments/changes.html", task=task, work=task.work, files=files(task.work.diff))
+def changes(task: TaskView, work: WorkTree) -> Markup:
+    """Render the branch's whole diff.
+
+    Args:
+        work: the work tree with its diff.
+    """
+    return template("fragments/changes.html", task=task, work=work, files=files(work.diff))
 
 
 def sandbox(view: SandboxView | None, *, may_write: bool = True) -> Markup:

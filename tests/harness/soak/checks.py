@@ -194,9 +194,10 @@ class Checks:
         ]
         if not done or opened.discarded:
             return []
-        if not task["checkpoints"]:
+        listed = await self.person.request("GET", f"/api/tasks/{opened.id}/checkpoints")
+        if not listed:
             return [f"{opened.id} has work and no checkpoint: {brief(task)}"]
-        path = f"/api/tasks/{opened.id}/checkpoints/{task['checkpoints'][0]['id']}/patch"
+        path = f"/api/tasks/{opened.id}/checkpoints/{listed[0]['id']}/patch"
         patch = await self.person.text(path)
         self.looked_for += len(done)
         return [f"the work of {m} is in no checkpoint of {opened.id}" for m in done if f"soak/{m}.txt" not in patch]

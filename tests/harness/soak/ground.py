@@ -28,8 +28,8 @@ REPLICAS = 3
 DISK = 512  # MB of the small disk: what a soak writes, many times over
 SOON = {  # seconds: the watchdog's limits, so that a short soak sees what comes of them
     "agent quiet": 15.0, "agent silent": 20.0, "permission unanswered": 20.0, "sending the message": 20.0,
-    "opening the agent": 30.0, "creating session": 30.0, "publishing": 30.0, "saving the work": 30.0,
-    "bringing work back": 30.0, "giving the sandbox back": 40.0, "renaming the branch": 40.0, "stopping": 8.0,
+    "opening the agent": 30.0, "creating session": 30.0, "publishing": 30.0, "saving a checkpoint": 30.0,
+    "restoring a checkpoint": 30.0, "releasing the sandbox": 40.0, "renaming the branch": 40.0, "stopping": 8.0,
 }  # fmt: skip
 
 

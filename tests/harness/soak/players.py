@@ -6,7 +6,7 @@ import asyncio
 import random
 from typing import Any
 
-import httpx
+import httpx2 as httpx
 
 from tests.harness.life import REPOSITORY, script
 from tests.harness.person import ORGANIZATION, Person, Refused
@@ -97,8 +97,8 @@ class Player:
             case "rest":
                 await self.ask(what, "POST", f"{place}/rest")
             case "begin from":
-                if task["checkpoints"]:
-                    await self.open_task(checkpoint={"task": opened.id, "id": task["checkpoints"][0]["id"]})
+                if listed := await self.checkpoints(opened):
+                    await self.open_task(checkpoint={"task": opened.id, "id": listed[0]["id"]})
             case "merge":
                 await self.merge(task)
             case "archive":
@@ -167,10 +167,15 @@ class Player:
         option = self.random.choice(asked["options"])["id"]
         await self.ask("answer", "POST", f"/api/sessions/{view['id']}/permissions/{asked['id']}", {"option": option})
 
+    async def checkpoints(self, opened: Opened) -> list[Any]:
+        """The latest first."""
+        return await self.person.request("GET", f"/api/tasks/{opened.id}/checkpoints")
+
     async def restore(self, opened: Opened, task: Task) -> None:
-        if not task["checkpoints"]:
+        listed = await self.checkpoints(opened)
+        if not listed:
             return
-        chosen = self.random.choice(task["checkpoints"])
+        chosen = self.random.choice(listed)
         for said in opened.said:  # before the question: it may be accepted and its answer seen late
             said.before_restore = True
         await self.ask("restore", "POST", f"/api/tasks/{opened.id}/checkpoints/{chosen['id']}/restore")

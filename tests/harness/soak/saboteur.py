@@ -161,7 +161,8 @@ class Saboteur:
             return None
         if task["state"] != "ready" or not saved(task):
             return None
-        place = f"/api/tasks/{opened.id}/checkpoints/{task['checkpoints'][0]['id']}/patch"
+        latest = (await self._look.request("GET", f"/api/tasks/{opened.id}/checkpoints"))[0]
+        place = f"/api/tasks/{opened.id}/checkpoints/{latest['id']}/patch"
         patch = await self._look.text(place)
         for said in opened.said:
             there = (folder(self.ground.data, sandbox) / "work/repo/soak" / f"{said.marker}.txt").exists()

@@ -1,1 +1,1 @@
-"""AppShell: the root of the tree; app sessions, who is known, which installation is whose, issues of scope `app`."""
+"""AppShell: the root of the tree; app sessions and the issues of scope `app`."""

@@ -1,13 +1,20 @@
-"""AppShell: who is signed in, which installation belongs to whom, and what went wrong outside any organization."""
+"""AppShell: who is signed in, and what went wrong outside any organization."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from foundry.actors.app_shell.tables import app_installations, app_issues, app_sessions, app_strays, app_users
-from foundry.actors.app_shell.views import installation_views, stray
+from foundry.actors.app_shell.tables import app_issues, app_sessions, app_strays
+from foundry.actors.app_shell.views import stray
 from foundry.actors.runtime_issues import IssueBook
-from foundry.contracts.app_shell import InstallationsChanged, InstallationSeen, OpenAppShell, SignIn, SignOut
+from foundry.contracts.app_shell import (
+    InstallationsChanged,
+    InstallationSeen,
+    InstallationView,
+    OpenAppShell,
+    SignIn,
+    SignOut,
+)
 from foundry.contracts.errors import BadInput, NotFound
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.issues import (
@@ -34,10 +41,9 @@ NAMED = 5  # of them in the issue
 
 
 class AppShell(Actor):
-    """Owns app sessions, the index of people, the index of installations and the issues of scope `app`.
+    """Owns app sessions, the issues of scope `app`, and the list of sandboxes that the provider has and nobody uses.
 
-    Also of the sandboxes that the provider has and nobody uses. Never sees a token, only its hash; never holds what
-    belongs to one organization or one person.
+    Never sees a token, only its hash; never holds what belongs to one organization or one person.
     """
 
     topic = "app"
@@ -52,21 +58,19 @@ class AppShell(Actor):
 
     @handles(SignIn)
     def sign_in(self, turn: Turn, command: SignIn) -> str:
-        """1. Only a hash is taken. 2. Each sign-in is an app session of its own. 3. Remember who was here."""
+        """1. Only a hash is taken. 2. Each sign-in is an app session of its own."""
         if len(command.token_hash) != HASH_LENGTH or set(command.token_hash) - set("0123456789abcdef"):
             raise BadInput("the token's SHA-256 in hexadecimal is stored, never the token", field="token_hash")
-        now, expires = millis(turn.now), turn.now + SESSION_TERM
+        expires = turn.now + SESSION_TERM
         turn.delete(app_sessions, token_hash=command.token_hash)
         turn.insert(
             app_sessions,
             token_hash=command.token_hash,
             user=command.user,
             login=command.login,
-            created_at=now,
+            created_at=millis(turn.now),
             expires_at=millis(expires),
         )
-        if not turn.update(app_users, {"user": command.user}, login=command.login, signed_in_at=now):
-            turn.insert(app_users, user=command.user, login=command.login, signed_in_at=now)
         return expires.isoformat()
 
     @handles(SignOut)
@@ -83,16 +87,14 @@ class AppShell(Actor):
 
     @receives(InstallationSeen)
     def installation_seen(self, turn: Turn, message: InstallationSeen) -> None:
-        values = {"organization": message.organization, "login": message.login, "active": message.active}
-        known = turn.find(app_installations, installation=message.installation)
-        if known is not None and all(getattr(known, name) == value for name, value in values.items()):
-            return
-        if known is None:
-            turn.insert(app_installations, installation=message.installation, **values)
-        else:
-            turn.update(app_installations, {"installation": message.installation}, **values)
-        shown = installation_views(turn.all(app_installations))
-        turn.publish(InstallationsChanged(entity="installations", installations=shown))
+        """Whoever watches the start page looks again at the organizations they may see."""
+        changed = InstallationView(
+            installation=message.installation,
+            organization=message.organization,
+            login=message.login,
+            active=message.active,
+        )
+        turn.publish(InstallationsChanged(entity=str(message.installation), installations=[changed]))
 
     # sandboxes that nobody uses
 

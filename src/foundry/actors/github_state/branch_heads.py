@@ -5,7 +5,6 @@ Whoever holds a branch decides whether it is news: deliveries come late, twice a
 
 from __future__ import annotations
 
-from foundry.actors.github_state.sync import Syncing
 from foundry.actors.github_state.tables import github_repositories
 from foundry.contracts import addresses
 from foundry.contracts.github_state import HookPayload, RecordBranches
@@ -18,23 +17,22 @@ EVENTS = {"push", "create", "delete"}
 HEADS = "refs/heads/"
 
 
-class Branches(Syncing):
-    """The part of GitHubState that hears of branches."""
+def branch_event(turn: Turn, event: str, payload: HookPayload) -> None:
+    """One delivery; those of tags, and of repositories that nobody knows yet, imply nothing."""
+    moved, repository = branch_moved(event, payload), payload.repository
+    if moved is not None and repository is not None:
+        _tell_of_branch(turn, RepositoryId(str(repository.id)), moved)
 
-    def branch_event(self, turn: Turn, event: str, payload: HookPayload) -> None:
-        """One delivery; those of tags, and of repositories that nobody knows yet, imply nothing."""
-        moved, repository = branch_moved(event, payload), payload.repository
-        if moved is not None and repository is not None:
-            self._tell_of_branch(turn, RepositoryId(str(repository.id)), moved)
 
-    @handles(RecordBranches)
-    def record_branches(self, turn: Turn, command: RecordBranches) -> None:
-        for moved in command.moved:
-            self._tell_of_branch(turn, command.repository, moved)
+@handles(RecordBranches)
+def record_branches(turn: Turn, command: RecordBranches) -> None:
+    for moved in command.moved:
+        _tell_of_branch(turn, command.repository, moved)
 
-    def _tell_of_branch(self, turn: Turn, repository: RepositoryId, moved: BranchMoved) -> None:
-        if turn.find(github_repositories, repository=repository) is not None:
-            turn.send(addresses.repository(repository), moved)
+
+def _tell_of_branch(turn: Turn, repository: RepositoryId, moved: BranchMoved) -> None:
+    if turn.find(github_repositories, repository=repository) is not None:
+        turn.send(addresses.repository(repository), moved)
 
 
 def branch_moved(event: str, payload: HookPayload) -> BranchMoved | None:

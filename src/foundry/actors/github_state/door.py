@@ -9,31 +9,28 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Protocol, cast
 
 import structlog
-from pydantic import SecretStr
 
 from foundry.actors.github_state.shapes import installation_summary, pull_request_view, repository_ref
 from foundry.actors.github_state.views import installation_of, known_repository
 from foundry.contracts.doors import Doors, GitHubDoor
-from foundry.contracts.github_payloads import GitHubBudget, GitHubPullRequest, UserToken
+from foundry.contracts.github_payloads import GitHubBudget, GitHubPullRequest
 from foundry.contracts.github_state import (
-    GitHubIdentity,
     InstallationSummary,
     Member,
     NotInstalled,
     PullRequestView,
 )
 from foundry.contracts.ids import OrganizationId, RepositoryId, UserId
-from foundry.contracts.people import Access, Person
+from foundry.contracts.people import Access
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.task import NothingToPublish, PullRequestRef
 from foundry.contracts.task_rename import BranchOnGitHub, OldPullRequest
 from foundry.github.client import GitHub
 from foundry.github.errors import GitHubNotFound, GitHubRateLimited, GitHubRefused
-from foundry.github.oauth import OAuth
 from foundry.runtime.turn import Reader
 
 ReadState = Callable[[Callable[[Reader], tuple[int | None, RepositoryRef | None]]], Awaitable[
@@ -78,6 +75,9 @@ class GitHubOutside(GitHubDoor, GitHubReader):
     async def branch_names(self, repository: RepositoryRef) -> list[str]:
         installation, present = await self._reach(repository)
         return [branch.name for branch in await self._client.branches(installation, present.full_name)]
+
+    async def repository(self, repository: RepositoryRef) -> RepositoryRef:
+        return (await self._reach(repository))[1]
 
     @asynccontextmanager
     async def credential(self, repository: RepositoryRef, *, write: bool) -> AsyncGenerator[str]:
@@ -265,52 +265,6 @@ class GitHubOutside(GitHubDoor, GitHubReader):
         if installation is None:
             raise NotInstalled(f"the GitHub App is not installed for {repository.owner}, or it is suspended there")
         return installation, present or repository
-
-
-class OAuthDoor:
-    """Sign-in with GitHub, for the edge (R12): a person's own account and tokens."""
-
-    def __init__(self, oauth: OAuth, client: GitHub) -> None:
-        self._oauth = oauth
-        self._client = client
-
-    def authorize_url(self, *, redirect_uri: str, state: str, verifier: str) -> str:
-        """Where the person is sent; `verifier` stays with us until the exchange."""
-        return self._oauth.authorize_url(redirect_uri=redirect_uri, state=state, verifier=verifier)
-
-    async def sign_in(self, *, code: str, redirect_uri: str, verifier: str) -> GitHubIdentity:
-        """Who came back from GitHub with this code, and their tokens.
-
-        Raises:
-            foundry.github.errors.GitHubSignInFailed: the code is wrong, used or too old.
-        """
-        return await self._identity(await self._oauth.exchange(code=code, redirect_uri=redirect_uri, verifier=verifier))
-
-    async def refresh(self, refresh_token: str) -> GitHubIdentity:
-        """The same person with new tokens. The refresh token is used up, whatever happens to the answer.
-
-        Raises:
-            foundry.github.errors.GitHubSignInFailed: it was used up before; the person signs in again.
-        """
-        return await self._identity(await self._oauth.refresh(refresh_token))
-
-    async def _identity(self, tokens: UserToken) -> GitHubIdentity:
-        account = await self._client.user(tokens.access_token)
-        # GitHub's no-reply address where the real one is private
-        email = account.email or f"{account.id}+{account.login}@users.noreply.github.com"
-        lasts = tokens.expires_in
-        return GitHubIdentity(
-            person=Person(
-                id=UserId(str(account.id)),
-                login=account.login,
-                name=account.name or "",
-                email=email,
-                avatar_url=account.avatar_url,
-            ),
-            access_token=SecretStr(tokens.access_token),
-            refresh_token=SecretStr(tokens.refresh_token) if tokens.refresh_token else None,
-            expires_at=None if lasts is None else datetime.now(UTC) + timedelta(seconds=lasts),
-        )
 
 
 async def _words(call: Awaitable[object]) -> str:

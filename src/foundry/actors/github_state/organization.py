@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from foundry.actors.github_state.branch_heads import EVENTS as BRANCH_EVENTS
-from foundry.actors.github_state.branch_heads import Branches
+from foundry.actors.github_state.branch_heads import branch_event
 from foundry.actors.github_state.shapes import pull_request_view
+from foundry.actors.github_state.sync import begin_sync, stop_sync
 from foundry.actors.github_state.tables import (
     github_members,
     github_permissions,
@@ -27,7 +28,6 @@ from foundry.contracts.github_state import (
     PullRequestView,
     RecordMembers,
     RecordPermission,
-    RecordPullRequest,
     RecordPullRequests,
     RecordRepositories,
 )
@@ -42,239 +42,248 @@ from foundry.runtime.turn import AnyRow, Turn
 ACCESS_EVENTS = {"member", "membership", "organization", "team", "team_add", "public"}
 
 
-class Mirror(Branches):
-    """The part of GitHubState that exists for each organization."""
+# its life
 
-    # its life
 
-    @creates(InstallationGranted)
-    def granted(self, turn: Turn, message: InstallationGranted) -> None:
-        """1. Remember the installation. 2. The organization exists. 3. Read everything."""
-        seen = message.installation
-        values = {
-            "installation": seen.id,
-            "login": seen.login,
-            "name": seen.name,
-            "avatar_url": seen.avatar_url,
-            "personal": seen.personal,
-            "active": True,
-        }
-        if turn.born:
-            turn.insert(github_states, **values)
-        else:
-            turn.update(github_states, **values)
-        self._tell_organization(turn)
-        self.begin_sync(turn)
+@creates(InstallationGranted)
+def granted(turn: Turn, message: InstallationGranted) -> None:
+    """1. Remember the installation. 2. The organization exists. 3. Read everything."""
+    seen = message.installation
+    values = {
+        "installation": seen.id,
+        "login": seen.login,
+        "name": seen.name,
+        "avatar_url": seen.avatar_url,
+        "personal": seen.personal,
+        "active": True,
+    }
+    if turn.born:
+        turn.insert(github_states, **values)
+    else:
+        turn.update(github_states, **values)
+    _tell_organization(turn)
+    begin_sync(turn)
 
-    @receives(InstallationRevoked)
-    def revoked(self, turn: Turn, message: InstallationRevoked) -> None:
-        """Only the installation that works here counts: an older one's end changes nothing."""
-        if turn.one(github_states).installation != message.installation:
-            return
-        turn.update(github_states, active=False)
-        self.stop_sync(turn)
-        self._forget_access(turn)
-        self._tell_organization(turn)
 
-    def _tell_organization(self, turn: Turn) -> None:
-        row, organization = turn.one(github_states), OrganizationId(turn.key)
-        seen = OrganizationSeen(
-            parent=addresses.app_shell(),
-            scope=turn.scope,
-            id=organization,
-            login=row.login,
-            name=row.name,
-            avatar_url=row.avatar_url,
-            installation=row.installation,
-            active=row.active,
-        )
-        turn.send(addresses.organization(organization), seen)
+@receives(InstallationRevoked)
+def revoked(turn: Turn, message: InstallationRevoked) -> None:
+    """Only the installation that works here counts: an older one's end changes nothing."""
+    if turn.one(github_states).installation != message.installation:
+        return
+    turn.update(github_states, active=False)
+    stop_sync(turn)
+    _forget_access(turn)
+    _tell_organization(turn)
 
-    # webhooks
 
-    @receives(Delivered)
-    def delivered(self, turn: Turn, message: Delivered) -> None:
-        """One delivery of this organization's; what is older than what is known here changes nothing."""
-        payload, repository = message.payload, message.payload.repository
-        if message.event == "pull_request" and repository and payload.pull_request:
-            if turn.find(github_repositories, repository=str(repository.id)) is None:
-                self._repositories(turn, self._described(turn, repository))
-            if turn.find(github_repositories, repository=str(repository.id)) is None:
-                return  # it belongs to somebody else by now
-            view = pull_request_view(RepositoryId(str(repository.id)), payload.pull_request)
-            self._pull_request(turn, view, by_event=True, reopened=message.action == "reopened")
-        elif message.event in BRANCH_EVENTS:
-            self.branch_event(turn, message.event, payload)
-        elif message.event == "repository" and repository:
-            self._repository_event(turn, message.action, repository)
-        elif message.event == "installation_repositories":
-            self._gone(turn, [RepositoryId(str(removed.id)) for removed in payload.repositories_removed])
-            self._forget_access(turn)
-            self.begin_sync(turn)
-        elif message.event == "member" and repository and payload.member:
-            self._forget_access(turn, RepositoryId(str(repository.id)), payload.member.login)
-        elif message.event in ACCESS_EVENTS:
-            self._forget_access(turn, RepositoryId(str(repository.id)) if repository else None)
+def _tell_organization(turn: Turn) -> None:
+    row, organization = turn.one(github_states), OrganizationId(turn.key)
+    seen = OrganizationSeen(
+        parent=addresses.app_shell(),
+        scope=turn.scope,
+        id=organization,
+        login=row.login,
+        name=row.name,
+        avatar_url=row.avatar_url,
+        installation=row.installation,
+        active=row.active,
+    )
+    turn.send(addresses.organization(organization), seen)
 
-    def _repository_event(self, turn: Turn, action: str, repository: HookRepository) -> None:
-        key = RepositoryId(str(repository.id))
-        if action == "deleted":
-            self._gone(turn, [key])
-            return
-        self._repositories(turn, self._described(turn, repository))
-        if action in ("privatized", "publicized", "transferred"):
-            self._forget_access(turn, key)
 
-    def _described(self, turn: Turn, seen: HookRepository) -> list[RepositoryRef]:
-        """The repository as an event describes it; none if the event is older, or it is somebody else's now."""
-        known = turn.find(github_repositories, repository=str(seen.id))
-        at = None if seen.updated_at is None else millis(seen.updated_at)
-        if known is not None and known.updated_at is not None and at is not None and at < known.updated_at:
-            return []
-        if seen.owner is None or str(seen.owner.id) != turn.key:
-            return []
-        ref = RepositoryRef(
-            id=RepositoryId(str(seen.id)),
-            organization=OrganizationId(turn.key),
-            owner=seen.owner.login,
-            name=seen.name,
-            default_branch=seen.default_branch,
-            private=seen.private,
-            clone_url=seen.clone_url,
-            html_url=seen.html_url,
-        )
+# webhooks
+
+
+@receives(Delivered)
+def delivered(turn: Turn, message: Delivered) -> None:
+    """One delivery of this organization's; what is older than what is known here changes nothing."""
+    payload, repository = message.payload, message.payload.repository
+    if message.event == "pull_request" and repository and payload.pull_request:
+        if turn.find(github_repositories, repository=str(repository.id)) is None:
+            _repositories(turn, _described(turn, repository))
+        if turn.find(github_repositories, repository=str(repository.id)) is None:
+            return  # it belongs to somebody else by now
+        view = pull_request_view(RepositoryId(str(repository.id)), payload.pull_request)
+        _pull_request(turn, view, by_event=True, reopened=message.action == "reopened")
+    elif message.event in BRANCH_EVENTS:
+        branch_event(turn, message.event, payload)
+    elif message.event == "repository" and repository:
+        _repository_event(turn, message.action, repository)
+    elif message.event == "installation_repositories":
+        _gone(turn, [RepositoryId(str(removed.id)) for removed in payload.repositories_removed])
+        _forget_access(turn)
+        begin_sync(turn)
+    elif message.event == "member" and repository and payload.member:
+        _forget_access(turn, RepositoryId(str(repository.id)), payload.member.login)
+    elif message.event in ACCESS_EVENTS:
+        _forget_access(turn, RepositoryId(str(repository.id)) if repository else None)
+
+
+def _repository_event(turn: Turn, action: str, repository: HookRepository) -> None:
+    key = RepositoryId(str(repository.id))
+    if action == "deleted":
+        _gone(turn, [key])
+        return
+    _repositories(turn, _described(turn, repository))
+    if action in ("privatized", "publicized", "transferred"):
+        _forget_access(turn, key)
+
+
+def _described(turn: Turn, seen: HookRepository) -> list[RepositoryRef]:
+    """The repository as an event describes it; none if the event is older, or it is somebody else's now."""
+    known = turn.find(github_repositories, repository=str(seen.id))
+    at = None if seen.updated_at is None else millis(seen.updated_at)
+    if known is not None and known.updated_at is not None and at is not None and at < known.updated_at:
+        return []
+    if seen.owner is None or str(seen.owner.id) != turn.key:
+        return []
+    ref = RepositoryRef(
+        id=RepositoryId(str(seen.id)),
+        organization=OrganizationId(turn.key),
+        owner=seen.owner.login,
+        name=seen.name,
+        default_branch=seen.default_branch,
+        private=seen.private,
+        clone_url=seen.clone_url,
+        html_url=seen.html_url,
+    )
+    if known is None:
+        turn.insert(github_repositories, repository=ref.id, ref="", updated_at=at)
+    else:
+        turn.update(github_repositories, {"repository": ref.id}, updated_at=at)
+    return [ref]
+
+
+# repositories and members
+
+
+@handles(RecordRepositories)
+def record_repositories(turn: Turn, command: RecordRepositories) -> None:
+    _repositories(turn, command.repositories)
+    if command.all is not None:
+        listed = set(command.all)
+        _gone(turn, [r.repository for r in turn.all(github_repositories) if r.repository not in listed])
+
+
+def _repositories(turn: Turn, repositories: Iterable[RepositoryRef]) -> None:
+    """1. Keep what is new or changed. 2. Tell each Repository. 3. Tell the Organization of all together."""
+    changed: list[RepositoryRef] = []
+    for repository in repositories:
+        known, ref = turn.find(github_repositories, repository=repository.id), repository.model_dump_json()
+        if known is not None and known.ref == ref:
+            continue
         if known is None:
-            turn.insert(github_repositories, repository=ref.id, ref="", updated_at=at)
+            turn.insert(github_repositories, repository=repository.id, ref=ref)
         else:
-            turn.update(github_repositories, {"repository": ref.id}, updated_at=at)
-        return [ref]
+            turn.update(github_repositories, {"repository": repository.id}, ref=ref)
+        parent = addresses.organization(repository.organization)
+        seen = RepositorySeen(parent=parent, scope=turn.scope, repository=repository)
+        turn.send(addresses.repository(repository.id), seen)
+        changed.append(repository)
+    if changed:
+        turn.send(addresses.organization(OrganizationId(turn.key)), RepositoriesSeen(repositories=changed))
 
-    # repositories and members
 
-    @handles(RecordRepositories)
-    def record_repositories(self, turn: Turn, command: RecordRepositories) -> None:
-        self._repositories(turn, command.repositories)
-        if command.all is not None:
-            listed = set(command.all)
-            self._gone(turn, [r.repository for r in turn.all(github_repositories) if r.repository not in listed])
+def _gone(turn: Turn, repositories: list[RepositoryId]) -> None:
+    gone = [key for key in repositories if turn.delete(github_repositories, repository=key)]
+    for key in gone:
+        turn.delete(github_permissions, repository=key)
+    if gone:
+        turn.send(addresses.organization(OrganizationId(turn.key)), RepositoriesSeen(gone=gone))
 
-    def _repositories(self, turn: Turn, repositories: Iterable[RepositoryRef]) -> None:
-        """1. Keep what is new or changed. 2. Tell each Repository. 3. Tell the Organization of all together."""
-        changed: list[RepositoryRef] = []
-        for repository in repositories:
-            known, ref = turn.find(github_repositories, repository=repository.id), repository.model_dump_json()
-            if known is not None and known.ref == ref:
-                continue
-            if known is None:
-                turn.insert(github_repositories, repository=repository.id, ref=ref)
-            else:
-                turn.update(github_repositories, {"repository": repository.id}, ref=ref)
-            parent = addresses.organization(repository.organization)
-            seen = RepositorySeen(parent=parent, scope=turn.scope, repository=repository)
-            turn.send(addresses.repository(repository.id), seen)
-            changed.append(repository)
-        if changed:
-            turn.send(addresses.organization(OrganizationId(turn.key)), RepositoriesSeen(repositories=changed))
 
-    def _gone(self, turn: Turn, repositories: list[RepositoryId]) -> None:
-        gone = [key for key in repositories if turn.delete(github_repositories, repository=key)]
-        for key in gone:
-            turn.delete(github_permissions, repository=key)
-        if gone:
-            turn.send(addresses.organization(OrganizationId(turn.key)), RepositoriesSeen(gone=gone))
+@handles(RecordMembers)
+def record_members(turn: Turn, command: RecordMembers) -> None:
+    turn.delete(github_members)
+    turn.insert_many(github_members, [{"user": member.id, "login": member.login} for member in command.members])
 
-    @handles(RecordMembers)
-    def record_members(self, turn: Turn, command: RecordMembers) -> None:
-        turn.delete(github_members)
-        turn.insert_many(github_members, [{"user": member.id, "login": member.login} for member in command.members])
 
-    # pull requests
+# pull requests
 
-    @handles(RecordPullRequests)
-    def record_pull_requests(self, turn: Turn, command: RecordPullRequests) -> list[int]:
-        for pull_request in command.pull_requests:
-            self._pull_request(turn, pull_request)
-        listed = {pull_request.number for pull_request in command.pull_requests}
-        known = turn.all(github_pull_requests, repository=command.repository, state=PullRequestState.OPEN.value)
-        return sorted(row.number for row in known if row.number not in listed)
 
-    @handles(DescribePullRequest)
-    def describe_pull_request(self, turn: Turn, command: DescribePullRequest) -> None:
-        """Somebody was not sure of it, so its repository hears of it even if it is no news here."""
-        view = command.pull_request
-        if not self._pull_request(turn, view) and view.head_repository == view.repository:
-            self._tell_repository(turn, view, "")
+@handles(RecordPullRequests)
+def record_pull_requests(turn: Turn, command: RecordPullRequests) -> list[int]:
+    for pull_request in command.pull_requests:
+        _pull_request(turn, pull_request)
+    listed = {pull_request.number for pull_request in command.pull_requests}
+    known = turn.all(github_pull_requests, repository=command.repository, state=PullRequestState.OPEN.value)
+    return sorted(row.number for row in known if row.number not in listed)
 
-    @handles(RecordPullRequest)
-    def record_pull_request(self, turn: Turn, command: RecordPullRequest) -> None:
-        """Anything GitHub itself says of it, earlier or later, weighs more."""
-        view = command.pull_request.model_copy(update={"updated_at": None})
-        if turn.find(github_pull_requests, repository=view.repository, number=view.number) is None:
-            self._pull_request(turn, view, by_event=True)
 
-    def _pull_request(
-        self, turn: Turn, new: PullRequestView, *, by_event: bool = False, reopened: bool = False
-    ) -> bool:
-        """1. Older never overwrites newer. 2. Whoever watches sees it. 3. Its repository hears what became of it.
+@handles(DescribePullRequest)
+def describe_pull_request(turn: Turn, command: DescribePullRequest) -> None:
+    """Somebody was not sure of it, so its repository hears of it even if it is no news here."""
+    view = command.pull_request
+    if not _pull_request(turn, view) and view.head_repository == view.repository:
+        _tell_repository(turn, view, "")
 
-        Gives whether it was news."""
-        row = turn.find(github_pull_requests, repository=new.repository, number=new.number)
-        old = None if row is None else PullRequestView.model_validate_json(row.view)
-        at = 0 if new.updated_at is None else millis(new.updated_at)
-        if row is not None and old is not None and (old == new or not _newer(row, new.state, at, reopened=reopened)):
-            return False
-        values = {"state": new.state.value, "head": new.head, "updated_at": at, "view": new.model_dump_json()}
-        if row is None:
-            turn.insert(github_pull_requests, repository=new.repository, number=new.number, **values)
-        else:
-            turn.update(github_pull_requests, {"repository": new.repository, "number": new.number}, **values)
-        entity = f"{new.repository}#{new.number}"
-        turn.publish(PullRequestChanged(entity=entity, repository=new.repository, pull_request=new))
-        if new.head_repository == new.repository:  # a fork's branch is nobody's task
-            self._tell_repository(turn, new, _became(old, new, by_event=by_event))
-        return True
 
-    def _tell_repository(self, turn: Turn, new: PullRequestView, action: str) -> None:
-        seen = PullRequestSeen(
-            repository=new.repository,
-            number=new.number,
-            head=new.head,
-            base=new.base,
-            state=new.state.value,
-            url=new.url,
-            title=new.title,
-            action=action,
-            at=new.updated_at,
-        )
-        turn.send(addresses.repository(new.repository), seen)
+def _pull_request(turn: Turn, new: PullRequestView, *, by_event: bool = False, reopened: bool = False) -> bool:
+    """1. Older never overwrites newer. 2. Whoever watches sees it. 3. Its repository hears what became of it.
 
-    # permissions
+    Gives whether it was news."""
+    row = turn.find(github_pull_requests, repository=new.repository, number=new.number)
+    old = None if row is None else PullRequestView.model_validate_json(row.view)
+    at = 0 if new.updated_at is None else millis(new.updated_at)
+    if row is not None and old is not None and (old == new or not _newer(row, new.state, at, reopened=reopened)):
+        return False
+    values = {"state": new.state.value, "head": new.head, "updated_at": at, "view": new.model_dump_json()}
+    if row is None:
+        turn.insert(github_pull_requests, repository=new.repository, number=new.number, **values)
+    else:
+        turn.update(github_pull_requests, {"repository": new.repository, "number": new.number}, **values)
+    entity = f"{new.repository}#{new.number}"
+    turn.publish(PullRequestChanged(entity=entity, repository=new.repository, pull_request=new))
+    if new.head_repository == new.repository:  # a fork's branch is nobody's task
+        _tell_repository(turn, new, _became(old, new, by_event=by_event))
+    return True
 
-    @handles(RecordPermission)
-    def record_permission(self, turn: Turn, command: RecordPermission) -> None:
-        where = {"repository": command.repository, "login": command.login.lower()}
-        known = turn.find(github_permissions, **where)
-        values = {"access": command.access.value, "checked_at": millis(turn.now)}
-        if known is None:
-            turn.insert(github_permissions, **where, **values)
-        else:
-            turn.update(github_permissions, where, **values)
-        if known is not None and known.access != command.access:
-            self._access_changed(turn, command.repository, command.login)
 
-    def _forget_access(self, turn: Turn, repository: RepositoryId | None = None, login: str | None = None) -> None:
-        """GitHub has to be asked again; who watches takes a fresh snapshot."""
-        where: dict[str, str] = {}
-        if repository is not None:
-            where["repository"] = repository
-        if login is not None:
-            where["login"] = login.lower()
-        turn.delete(github_permissions, **where)
-        self._access_changed(turn, repository, login)
+def _tell_repository(turn: Turn, new: PullRequestView, action: str) -> None:
+    seen = PullRequestSeen(
+        repository=new.repository,
+        number=new.number,
+        head=new.head,
+        base=new.base,
+        state=new.state.value,
+        url=new.url,
+        title=new.title,
+        action=action,
+        at=new.updated_at,
+    )
+    turn.send(addresses.repository(new.repository), seen)
 
-    def _access_changed(self, turn: Turn, repository: RepositoryId | None, login: str | None) -> None:
-        entity = f"access {repository or '*'} {login or '*'}"
-        turn.publish(AccessChanged(entity=entity, repository=repository, login=login))
+
+# permissions
+
+
+@handles(RecordPermission)
+def record_permission(turn: Turn, command: RecordPermission) -> None:
+    where = {"repository": command.repository, "login": command.login.lower()}
+    known = turn.find(github_permissions, **where)
+    values = {"access": command.access.value, "checked_at": millis(turn.now)}
+    if known is None:
+        turn.insert(github_permissions, **where, **values)
+    else:
+        turn.update(github_permissions, where, **values)
+    if known is not None and known.access != command.access:
+        _access_changed(turn, command.repository, command.login)
+
+
+def _forget_access(turn: Turn, repository: RepositoryId | None = None, login: str | None = None) -> None:
+    """GitHub has to be asked again; who watches takes a fresh snapshot."""
+    where: dict[str, str] = {}
+    if repository is not None:
+        where["repository"] = repository
+    if login is not None:
+        where["login"] = login.lower()
+    turn.delete(github_permissions, **where)
+    _access_changed(turn, repository, login)
+
+
+def _access_changed(turn: Turn, repository: RepositoryId | None, login: str | None) -> None:
+    entity = f"access {repository or '*'} {login or '*'}"
+    turn.publish(AccessChanged(entity=entity, repository=repository, login=login))
 
 
 def _newer(row: AnyRow, state: PullRequestState, at: int, *, reopened: bool) -> bool:

@@ -6,13 +6,13 @@ from sqlalchemy import select
 
 from foundry.actors.github_state.tables import (
     github_deliveries,
-    github_installations,
     github_members,
     github_permissions,
     github_pull_requests,
     github_repositories,
     github_states,
 )
+from foundry.contracts.addresses import github as address
 from foundry.contracts.github_state import (
     DeliveryView,
     GitHubStateView,
@@ -22,7 +22,7 @@ from foundry.contracts.github_state import (
     PullRequestView,
 )
 from foundry.contracts.ids import OrganizationId, RepositoryId, UserId
-from foundry.contracts.messages import APP, utc
+from foundry.contracts.messages import utc
 from foundry.contracts.people import Access
 from foundry.contracts.repository import RepositoryRef
 from foundry.runtime.turn import Reader
@@ -33,12 +33,13 @@ def github_state(reader: Reader, organization: OrganizationId) -> GitHubStateVie
     row = reader.first(select(github_states).where(github_states.c.github == organization))
     if row is None:
         return GitHubStateView(organization=organization, active=False)
+    runs = [one for one in reader.running(address(organization)) if not one.cancelling]
     return GitHubStateView(
         organization=organization,
         installation=row.installation,
         active=row.active,
         synced_at=None if row.synced_at is None else utc(row.synced_at),
-        syncing_since=utc(row.sync_started_at) if row.sync_workflow and row.sync_started_at else None,
+        syncing_since=utc(runs[-1].since) if runs else None,
         trouble=row.trouble,
     )
 
@@ -54,13 +55,6 @@ def known_repository(reader: Reader, organization: OrganizationId, repository: R
     c = github_repositories.c
     row = reader.first(select(c.ref).where(c.github == organization, c.repository == repository))
     return None if row is None else RepositoryRef.model_validate_json(row.ref)
-
-
-def organization_of(reader: Reader, installation: int) -> OrganizationId | None:
-    """The organization of an installation that is known, active or not."""
-    c = github_installations.c
-    row = reader.first(select(c.organization).where(c.github == APP, c.installation == installation))
-    return None if row is None else OrganizationId(row.organization)
 
 
 def pull_requests(

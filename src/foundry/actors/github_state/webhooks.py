@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from foundry.actors.github_state.sync import Syncing
+from foundry.actors.github_state.sync import begin_sync
 from foundry.actors.github_state.tables import github_deliveries, github_installations, github_states
 from foundry.contracts import addresses
 from foundry.contracts.app_shell import InstallationSeen
@@ -28,127 +28,134 @@ KEEP_DELIVERIES = timedelta(days=7)
 DELIVERY_SWEEP = timedelta(hours=6)
 
 
-class Intake(Syncing):
-    """The part of GitHubState that exists once: it knows installations, not what is in them."""
+@creates(SyncInstallations)
+def sync_installations(turn: Turn, command: SyncInstallations) -> None:
+    """At every start: what happened while nobody listened is found by listing everything again."""
+    _only_app(turn)
+    if turn.born:
+        turn.insert(github_states)
+    turn.schedule("old deliveries", DELIVERY_SWEEP)
+    begin_sync(turn)
 
-    @creates(SyncInstallations)
-    def sync_installations(self, turn: Turn, command: SyncInstallations) -> None:
-        """At every start: what happened while nobody listened is found by listing everything again."""
-        _only_app(turn)
-        if turn.born:
-            turn.insert(github_states)
-        turn.schedule("old deliveries", DELIVERY_SWEEP)
-        self.begin_sync(turn)
 
-    @handles(Deliver)
-    def deliver(self, turn: Turn, command: Deliver) -> bool:
-        """1. Each delivery id counts once. 2. Installations are ours. 3. The rest goes to its organization."""
-        _only_app(turn)
-        if turn.find(github_deliveries, delivery=command.delivery) is not None:
-            return False
-        turn.insert(
-            github_deliveries,
-            delivery=command.delivery,
-            event=command.event,
-            action=command.action,
-            installation=command.installation,
-            outcome=self._route(turn, command),
-            at=millis(turn.now),
-        )
-        return True
+@handles(Deliver)
+def deliver(turn: Turn, command: Deliver) -> bool:
+    """1. Each delivery id counts once. 2. Installations are ours. 3. The rest goes to its organization."""
+    _only_app(turn)
+    if turn.find(github_deliveries, delivery=command.delivery) is not None:
+        return False
+    turn.insert(
+        github_deliveries,
+        delivery=command.delivery,
+        event=command.event,
+        action=command.action,
+        installation=command.installation,
+        outcome=_route(turn, command),
+        at=millis(turn.now),
+    )
+    return True
 
-    def _route(self, turn: Turn, command: Deliver) -> str:
-        if command.event == "installation" and command.payload.installation is not None:
-            return self._installation(turn, command.action, command.payload.installation)
-        if command.installation is None:
-            return "ignored"
-        known = turn.find(github_installations, installation=command.installation)
-        if known is None:
-            self.begin_sync(turn)  # its `installation` event was missed: the list will have it
-            return "unknown installation"
-        if not known.active:
-            return "ignored"
-        message = Delivered(
-            delivery=command.delivery, event=command.event, action=command.action, payload=command.payload
-        )
-        turn.send(addresses.github(OrganizationId(known.organization)), message)
-        return "routed"
 
-    def _installation(self, turn: Turn, action: str, seen: HookInstallation) -> str:
-        known = turn.find(github_installations, installation=seen.id)
-        if action in ("deleted", "suspend"):
-            if known is not None:
-                self._revoke(turn, known, removed=action == "deleted")
-            return "applied"
-        if seen.account is None or (known is not None and known.removed):
-            return "ignored"  # an older event of an installation that is gone
-        self._grant(
-            turn,
-            InstallationSummary(
-                id=seen.id,
-                organization=OrganizationId(str(seen.account.id)),
-                login=seen.account.login,
-                avatar_url=seen.account.avatar_url,
-                personal=seen.account.type == "User",
-            ),
-        )
+def _route(turn: Turn, command: Deliver) -> str:
+    if command.event == "installation" and command.payload.installation is not None:
+        return _installation(turn, command.action, command.payload.installation)
+    if command.installation is None:
+        return "ignored"
+    known = turn.find(github_installations, installation=command.installation)
+    if known is None:
+        begin_sync(turn)  # its `installation` event was missed: the list will have it
+        return "unknown installation"
+    if not known.active:
+        return "ignored"
+    message = Delivered(delivery=command.delivery, event=command.event, action=command.action, payload=command.payload)
+    turn.send(addresses.github(OrganizationId(known.organization)), message)
+    return "routed"
+
+
+def _installation(turn: Turn, action: str, seen: HookInstallation) -> str:
+    known = turn.find(github_installations, installation=seen.id)
+    if action in ("deleted", "suspend"):
+        if known is not None:
+            _revoke(turn, known, removed=action == "deleted")
         return "applied"
+    if seen.account is None or (known is not None and known.removed):
+        return "ignored"  # an older event of an installation that is gone
+    _grant(
+        turn,
+        InstallationSummary(
+            id=seen.id,
+            organization=OrganizationId(str(seen.account.id)),
+            login=seen.account.login,
+            avatar_url=seen.account.avatar_url,
+            personal=seen.account.type == "User",
+        ),
+    )
+    return "applied"
 
-    @handles(RecordInstallations)
-    def record_installations(self, turn: Turn, command: RecordInstallations) -> None:
-        """GitHub's list is the truth: what it has is granted, what it has no more is revoked."""
-        _only_app(turn)
-        for installation in command.installations:
-            known = turn.find(github_installations, installation=installation.id)
-            if installation.active:
-                self._grant(turn, installation)
-            elif known is None:
-                self._keep(turn, installation)
-                self._tell(turn, installation.id, installation.organization, installation.login, active=False)
-            else:
-                self._revoke(turn, known, removed=False)
-        listed = {installation.id for installation in command.installations}
-        for row in turn.all(github_installations, removed=False):
-            if row.installation not in listed:
-                self._revoke(turn, row, removed=True)
 
-    def _grant(self, turn: Turn, installation: InstallationSummary) -> None:
-        self._keep(turn, installation)
-        organization = installation.organization
-        granted = InstallationGranted(
-            parent=addresses.organization(organization), scope=ScopeId(organization), installation=installation
-        )
-        turn.send(addresses.github(organization), granted)
-        self._tell(turn, installation.id, organization, installation.login, active=True)
+@handles(RecordInstallations)
+def record_installations(turn: Turn, command: RecordInstallations) -> None:
+    """GitHub's list is the truth: what it has is granted, what it has no more is revoked."""
+    _only_app(turn)
+    for installation in command.installations:
+        known = turn.find(github_installations, installation=installation.id)
+        if installation.active:
+            _grant(turn, installation)
+        elif known is None:
+            _keep(turn, installation)
+            _tell(turn, installation.id, installation.organization, installation.login, active=False)
+        else:
+            _revoke(turn, known, removed=False)
+    listed = {installation.id for installation in command.installations}
+    for row in turn.all(github_installations, removed=False):
+        if row.installation not in listed:
+            _revoke(turn, row, removed=True)
 
-    def _keep(self, turn: Turn, installation: InstallationSummary) -> None:
-        turn.delete(github_installations, installation=installation.id)
-        turn.insert(
-            github_installations,
-            installation=installation.id,
-            organization=installation.organization,
-            login=installation.login,
-            active=installation.active,
-        )
 
-    def _revoke(self, turn: Turn, known: AnyRow, *, removed: bool) -> None:
-        organization, installation = OrganizationId(known.organization), known.installation
-        turn.update(github_installations, {"installation": installation}, active=False, removed=removed)
-        if known.active:
-            turn.send(addresses.github(organization), InstallationRevoked(installation=installation))
-            self._tell(turn, installation, organization, known.login, active=False)
+def _grant(turn: Turn, installation: InstallationSummary) -> None:
+    known = turn.find(github_installations, installation=installation.id)
+    _keep(turn, installation)
+    organization = installation.organization
+    granted = InstallationGranted(
+        parent=addresses.organization(organization), scope=ScopeId(organization), installation=installation
+    )
+    turn.send(addresses.github(organization), granted)
+    new = (organization, installation.login, True)
+    if known is None or (known.organization, known.login, known.active) != new:
+        _tell(turn, installation.id, organization, installation.login, active=True)
 
-    def _tell(self, turn: Turn, installation: int, organization: OrganizationId, login: str, *, active: bool) -> None:
-        seen = InstallationSeen(installation=installation, organization=organization, login=login, active=active)
-        turn.send(addresses.app_shell(), seen)
 
-    @due("old deliveries")
-    def forget_deliveries(self, turn: Turn) -> None:
-        """GitHub redelivers what is at most three days old."""
-        before = millis(turn.now - KEEP_DELIVERIES)
-        for row in turn.all(github_deliveries, github_deliveries.c.at < before, limit=5_000):
-            turn.delete(github_deliveries, delivery=row.delivery)
-        turn.schedule("old deliveries", DELIVERY_SWEEP)
+def _keep(turn: Turn, installation: InstallationSummary) -> None:
+    turn.delete(github_installations, installation=installation.id)
+    turn.insert(
+        github_installations,
+        installation=installation.id,
+        organization=installation.organization,
+        login=installation.login,
+        active=installation.active,
+    )
+
+
+def _revoke(turn: Turn, known: AnyRow, *, removed: bool) -> None:
+    organization, installation = OrganizationId(known.organization), known.installation
+    turn.update(github_installations, {"installation": installation}, active=False, removed=removed)
+    if known.active:
+        turn.send(addresses.github(organization), InstallationRevoked(installation=installation))
+        _tell(turn, installation, organization, known.login, active=False)
+
+
+def _tell(turn: Turn, installation: int, organization: OrganizationId, login: str, *, active: bool) -> None:
+    seen = InstallationSeen(installation=installation, organization=organization, login=login, active=active)
+    turn.send(addresses.app_shell(), seen)
+
+
+@due("old deliveries")
+def forget_deliveries(turn: Turn) -> None:
+    """GitHub redelivers what is at most three days old."""
+    before = millis(turn.now - KEEP_DELIVERIES)
+    for row in turn.all(github_deliveries, github_deliveries.c.at < before, limit=5_000):
+        turn.delete(github_deliveries, delivery=row.delivery)
+    turn.schedule("old deliveries", DELIVERY_SWEEP)
 
 
 def _only_app(turn: Turn) -> None:

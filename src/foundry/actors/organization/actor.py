@@ -62,10 +62,19 @@ class Organization(Actor):
         known = turn.find(organization_tasks, task=task.id)
         if known is not None and known.changed_at > millis(task.changed_at):
             return
+        values = {
+            "repository": task.repository.id,
+            "archived": task.archived is not None,
+            "created_at": millis(task.created_at),
+            "changed_at": millis(task.changed_at),
+            "summary": task.model_dump_json(),
+        }
+        if known is None:
+            turn.insert(organization_tasks, task=task.id, **values)
+        else:
+            turn.update(organization_tasks, {"task": task.id}, **values)
         repository = turn.find(organization_repositories, repository=task.repository.id)
-        if repository is not None:
-            task = task.model_copy(update={"repository": RepositoryRef.model_validate_json(repository.ref)})
-        self._list(turn, task, new=known is None)
+        _publish(turn, task if repository is None else task.at(RepositoryRef.model_validate_json(repository.ref)))
 
     @receives(RepositoriesSeen)
     def repositories_seen(self, turn: Turn, message: RepositoriesSeen) -> None:
@@ -86,30 +95,11 @@ class Organization(Actor):
             else:
                 where = {"repository": repository.id}
                 turn.update(organization_repositories, where, full_name=repository.full_name, ref=ref)
-            self._describe_again(turn, repository)
+            for row in turn.all(organization_tasks, repository=repository.id):
+                _publish(turn, TaskSummary.model_validate_json(row.summary).at(repository))
         if changed:
             refs = repository_refs(turn.all(organization_repositories))
             turn.publish(RepositoriesChanged(entity="repositories", repositories=refs))
-
-    def _describe_again(self, turn: Turn, repository: RepositoryRef) -> None:
-        for row in turn.all(organization_tasks, repository=repository.id):
-            task = TaskSummary.model_validate_json(row.summary)
-            if task.repository != repository:
-                self._list(turn, task.model_copy(update={"repository": repository}), new=False)
-
-    def _list(self, turn: Turn, task: TaskSummary, *, new: bool) -> None:
-        values = {
-            "repository": task.repository.id,
-            "archived": task.archived is not None,
-            "created_at": millis(task.created_at),
-            "changed_at": millis(task.changed_at),
-            "summary": task.model_dump_json(),
-        }
-        if new:
-            turn.insert(organization_tasks, task=task.id, **values)
-        else:
-            turn.update(organization_tasks, {"task": task.id}, **values)
-        turn.publish(TaskListed(entity=task.id, repository=task.repository.id, task=task))
 
     # runtime issues (R18-R20)
 
@@ -136,3 +126,7 @@ class Organization(Actor):
     @handles(ClearIssues)
     def clear_issues(self, turn: Turn, command: ClearIssues) -> int:
         return self.book.clear(turn, command.issue)
+
+
+def _publish(turn: Turn, task: TaskSummary) -> None:
+    turn.publish(TaskListed(entity=task.id, repository=task.repository.id, task=task))

@@ -16,7 +16,7 @@ from foundry.actors.organization.tables import (
 )
 from foundry.actors.runtime_issues import listed
 from foundry.contracts.errors import NotFound
-from foundry.contracts.ids import OrganizationId, RepositoryId
+from foundry.contracts.ids import OrganizationId
 from foundry.contracts.organization import IssueView, OrganizationView
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.task import TaskSummary
@@ -43,29 +43,24 @@ def organizations(reader: Reader) -> list[OrganizationView]:
 
 def task_list(reader: Reader, organization: OrganizationId, *, archived: bool = False) -> list[TaskSummary]:
     """The organization's tasks, the newest first; the archived ones in a list of their own."""
-    tasks = organization_tasks.c
-    query = select(tasks.summary).where(tasks.organization == organization, tasks.archived.is_(archived))
+    tasks, repositories = organization_tasks.c, organization_repositories.c
+    here = (repositories.organization == tasks.organization) & (repositories.repository == tasks.repository)
+    query = select(tasks.summary, repositories.ref).outerjoin_from(organization_tasks, organization_repositories, here)
+    query = query.where(tasks.organization == organization, tasks.archived.is_(archived))
     rows = reader.all(query.order_by(tasks.created_at.desc(), tasks.task.desc()))
-    return [TaskSummary.model_validate_json(row.summary) for row in rows]
+    return [_listed(row) for row in rows]
+
+
+def _listed(row: AnyRow) -> TaskSummary:
+    """A task with its repository as it is called now; one that the App no longer sees by its id."""
+    task = TaskSummary.model_validate_json(row.summary)
+    return task if row.ref is None else task.at(RepositoryRef.model_validate_json(row.ref))
 
 
 def repository_list(reader: Reader, organization: OrganizationId) -> list[RepositoryRef]:
     """The repositories the App may see there, by name."""
     repositories = organization_repositories
     return repository_refs(reader.all(select(repositories).where(repositories.c.organization == organization)))
-
-
-def repository_ref(reader: Reader, organization: OrganizationId, repository: RepositoryId) -> RepositoryRef:
-    """One of the organization's repositories.
-
-    Raises:
-        NotFound: the App does not see it there.
-    """
-    c = organization_repositories.c
-    row = reader.first(select(c.ref).where(c.organization == organization, c.repository == repository))
-    if row is None:
-        raise NotFound(f"no repository with id {repository} in organization {organization}")
-    return RepositoryRef.model_validate_json(row.ref)
 
 
 def issues(reader: Reader, organization: OrganizationId) -> list[IssueView]:

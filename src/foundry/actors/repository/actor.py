@@ -41,9 +41,7 @@ class Repository(Actor):
             return
         turn.update(repositories, organization=repository.organization, ref=repository.model_dump_json())
         for row in turn.all(repository_tasks):
-            task = TaskSummary.model_validate_json(row.summary)
-            if task.repository != repository:
-                self._list(turn, task.model_copy(update={"repository": repository}), new=False)
+            self._publish(turn, TaskSummary.model_validate_json(row.summary), repository)
 
     @handles(ReserveBranch)
     def reserve_branch(self, turn: Turn, command: ReserveBranch) -> str:
@@ -88,9 +86,18 @@ class Repository(Actor):
         known = turn.find(repository_tasks, task=message.task.id)
         if known is not None and known.changed_at > millis(message.task.changed_at):
             return
-        ref = RepositoryRef.model_validate_json(turn.one(repositories).ref)
-        task = message.task.model_copy(update={"repository": ref})
-        self._list(turn, task, new=known is None)
+        task = message.task
+        values = {
+            "archived": task.archived is not None,
+            "created_at": millis(task.created_at),
+            "changed_at": millis(task.changed_at),
+            "summary": task.model_dump_json(),
+        }
+        if known is None:
+            turn.insert(repository_tasks, task=task.id, **values)
+        else:
+            turn.update(repository_tasks, {"task": task.id}, **values)
+        self._publish(turn, task, RepositoryRef.model_validate_json(turn.one(repositories).ref))
         if known is None:
             text = f"Task “{task.title}” was created"
             self._tell(turn, "task_created", text, task.created_at, task=task.id, person=task.created_by)
@@ -98,18 +105,8 @@ class Repository(Actor):
             text = f"Task “{task.title}” {ENDED[task.archived]}"
             self._tell(turn, "task_archived", text, task.changed_at, task=task.id)
 
-    def _list(self, turn: Turn, task: TaskSummary, *, new: bool) -> None:
-        values = {
-            "archived": task.archived is not None,
-            "created_at": millis(task.created_at),
-            "changed_at": millis(task.changed_at),
-            "summary": task.model_dump_json(),
-        }
-        if new:
-            turn.insert(repository_tasks, task=task.id, **values)
-        else:
-            turn.update(repository_tasks, {"task": task.id}, **values)
-        turn.publish(TaskListed(entity=task.id, repository=turn.key, task=task))
+    def _publish(self, turn: Turn, task: TaskSummary, repository: RepositoryRef) -> None:
+        turn.publish(TaskListed(entity=task.id, repository=turn.key, task=task.at(repository)))
 
     # what GitHub says of branches and pull requests passes through
 

@@ -41,4 +41,8 @@ def task_list(reader: Reader, repository: RepositoryId, *, archived: bool = Fals
     tasks = repository_tasks.c
     query = select(tasks.summary).where(tasks.repository == repository, tasks.archived.is_(archived))
     rows = reader.all(query.order_by(tasks.created_at.desc(), tasks.task.desc()))
-    return [TaskSummary.model_validate_json(row.summary) for row in rows]
+    found = [TaskSummary.model_validate_json(row.summary) for row in rows]
+    if not found:
+        return []
+    ref = repository_view(reader, repository)
+    return [task.at(ref) for task in found]

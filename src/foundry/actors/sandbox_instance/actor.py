@@ -8,7 +8,7 @@ from foundry.actors.sandbox_instance.views import view
 from foundry.contracts import addresses
 from foundry.contracts.errors import WrongState
 from foundry.contracts.ids import SandboxId, TaskId
-from foundry.contracts.issues import WorkflowRecovered, WorkflowTrouble
+from foundry.contracts.issues import WorkflowEnded, WorkflowRecovered, WorkflowTrouble
 from foundry.contracts.messages import millis
 from foundry.contracts.sandbox_instance import (
     CreateSandbox,
@@ -103,15 +103,19 @@ class SandboxInstance(Actor):
         turn.start("fetch_log", FetchLog(sandbox=turn.key))
 
     @handles(WorkflowTrouble)
-    def trouble(self, turn: Turn, command: WorkflowTrouble) -> None:
-        """The log could not be read: said in its place."""
-        if command.trouble.retry_at is None:
-            turn.update(sandboxes, log=f"(the log could not be read: {command.trouble.message})")
-            self._changed(turn)
+    def attempt_failed(self, turn: Turn, command: WorkflowTrouble) -> None:
+        """Nothing: attempts that failed are not shown."""
 
     @handles(WorkflowRecovered)
-    def recovered(self, turn: Turn, command: WorkflowRecovered) -> None:
-        """Nothing: attempts that failed are not shown."""
+    def attempt_succeeded(self, turn: Turn, command: WorkflowRecovered) -> None:
+        """Nothing, for the same reason."""
+
+    @receives(WorkflowEnded)
+    def log_not_read(self, turn: Turn, message: WorkflowEnded) -> None:
+        """The log could not be read: said in its place."""
+        if message.trouble is not None:
+            turn.update(sandboxes, log=f"(the log could not be read: {message.trouble.message})")
+            self._changed(turn)
 
     def _changed(self, turn: Turn) -> None:
         turn.publish(SandboxChanged(entity=turn.key, sandbox=view(turn.one(sandboxes))))

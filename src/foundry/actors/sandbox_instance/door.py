@@ -12,8 +12,6 @@ import hmac
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
-import structlog
-
 from foundry.actors.sandbox_instance import git_bundle as saving
 from foundry.actors.sandbox_instance.git import Git
 from foundry.contracts.ids import SandboxId
@@ -37,8 +35,6 @@ HEALTHY = 20.0  # seconds; a cold sandbox-agent answers well within one
 UPLOAD = 1024 * 1024  # bytes at once; 0.4.2 refuses a body of over 2 MB
 CARRIED = 2  # checkpoints in memory at once
 OUTPUT = 8 * 1024 * 1024  # bytes of a git command's output
-
-log = structlog.get_logger("foundry.sandbox")
 
 
 class BlobStore(Protocol):

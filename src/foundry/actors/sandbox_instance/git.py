@@ -18,10 +18,11 @@ from foundry.contracts.branch_names import BranchTaken
 from foundry.contracts.people import Person
 from foundry.contracts.sandbox_instance import BaseMissing, GitConfigRefused, GitFailed, GitRejected
 from foundry.contracts.sandbox_provider import ProcessResult, SandboxGone
-from foundry.contracts.task import WorkTree
+from foundry.contracts.task import ChangedFile, WorkTree
 
 DIFF_LIMIT = 256 * 1024  # characters of a stored diff
-FILES_LIMIT = 500  # changed files that are named
+FILES_LIMIT = 500  # files that are not committed and are named
+LISTED = 40  # changed files that are listed
 QUICK = 30.0  # seconds for a command that touches no network
 FORWARD_LIMIT = 120.0  # seconds; a large work tree is written once
 
@@ -202,8 +203,10 @@ class Git:
         behind = int(await self._read("rev-list", "--count", f"HEAD..{pushed}")) if pushed else 0
         status = await self._read("status", "--porcelain=v1", "-z", "--untracked-files=all")
         diff = await self._read("diff", "--no-ext-diff", "--no-textconv", "--no-color", "refs/foundry/base", "--")
-        numbers = await self._read("diff", "--no-ext-diff", "--no-textconv", "--numstat", "refs/foundry/base", "--")
-        plus, minus = _sum(numbers)
+        numbers = await self._read(
+            "diff", "--no-ext-diff", "--no-textconv", "--numstat", "-z", "refs/foundry/base", "--"
+        )
+        files = changed_files(numbers)
         return WorkTree(
             head=head,
             commits_ahead=ahead,
@@ -211,8 +214,10 @@ class Git:
             upstream=pushed,
             behind=behind,
             changed_files=_names(status)[:FILES_LIMIT],
-            insertions=plus,
-            deletions=minus,
+            insertions=sum(one.added for one in files),
+            deletions=sum(one.removed for one in files),
+            files=files[:LISTED],
+            more_files=max(0, len(files) - LISTED),
             diff=diff[:DIFF_LIMIT],
             diff_cut=len(diff) > DIFF_LIMIT,
             seen_at=datetime.now(UTC),
@@ -312,10 +317,21 @@ def _names(status: str) -> list[str]:
     return names
 
 
-def _sum(numstat: str) -> tuple[int, int]:
-    plus = minus = 0
-    for line in numstat.splitlines():
-        added, removed, *_ = line.split("\t")
-        plus += int(added) if added.isdigit() else 0
-        minus += int(removed) if removed.isdigit() else 0
-    return plus, minus
+def changed_files(numstat: str) -> list[ChangedFile]:
+    """What `git diff --numstat -z` says; of a renamed file its new name."""
+    found: list[ChangedFile] = []
+    fields = iter(numstat.split("\0"))
+    for field in fields:
+        if not field:
+            continue
+        added, removed, path = field.split("\t", 2)
+        if not path:  # renamed: the old name and the new one follow
+            next(fields)
+            path = next(fields)
+        found.append(ChangedFile(path=path, added=_count(added), removed=_count(removed)))
+    return found
+
+
+def _count(text: str) -> int:
+    """Lines; a binary file has `-`."""
+    return int(text) if text.isdigit() else 0

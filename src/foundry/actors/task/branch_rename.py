@@ -1,228 +1,201 @@
-"""The task's branch gets another name: what is refused, where a rename stands, and how it ends.
+"""The rename of the task's branch (R8): what is refused, where it stands, and how it ends.
 
-From its start to its end the rename is a record on the task. While it runs no prompt has the work tree, and nothing
-else may push, restore or archive; one that failed keeps its record until somebody retries it or gives it up.
+From its start to its end the rename is a row of the task's. While it runs no prompt has the work tree, and nothing
+else may push, restore or archive; one that failed keeps its row until somebody retries it or gives it up.
 """
 
 from __future__ import annotations
 
-import json
-
-from foundry.actors.task.checkpoints import Keeping
+from foundry.actors.task import operations
 from foundry.actors.task.jobs import Rename
-from foundry.actors.task.tables import tasks
-from foundry.actors.task.work_tree import grant, refuse_archived, refuse_fetching, refuse_unready, stir
+from foundry.actors.task.tables import former_branches, renames, tasks
 from foundry.contracts.branch_names import BranchTaken
 from foundry.contracts.errors import WrongState
-from foundry.contracts.ids import TaskId
+from foundry.contracts.ids import RepositoryId, TaskId
 from foundry.contracts.issues import Trouble
-from foundry.contracts.repository import RepositoryRef
-from foundry.contracts.task import BranchRename, PhaseTrouble, PullRequestRef, PullRequestSeen, TaskView
+from foundry.contracts.task import PullRequestRef, PullRequestSeen, TaskState
+from foundry.contracts.task_operations import OPERATIONS, Kind
 from foundry.contracts.task_rename import BranchRenamed, GiveUpRename, RenameBranch, RenameEnded, RenameStep
 from foundry.runtime.actor import handles
 from foundry.runtime.turn import AnyRow, Turn
 
-WAIT = "Wait until that has ended."
-DECIDE = "Retry the rename or give it up first."
+FIRST = "looking at GitHub"
 
 
-class Renaming(Keeping):
-    """The part of a Task that renames its branch (R8)."""
-
-    @handles(RenameBranch)
-    def rename_branch(self, turn: Turn, command: RenameBranch) -> TaskView:
-        """1. A rename to this name goes on. 2. Nobody else is at work on branch or work tree. 3. Start it."""
-        row, name = turn.one(tasks), command.name
-        refuse_archived(row)
-        refuse_unready(row)
-        known = rename_of(row)
-        if known is not None:
-            if name != known.new or known.giving_up:
-                refuse_renaming(row)
-            return self.changed(turn) if row.rename_workflow else self.retry_rename(turn)
-        if name == row.branch:
-            raise WrongState(f"the branch is called {name!r} already", remedy="Choose another name.")
-        if name == row.base:
-            raise BranchTaken(f"{name!r} is the branch that the task's begins from", field="name")
-        _refuse_busy(row)
-        _put(turn, BranchRename(old=row.branch, new=name, step="looking at GitHub"))
-        self._start(turn)
-        return self.changed(turn)
-
-    @handles(GiveUpRename)
-    def give_up_rename(self, turn: Turn, command: GiveUpRename) -> TaskView:
-        """Only one that failed: what runs ends by itself, one way or the other."""
-        row = turn.one(tasks)
-        known = rename_of(row)
-        if known is None or row.rename_workflow:
-            raise WrongState(
-                "the branch is being renamed" if known else "the branch is not being renamed",
-                remedy=WAIT if known else "Nothing needs to be given up.",
-            )
-        refuse_archived(row)
-        _refuse_busy(row)
-        _put(turn, known.model_copy(update={"giving_up": True, "trouble": None}))
-        self._start(turn)
-        return self.changed(turn)
-
-    def retry_rename(self, turn: Turn) -> TaskView:
-        """Begin again one that failed: each step finds what was done before."""
-        row = turn.one(tasks)
-        refuse_unready(row)
-        _refuse_busy(row)
-        known = rename_of(row)
-        assert known is not None
-        _put(turn, known.model_copy(update={"trouble": None}))
-        self._start(turn)
-        return self.changed(turn)
-
-    def _start(self, turn: Turn) -> None:
-        stir(turn)
-        turn.update(tasks, rename_workflow=turn.start("rename", Rename(task=TaskId(turn.key))), note="")
-
-    # by the workflow
-
-    @handles(RenameStep)
-    def rename_step(self, turn: Turn, command: RenameStep) -> None:
-        known = rename_of(turn.one(tasks))
-        assert known is not None
-        seen = {
-            "step": command.step,
-            "replaces": command.replaces or known.replaces,
-            "touched": command.touches or known.touched,
-            "asked": command.asks or known.asked,
-            "trouble": None,
-        }
-        _put(turn, known.model_copy(update=seen))
-        self.changed(turn)
-
-    @handles(BranchRenamed)
-    def branch_renamed(self, turn: Turn, command: BranchRenamed) -> None:
-        """The task follows; checkpoints of before are brought back onto the new name."""
-        row = turn.one(tasks)
-        known = rename_of(row)
-        assert known is not None
-        former: list[str] = json.loads(row.former_branches)
-        turn.update(tasks, branch=known.new, former_branches=json.dumps(sorted({*former, known.old})))
-        self.changed(turn)
-
-    @handles(RenameEnded)
-    def rename_ended(self, turn: Turn, command: RenameEnded) -> None:
-        row = turn.one(tasks)
-        known = rename_of(row)
-        assert known is not None
-        if command.pull_request is not None and command.pull_request.number >= _number(row):
-            turn.update(tasks, pull_request=command.pull_request.model_dump_json())
-        note = _outcome(known, turn.one(tasks))
-        turn.update(tasks, rename=None, rename_workflow=None, note=f"{note} {command.note}".strip())
-        if command.pull_request is not None and command.pull_request.state == "merged":
-            known = known.model_copy(update={"merged": True})
-        _merged(turn, known)
-        grant(turn)
-        self.changed(turn)
-
-    def rename_trouble(self, turn: Turn, trouble: Trouble, shown: PhaseTrouble) -> None:
-        """Where nothing has been touched yet, a last failure is the end; else somebody decides."""
-        row = turn.one(tasks)
-        known = rename_of(row)
-        if known is None or row.rename_workflow != trouble.workflow_id:
-            return
-        _put(turn, known.model_copy(update={"trouble": shown}))
-        if trouble.retry_at is not None:
-            return
-        turn.update(tasks, rename_workflow=None)
-        if not known.touched:
-            turn.update(tasks, rename=None, note=f"The branch was not renamed: {shown.message}. {shown.remedy}")
-        _merged(turn, known)
-        grant(turn)
-
-    def rename_recovered(self, turn: Turn) -> None:
-        known = rename_of(turn.one(tasks))
-        if known is not None:
-            _put(turn, known.model_copy(update={"trouble": None}))
-
-
-def rename_of(row: AnyRow) -> BranchRename | None:
-    """The rename that runs or has failed."""
-    return BranchRename.model_validate_json(row.rename) if row.rename else None
-
-
-def refuse_renaming(row: AnyRow) -> None:
-    """For what must not meet a branch between two names."""
-    known = rename_of(row)
-    if known is not None and row.rename_workflow:
-        raise WrongState(f"the branch is being renamed to {known.new!r}", remedy=WAIT)
+@handles(RenameBranch)
+def rename_branch(turn: Turn, command: RenameBranch) -> None:
+    """1. A rename to this name goes on. 2. Nobody else is at work on branch or work tree. 3. Start it."""
+    row, name, known = turn.one(tasks), command.name, turn.find(renames)
+    operations.refuse_state(row)
     if known is not None:
-        raise WrongState(f"the branch's rename to {known.new!r} has failed half-way", remedy=DECIDE)
+        if name != known.new or known.giving_up:
+            refuse_standing(turn, known)
+        if operations.running(turn, Kind.RENAME) is None:
+            retry_rename(turn)
+        return
+    if name == row.branch:
+        raise WrongState(f"the branch is called {name!r} already", remedy="Choose another name.")
+    if name == row.base:
+        raise BranchTaken(f"{name!r} is the task's base branch", field="name")
+    operations.refuse(turn, Kind.RENAME)
+    turn.insert(renames, old=row.branch, new=name)
+    _start(turn)
 
 
-def unfinished(row: AnyRow) -> str:
-    """What an archived task says of a rename that failed half-way; empty if there is none."""
-    known = rename_of(row)
-    return f"The rename of {known.old} to {known.new} was not finished." if known else ""
+@handles(GiveUpRename)
+def give_up_rename(turn: Turn, command: GiveUpRename) -> None:
+    """Only one that failed: what runs ends on its own, one way or the other."""
+    known = turn.find(renames)
+    if known is None:
+        raise WrongState("the branch is not being renamed", remedy="Nothing needs to be given up.")
+    if turn.running(Kind.RENAME.value):
+        raise WrongState(OPERATIONS[Kind.RENAME].doing, remedy=operations.WAIT)
+    operations.refuse(turn, Kind.RENAME)
+    turn.update(renames, giving_up=True)
+    _start(turn)
 
 
-def closed_by_rename(row: AnyRow, message: PullRequestSeen) -> bool:
+def may_retry(turn: Turn) -> bool:
+    """Whether there is one that failed half-way."""
+    ready = turn.one(tasks).state == TaskState.READY
+    return ready and turn.find(renames) is not None and operations.running(turn, Kind.RENAME) is None
+
+
+def retry_rename(turn: Turn) -> None:
+    """Begin again one that failed: each step finds what was done before."""
+    operations.refuse(turn, Kind.RENAME)
+    _start(turn)
+
+
+def _start(turn: Turn) -> None:
+    step = operations.row_of(turn, Kind.RENAME)
+    shown = step.step if step is not None and step.step else FIRST
+    turn.update(tasks, note="")
+    operations.begin(turn, Kind.RENAME, Rename(task=TaskId(turn.key)), step=shown)
+
+
+def refuse_standing(turn: Turn, known: AnyRow) -> None:
+    """For what must not meet a branch between two names.
+
+    Raises:
+        WrongState: it says whether the rename runs or has failed.
+    """
+    if turn.running(Kind.RENAME.value):
+        raise WrongState(f"{OPERATIONS[Kind.RENAME].doing} to {known.new!r}", remedy=operations.WAIT)
+    raise WrongState(
+        f"the rename of the branch to {known.new!r} failed half-way", remedy="Retry the rename or give it up first."
+    )
+
+
+# by the workflow
+
+
+@handles(RenameStep)
+def rename_step(turn: Turn, command: RenameStep) -> None:
+    known = turn.one(renames)
+    turn.update(
+        renames,
+        replaces=command.replaces or known.replaces,
+        touched=command.touches or known.touched,
+        asked=command.asks or known.asked,
+    )
+    operations.put(turn, Kind.RENAME, step=command.step, failure=None)
+
+
+@handles(BranchRenamed)
+def branch_renamed(turn: Turn, command: BranchRenamed) -> None:
+    """The task follows; checkpoints of before are restored onto the new name."""
+    known = turn.one(renames)
+    turn.update(tasks, branch=known.new)
+    if turn.find(former_branches, branch=known.old) is None:
+        turn.insert(former_branches, branch=known.old)
+
+
+@handles(RenameEnded)
+def rename_ended(turn: Turn, command: RenameEnded) -> None:
+    """1. Say what became of it. 2. Act on a merge that came meanwhile."""
+    row, known, pull = turn.one(tasks), turn.one(renames), command.pull_request
+    if pull is not None and pull.number >= (row.pull_request_number or 0):
+        turn.update(
+            tasks, pull_request_number=pull.number, pull_request_ended="" if pull.state == "open" else pull.state
+        )
+    note = f"{_outcome(turn, known, pull)} {command.note}".strip()
+    _forget(turn)
+    turn.update(tasks, note=note)
+    _act_on_merge(turn, known, merged=pull is not None and pull.state == "merged")
+
+
+def rename_failed(turn: Turn, trouble: Trouble) -> None:
+    """Where nothing has been touched yet that is the end; else somebody decides."""
+    known = turn.find(renames)
+    if known is None:
+        return
+    operations.failed(turn, Kind.RENAME, trouble)
+    if not known.touched:
+        _forget(turn)
+        turn.update(tasks, note=f"The branch was not renamed: {trouble.message}. {trouble.remedy}")
+    _act_on_merge(turn, known, merged=False)
+
+
+def _forget(turn: Turn) -> None:
+    turn.delete(renames)
+    operations.put(turn, Kind.RENAME, step="", failure=None)
+
+
+def forget_unfinished(turn: Turn) -> str:
+    """The task is archived. Gives what it says of a rename that failed half-way; empty if there is none."""
+    known = turn.find(renames)
+    if known is None:
+        return ""
+    _forget(turn)
+    return f"The rename of {known.old} to {known.new} was not finished."
+
+
+def closed_by_rename(turn: Turn, message: PullRequestSeen) -> bool:
     """Whether it is the rename that closed this pull request."""
-    known = rename_of(row)
+    known = turn.find(renames)
     return known is not None and known.asked and (message.number, message.state) == (known.replaces, "closed")
 
 
-def names_of(row: AnyRow) -> set[str]:
+def names_of(turn: Turn) -> set[str]:
     """What the task's branch may be called at present."""
-    known = rename_of(row)
+    row, known = turn.one(tasks), turn.find(renames)
     return {row.branch} if known is None else {row.branch, known.old, known.new}
 
 
-def wait_for_rename(turn: Turn, row: AnyRow) -> bool:
+def wait_for_rename(turn: Turn) -> bool:
     """The pull request was merged while the branch is being renamed: the task is archived when that has ended."""
-    known = rename_of(row)
-    if known is None or not row.rename_workflow:
+    if turn.find(renames) is None or not turn.running(Kind.RENAME.value):
         return False
-    _put(turn, known.model_copy(update={"merged": True}))
+    turn.update(renames, merged=True)
     return True
 
 
-def _merged(turn: Turn, known: BranchRename) -> None:
+def _act_on_merge(turn: Turn, known: AnyRow, *, merged: bool) -> None:
     """Say again what could not be acted on while the rename ran."""
     row = turn.one(tasks)
-    if not known.merged or not row.pull_request:
+    if not (merged or known.merged) or row.pull_request_number is None:
         return
-    ref = RepositoryRef.model_validate_json(row.repository)
-    merged = PullRequestRef.model_validate_json(row.pull_request)
     seen = PullRequestSeen(
-        repository=ref.id, number=merged.number, head=row.branch, base=row.base, state="merged", url=merged.url
+        repository=RepositoryId(row.repository_id),
+        number=row.pull_request_number,
+        head=row.branch,
+        base=row.base,
+        state="merged",
     )
     turn.send(turn.address, seen)
 
 
-def _number(row: AnyRow) -> int:
-    return PullRequestRef.model_validate_json(row.pull_request).number if row.pull_request else 0
-
-
-def _refuse_busy(row: AnyRow) -> None:
-    if row.running_message:
-        raise WrongState("the agent is working on the branch", remedy="Stop the agent first, or let it end.")
-    if row.restore_workflow or row.publish_workflow:
-        doing = "restored" if row.restore_workflow else "published"
-        raise WrongState(f"the work is being {doing}", remedy=WAIT)
-    refuse_fetching(row)
-
-
-def _put(turn: Turn, rename: BranchRename) -> None:
-    turn.update(tasks, rename=rename.model_dump_json())
-
-
-def _outcome(known: BranchRename, row: AnyRow) -> str:
+def _outcome(turn: Turn, known: AnyRow, pull: PullRequestRef | None) -> str:
     """What is said at the end."""
+    row = turn.one(tasks)
     if row.branch != known.new:
         return f"The branch is called {known.old} as before: the rename to {known.new} was given up."
     said = f"The branch was renamed from {known.old} to {known.new}."
-    pull = PullRequestRef.model_validate_json(row.pull_request) if row.pull_request else None
-    if known.replaces is None or pull is None:
+    if known.replaces is None or row.pull_request_number is None:
         return said
-    if pull.number != known.replaces:
-        return f"{said} Pull request #{pull.number} replaces #{known.replaces}."
-    if pull.state == "closed":
-        return f"{said} That closed pull request #{pull.number}. Publish opens a new one."
+    if row.pull_request_number != known.replaces:
+        return f"{said} Pull request #{row.pull_request_number} replaces #{known.replaces}."
+    if pull is not None and pull.state == "closed":
+        return f"{said} That closed pull request #{row.pull_request_number}. Publish opens a new one."
     return said

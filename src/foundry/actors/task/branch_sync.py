@@ -1,4 +1,4 @@
-"""The task's branch on GitHub: what was heard of it, and when its commits are got.
+"""The task's branch on GitHub: what is known of it, and when its commits are fetched.
 
 A fetch writes refs only, so it may run beside an agent. To bring the work tree forward it asks for it first: it gets it
 where no prompt runs, and then no prompt is granted until its end (R6).
@@ -6,140 +6,142 @@ where no prompt runs, and then no prompt is granted until its end (R6).
 
 from __future__ import annotations
 
-from foundry.actors.task.branch_rename import refuse_renaming
-from foundry.actors.task.jobs import Fetch, Heard
-from foundry.actors.task.overdue import WORK
-from foundry.actors.task.recovery import Rebuilding
-from foundry.actors.task.remote_branch import after_push, after_rejection, after_word, heard_of, shown
-from foundry.actors.task.tables import task_sessions_known, tasks, waiting_prompts
-from foundry.actors.task.work_tree import grant, refuse_archived, refuse_unready, stir
-from foundry.contracts.errors import WrongState
+from foundry.actors.task import operations
+from foundry.actors.task.jobs import Fetch, RemoteHead
+from foundry.actors.task.release_0_1 import repository_of
+from foundry.actors.task.remote_branch import after_news, after_push, after_rejection, remote_head, shown, stored
+from foundry.actors.task.tables import remote_branches, renames, task_sessions_known, tasks, waiting_prompts
 from foundry.contracts.ids import SandboxId
+from foundry.contracts.issues import Trouble
 from foundry.contracts.messages import millis
-from foundry.contracts.repository import RepositoryRef
-from foundry.contracts.task import GetUpstream, TaskState, TaskView, WorkTree
+from foundry.contracts.task import GetUpstream, TaskState, WorkTree
 from foundry.contracts.task_branch import BranchMoved, Fetched, FetchEnded, MayForward, UpstreamState
+from foundry.contracts.task_operations import Kind
 from foundry.contracts.task_session import SessionStatus
 from foundry.runtime.actor import handles, receives
-from foundry.runtime.turn import AnyRow, Turn
+from foundry.runtime.turn import Turn
 
-NOT_GOT = "GitHub's commits were not got:"
-
-
-class Following(Rebuilding):
-    """The part of a Task that follows its branch on GitHub."""
-
-    @receives(BranchMoved)
-    def branch_moved(self, turn: Turn, message: BranchMoved) -> None:
-        """During a rename both names come and go; who compares sees afterwards what is left."""
-        row = turn.one(tasks)
-        if row.state == TaskState.ARCHIVED or row.rename or message.branch != row.branch:
-            return
-        heard = after_word(heard_of(row.upstream), message, millis(turn.now))
-        if heard is not None:
-            _put(turn, heard)
-            self.changed(turn)
-
-    @handles(GetUpstream)
-    def get_upstream(self, turn: Turn, command: GetUpstream) -> TaskView:
-        """Asked again while it runs, it goes on running."""
-        row = turn.one(tasks)
-        refuse_archived(row)
-        refuse_unready(row)
-        refuse_renaming(row)
-        if row.restore_workflow:
-            raise WrongState("the work is being restored", remedy="Wait until that has ended.")
-        if not row.fetch_workflow:
-            stir(turn)
-            self._fetch(turn, row, by_itself=False, forward=True)
-        return self.changed(turn)
-
-    def changed(self, turn: Turn) -> TaskView:
-        """Whatever turn it was: what GitHub has more of is got as soon as nothing stands in its way."""
-        row = turn.one(tasks)
-        heard = heard_of(row.upstream)
-        if heard is not None and (heard.later or heard.tried != heard.head) and self._free(turn, row):
-            work = WorkTree.model_validate_json(row.work)
-            seen = shown(heard, work, row.branch)
-            if heard.later:
-                if not row.running_message and not turn.all(waiting_prompts):
-                    self._fetch(turn, row, by_itself=True, forward=True)
-            elif seen is not None and seen.state is UpstreamState.AHEAD:
-                self._fetch(turn, row, by_itself=True, forward=not work.behind)  # else it was set back on purpose
-        return super().changed(turn)
-
-    def _free(self, turn: Turn, row: AnyRow) -> bool:
-        """Whether the sandbox runs, and nothing of the task's own is at work in it."""
-        return (
-            row.state == TaskState.READY
-            and not row.resting
-            and not row.rename
-            and not any(getattr(row, column) for column in WORK)
-            and not any(known.status == SessionStatus.PENDING for known in turn.all(task_sessions_known))
-        )
-
-    def _fetch(self, turn: Turn, row: AnyRow, *, by_itself: bool, forward: bool) -> None:
-        heard = heard_of(row.upstream)
-        job = Fetch(
-            sandbox=SandboxId(row.sandbox),
-            repository=RepositoryRef.model_validate_json(row.repository),
-            branch=row.branch,
-            base=row.base,
-            known=heard.head if heard else None,
-            by_itself=by_itself,
-            forward=forward,
-        )
-        turn.update(tasks, fetch_workflow=turn.start("fetch", job))
-        if heard is not None:
-            _put(turn, heard.model_copy(update={"tried": heard.head, "later": False}))
-
-    # by the workflow
-
-    @handles(Fetched)
-    def fetched(self, turn: Turn, command: Fetched) -> None:
-        """As good as any other look at GitHub; that a branch is not there which never was is no news."""
-        row = turn.one(tasks)
-        known = heard_of(row.upstream)
-        told = BranchMoved(branch=row.branch, head=command.head, before=command.known, compared=True)
-        heard = after_word(known, told, millis(turn.now))
-        if heard is not None and (known is not None or heard.head is not None):
-            _put(turn, heard.model_copy(update={"tried": heard.head}))
-
-    @handles(MayForward)
-    def may_forward(self, turn: Turn, command: MayForward) -> bool:
-        """Not while a prompt has the work tree; it is tried once more when that has ended."""
-        row = turn.one(tasks)
-        if row.running_message:
-            heard = heard_of(row.upstream)
-            if heard is not None:
-                _put(turn, heard.model_copy(update={"later": True}))
-            return False
-        turn.update(tasks, fetch_writes=True)
-        return True
-
-    @handles(FetchEnded)
-    def fetch_ended(self, turn: Turn, command: FetchEnded) -> None:
-        if turn.one(tasks).note.startswith(NOT_GOT):
-            turn.update(tasks, note="")
-        turn.update(tasks, fetch_workflow=None, fetch_writes=False)
-        if command.commits:
-            commits = "1 commit" if command.commits == 1 else f"{command.commits} commits"
-            turn.update(tasks, note=f"The work tree has been brought forward by {commits} of GitHub's.")
-        grant(turn)
-        self.changed(turn)
-
-    def not_fetched(self, turn: Turn, why: str) -> None:
-        turn.update(tasks, fetch_workflow=None, fetch_writes=False, note=f"{NOT_GOT} {why}")
-        grant(turn)
-
-    def own_push(self, turn: Turn, head: str) -> None:
-        _put(turn, after_push(heard_of(turn.one(tasks).upstream), head, millis(turn.now)))
-
-    def push_rejected(self, turn: Turn) -> None:
-        """GitHub has what nobody told of: it is got by itself."""
-        row = turn.one(tasks)
-        _put(turn, after_rejection(heard_of(row.upstream), WorkTree.model_validate_json(row.work)))
+NOT_FETCHED = "GitHub's commits were not fetched:"
 
 
-def _put(turn: Turn, heard: Heard) -> None:
-    turn.update(tasks, upstream=heard.model_dump_json())
+@receives(BranchMoved)
+def branch_moved(turn: Turn, message: BranchMoved) -> None:
+    """During a rename both names come and go; the poller finds afterwards what is left."""
+    row = turn.one(tasks)
+    if row.state == TaskState.ARCHIVED or turn.find(renames) is not None or message.branch != row.branch:
+        return
+    head = after_news(known(turn), message, millis(turn.now))
+    if head is not None:
+        _put(turn, head)
+
+
+@handles(GetUpstream)
+def get_upstream(turn: Turn, command: GetUpstream) -> None:
+    """Asked again while it runs, it goes on running."""
+    operations.refuse(turn, Kind.FETCH)
+    if operations.running(turn, Kind.FETCH) is None:
+        _fetch(turn, automatic=False, forward=True)
+
+
+def fetch_what_is_new(turn: Turn) -> None:
+    """Every turn ends with this: what GitHub has more of is fetched as soon as nothing is in the way."""
+    head = known(turn)
+    if head is None or not (head.later or head.tried != head.head) or not _free(turn):
+        return
+    row = turn.one(tasks)
+    work = WorkTree.model_validate_json(row.work)
+    seen = shown(head, work, row.branch)
+    if head.later:
+        if not row.running_message and not turn.all(waiting_prompts):
+            _fetch(turn, automatic=True, forward=True)
+    elif seen is not None and seen.state is UpstreamState.AHEAD:
+        _fetch(turn, automatic=True, forward=not work.behind)  # else it was set back on purpose
+
+
+def _free(turn: Turn) -> bool:
+    """Whether the sandbox runs, and nothing of the task's own is at work in it."""
+    row = turn.one(tasks)
+    return (
+        row.state == TaskState.READY
+        and not row.sandbox_stopped
+        and turn.find(renames) is None
+        and not operations.sandbox_in_use(turn)
+        and not any(one.status == SessionStatus.PENDING for one in turn.all(task_sessions_known))
+    )
+
+
+def _fetch(turn: Turn, *, automatic: bool, forward: bool) -> None:
+    row, head = turn.one(tasks), known(turn)
+    job = Fetch(
+        sandbox=SandboxId(row.sandbox),
+        repository=repository_of(turn),
+        branch=row.branch,
+        base=row.base,
+        known=head.head if head else None,
+        by_itself=automatic,
+        forward=forward,
+    )
+    operations.begin(turn, Kind.FETCH, job)
+    if head is not None:
+        _put(turn, head.model_copy(update={"tried": head.head, "later": False}))
+
+
+# by the workflow
+
+
+@handles(Fetched)
+def fetched(turn: Turn, command: Fetched) -> None:
+    """As good as any other look at GitHub; that a branch is not there which never was is no news."""
+    row, before = turn.one(tasks), known(turn)
+    seen = BranchMoved(branch=row.branch, head=command.head, before=command.known, compared=True)
+    head = after_news(before, seen, millis(turn.now))
+    if head is not None and (before is not None or head.head is not None):
+        _put(turn, head.model_copy(update={"tried": head.head}))
+
+
+@handles(MayForward)
+def may_forward(turn: Turn, command: MayForward) -> bool:
+    """Not while a prompt has the work tree; it is tried once more when that has ended."""
+    if turn.one(tasks).running_message:
+        head = known(turn)
+        if head is not None:
+            _put(turn, head.model_copy(update={"later": True}))
+        return False
+    operations.put(turn, Kind.FETCH, holds=True)
+    return True
+
+
+@handles(FetchEnded)
+def brought_forward(turn: Turn, command: FetchEnded) -> None:
+    if command.commits:
+        commits = "1 commit" if command.commits == 1 else f"{command.commits} commits"
+        turn.update(tasks, note=f"The work tree has been brought forward by {commits} from GitHub.")
+
+
+def well_again(turn: Turn) -> None:
+    """A fetch has succeeded: what was said of one that failed is over."""
+    if turn.one(tasks).note.startswith(NOT_FETCHED):
+        turn.update(tasks, note="")
+
+
+def not_fetched(turn: Turn, trouble: Trouble) -> None:
+    turn.update(tasks, note=f"{NOT_FETCHED} {trouble.message} {trouble.remedy}")
+
+
+def own_push(turn: Turn, head: str) -> None:
+    _put(turn, after_push(known(turn), head, millis(turn.now)))
+
+
+def push_rejected(turn: Turn) -> None:
+    """GitHub has what nobody told of: it is fetched automatically."""
+    _put(turn, after_rejection(known(turn), WorkTree.model_validate_json(turn.one(tasks).work)))
+
+
+def known(turn: Turn) -> RemoteHead | None:
+    return remote_head(turn.find(remote_branches))
+
+
+def _put(turn: Turn, head: RemoteHead) -> None:
+    values = stored(head)
+    if not turn.update(remote_branches, **values):
+        turn.insert(remote_branches, **values)

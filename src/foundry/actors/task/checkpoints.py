@@ -1,19 +1,15 @@
 """The task's checkpoints: when one is made, which are listed, and what a save's end means.
 
-One save runs at a time. A wish that comes meanwhile waits for its end, and stands for those that waited before it:
-the work tree that is saved then has theirs in it.
+One save runs at a time. A wish that comes meanwhile waits, and stands for those that waited before it: the work tree
+that is saved then has theirs in it.
 """
 
 from __future__ import annotations
 
-import json
-
+from foundry.actors.task import operations
 from foundry.actors.task.jobs import Restore, Save, SaveWish
-from foundry.actors.task.overdue import Watching
-from foundry.actors.task.tables import checkpoints, tasks
-from foundry.actors.task.work_tree import grant, refuse_archived, refuse_fetching, refuse_unready, stir
-from foundry.contracts.errors import WrongState
-from foundry.contracts.ids import CheckpointId, SandboxId, TaskId
+from foundry.actors.task.tables import checkpoints, former_branches, tasks, wanted_checkpoints
+from foundry.contracts.ids import CheckpointId, MessageId, SandboxId, SessionId, TaskId
 from foundry.contracts.messages import millis
 from foundry.contracts.task import (
     CheckpointNotSaved,
@@ -23,105 +19,113 @@ from foundry.contracts.task import (
     RestoreCheckpoint,
     SaveCheckpoint,
     SaveEnded,
-    TaskView,
 )
 from foundry.contracts.task_checkpoints import CheckpointMissing, CheckpointReason, Saved
+from foundry.contracts.task_operations import Kind
 from foundry.runtime.actor import handles
 from foundry.runtime.turn import Turn
 
-KEPT = 20  # checkpoints of one task; older ones are forgotten
+LISTED = 20  # checkpoints of one task; older ones are forgotten
 
 
-class Keeping(Watching):
-    """The part of a Task that keeps its work: saves, and what is brought back."""
-
-    @handles(SaveCheckpoint)
-    def save(self, turn: Turn, command: SaveCheckpoint) -> TaskView:
-        row = turn.one(tasks)
-        refuse_archived(row)
-        refuse_unready(row)
-        stir(turn)
-        wish(turn, SaveWish(reason=CheckpointReason.ASKED))
-        return self.changed(turn)
-
-    @handles(CheckpointSaved)
-    def checkpoint_saved(self, turn: Turn, command: CheckpointSaved) -> list[CheckpointId]:
-        kept = saved(turn, command.checkpoint, command.saved)
-        self.changed(turn)
-        return kept
-
-    @handles(CheckpointNotSaved)
-    def checkpoint_not_saved(self, turn: Turn, command: CheckpointNotSaved) -> None:
-        """Said where the work is shown; the sandbox is kept until it can be saved, or is discarded."""
-        trouble = PhaseTrouble(code=command.code, message=command.message, remedy=command.remedy, attempt=1)
-        turn.update(tasks, save_trouble=trouble.model_dump_json())
-        self.changed(turn)
-
-    @handles(SaveEnded)
-    def save_ended(self, turn: Turn, command: SaveEnded) -> None:
-        ended(turn)
-        self.changed(turn)
-
-    @handles(RestoreCheckpoint)
-    def restore(self, turn: Turn, command: RestoreCheckpoint) -> TaskView:
-        """1. Nobody else may write the work tree (R6). 2. What is there is saved, then the checkpoint comes back."""
-        row, content = turn.one(tasks), found(turn, command.checkpoint)
-        refuse_archived(row)
-        refuse_unready(row)
-        if row.running_message:
-            raise WrongState("the agent is working in the work tree", remedy="Stop the agent first, or let it end.")
-        if row.restore_workflow or row.publish_workflow or row.rename_workflow:
-            doing = "restored" if row.restore_workflow else "published" if row.publish_workflow else "renamed"
-            raise WrongState(f"the work is being {doing}", remedy="Wait until that has ended.")
-        refuse_fetching(row)
-        stir(turn)
-        before = next_save(turn, SaveWish(reason=CheckpointReason.RESTORE))
-        own = content.branch in ("", *json.loads(row.former_branches))  # else the agent had another checked out
-        branch = row.branch if own else content.branch
-        job = Restore(before=before, checkpoint=command.checkpoint, saved=content, branch=branch)
-        turn.update(tasks, restore_workflow=turn.start("restore", job))
-        return self.changed(turn)
-
-    @handles(CheckpointRestored)
-    def checkpoint_restored(self, turn: Turn, command: CheckpointRestored) -> None:
-        number = turn.one(checkpoints, checkpoint=command.checkpoint).number
-        spared = f" These could not be saved, and were left as they are: {', '.join(command.spared)}."
-        note = f"The work is as it was at checkpoint {number}.{spared if command.spared else ''}"
-        turn.update(tasks, restore_workflow=None, note=note)
-        grant(turn)
-        self.changed(turn)
+@handles(SaveCheckpoint)
+def save(turn: Turn, command: SaveCheckpoint) -> None:
+    operations.refuse_state(turn.one(tasks))
+    operations.use_sandbox(turn)
+    want(turn, SaveWish(reason=CheckpointReason.ASKED))
 
 
-def wish(turn: Turn, wanted: SaveWish) -> None:
-    """Save the work tree: now, or when the save that runs has ended."""
-    row = turn.one(tasks)
-    if row.save_workflow:
-        turn.update(tasks, save_wanted=wanted.model_dump_json())
+@handles(CheckpointSaved)
+def checkpoint_saved(turn: Turn, command: CheckpointSaved) -> list[CheckpointId]:
+    """List it, unless nothing is new since the one before; gives those whose content is to be kept."""
+    row = turn.find(checkpoints, checkpoint=command.checkpoint)
+    where = {"checkpoint": command.checkpoint}
+    if row is not None and command.saved.work:
+        turn.update(checkpoints, where, saved=command.saved.model_dump_json(), at=millis(turn.now))
+    elif row is not None:
+        turn.delete(checkpoints, checkpoint=command.checkpoint)
+    listed = sorted((one for one in turn.all(checkpoints) if one.saved), key=lambda one: -one.number)
+    for old in listed[LISTED:]:
+        turn.delete(checkpoints, checkpoint=old.checkpoint)
+    operations.put(turn, Kind.CHECKPOINT, failure=None)
+    return [CheckpointId(one.checkpoint) for one in listed[:LISTED]]
+
+
+@handles(CheckpointNotSaved)
+def checkpoint_not_saved(turn: Turn, command: CheckpointNotSaved) -> None:
+    """Shown with the work; the sandbox is retained until it can be saved, or is discarded."""
+    trouble = PhaseTrouble(code=command.code, message=command.message, remedy=command.remedy, attempt=1)
+    operations.put(turn, Kind.CHECKPOINT, failure=trouble.model_dump_json())
+
+
+@handles(SaveEnded)
+def release_0_1_ended(turn: Turn, command: SaveEnded) -> None:
+    """Asked by workflows that release 0.1 began; their `WorkflowEnded` follows."""
+
+
+@handles(RestoreCheckpoint)
+def restore(turn: Turn, command: RestoreCheckpoint) -> None:
+    """1. Nobody else may write the work tree (R6). 2. What is there is saved, then the checkpoint comes back."""
+    content = found(turn, command.checkpoint)
+    operations.refuse(turn, Kind.RESTORE)
+    turn.delete(wanted_checkpoints)
+    before = next_save(turn, SaveWish(reason=CheckpointReason.RESTORE))
+    former = {row.branch for row in turn.all(former_branches)}
+    own = content.branch == "" or content.branch in former  # else the agent had another checked out
+    branch = turn.one(tasks).branch if own else content.branch
+    job = Restore(before=before, checkpoint=command.checkpoint, saved=content, branch=branch)
+    operations.begin(turn, Kind.RESTORE, job)
+
+
+@handles(CheckpointRestored)
+def checkpoint_restored(turn: Turn, command: CheckpointRestored) -> None:
+    number = turn.one(checkpoints, checkpoint=command.checkpoint).number
+    left = f" These paths could not be saved, and were left as they are: {', '.join(command.spared)}."
+    note = f"The work tree is as it was at checkpoint {number}.{left if command.spared else ''}"
+    turn.update(tasks, note=note)
+
+
+def want(turn: Turn, wish: SaveWish) -> None:
+    """Save the work tree as soon as nothing is in the way."""
+    turn.delete(wanted_checkpoints)
+    turn.insert(wanted_checkpoints, reason=wish.reason.value, session=wish.session, message=wish.message)
+    begin_wanted(turn)
+
+
+def begin_wanted(turn: Turn) -> None:
+    """Start the save that waits, if it may."""
+    wanted = turn.find(wanted_checkpoints)
+    if wanted is None or operations.in_the_way(turn, Kind.CHECKPOINT):
         return
-    job = next_save(turn, wanted)
-    turn.update(tasks, save_workflow=turn.start("checkpoint", job), save_wanted=None)
+    turn.delete(wanted_checkpoints)
+    session, message = wanted.session, wanted.message
+    wish = SaveWish(
+        reason=CheckpointReason(wanted.reason),
+        session=SessionId(session) if session else None,
+        message=MessageId(message) if message else None,
+    )
+    operations.begin(turn, Kind.CHECKPOINT, next_save(turn, wish), keep_failure=True)
 
 
-def next_save(turn: Turn, wanted: SaveWish) -> Save:
+def next_save(turn: Turn, wish: SaveWish) -> Save:
     """The next checkpoint's id is chosen here, so that a repeated save finds what it made; listed once it is saved."""
     row, known = turn.one(tasks), turn.all(checkpoints)
     for unsaved in known:
         if not unsaved.saved:
             turn.delete(checkpoints, checkpoint=unsaved.checkpoint)
-    kept = [one for one in known if one.saved]
-    number = max((one.number for one in kept), default=0) + 1
+    listed = [one for one in known if one.saved]
     id = CheckpointId(turn.new_id("chk"))
     turn.insert(
         checkpoints,
         checkpoint=id,
-        number=number,
-        reason=wanted.reason.value,
-        session=wanted.session,
-        message=wanted.message,
+        number=max((one.number for one in listed), default=0) + 1,
+        reason=wish.reason.value,
+        session=wish.session,
+        message=wish.message,
         saved="",
         at=millis(turn.now),
     )
-    last = max(kept, key=lambda one: one.number, default=None)
+    last = max(listed, key=lambda one: one.number, default=None)
     return Save(
         task=TaskId(turn.key),
         sandbox=SandboxId(row.sandbox),
@@ -129,28 +133,6 @@ def next_save(turn: Turn, wanted: SaveWish) -> Save:
         checkpoint=id,
         known=Saved.model_validate_json(last.saved).fingerprint if last else "",
     )
-
-
-def saved(turn: Turn, checkpoint: CheckpointId, found: Saved) -> list[CheckpointId]:
-    """List it, unless nothing is new since the one before; gives those whose content is to be kept."""
-    row = turn.find(checkpoints, checkpoint=checkpoint)
-    if row is not None and found.work:
-        turn.update(checkpoints, {"checkpoint": checkpoint}, saved=found.model_dump_json(), at=millis(turn.now))
-    elif row is not None:
-        turn.delete(checkpoints, checkpoint=checkpoint)
-    listed = sorted((one for one in turn.all(checkpoints) if one.saved), key=lambda one: -one.number)
-    for old in listed[KEPT:]:
-        turn.delete(checkpoints, checkpoint=old.checkpoint)
-    turn.update(tasks, save_trouble=None)
-    return [CheckpointId(one.checkpoint) for one in listed[:KEPT]]
-
-
-def ended(turn: Turn) -> None:
-    """A save has ended, well or not: the next one that is wanted begins."""
-    row = turn.one(tasks)
-    turn.update(tasks, save_workflow=None)
-    if row.save_wanted and row.state == "ready":
-        wish(turn, SaveWish.model_validate_json(row.save_wanted))
 
 
 def found(turn: Turn, checkpoint: CheckpointId) -> Saved:

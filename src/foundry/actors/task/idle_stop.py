@@ -1,69 +1,88 @@
-"""The task's sandbox while nobody uses it: its work is saved, then it is stopped; whatever needs it starts it again."""
+"""The sandbox while nobody uses it: its work is saved, then it is stopped; whatever needs it starts it again."""
 
 from __future__ import annotations
 
-from foundry.actors.task import checkpoints as keeping
-from foundry.actors.task.branch_rename import Renaming
+from foundry.actors.task import checkpoints, operations
+from foundry.actors.task.config import config
 from foundry.actors.task.jobs import Rest, SaveWish
-from foundry.actors.task.overdue import quiet
 from foundry.actors.task.tables import task_sessions_known, tasks
-from foundry.actors.task.work_tree import grant, refuse_archived, refuse_unready
 from foundry.contracts.errors import WrongState
 from foundry.contracts.ids import SessionId
-from foundry.contracts.task import GoToRest, RestEnded, RestSandbox, TaskView
+from foundry.contracts.issues import Trouble
+from foundry.contracts.task import GoToRest, Phase, RestEnded, RestSandbox, TaskState
 from foundry.contracts.task_checkpoints import CheckpointReason
+from foundry.contracts.task_operations import Kind
 from foundry.contracts.task_session import SessionStatus
 from foundry.runtime.actor import due, handles
 from foundry.runtime.turn import Turn
 
+WORKING = (SessionStatus.PENDING, SessionStatus.RUNNING)
 
-class Resting(Renaming):
-    """The part of a Task that lets its sandbox rest."""
 
-    @due("idle")
-    def idle(self, turn: Turn) -> None:
-        """Nobody has used the sandbox for the time that the setting names."""
-        row = turn.one(tasks)
-        if not row.resting and quiet(row, turn.all(task_sessions_known)):
-            self._begin_rest(turn)
-        self.changed(turn)
+@due("idle")
+def idle(turn: Turn) -> None:
+    """Nobody has used the sandbox for the time that the setting names."""
+    if unused(turn):
+        _begin(turn)
 
-    @handles(RestSandbox)
-    def rest(self, turn: Turn, command: RestSandbox) -> TaskView:
-        """A person need not wait for that time; asked again, it goes on."""
-        row = turn.one(tasks)
-        refuse_archived(row)
-        refuse_unready(row)
-        if row.resting or row.rest_workflow:
-            return self.changed(turn)
-        if not quiet(row, turn.all(task_sessions_known)):
-            raise WrongState("the sandbox is being used", remedy="Stop the agent first, or wait until it has ended.")
-        self._begin_rest(turn)
-        return self.changed(turn)
 
-    def _begin_rest(self, turn: Turn) -> None:
-        save = keeping.next_save(turn, SaveWish(reason=CheckpointReason.IDLE))
-        turn.update(tasks, rest_workflow=turn.start("rest", Rest(save=save)))
+@handles(RestSandbox)
+def stop_sandbox(turn: Turn, command: RestSandbox) -> None:
+    """A person need not wait for that time; asked again, it goes on."""
+    row = turn.one(tasks)
+    operations.refuse_state(row)
+    if row.sandbox_stopped or operations.running(turn, Kind.IDLE_STOP):
+        return
+    operations.refuse(turn, Kind.IDLE_STOP)
+    if not unused(turn):
+        raise WrongState("the sandbox is in use", remedy="Stop the agent first, or wait until it ends.")
+    _begin(turn)
 
-    @handles(GoToRest)
-    def go_to_rest(self, turn: Turn, command: GoToRest) -> list[SessionId]:
-        """From here on the sandbox is being stopped: what needs it waits for the end of that."""
-        row, known = turn.one(tasks), turn.all(task_sessions_known)
-        going = [SessionId(one.session) for one in known if one.status != SessionStatus.CLOSED]
-        if not row.resting:
-            turn.update(tasks, resting=True)
-            for session in going:
-                turn.update(task_sessions_known, {"session": session}, resting=True)
-            self.changed(turn)
-        return going
 
-    @handles(RestEnded)
-    def rest_ended(self, turn: Turn, command: RestEnded) -> None:
-        """1. The sandbox is stopped, or stays. 2. What was asked meanwhile wakes it."""
-        turn.update(tasks, rest_workflow=None)
-        grant(turn)
-        self.changed(turn)
+def _begin(turn: Turn) -> None:
+    save = checkpoints.next_save(turn, SaveWish(reason=CheckpointReason.IDLE))
+    operations.begin(turn, Kind.IDLE_STOP, Rest(save=save))
 
-    def not_rested(self, turn: Turn, note: str) -> None:
-        turn.update(tasks, rest_workflow=None, note=note)
-        grant(turn)
+
+@handles(GoToRest)
+def begin_to_stop(turn: Turn, command: GoToRest) -> list[SessionId]:
+    """From here on the sandbox is being stopped: what needs it waits for the end of that."""
+    row, known = turn.one(tasks), turn.all(task_sessions_known)
+    going = [SessionId(one.session) for one in known if one.status != SessionStatus.CLOSED]
+    operations.put(turn, Kind.IDLE_STOP, holds=True)
+    if not row.sandbox_stopped:
+        turn.update(tasks, sandbox_stopped=True)
+        for session in going:
+            turn.update(task_sessions_known, {"session": session}, resting=True)
+    return going
+
+
+@handles(RestEnded)
+def release_0_1_ended(turn: Turn, command: RestEnded) -> None:
+    """Asked by workflows that release 0.1 began; their `WorkflowEnded` follows."""
+
+
+def not_stopped(turn: Turn, trouble: Trouble) -> None:
+    turn.update(tasks, note=f"The sandbox was not stopped: {trouble.message} {trouble.remedy}")
+
+
+def set_alarm(turn: Turn) -> None:
+    """Every turn ends with this: the time counts from the last turn in which the sandbox was in use."""
+    after = config(turn).idle
+    if after and unused(turn):
+        turn.schedule("idle", after)
+    else:
+        turn.unschedule("idle")
+
+
+def unused(turn: Turn) -> bool:
+    """Whether the sandbox runs for nobody: no agent works or is about to, and no operation is under way."""
+    row = turn.one(tasks)
+    return (
+        row.state == TaskState.READY
+        and row.phase == Phase.RUNNING
+        and not row.sandbox_stopped
+        and not row.running_message
+        and not operations.sandbox_in_use(turn)
+        and not any(one.status in WORKING and not one.resting for one in turn.all(task_sessions_known))
+    )

@@ -8,6 +8,7 @@ from foundry.contracts.ids import CheckpointId, MessageId, SandboxId, SessionId,
 from foundry.contracts.messages import Model
 from foundry.contracts.people import Person
 from foundry.contracts.repository import RepositoryRef
+from foundry.contracts.task import TaskView
 from foundry.contracts.task_checkpoints import CheckpointReason, CheckpointRef, Saved
 
 
@@ -25,13 +26,24 @@ class Beginning(Model):
     own: bool = False  # the task's own checkpoint: commits that GitHub has beyond it are kept
 
 
+class Provisioning(Model):
+    """What provisioning needs of its task when it begins."""
+
+    task: TaskView
+    lost: SandboxId | None = None  # the sandbox before, which the provider no longer has
+
+    @property
+    def both(self) -> tuple[TaskView, SandboxId | None]:
+        return self.task, self.lost
+
+
 class Inspect(Model):
     sandbox: SandboxId
     base: str
 
 
-class Heard(Model):
-    """What the task has heard of its branch on GitHub."""
+class RemoteHead(Model):
+    """GitHub's branch as last seen."""
 
     head: str | None  # none: it was deleted; empty: it was made, at a commit that was not told
     before: str | None = None  # where it was before that

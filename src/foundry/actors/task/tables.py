@@ -1,4 +1,7 @@
-"""What a Task keeps. Contract models are stored as their JSON."""
+"""What a Task keeps. Contract models are stored as their JSON; times are Unix milliseconds.
+
+What runs is not here: a turn reads it from the runtime's table (`turn.running()`).
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,41 @@ from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Text
 
 from foundry.runtime.store.tables import owned_table
 
+RELEASE_0_1 = (  # what its replicas read and write; goes with release 0.3
+    Column("mirror", String),
+    Column("mirror_at", BigInteger),
+    Column("repository", Text, nullable=False, server_default=""),
+    Column("trouble", Text),
+    Column("workflow", String),
+    Column("publishing", String, nullable=False, server_default=""),
+    Column("publish_workflow", String),
+    Column("pull_request", Text),
+    Column("save_workflow", String),
+    Column("save_wanted", Text),
+    Column("save_trouble", Text),
+    Column("restore_workflow", String),
+    Column("release_workflow", String),
+    Column("rest_workflow", String),
+    Column("resting", Boolean, nullable=False, server_default="0"),
+    Column("rename", Text),
+    Column("rename_workflow", String),
+    Column("former_branches", Text, nullable=False, server_default="[]"),
+    Column("upstream", Text),
+    Column("fetch_workflow", String),
+    Column("fetch_writes", Boolean, nullable=False, server_default="0"),
+    Column("began", Text, nullable=False, server_default="{}"),
+    Column("rebuilt", Text, nullable=False, server_default="[]"),
+    Column("lost_sandbox", String),
+    Column("kept", Text, nullable=False, server_default=""),
+    Column("remove_at", BigInteger),
+)
+
 tasks = owned_table(
     "Task",
     "tasks",
     Column("task", String, primary_key=True),
     Column("organization", String, nullable=False),
-    Column("repository", Text, nullable=False),  # RepositoryRef
+    Column("repository_id", String, nullable=False, server_default=""),
     Column("prompt", Text, nullable=False),
     Column("title", String, nullable=False),
     Column("wanted_branch", String),  # what the person asked for
@@ -22,42 +54,33 @@ tasks = owned_table(
     Column("phase", String, nullable=False),
     Column("phase_since", BigInteger, nullable=False),
     Column("attempt", Integer, nullable=False, server_default="1"),
-    Column("trouble", Text),  # PhaseTrouble
-    Column("workflow", String),  # the provisioning that runs
-    Column("publishing", String, nullable=False, server_default=""),
-    Column("publish_workflow", String),
     Column("auto_publish", Boolean, nullable=False),
     Column("agent", String, nullable=False),
     Column("sandbox", String, nullable=False),  # the active one (R6)
+    Column("sandbox_stopped", Boolean, nullable=False, server_default="0"),  # or about to be, by an idle stop
     Column("active_session", String),
     Column("running_message", String),  # the prompt that has the work tree
-    Column("pull_request", Text),  # PullRequestRef
+    Column("pull_request_number", Integer),  # R14: the rest is joined
+    Column("pull_request_ended", String, nullable=False, server_default=""),  # closed, merged: what the task acted on
     Column("work", Text, nullable=False, server_default="{}"),  # WorkTree
     Column("note", Text, nullable=False, server_default=""),
     Column("archived", String),
     Column("begins_from", Text),  # CheckpointRef
-    Column("save_workflow", String),
-    Column("save_wanted", Text),  # SaveWish: another save is due when the present one ends
-    Column("save_trouble", Text),  # PhaseTrouble
-    Column("restore_workflow", String),
-    Column("release_workflow", String),
-    Column("rest_workflow", String),
-    Column("resting", Boolean, nullable=False, server_default="0"),  # the sandbox is stopped, or about to be
-    Column("rename", Text),  # BranchRename: one that runs or has failed
-    Column("rename_workflow", String),
-    Column("former_branches", Text, nullable=False, server_default="[]"),  # names it had before
-    Column("upstream", Text),  # Heard: the branch on GitHub
-    Column("fetch_workflow", String),
-    Column("fetch_writes", Boolean, nullable=False, server_default="0"),  # it has the work tree
-    Column("began", Text, nullable=False, server_default="{}"),  # since when each thing stands that should pass
     Column("overdue", Text),  # Overdue: of the task's own
-    Column("rebuilt", Text, nullable=False, server_default="[]"),  # when its sandbox was lost, in milliseconds
-    Column("lost_sandbox", String),  # the one before this
-    Column("kept", Text, nullable=False, server_default=""),
-    Column("remove_at", BigInteger),  # when the sandbox of an archived task is removed
     Column("created_at", BigInteger, nullable=False),
-    Column("changed_at", BigInteger, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),  # when what is shown of it last changed
+    *RELEASE_0_1,
     Index("tasks_open", "state", "organization"),
+)
+
+operations = owned_table(
+    "Task",
+    "task_operations",  # what the runtime does not know of an operation
+    Column("task", String, primary_key=True),
+    Column("kind", String, primary_key=True),
+    Column("step", String, nullable=False, server_default=""),  # as it is shown
+    Column("holds", Boolean, nullable=False, server_default="0"),  # it has taken the work tree, late
+    Column("failure", Text),  # PhaseTrouble: of its last attempt
 )
 
 task_sessions_known = owned_table(
@@ -72,7 +95,7 @@ task_sessions_known = owned_table(
     Column("trouble", Text),  # PhaseTrouble
     Column("overdue", Text),  # Overdue
     Column("opening", Boolean, nullable=False, server_default="0"),  # its agent has been asked for
-    Column("resting", Boolean, nullable=False, server_default="0"),  # its agent went to rest with the sandbox
+    Column("resting", Boolean, nullable=False, server_default="0"),  # its agent was stopped with the sandbox
 )
 
 waiting_prompts = owned_table(
@@ -95,4 +118,69 @@ checkpoints = owned_table(
     Column("message", String),
     Column("saved", Text, nullable=False),  # Saved
     Column("at", BigInteger, nullable=False),
+)
+
+wanted_checkpoints = owned_table(
+    "Task",
+    "task_wanted_checkpoints",  # at most one: it stands for those that waited before it
+    Column("task", String, primary_key=True),
+    Column("reason", String, nullable=False),
+    Column("session", String),
+    Column("message", String),
+)
+
+diffs = owned_table(
+    "Task",
+    "task_diffs",
+    Column("task", String, primary_key=True),
+    Column("diff", Text, nullable=False),  # against the base, committed and not; cut at 256 KiB
+)
+
+remote_branches = owned_table(
+    "Task",
+    "task_remote_branches",  # the branch on GitHub as last seen; no row: never seen there
+    Column("task", String, primary_key=True),
+    Column("head", String),  # none: it was deleted; empty: it was made, at a commit that is not known
+    Column("before", String),  # its head before that
+    Column("since", BigInteger, nullable=False, server_default="0"),  # GitHub's clock; older news is ignored
+    Column("pushed", Text, nullable=False, server_default="[]"),  # the task's own latest heads, the newest last
+    Column("tried", String),  # the head for which a fetch was started automatically
+    Column("later", Boolean, nullable=False, server_default="0"),  # a fetch found an agent at work
+)
+
+renames = owned_table(
+    "Task",
+    "task_renames",  # one that runs or has failed
+    Column("task", String, primary_key=True),
+    Column("old", String, nullable=False),
+    Column("new", String, nullable=False),
+    Column("replaces", Integer),  # the pull request that GitHub closes because of it
+    Column("touched", Boolean, nullable=False, server_default="0"),  # the sandbox may have the new name
+    Column("asked", Boolean, nullable=False, server_default="0"),  # GitHub may have the new name
+    Column("giving_up", Boolean, nullable=False, server_default="0"),
+    Column("merged", Boolean, nullable=False, server_default="0"),  # meanwhile: the task is archived at the end
+)
+
+former_branches = owned_table(
+    "Task",
+    "task_former_branches",
+    Column("task", String, primary_key=True),
+    Column("branch", String, primary_key=True),
+)
+
+lost_sandboxes = owned_table(
+    "Task",
+    "task_lost_sandboxes",
+    Column("task", String, primary_key=True),
+    Column("sandbox", String, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("replaced", Boolean, nullable=False, server_default="0"),  # there is a new one
+)
+
+releases = owned_table(
+    "Task",
+    "task_releases",  # of an archived task
+    Column("task", String, primary_key=True),
+    Column("retained", Text, nullable=False, server_default=""),  # why the sandbox is still there; empty: it is not
+    Column("remove_at", BigInteger),  # when the stopped sandbox is removed
 )

@@ -1,15 +1,28 @@
-"""What the edge reads of a Task."""
+"""What the edge, the workflows and the task's own turns read of a Task."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
-from sqlalchemy import select
+from sqlalchemy import Table, select
 
-from foundry.actors.task.jobs import Beginning, OpenBranch, RenameWish
-from foundry.actors.task.remote_branch import heard_of, shown
-from foundry.actors.task.tables import checkpoints, task_sessions_known, tasks
+from foundry.actors.task.jobs import Beginning, OpenBranch, Provisioning, RenameWish
+from foundry.actors.task.operations import failure_of
+from foundry.actors.task.remote_branch import remote_head, shown
+from foundry.actors.task.tables import (
+    checkpoints,
+    diffs,
+    former_branches,
+    lost_sandboxes,
+    operations,
+    releases,
+    remote_branches,
+    renames,
+    task_sessions_known,
+    tasks,
+)
 from foundry.contracts.addresses import task as address
 from foundry.contracts.errors import NotFound
 from foundry.contracts.ids import CheckpointId, MessageId, OrganizationId, RepositoryId, SandboxId, SessionId, TaskId
@@ -30,44 +43,85 @@ from foundry.contracts.task import (
     WorkTree,
 )
 from foundry.contracts.task_checkpoints import CheckpointMissing, CheckpointReason, CheckpointRef, CheckpointView, Saved
-from foundry.runtime.turn import AnyRow, Reader
+from foundry.contracts.task_operations import Kind
+from foundry.runtime.turn import AnyRow, Reader, Running, Turn
 
 OPEN = (TaskState.PROVISIONING.value, TaskState.FAILED.value, TaskState.READY.value)
-BRANCHES = select(tasks.c.task, tasks.c.repository, tasks.c.branch, tasks.c.upstream, tasks.c.pull_request).where(
-    tasks.c.state.in_(OPEN), tasks.c.branch.is_not(None), tasks.c.rename.is_(None)
+BRANCHES = (
+    select(
+        tasks.c.task,
+        tasks.c.repository_id,
+        tasks.c.organization,
+        tasks.c.branch,
+        tasks.c.pull_request_number,
+        tasks.c.pull_request_ended,
+        remote_branches.c.task.label("seen"),
+        remote_branches.c.head,
+    )
+    .outerjoin(remote_branches, remote_branches.c.task == tasks.c.task)
+    .outerjoin(renames, renames.c.task == tasks.c.task)
+    .where(tasks.c.state.in_(OPEN), tasks.c.branch.is_not(None), renames.c.task.is_(None))
 )
 
 
-def view(row: AnyRow, sessions: Sequence[AnyRow], saved: Sequence[AnyRow]) -> TaskView:
-    """The task as its page shows it, from its rows."""
-    known = [
-        SessionSummary(
-            id=SessionId(s.session),
-            title=s.title,
-            agent=s.agent,
-            status=s.status,
-            trouble=PhaseTrouble.model_validate_json(s.trouble) if s.trouble else None,
-            overdue=Overdue.model_validate_json(s.overdue) if s.overdue else None,
-        )
-        for s in sorted(sessions, key=lambda s: s.number)
-    ]
+class Rows(Protocol):
+    """The rows of one task, whoever reads them."""
+
+    def find(self, table: Table) -> AnyRow | None: ...
+    def all(self, table: Table) -> Sequence[AnyRow]: ...
+    def running(self) -> Sequence[Running]: ...
+
+
+@dataclass(frozen=True)
+class Stored:
+    """`Rows` for readers."""
+
+    reader: Reader
+    task: TaskId
+
+    def find(self, table: Table) -> AnyRow | None:
+        return self.reader.first(select(table).where(table.c.task == self.task))
+
+    def all(self, table: Table) -> Sequence[AnyRow]:
+        return self.reader.all(select(table).where(table.c.task == self.task))
+
+    def running(self) -> Sequence[Running]:
+        return self.reader.running(address(self.task))
+
+
+def view(rows: Rows) -> TaskView:
+    """The task as its page shows it. Of its repository and pull request it has what the task keeps (R14).
+
+    Raises:
+        NotFound: there is no such task.
+    """
+    row = rows.find(tasks)
+    if row is None:
+        raise NotFound("no such task")
+    known = sessions_of(rows.all(task_sessions_known))
+    active = next((one for one in known if one.id == row.active_session), None)
+    kept = {Kind(one.kind): one for one in rows.all(operations) if one.kind in set(Kind)}
+    runs = {one.name for one in rows.running() if not one.cancelling}
+    rename = _rename(rows, kept.get(Kind.RENAME))
+    trouble = next((one for kind in SHOWN if (one := failure_of(kept.get(kind)))), None)
+    if trouble is None and active and row.state == TaskState.READY and row.phase != Phase.RUNNING:
+        trouble = active.trouble
+    released = rows.find(releases)
     work = WorkTree.model_validate_json(row.work)
-    active = next((s for s in known if s.id == row.active_session), None)
-    rename = BranchRename.model_validate_json(row.rename) if row.rename else None
-    trouble = PhaseTrouble.model_validate_json(row.trouble) if row.trouble else rename and rename.trouble
-    overdue = Overdue.model_validate_json(row.overdue) if row.overdue else active and active.overdue
+    remote = remote_head(rows.find(remote_branches))
+    publishing = kept.get(Kind.PUBLISH)
     return TaskView(
         id=TaskId(row.task),
-        repository=RepositoryRef.model_validate_json(row.repository),
+        repository=repository_of(row),
         title=row.title,
         branch=row.branch,
         state=TaskState(row.state),
         phase=Phase(row.phase),
         phase_since=utc(row.phase_since),
         activity=active.status if active else "",
-        trouble=trouble,
-        overdue=overdue,
-        pull_request=PullRequestRef.model_validate_json(row.pull_request) if row.pull_request else None,
+        trouble=trouble or (rename and rename.trouble),
+        overdue=Overdue.model_validate_json(row.overdue) if row.overdue else active and active.overdue,
+        pull_request=_pull_request(row),
         created_by=Person.model_validate_json(row.person),
         created_at=utc(row.created_at),
         changed_at=utc(row.changed_at),
@@ -80,22 +134,68 @@ def view(row: AnyRow, sessions: Sequence[AnyRow], saved: Sequence[AnyRow]) -> Ta
         active_session=SessionId(row.active_session) if row.active_session else None,
         sessions=known,
         work=work,
-        publishing=row.publishing,
+        publishing=publishing.step if publishing and Kind.PUBLISH in runs else "",
         rename=rename,
-        renaming=row.rename_workflow is not None,
-        checkpoints=[checkpoint_view(one) for one in sorted(saved, key=lambda one: -one.number) if one.saved],
+        renaming=Kind.RENAME in runs,
+        checkpoint=max((one.number for one in rows.all(checkpoints) if one.saved), default=0),
         begins_from=CheckpointRef.model_validate_json(row.begins_from) if row.begins_from else None,
-        saving=row.save_workflow is not None,
-        restoring=row.restore_workflow is not None,
-        upstream=None if row.archived else shown(heard_of(row.upstream), work, row.branch or ""),
-        fetching=row.fetch_workflow is not None,
-        resting=row.resting and row.rest_workflow is None,
-        save_trouble=PhaseTrouble.model_validate_json(row.save_trouble) if row.save_trouble else None,
-        kept=row.kept,
-        remove_at=utc(row.remove_at) if row.remove_at else None,
+        saving=Kind.CHECKPOINT in runs,
+        restoring=Kind.RESTORE in runs,
+        upstream=None if row.archived else shown(remote, work, row.branch or ""),
+        fetching=Kind.FETCH in runs,
+        resting=row.sandbox_stopped and Kind.IDLE_STOP not in runs,
+        save_trouble=failure_of(kept.get(Kind.CHECKPOINT)),
+        kept=released.retained if released else "",
+        remove_at=utc(released.remove_at) if released and released.remove_at else None,
         note=row.note,
         auto_publish=row.auto_publish,
     )
+
+
+SHOWN = (Kind.PROVISION, Kind.RECOVERY, Kind.PUBLISH)  # whose failure is the task's
+
+
+def repository_of(row: AnyRow) -> RepositoryRef:
+    """The task's repository by its id; whoever shows or uses more of it looks it up."""
+    return RepositoryRef.of(RepositoryId(row.repository_id), OrganizationId(row.organization))
+
+
+def _rename(rows: Rows, kept: AnyRow | None) -> BranchRename | None:
+    row = rows.find(renames)
+    if row is None:
+        return None
+    return BranchRename(
+        old=row.old,
+        new=row.new,
+        step=kept.step if kept else "",
+        replaces=row.replaces,
+        touched=row.touched,
+        asked=row.asked,
+        giving_up=row.giving_up,
+        merged=row.merged,
+        trouble=failure_of(kept),
+    )
+
+
+def _pull_request(row: AnyRow) -> PullRequestRef | None:
+    """Its number, and what the task made of it; the rest is joined where it is shown."""
+    if row.pull_request_number is None:
+        return None
+    return PullRequestRef(number=row.pull_request_number, state=row.pull_request_ended or "open")
+
+
+def sessions_of(rows: Sequence[AnyRow]) -> list[SessionSummary]:
+    return [
+        SessionSummary(
+            id=SessionId(s.session),
+            title=s.title,
+            agent=s.agent,
+            status=s.status,
+            trouble=PhaseTrouble.model_validate_json(s.trouble) if s.trouble else None,
+            overdue=Overdue.model_validate_json(s.overdue) if s.overdue else None,
+        )
+        for s in sorted(rows, key=lambda s: s.number)
+    ]
 
 
 def checkpoint_view(row: AnyRow) -> CheckpointView:
@@ -115,68 +215,37 @@ def summary(full: TaskView) -> TaskSummary:
     return TaskSummary(**{name: getattr(full, name) for name in TaskSummary.model_fields})
 
 
+def in_turn(turn: Turn) -> TaskView:
+    """The task as this turn has made it."""
+    return view(turn)
+
+
+# for the edge
+
+
 def task_view(reader: Reader, task: TaskId) -> TaskView:
     """The whole task.
 
     Raises:
         NotFound: there is none with this id.
     """
-    row = reader.first(select(tasks).where(tasks.c.task == task))
-    if row is None:
-        raise NotFound(f"no task with id {task}")
-    sessions = reader.all(select(task_sessions_known).where(task_sessions_known.c.task == task))
-    return view(row, sessions, reader.all(select(checkpoints).where(checkpoints.c.task == task)))
+    try:
+        return view(Stored(reader, task))
+    except NotFound:
+        raise NotFound(f"no task with id {task}") from None
 
 
-def rename_view(reader: Reader, task: TaskId) -> RenameWish:
-    """The task's rename as it stands now."""
-    row = reader.one(select(tasks).where(tasks.c.task == task))
-    rename = BranchRename.model_validate_json(row.rename)
-    return RenameWish(
-        task=task,
-        repository=RepositoryRef.model_validate_json(row.repository),
-        sandbox=SandboxId(row.sandbox),
-        old=rename.old,
-        new=rename.new,
-        replaces=rename.replaces,
-        asked=rename.asked,
-        giving_up=rename.giving_up,
-    )
+def task_diff(reader: Reader, task: TaskId) -> WorkTree:
+    """The work tree with its diff, as last seen."""
+    work = task_view(reader, task).work
+    row = reader.first(select(diffs.c.diff).where(diffs.c.task == task))
+    return work.model_copy(update={"diff": row.diff if row else ""})
 
 
-def organizations_with_open_tasks(reader: Reader) -> list[OrganizationId]:
-    rows = reader.all(select(tasks.c.organization).where(tasks.c.state.in_(OPEN)).distinct())
-    return [OrganizationId(row.organization) for row in rows]
-
-
-def open_branches(reader: Reader, organization: OrganizationId) -> list[tuple[RepositoryRef, list[OpenBranch]]]:
-    """The branches of the organization's open tasks by repository; of those repositories where GitHub has one.
-
-    A branch that is being renamed is left out: it is between two names.
-    """
-    found: dict[RepositoryId, tuple[RepositoryRef, list[OpenBranch]]] = {}
-    for row in reader.all(BRANCHES.where(tasks.c.organization == organization).order_by(tasks.c.task)):
-        repository = RepositoryRef.model_validate_json(row.repository)
-        found.setdefault(repository.id, (repository, []))[1].append(_open_branch(row))
-    return [one for one in found.values() if any(branch.heard or branch.pull_request for branch in one[1])]
-
-
-def branches_now(reader: Reader, of: list[TaskId]) -> list[OpenBranch]:
-    """The same of these tasks, as it is now."""
-    return [_open_branch(row) for row in reader.all(BRANCHES.where(tasks.c.task.in_(of)))]
-
-
-def _open_branch(row: AnyRow) -> OpenBranch:
-    heard = heard_of(row.upstream)
-    pull = PullRequestRef.model_validate_json(row.pull_request) if row.pull_request else None
-    return OpenBranch(
-        task=TaskId(row.task),
-        branch=row.branch,
-        known=heard.head if heard else None,
-        heard=heard is not None,
-        pull_request=pull.number if pull and pull.state != "merged" else None,
-        pull_request_open=pull is not None and pull.state == "open",
-    )
+def checkpoint_list(reader: Reader, task: TaskId) -> list[CheckpointView]:
+    """What was saved of the task's work, the latest first."""
+    query = select(checkpoints).where(checkpoints.c.task == task, checkpoints.c.saved != "")
+    return [checkpoint_view(row) for row in reader.all(query.order_by(checkpoints.c.number.desc()))]
 
 
 def checkpoint_of(reader: Reader, ref: CheckpointRef) -> CheckpointView:
@@ -192,6 +261,30 @@ def checkpoint_of(reader: Reader, ref: CheckpointRef) -> CheckpointView:
     return checkpoint_view(row)
 
 
+def announces(reader: Reader, session: SessionId) -> bool:
+    """Whether a task has this session, be it only about to begin."""
+    return reader.first(select(task_sessions_known.c.task).where(task_sessions_known.c.session == session)) is not None
+
+
+# for workflows and the poller
+
+
+def rename_view(reader: Reader, task: TaskId) -> RenameWish:
+    """The task's rename as it stands now."""
+    row = reader.one(select(tasks).where(tasks.c.task == task))
+    rename = reader.one(select(renames).where(renames.c.task == task))
+    return RenameWish(
+        task=task,
+        repository=repository_of(row),
+        sandbox=SandboxId(row.sandbox),
+        old=rename.old,
+        new=rename.new,
+        replaces=rename.replaces,
+        asked=rename.asked,
+        giving_up=rename.giving_up,
+    )
+
+
 def beginning(reader: Reader, task: TaskId) -> Beginning:
     """What the task's sandbox is made from, besides GitHub.
 
@@ -199,21 +292,54 @@ def beginning(reader: Reader, task: TaskId) -> Beginning:
         CheckpointMissing: the checkpoint is no longer listed.
     """
     row = reader.one(select(tasks).where(tasks.c.task == task))
+    c = lost_sandboxes.c
+    gone = reader.first(select(c.sandbox).where(c.task == task, c.replaced.is_(False)).order_by(c.at.desc()))
+    lost = SandboxId(gone.sandbox) if gone else None
     if not row.begins_from:
-        return Beginning(lost=row.lost_sandbox)
+        return Beginning(lost=lost)
     ref = CheckpointRef.model_validate_json(row.begins_from)
     saved, own = checkpoint_of(reader, ref).saved, ref.task == task
-    names = ("", row.branch, *json.loads(row.former_branches))
+    former = reader.all(select(former_branches.c.branch).where(former_branches.c.task == task))
+    names = ("", row.branch, *(one.branch for one in former))
     elsewhere = own and saved.branch not in names  # the agent had another branch checked out
     branch = saved.branch if elsewhere else row.branch or ""  # a new task is named only later
-    return Beginning(lost=row.lost_sandbox, source=ref, saved=saved, branch=branch, own=own)
+    return Beginning(lost=lost, source=ref, saved=saved, branch=branch, own=own)
 
 
-def task_snapshot(reader: Reader, task: TaskId) -> tuple[int, TaskView]:
-    """The topic's version and the whole task, from one snapshot."""
-    return reader.version(address(task)), task_view(reader, task)
+def provisioning(reader: Reader, task: TaskId) -> Provisioning:
+    """What provisioning needs of the task."""
+    return Provisioning(task=task_view(reader, task), lost=beginning(reader, task).lost)
 
 
-def announces(reader: Reader, session: SessionId) -> bool:
-    """Whether a task has this session, be it only about to begin."""
-    return reader.first(select(task_sessions_known.c.task).where(task_sessions_known.c.session == session)) is not None
+def organizations_with_open_tasks(reader: Reader) -> list[OrganizationId]:
+    rows = reader.all(select(tasks.c.organization).where(tasks.c.state.in_(OPEN)).distinct())
+    return [OrganizationId(row.organization) for row in rows]
+
+
+def open_branches(reader: Reader, organization: OrganizationId) -> list[tuple[RepositoryRef, list[OpenBranch]]]:
+    """The branches of the organization's open tasks by repository; of those repositories where GitHub has one.
+
+    A branch that is being renamed is left out: it is between two names.
+    """
+    found: dict[RepositoryId, tuple[RepositoryRef, list[OpenBranch]]] = {}
+    for row in reader.all(BRANCHES.where(tasks.c.organization == organization).order_by(tasks.c.task)):
+        repository = repository_of(row)
+        found.setdefault(repository.id, (repository, []))[1].append(_open_branch(row))
+    return [one for one in found.values() if any(branch.heard or branch.pull_request for branch in one[1])]
+
+
+def branches_now(reader: Reader, of: list[TaskId]) -> list[OpenBranch]:
+    """The same of these tasks, as it is now."""
+    return [_open_branch(row) for row in reader.all(BRANCHES.where(tasks.c.task.in_(of)))]
+
+
+def _open_branch(row: AnyRow) -> OpenBranch:
+    number = row.pull_request_number
+    return OpenBranch(
+        task=TaskId(row.task),
+        branch=row.branch,
+        known=row.head,
+        heard=row.seen is not None,
+        pull_request=None if row.pull_request_ended == "merged" else number,
+        pull_request_open=number is not None and not row.pull_request_ended,
+    )

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import cast
 
+from foundry.actors.task_session import release_0_1
+from foundry.actors.task_session.config import watchdog
 from foundry.actors.task_session.gaps import try_all
 from foundry.actors.task_session.jobs import CloseServer, Connect
 from foundry.actors.task_session.row import State
-from foundry.actors.task_session.tables import session_messages, session_permissions, sessions
+from foundry.actors.task_session.tables import session_agents, session_messages, session_permissions, sessions
 from foundry.actors.task_session.transcript import Transcript
 from foundry.actors.task_session.transitions import MESSAGE, PERMISSION, SESSION, Verdict, advance, verdict
 from foundry.actors.task_session.views import ASKED, SHOWN, view
-from foundry.actors.watchdog import Watchdog, began, key
+from foundry.actors.watchdog import key
 from foundry.contracts import addresses
-from foundry.contracts.ids import MessageId, SandboxId, SessionId, TaskId, WorkflowId
+from foundry.contracts.errors import NotFound
+from foundry.contracts.ids import MessageId, SandboxId, SessionId, WorkflowId
 from foundry.contracts.messages import Message, millis, utc
 from foundry.contracts.overdue import Overdue
 from foundry.contracts.people import Person
@@ -28,27 +31,44 @@ from foundry.contracts.task_session import (
     MessageState,
     PermissionState,
     SessionChanged,
+    SessionClosed,
     SessionStatus,
     SessionTrouble,
     SessionView,
 )
 from foundry.runtime.turn import AnyRow, Turn
 
+OPENING = ("open_session", "resume_session")  # workflows
+UNSEEN = frozenset({"cursor", "heard_at", "replay_ends", "server", "unread", "resumed", "needs_context", "lost"})
+"""Columns that nobody is shown."""
+
 STARTING = "Foundry is starting the agent again."
 SILENT = "agent silent"
 
 
-class Conversation:
-    """Change `state` and `transcript` freely; `done` writes and tells, once."""
+def conversation(turn: Turn) -> Conversation:
+    """The one that all parts share in this turn."""
+    known = opened(turn)
+    if known is None:
+        known = turn.local = Conversation(turn)
+    return known
 
-    def __init__(self, turn: Turn, watchdog: Watchdog) -> None:
+
+def opened(turn: Turn) -> Conversation | None:
+    return cast("Conversation | None", turn.local)
+
+
+class Conversation:
+    """Change `state` and `transcript` freely; the turn's end writes and tells, once."""
+
+    def __init__(self, turn: Turn) -> None:
         self.turn = turn
-        self._watchdog = watchdog
         self.state = State.of(turn.one(sessions))
         self._before = replace(self.state)
         self.transcript = Transcript(turn, self.state)
         self._mail: list[Message] = []
-        self._changed = False
+        self._view: SessionView | None = None
+        self.attentive = False  # look at everything at the end, whatever this turn has changed
         self._shown: tuple[str | None, str | None] | None = None
 
     @property
@@ -60,15 +80,22 @@ class Conversation:
         """What it is while nothing runs."""
         return SessionStatus.IDLE if self.state.prompted else SessionStatus.READY
 
-    def changed(self) -> None:
-        """What `SessionView` shows is another than before."""
-        self._changed = True
+    @property
+    def opening(self) -> WorkflowId | None:
+        """The workflow that opens the agent's session, until it is open."""
+        if self.state.connected:
+            return None
+        runs = [one for one in self.turn.running() if one.name in OPENING and not one.cancelling]
+        return runs[-1].id if runs else None
+
+    def refuse_closed(self) -> None:
+        if self.status is SessionStatus.CLOSED:
+            raise SessionClosed(f"session {self.turn.key} is closed")
 
     def move(self, to: SessionStatus) -> None:
         if self.status is not to:
             self.state.status = advance(SESSION, f"session {self.turn.key}", self.status, to).value
             self.state.status_since = millis(self.turn.now)
-            self._changed = True
 
     def tell(self, message: Message) -> None:
         """Send it to the task, after its news of this session's status."""
@@ -87,12 +114,9 @@ class Conversation:
                 "at": self.turn.now,
             }
         ).model_dump_json()
-        self._changed = True
 
     def well(self) -> None:
-        if self.state.trouble:
-            self.state.trouble = None
-            self._changed = True
+        self.state.trouble = None
 
     def in_doubt(self, message: str = "The message may have been sent.") -> None:
         """A message of which nobody knows whether the agent had it; a person decides."""
@@ -132,6 +156,24 @@ class Conversation:
     def message(self, message: str) -> AnyRow | None:
         return self.turn.find(session_messages, message=message)
 
+    def agent_says(self, **values: str) -> None:
+        """Remember what the agent says of itself: its mode, its commands, its usage."""
+        row = self.turn.find(session_agents)
+        if row is None:
+            self.turn.insert(session_agents, **{"mode": "", "commands": "[]", "usage": "{}", **values})
+        elif any(getattr(row, name) != value for name, value in values.items()):
+            self.turn.update(session_agents, **values)
+
+    def one_message(self, message: MessageId) -> AnyRow:
+        """
+        Raises:
+            NotFound: the session has no such message.
+        """
+        row = self.message(message)
+        if row is None:
+            raise NotFound(f"session {self.turn.key} has no message {message}")
+        return row
+
     def queue(self, message: MessageId, text: str, person: Person) -> None:
         """Behind the others; the task is asked for the work tree."""
         last = self.turn.all(session_messages, order_by=session_messages.c.number.desc(), limit=1)
@@ -144,7 +186,6 @@ class Conversation:
             state=MessageState.QUEUED.value,
             at=millis(self.turn.now),
         )
-        self.changed()
         self.wait_for_the_work_tree(message, self.turn.now)
 
     def wait_for_the_work_tree(self, message: str, said_at: datetime) -> None:
@@ -153,7 +194,6 @@ class Conversation:
     def move_message(self, row: AnyRow, to: MessageState, **values: object) -> None:
         advance(MESSAGE, f"message {row.message}", MessageState(row.state), to)
         self.turn.update(session_messages, {"message": row.message}, state=to.value, **values)
-        self._changed = True
 
     def move_permission(self, row: AnyRow, to: PermissionState, **values: object) -> None:
         advance(PERMISSION, f"permission {row.permission}", PermissionState(row.state), to)
@@ -163,7 +203,6 @@ class Conversation:
         if "answer" in values:
             shown["answer"] = values["answer"]
         self.transcript.card(f"permission:{row.permission}", EntryKind.PERMISSION, shown, done=done)
-        self._changed = True
 
     def drop_permissions(self) -> list[str]:
         """The agent waits for none of them any more; gives their JSON-RPC ids."""
@@ -226,7 +265,7 @@ class Conversation:
     def verdict(self, signs: Signs, quiet: bool) -> Verdict:
         """Whether the running prompt has ended without the agent's saying so."""
         waits = self.turn.all(session_permissions, session_permissions.c.state.in_([s.value for s in ASKED]))
-        said_last = self.state.open_entry is not None and self.state.open_kind == EntryKind.AGENT
+        said_last = self.transcript.open_kind is EntryKind.AGENT
         return verdict(
             signs, quiet=quiet, said_last=said_last, tools=bool(self.transcript.open_cards("tool:")), asks=bool(waits)
         )
@@ -247,12 +286,6 @@ class Conversation:
             self.turn.unschedule(alarm)
         self.tell(PromptEnded(session=SessionId(self.turn.key), message=row.message, outcome="not_sent"))
         self.wait_for_the_work_tree(row.message, utc(row.at))
-
-    def ask_for_the_work_tree(self) -> None:
-        """Every queued message waits for the task's grant; the task ignores what it knows."""
-        queued = self.turn.all(session_messages, state=MessageState.QUEUED.value, order_by=session_messages.c.number)
-        for row in queued:
-            self.wait_for_the_work_tree(row.message, utc(row.at))
 
     # the connection
 
@@ -303,7 +336,7 @@ class Conversation:
             fresh=True,
             old_server=old_server,
         )
-        state.opening = self.turn.start("resume_session", job)
+        self.turn.start("resume_session", job)
 
     def give_up_server(self) -> None:
         """The server id is not used again; whatever runs under it is ended in the background."""
@@ -313,64 +346,65 @@ class Conversation:
 
     # the end of the turn
 
-    def done(self) -> SessionView:
-        """1. Publish the transcript's changes. 2. Write the row. 3. Tell who watches, and the task."""
+    def tell_again(self) -> None:
+        """The task hears of the session's status though it has not changed: it asked."""
+        self.turn.tell_again()
+        self.attentive = True
+
+    def finish(self) -> None:
+        """1. Publish the transcript's changes. 2. Set the alarm. 3. Write the row. 4. Show, and tell the task.
+
+        A batch of chunks costs no more than its event and its row.
+        """
         self.transcript.flush()
-        shown = self.turn.all(
-            session_messages,
-            session_messages.c.state.in_([state.value for state in SHOWN]),
-            order_by=session_messages.c.number,
-        )
-        asked = self.turn.all(
-            session_permissions,
-            session_permissions.c.state.in_([state.value for state in ASKED]),
-            order_by=session_permissions.c.permission,
-        )
-        self._watch(asked)
-        whole = view(self.state, shown, asked)
-        if self._changed:
-            self._publish(whole)
+        if self.attentive or self._looks_different() or self._mail or self.state.overdue:
+            self._watch()
+            self._show()
         self._write()
-        task = addresses.task(TaskId(self.state.task))
-        for message in self._mail:
-            self.turn.send(task, message)
-        return whole
 
-    def done_quietly(self) -> None:
-        """The same, where nobody needs the view: a batch of chunks costs no more than its event and its row."""
-        if self._changed or self._mail or self.state.overdue:
-            self.done()
-        else:
-            self.transcript.flush()
-            self._write()
+    def view(self) -> SessionView:
+        """The session as this turn has made it."""
+        if self._view is None:
+            self._view = view(self.state, self.turn.find(session_agents), self._shown_messages(), self._asked())
+        return self._view
 
-    def _watch(self, asked: Sequence[AnyRow]) -> None:
-        """Set the alarm for what stands and should pass."""
-        now = millis(self.turn.now)
-        row = self.message(self.state.running) if self.state.running else None
-        since = began(self.state.began, standing(self.state, row, asked), now)
-        for what in since:
-            if what.startswith(SILENT):
-                since[what] = max(since[what], self.state.heard_at)
-        overdue, wait = self._watchdog.look(since, now)
-        self.state.began = json.dumps(since)
-        shown = overdue.model_dump_json() if overdue else None
-        if shown != self.state.overdue:
-            self.state.overdue = shown
-            self._changed = True
+    def _looks_different(self) -> bool:
+        """Whether the view may have changed: its rows have."""
+        if any(map(self.turn.wrote, (session_messages, session_permissions, session_agents, sessions))):
+            return True
+        before, now = self._before.values(), self.state.values()
+        return any(now[name] != value for name, value in before.items() if name not in UNSEEN)
+
+    def _shown_messages(self) -> Sequence[AnyRow]:
+        shown = session_messages.c.state.in_([state.value for state in SHOWN])
+        return self.turn.all(session_messages, shown, order_by=session_messages.c.number)
+
+    def _asked(self) -> Sequence[AnyRow]:
+        asked = session_permissions.c.state.in_([state.value for state in ASKED])
+        return self.turn.all(session_permissions, asked, order_by=session_permissions.c.permission)
+
+    def _watch(self) -> None:
+        """Set the alarm for what should pass, and say what has not passed in time."""
+        running = self.message(self.state.running) if self.state.running else None
+        since = standing(self, running, self._asked())
+        overdue, wait = watchdog(self.turn).look(since, millis(self.turn.now))
+        self.state.overdue = overdue.model_dump_json() if overdue else None
         if wait is not None:
             self.turn.schedule("watchdog", wait)
-        elif self._before.began != "{}":
+        else:
             self.turn.unschedule("watchdog")
 
-    def _publish(self, whole: SessionView) -> None:
-        self.turn.compact(self.turn.key)
-        self.turn.publish(SessionChanged(entity=self.turn.key, repository=self.state.repository_id, session=whole))
-        summary = self._summary(whole).model_dump_json()
-        if summary != self.state.told:
-            self.state.told = summary
-            told = SessionSummary.model_validate_json(summary)
-            self.turn.send(addresses.task(whole.task), SessionSeen(session=told))
+    def _show(self) -> None:
+        whole = self.view()
+        entity = self.turn.key
+        event = SessionChanged(entity=entity, repository=self.state.repository_id, session=whole)
+        if self.turn.show(whole.model_dump_json(), lambda: event):
+            self.turn.compact(entity)
+        seen = SessionSeen(session=self._summary(whole))
+        task = addresses.task(whole.task)
+        self.turn.tell([task], seen, seen.model_dump_json())
+        for message in self._mail:
+            self.turn.send(task, message)
 
     def _summary(self, whole: SessionView) -> SessionSummary:
         trouble = whole.trouble
@@ -395,21 +429,25 @@ class Conversation:
         changes = {name: value for name, value in self.state.values().items() if value != before[name]}
         if changes:
             self.turn.update(sessions, **changes)
-        self._before = replace(self.state)
+        release_0_1.mirror(self.turn, self.opening)
 
 
-def standing(state: State, running: AnyRow | None, asked: Sequence[AnyRow]) -> list[str]:
-    """What of a session should pass; with each the mark that tells one from the next of its kind.
+def standing(c: Conversation, running: AnyRow | None, asked: Sequence[AnyRow]) -> dict[str, int]:
+    """What of a session should pass, each with a mark of its own, and since when, in milliseconds.
 
     Args:
         running: the message that is with the agent.
         asked: its permission requests that are not over.
     """
-    found = [key("opening the agent", state.opening)] if state.opening else []
+    state = c.state
+    found = {key("opening the agent", one.id): one.since for one in c.turn.running() if one.id == c.opening}
+    answers = {one.id: one.since for one in c.turn.running("answer_permission")}
     for row in asked:
         waits = row.state == PermissionState.WAITING
-        found.append(key("permission unanswered" if waits else "answer under way", row.permission))
+        what = "permission unanswered" if waits else "answer under way"
+        found[key(what, row.permission)] = row.at if waits else answers.get(row.workflow, int(row.at))
     if running is not None and state.status == SessionStatus.RUNNING and not asked:
         sending = running.state == MessageState.SENDING
-        found.append(key("sending the message" if sending else SILENT, running.message))
+        since = state.status_since if sending else state.heard_at
+        found[key("sending the message" if sending else SILENT, running.message)] = since
     return found

@@ -11,7 +11,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 
-import httpx
+import httpx2 as httpx
 import structlog
 
 from foundry.actors.task_session.acp import array, mapping, string

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from foundry.actors.task_session.conversation import Conversation
+from foundry.actors.task_session.conversation import Conversation, conversation
 from foundry.actors.task_session.tables import session_people
 from foundry.contracts.ids import UserId
-from foundry.contracts.task_session import PersonalChanged
+from foundry.contracts.task_session import MarkRead, PersonalChanged, SaveDraft
+from foundry.runtime.actor import handles
+from foundry.runtime.turn import Turn
 
 
 def keep(c: Conversation, person: UserId, **values: str | int) -> None:
@@ -34,3 +36,14 @@ def keep(c: Conversation, person: UserId, **values: str | int) -> None:
             read_position=int(wanted["read_position"]),
         )
     )
+
+
+@handles(SaveDraft)
+def save_draft(turn: Turn, command: SaveDraft) -> None:
+    keep(conversation(turn), command.person, draft=command.text)
+
+
+@handles(MarkRead)
+def mark_read(turn: Turn, command: MarkRead) -> None:
+    position = max(0, min(command.position, turn.version))
+    keep(conversation(turn), command.person, read_position=position)

@@ -2,42 +2,48 @@
 
 from __future__ import annotations
 
-from foundry.actors.task_session.base import Conversing
-from foundry.actors.task_session.conversation import Conversation
+from foundry.actors.task_session.config import limit
+from foundry.actors.task_session.conversation import Conversation, conversation
 from foundry.actors.task_session.tables import session_permissions
 from foundry.contracts.ids import SandboxId
-from foundry.contracts.issues import Trouble, WorkflowRecovered, WorkflowTrouble
+from foundry.contracts.issues import Trouble, WorkflowEnded, WorkflowRecovered, WorkflowTrouble
 from foundry.contracts.sandbox_instance import SandboxMissing
 from foundry.contracts.sandbox_provider import AcpServerGone, SandboxGone, SandboxUnreachable
 from foundry.contracts.task_session import MessageState, PermissionState, SessionStatus
-from foundry.runtime.actor import handles
+from foundry.runtime.actor import handles, receives
 from foundry.runtime.turn import Turn
 
 
-class Troubles(Conversing):
-    """The part of a TaskSession that hears of its long work's trouble."""
+@handles(WorkflowTrouble)
+def attempt_failed(turn: Turn, command: WorkflowTrouble) -> None:
+    """Shown with what to do and when the next attempt is."""
+    _take(turn, command.trouble)
 
-    @handles(WorkflowTrouble)
-    def trouble(self, turn: Turn, command: WorkflowTrouble) -> None:
-        """An attempt failed: shown with what to do. The last one ends what it was for."""
-        c = self._conversation(turn)
-        if take_trouble(c, command.trouble):
-            turn.schedule("unreachable", self._watchdog.limit("sandbox unreachable"))
-        c.done()
 
-    @handles(WorkflowRecovered)
-    def recovered(self, turn: Turn, command: WorkflowRecovered) -> None:
-        """What was shown of failed attempts is over; where none was to follow, the trouble stays."""
-        c = self._conversation(turn)
-        if c.tries_again():
-            c.well()
-        c.done()
+@receives(WorkflowEnded)
+def workflow_ended(turn: Turn, message: WorkflowEnded) -> None:
+    """A failure ends what the workflow was for."""
+    if message.trouble is not None:
+        _take(turn, message.trouble)
+
+
+def _take(turn: Turn, trouble: Trouble) -> None:
+    if take_trouble(conversation(turn), trouble):
+        turn.schedule("unreachable", limit(turn, "sandbox unreachable"))
+
+
+@handles(WorkflowRecovered)
+def attempt_succeeded(turn: Turn, command: WorkflowRecovered) -> None:
+    """What was shown of failed attempts is over; where none was to follow, the trouble stays."""
+    c = conversation(turn)
+    if c.tries_again():
+        c.well()
 
 
 def take_trouble(c: Conversation, trouble: Trouble) -> bool:
     """Show it; the last attempt's ends what it was for. Whether the sandbox is given time to come back."""
     match trouble.workflow:
-        case "open_session" | "resume_session" if trouble.workflow_id == c.state.opening:
+        case "open_session" | "resume_session" if _was_opening(c, trouble):
             _opening(c, trouble)
         case "prompt":
             return _prompt(c, trouble)
@@ -48,6 +54,12 @@ def take_trouble(c: Conversation, trouble: Trouble) -> bool:
         case _:
             pass  # the runtime issue says it all
     return False
+
+
+def _was_opening(c: Conversation, trouble: Trouble) -> bool:
+    """Whether the session waits for this workflow, or for none any more as it has just ended."""
+    waits = c.status is not SessionStatus.CLOSED and not c.state.connected
+    return waits and c.opening in (None, trouble.workflow_id)
 
 
 def _show(c: Conversation, trouble: Trouble, *actions: str) -> None:
@@ -66,7 +78,6 @@ def _opening(c: Conversation, trouble: Trouble) -> None:
         _show(c, trouble)
         return
     _show(c, trouble, "resume")
-    c.state.opening = None
     c.give_up_server()
     c.move(SessionStatus.ERROR)
     if trouble.code == SandboxGone.code:  # its task makes another one

@@ -21,6 +21,7 @@ class Connect(Model):
     agent: str
     earlier: AgentSession | None = None  # to load or resume, where the agent offers that
     load: bool = False  # rather than resume: its history is wanted for the transcript's gaps
+    installed: bool = False  # the agent has just been installed
     fresh: bool = False  # a new server id, whatever was chosen before
     old_server: str | None = None  # whose agent must not run beside the new one
 

@@ -4,44 +4,41 @@ from __future__ import annotations
 
 import json
 
-from foundry.actors.task_session.base import Conversing
+from foundry.actors.task_session.conversation import conversation
 from foundry.actors.task_session.starts import deliver_answer
 from foundry.actors.task_session.tables import session_permissions
 from foundry.contracts.errors import BadInput, NotFound, WrongState
 from foundry.contracts.session_stream import PermissionDelivered
-from foundry.contracts.task_session import AnswerPermission, PermissionOption, PermissionState, SessionView
+from foundry.contracts.task_session import AnswerPermission, PermissionOption, PermissionState
 from foundry.runtime.actor import handles
 from foundry.runtime.turn import AnyRow, Turn
 
 
-class Permissions(Conversing):
-    """The part of a TaskSession that has the permission requests."""
+@handles(AnswerPermission)
+def answer(turn: Turn, command: AnswerPermission) -> None:
+    """1. The first answer counts. 2. It is delivered in the background."""
+    c = conversation(turn)
+    row = turn.find(session_permissions, permission=command.permission)
+    if row is None:
+        raise NotFound(f"session {turn.key} has no permission request {command.permission}")
+    if row.state != PermissionState.WAITING:
+        if row.answer == command.option:
+            return
+        raise WrongState(f"permission request {command.permission} is {row.state}")
+    if command.option not in {option.id for option in _options(row)}:
+        raise BadInput(f"the agent offers no option {command.option!r}", field="option")
+    workflow = deliver_answer(c, command.permission, row.rpc, command.option)
+    person = command.person.model_dump_json()
+    c.move_permission(row, PermissionState.ANSWERING, answer=command.option, person=person, workflow=workflow)
+    return
 
-    @handles(AnswerPermission)
-    def answer(self, turn: Turn, command: AnswerPermission) -> SessionView:
-        """1. The first answer counts. 2. It is delivered in the background."""
-        c = self._conversation(turn)
-        row = turn.find(session_permissions, permission=command.permission)
-        if row is None:
-            raise NotFound(f"session {turn.key} has no permission request {command.permission}")
-        if row.state != PermissionState.WAITING:
-            if row.answer == command.option:
-                return c.done()
-            raise WrongState(f"permission request {command.permission} is {row.state}")
-        if command.option not in {option.id for option in _options(row)}:
-            raise BadInput(f"the agent offers no option {command.option!r}", field="option")
-        workflow = deliver_answer(c, command.permission, row.rpc, command.option)
-        person = command.person.model_dump_json()
-        c.move_permission(row, PermissionState.ANSWERING, answer=command.option, person=person, workflow=workflow)
-        return c.done()
 
-    @handles(PermissionDelivered)
-    def permission_delivered(self, turn: Turn, command: PermissionDelivered) -> None:
-        c = self._conversation(turn)
-        row = turn.one(session_permissions, permission=command.permission)
-        if row.state == PermissionState.ANSWERING:
-            c.move_permission(row, PermissionState.ANSWERED)
-        c.done()
+@handles(PermissionDelivered)
+def permission_delivered(turn: Turn, command: PermissionDelivered) -> None:
+    c = conversation(turn)
+    row = turn.one(session_permissions, permission=command.permission)
+    if row.state == PermissionState.ANSWERING:
+        c.move_permission(row, PermissionState.ANSWERED)
 
 
 def _options(row: AnyRow) -> list[PermissionOption]:

@@ -1,55 +1,45 @@
-"""The session's row, typed, so that a turn changes fields and only what changed is written."""
+"""The session's row, typed: a turn changes fields, and only what changed is written. Its table is made from it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from foundry.runtime.store.tables import LongText
 from foundry.runtime.turn import AnyRow
 
 
 @dataclass
 class State:
-    """The columns of `sessions`; what each means stands there."""
+    """One row of `sessions`. Contract models are stored as JSON; times are Unix milliseconds."""
 
     session: str
     task: str
-    repository: str
     repository_id: str
     sandbox: str
     agent: str
     title: str
     status: str
     status_since: int
-    trouble: str | None
-    told: str
     created_at: int
-    server: str | None = None
-    connected: bool = False
-    cursor: int = 0
-    agent_session: str | None = None
-    opening: str | None = None
-    resumed: bool = False
-    unreachable: bool = False
-    unread: str | None = None
-    resting: bool = False
-    replay_ends: str = ""
-    needs_context: bool = False
-    prompted: bool = False
-    running: str | None = None
-    lost: str | None = None
+    trouble: LongText | None = None  # SessionTrouble
+    overdue: LongText | None = None  # Overdue
+    # the connection
+    server: str | None = None  # the ACP server id chosen; never used twice
+    connected: bool = False  # the agent's session is open under it
+    cursor: int = 0  # the last event id ingested of it
+    agent_session: LongText | None = None  # AgentSession: the open one, or the one to load or resume
+    resumed: bool = False  # automatically, since a prompt last ended well: it happens once
+    unreachable: bool = False  # nobody answers now; the worker goes on trying
+    unread: str | None = None  # a server that was given up: the end of its stream may not have been read
+    resting: bool = False  # the sandbox is stopped, because nobody used it
+    replay_ends: str = ""  # JSON-RPC id; until its response, updates repeat the past
+    needs_context: bool = False  # the agent knows nothing of the conversation
+    prompted: bool = False  # a prompt has been given to an agent
+    # the prompt
+    running: str | None = None  # the message that has the work tree
+    lost: str | None = None  # the message whose outcome is unknown and which the stream may still show
     stopping: bool = False
-    heard_at: int = 0
-    began: str = "{}"
-    overdue: str | None = None
-    open_entry: str | None = None
-    open_kind: str = ""
-    open_key: str = ""
-    open_position: int = 0
-    open_length: int = 0
-    open_at: int = 0
-    mode: str = ""
-    commands: str = "[]"
-    usage: str = "{}"
+    heard_at: int = 0  # when the agent last said anything
 
     @classmethod
     def of(cls, row: AnyRow) -> State:

@@ -11,9 +11,9 @@ from foundry.contracts.task_session import EntryKind, SessionStatus
 from foundry.runtime.turn import AnyRow
 
 
-def open_agent(c: Conversation) -> None:
-    """Open the agent's session; the workflow is remembered, so that it is started once."""
-    c.state.opening = c.turn.start("open_session", _connection(c))
+def start_opening(c: Conversation, *, installed: bool = False) -> None:
+    """Open the agent's session."""
+    c.turn.start("open_session", _connection(c).model_copy(update={"installed": installed}))
 
 
 def _connection(c: Conversation) -> Connect:
@@ -31,7 +31,7 @@ def reconnect(c: Conversation, why: str) -> None:
         c.resume(why)
     else:
         c.trouble("opening", why, "Foundry is opening the agent's session.")
-        c.state.opening = c.turn.start("resume_session", _connection(c))  # sandbox-agent may be what failed
+        c.turn.start("resume_session", _connection(c))  # sandbox-agent may be what failed
 
 
 def wake_agent(c: Conversation) -> None:
@@ -42,8 +42,7 @@ def wake_agent(c: Conversation) -> None:
     c.state.resting = False
     if c.status is not SessionStatus.PENDING:
         c.move(SessionStatus.PENDING)
-    c.changed()
-    c.state.opening = c.turn.start("resume_session", job)
+    c.turn.start("resume_session", job)
 
 
 def look_back(c: Conversation) -> None:
@@ -54,19 +53,18 @@ def look_back(c: Conversation) -> None:
     state, session = c.state, c.agent_session()
     if c.status is not SessionStatus.IDLE or not state.connected or session is None or not session.can_load:
         return
-    if state.running or state.lost or state.opening or state.unreachable or state.replay_ends or not untried(c.turn):
+    if state.running or state.lost or c.opening or state.unreachable or state.replay_ends or not untried(c.turn):
         return
     text = "Some of what the agent said is missing above. Foundry starts it again, to read that in its own history."
     c.transcript.add(EntryKind.NOTE, text)
     update = {"fresh": True, "old_server": c.disconnect(), "load": try_all(c.turn)}
     c.move(SessionStatus.PENDING)
-    state.opening = c.turn.start("resume_session", _connection(c).model_copy(update=update))
+    c.turn.start("resume_session", _connection(c).model_copy(update=update))
 
 
 def stop_opening(c: Conversation) -> None:
-    if c.state.opening:
-        c.turn.cancel(WorkflowId(c.state.opening))
-        c.state.opening = None
+    if c.opening:
+        c.turn.cancel(c.opening)
 
 
 def give_up_opening(c: Conversation) -> None:

@@ -26,7 +26,7 @@ from foundry.actors.task_session.acp import (
 )
 from foundry.actors.task_session.conversation import Conversation
 from foundry.actors.task_session.starts import deliver_answer
-from foundry.actors.task_session.tables import session_messages, session_permissions
+from foundry.actors.task_session.tables import session_agents, session_messages, session_permissions
 from foundry.contracts.ids import PermissionId
 from foundry.contracts.messages import Json, millis
 from foundry.contracts.session_stream import StreamItem
@@ -137,27 +137,25 @@ class Reading:
         self._c.transcript.card(card, EntryKind.PLAN, {"entries": entries}, done=done)
 
     def _mode(self, update: Json) -> None:
-        self._c.state.mode = string(update.get("currentModeId"))
-        self._c.changed()
+        self._c.agent_says(mode=string(update.get("currentModeId")))
 
     def _commands(self, update: Json) -> None:
         names = [string(mapping(command).get("name")) for command in array(update.get("availableCommands"))]
-        self._c.state.commands = json.dumps([name for name in names if name])
-        self._c.changed()
+        self._c.agent_says(commands=json.dumps([name for name in names if name]))
 
     def _usage(self, update: Json) -> None:
         self._add_usage({key: value for key, value in update.items() if key not in ("sessionUpdate", "_meta")})
 
     def _add_usage(self, usage: Json) -> None:
         if usage:
-            self._c.state.usage = json.dumps({**json.loads(self._c.state.usage), **usage})
-            self._c.changed()
+            row = self._c.turn.find(session_agents)
+            known: Json = json.loads(row.usage) if row else {}
+            self._c.agent_says(usage=json.dumps({**known, **usage}))
 
     def _info(self, update: Json) -> None:
         title = string(update.get("title")).strip()[:TITLE]
         if title and title != self._c.state.title:
             self._c.state.title = title
-            self._c.changed()
 
     # how a prompt ends
 
@@ -242,7 +240,6 @@ class Reading:
             "state": PermissionState.WAITING.value,
         }
         c.transcript.card(f"permission:{permission}", EntryKind.PERMISSION, data, text=title[:TITLE], done=False)
-        c.changed()
         if c.state.stopping:
             c.move_permission(c.turn.one(session_permissions, permission=permission), PermissionState.GONE)
             deliver_answer(c, permission, rpc_key(rpc), None)

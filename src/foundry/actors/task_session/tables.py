@@ -4,54 +4,47 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, Integer, String, Text
 
-from foundry.runtime.store.tables import owned_table
+from foundry.actors.task_session.row import State
+from foundry.runtime.store.tables import columns_of, owned_table
 
-sessions = owned_table(
-    "TaskSession",
-    "sessions",
-    Column("session", String, primary_key=True),
-    Column("task", String, nullable=False, index=True),
-    Column("repository", Text, nullable=False),  # RepositoryRef
-    Column("repository_id", String, nullable=False),
-    Column("sandbox", String, nullable=False),
-    Column("agent", String, nullable=False),
-    Column("title", String, nullable=False),
-    Column("status", String, nullable=False),
-    Column("status_since", BigInteger, nullable=False),
-    Column("trouble", Text),  # SessionTrouble
-    Column("told", Text, nullable=False),  # SessionSummary, as the task last heard it
-    Column("created_at", BigInteger, nullable=False),
-    # the connection
-    Column("server", String),  # the ACP server id chosen; never used twice
-    Column("connected", Boolean, nullable=False),  # the agent's session is open under it
-    Column("cursor", BigInteger, nullable=False),  # the last event id ingested of it
-    Column("agent_session", Text),  # AgentSession: the open one, or the one to load or resume
-    Column("opening", String),  # the workflow that opens or resumes
-    Column("resumed", Boolean, nullable=False),  # by itself, since a prompt last ended well: it happens once
-    Column("unreachable", Boolean, nullable=False),  # nobody answers now; the worker goes on trying
-    Column("unread", String),  # a server that was given up: the end of its stream may not have been read
-    Column("resting", Boolean, nullable=False, server_default="0"),  # the sandbox is stopped, as nobody used it
-    Column("replay_ends", String, nullable=False),  # JSON-RPC id; until its response, updates repeat the past
-    Column("needs_context", Boolean, nullable=False),  # the agent knows nothing of the conversation
-    Column("prompted", Boolean, nullable=False),  # a prompt has been given to an agent
-    # the prompt
-    Column("running", String),  # the message that has the work tree
-    Column("lost", String),  # the message whose outcome is unknown and which the stream may still show
-    Column("stopping", Boolean, nullable=False),
-    Column("heard_at", BigInteger, nullable=False, server_default="0"),  # when the agent last said anything
-    Column("began", Text, nullable=False, server_default="{}"),  # since when each thing stands that should pass
-    Column("overdue", Text),  # Overdue
-    # the streamed entry that is open
+RELEASE_0_1 = (  # what its replicas read and write; goes with release 0.3
+    Column("mirror", String),
+    Column("repository", Text, nullable=False, server_default=""),
+    Column("told", Text, nullable=False, server_default=""),
+    Column("opening", String),
+    Column("began", Text, nullable=False, server_default="{}"),
     Column("open_entry", String),
-    Column("open_kind", String, nullable=False),
-    Column("open_key", String, nullable=False),  # the agent's message id, where it gives one
-    Column("open_position", BigInteger, nullable=False),
-    Column("open_length", BigInteger, nullable=False),  # code points published
-    Column("open_at", BigInteger, nullable=False),
-    # what the agent says of itself
+    Column("open_kind", String, nullable=False, server_default=""),
+    Column("open_key", String, nullable=False, server_default=""),
+    Column("open_position", BigInteger, nullable=False, server_default="0"),
+    Column("open_length", BigInteger, nullable=False, server_default="0"),
+    Column("open_at", BigInteger, nullable=False, server_default="0"),
+    Column("mode", String, nullable=False, server_default=""),
+    Column("commands", Text, nullable=False, server_default=""),
+    Column("usage", Text, nullable=False, server_default=""),
+)
+
+sessions = owned_table("TaskSession", "sessions", *columns_of(State, index=["task"]), *RELEASE_0_1)
+
+session_agents = owned_table(
+    "TaskSession",
+    "session_agents",  # what the agent says of itself
+    Column("session", String, primary_key=True),
     Column("mode", String, nullable=False),
     Column("commands", Text, nullable=False),  # list of names
     Column("usage", Text, nullable=False),  # as it came
+)
+
+session_open_entries = owned_table(
+    "TaskSession",
+    "session_open_entries",  # the streamed entry that is not complete
+    Column("session", String, primary_key=True),
+    Column("entry", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("key", String, nullable=False),  # the agent's message id, where it gives one
+    Column("position", BigInteger, nullable=False),
+    Column("length", BigInteger, nullable=False),  # code points published
+    Column("at", BigInteger, nullable=False),
 )
 
 session_messages = owned_table(

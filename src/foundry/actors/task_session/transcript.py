@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from foundry.actors.task_session.row import State
-from foundry.actors.task_session.tables import session_cards
+from foundry.actors.task_session.tables import session_cards, session_open_entries
 from foundry.contracts.messages import Json, millis, utc
 from foundry.contracts.task_session import Entry, EntryChanged, EntryKind, MessageDelta
 from foundry.runtime.turn import Turn
@@ -30,6 +30,11 @@ class _Text:
     length: int = 0  # code points published
     added: list[str] = field(default_factory=list[str])
     ended: bool = False
+
+    def row(self) -> dict[str, object]:
+        """As it is stored while it is not complete."""
+        names = {"kind": self.kind.value, "key": self.key, "position": self.position, "length": self.length}
+        return {"entry": self.id, "at": self.at, **names}
 
 
 @dataclass(eq=False)
@@ -49,15 +54,9 @@ class Transcript:
         self._touched: list[_Text | _Whole] = []  # in the order they are published
         self._cards: dict[str, _Whole] = {}
         self._open: _Text | None = None
-        if state.open_entry:
-            self._open = _Text(
-                state.open_entry,
-                EntryKind(state.open_kind),
-                state.open_key,
-                state.open_at,
-                state.open_position,
-                state.open_length,
-            )
+        self._stored_open = turn.find(session_open_entries)
+        if (row := self._stored_open) is not None:
+            self._open = _Text(row.entry, EntryKind(row.kind), row.key, row.at, row.position, row.length)
 
     def say(self, kind: EntryKind, text: str, key: str = "") -> None:
         """Add streamed text: to the open entry if it is of this kind and message, else to a new one."""
@@ -149,13 +148,22 @@ class Transcript:
                 self._delta(touched)
         self._touched.clear()
         self._cards.clear()
-        open_, state = self._open, self._state
-        state.open_entry = open_.id if open_ else None
-        state.open_kind = open_.kind.value if open_ else ""
-        state.open_key = open_.key if open_ else ""
-        state.open_position = open_.position if open_ else 0
-        state.open_length = open_.length if open_ else 0
-        state.open_at = open_.at if open_ else 0
+        self._remember_open()
+
+    def _remember_open(self) -> None:
+        text, known = self._open, self._stored_open
+        if text is None:
+            if known is not None:
+                self._turn.delete(session_open_entries)
+        elif known is None:
+            self._turn.insert(session_open_entries, **text.row())
+        elif (known.entry, known.length, known.position) != (text.id, text.length, text.position):
+            self._turn.update(session_open_entries, **text.row())
+
+    @property
+    def open_kind(self) -> EntryKind | None:
+        """Of the streamed entry that is not complete; None: there is none."""
+        return self._open.kind if self._open else None
 
     def _publish(self, entry: Entry, stored: bool) -> None:
         if stored:

@@ -11,6 +11,7 @@ from foundry.actors.task_session import gaps
 from foundry.actors.task_session.jobs import GapTurn, Piece
 from foundry.actors.task_session.row import State
 from foundry.actors.task_session.tables import (
+    session_agents,
     session_cards,
     session_messages,
     session_people,
@@ -19,7 +20,7 @@ from foundry.actors.task_session.tables import (
 )
 from foundry.contracts import addresses
 from foundry.contracts.errors import NotFound
-from foundry.contracts.ids import MessageId, PermissionId, SessionId, TaskId, UserId
+from foundry.contracts.ids import MessageId, OrganizationId, PermissionId, RepositoryId, SessionId, TaskId, UserId
 from foundry.contracts.messages import Event, utc
 from foundry.contracts.overdue import Overdue
 from foundry.contracts.people import Person
@@ -49,12 +50,16 @@ CONTEXT_ENTRIES = 50
 CONTEXT_CHARACTERS = 12_000
 
 
-def view(state: State, messages: Iterable[AnyRow], permissions: Iterable[AnyRow]) -> SessionView:
-    """The session as its page shows it, from its rows."""
+def view(state: State, agent: AnyRow | None, messages: Iterable[AnyRow], permissions: Iterable[AnyRow]) -> SessionView:
+    """The session as its page shows it, from its rows.
+
+    Args:
+        agent: what the agent says of itself; None: nothing yet.
+    """
     return SessionView(
         id=SessionId(state.session),
         task=TaskId(state.task),
-        repository=RepositoryRef.model_validate_json(state.repository),
+        repository=RepositoryRef.of(RepositoryId(state.repository_id), OrganizationId("")),
         title=state.title,
         agent=state.agent,
         status=SessionStatus(state.status),
@@ -66,9 +71,9 @@ def view(state: State, messages: Iterable[AnyRow], permissions: Iterable[AnyRow]
         running=MessageId(state.running) if state.running else None,
         stopping=state.stopping,
         resting=state.resting,
-        mode=state.mode,
-        commands=json.loads(state.commands),
-        usage=json.loads(state.usage),
+        mode=agent.mode if agent else "",
+        commands=json.loads(agent.commands) if agent else [],
+        usage=json.loads(agent.usage) if agent else {},
         created_at=utc(state.created_at),
     )
 
@@ -114,6 +119,7 @@ def session_view(reader: Reader, session: SessionId) -> SessionView:
     )
     return view(
         State.of(row),
+        reader.first(select(session_agents).where(session_agents.c.session == session)),
         reader.all(messages.order_by(session_messages.c.number)),
         reader.all(permissions.order_by(session_permissions.c.permission)),
     )

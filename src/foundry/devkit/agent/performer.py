@@ -73,8 +73,7 @@ class Performer:
                 except Cancelled:
                     return "cancelled"
                 continue
-            deed: Callable[[Line], Awaitable[None]] = getattr(self, f"_{line.verb}")
-            await deed(line)
+            await DEEDS[line.verb](self, line)
         if self._mute:
             await asyncio.Event().wait()
         return "end_turn"
@@ -271,6 +270,28 @@ class Performer:
         """Store the update first, then send it. There is no wait in between, so a cancel loses neither."""
         self._memory.write("update", update.model_dump(mode="json", by_alias=True, exclude_none=True))
         await self._client.session_update(session_id=self._session, update=update)
+
+
+DEEDS: dict[str, Callable[[Performer, Line], Awaitable[None]]] = {
+    "say": Performer._say,
+    "think": Performer._think,
+    "plan": Performer._plan,
+    "stream": Performer._stream,
+    "read": Performer._read,
+    "edit": Performer._edit,
+    "append": Performer._append,
+    "replace": Performer._replace,
+    "run": Performer._run,
+    "test": Performer._test,
+    "commit": Performer._commit,
+    "sleep": Performer._sleep,
+    "pace": Performer._pace,
+    "fail": Performer._fail,
+    "silent": Performer._silent,
+    "hang": Performer._hang,
+    "crash": Performer._crash,
+}
+"""The methods for a script's verbs. `perform` handles `stop` and `ask`, which decide how the script continues."""
 
 
 def _text(output: str) -> list[Any]:

@@ -10,7 +10,7 @@ import time
 import uuid
 from collections import defaultdict
 
-import httpx
+import httpx2 as httpx
 
 from foundry.devkit.github.shapes import Shapes
 from foundry.devkit.github.store import Doc, Store, now

@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Timer
 from typing import Any
 
-import httpx
+import httpx2 as httpx
 import jwt
 
 START_LIMIT = 30.0  # seconds; a cold interpreter and the first key's generation on a busy machine

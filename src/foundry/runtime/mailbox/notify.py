@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import psycopg
 import structlog
@@ -23,6 +23,7 @@ from sqlalchemy.engine import make_url
 
 from foundry.contracts.messages import Model
 from foundry.runtime.async_tools import ended
+from foundry.runtime.host import Host
 
 CHANNEL = "foundry"
 LIMIT = 7_999  # bytes; PostgreSQL takes payloads of fewer than 8,000
@@ -50,14 +51,6 @@ class Notice(Model):
     topics: list[str] = []  # who published
     workflows: bool = False  # some were started or cancelled
     everything: bool = False  # too much to name
-
-
-class Host(Protocol):
-    """What hears notices."""
-
-    executor: str
-
-    def heard(self, notice: Notice) -> None: ...
 
 
 @dataclass

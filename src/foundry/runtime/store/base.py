@@ -40,6 +40,8 @@ class Opened(NamedTuple):
     seq: int
     version: int
     ask: StoredAsk | None
+    shown: str | None = None  # mark of the view last published, see Turn.show
+    told: str | None = None  # mark of what others were last told, see Turn.tell
 
 
 class Mail(NamedTuple):
@@ -89,6 +91,7 @@ class NewStart(NamedTuple):
     name: str
     scope: str
     job: str
+    release: str
 
 
 @dataclass(slots=True)
@@ -104,6 +107,8 @@ class Effects:
     cancels: list[str] = field(default_factory=list[str])  # workflow ids
     schedules: dict[str, int | None] = field(default_factory=dict[str, "int | None"])  # name -> due, None: cancel
     ask: NewAsk | None = None
+    shown: str | None = None  # a new mark of the view; None: as before
+    told: str | None = None  # a new mark of what others were told; None: as before
 
 
 class Fenced(Exception):

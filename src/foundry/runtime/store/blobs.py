@@ -6,13 +6,13 @@ nobody waits long behind it; so the row that refers to it is written afterwards,
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import delete, func, insert, select
 
 from foundry.contracts.messages import Address
+from foundry.runtime.host import Host
 from foundry.runtime.store.base import Transaction
 from foundry.runtime.store.tables import blobs
 from foundry.runtime.turn import Reader
@@ -22,17 +22,10 @@ PART = 512 * 1024  # bytes of one row: some milliseconds of a writer's time
 T = TypeVar("T")
 
 
-class BlobHost(Protocol):
-    """What blobs need of the runtime."""
-
-    async def system(self, address: Address, function: Callable[[Transaction], T]) -> T: ...
-    async def read(self, function: Callable[..., T], *args: object) -> T: ...
-
-
 class Blobs:
     """Content by key, such as `checkpoint/tsk_.../chk_.../bundle`."""
 
-    def __init__(self, host: BlobHost) -> None:
+    def __init__(self, host: Host) -> None:
         self._host = host
 
     async def write(self, key: str, content: bytes) -> None:

@@ -3,15 +3,12 @@
 On SQLite the caller holds the data directory's lock; on PostgreSQL an advisory lock lets one process migrate while
 the others wait. A database that is up to date is found so with one read, without importing Alembic.
 
-`python -m foundry.runtime.store.migrate "what changes"` writes the next revision from the tables as they are declared.
+`make revision MESSAGE="what changes"` writes the next revision from the tables as they are declared.
 """
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,7 +101,7 @@ def _upgrade(connection: Connection) -> bool:
 
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-    command.upgrade(_config(connection), "head")
+    command.upgrade(alembic_config(connection), "head")
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("COMMIT")
     else:
@@ -112,11 +109,12 @@ def _upgrade(connection: Connection) -> bool:
     return True
 
 
-def _config(connection: Connection) -> Config:
+def alembic_config(connection: Connection, directory: Path = HERE) -> Config:
+    """For Alembic's commands on this connection, with the revisions in this directory."""
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(HERE).replace("%", "%%"))
+    config.set_main_option("script_location", str(directory).replace("%", "%%"))
     config.attributes["connection"] = connection
     return config
 
@@ -126,33 +124,3 @@ def _current(connection: Connection) -> str | None:
         return None
     row = connection.execute(text("SELECT version_num FROM alembic_version")).first()
     return row[0] if row else None
-
-
-def load_tables() -> None:
-    """Import every module that declares tables, so that the metadata is whole."""
-    actors = importlib.import_module("foundry.actors")
-    for found in pkgutil.walk_packages(actors.__path__, "foundry.actors."):
-        if found.name.endswith(".tables"):
-            importlib.import_module(found.name)
-
-
-def main(message: str) -> None:
-    """Write the next revision: what the declared tables have and the revisions so far do not."""
-    import tempfile
-
-    from alembic import command
-
-    load_tables()
-    with tempfile.TemporaryDirectory() as scratch:
-        url = f"sqlite:///{scratch}/scratch.db"
-        if revisions():
-            migrate(url)
-        engine = engine_of(url)
-        with engine.connect() as connection:
-            number = f"{len(revisions()) + 1:04d}"
-            command.revision(_config(connection), message, autogenerate=True, rev_id=number)
-        engine.dispose()
-
-
-if __name__ == "__main__":
-    main(" ".join(sys.argv[1:]))

@@ -45,7 +45,7 @@ NOW = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
 OPEN = f"""
 WITH a AS MATERIALIZED (SELECT * FROM actors WHERE actor = %s FOR NO KEY UPDATE)
-SELECT a.scope, a.seq, a.version, a.deleted_at, k.hash, k.answer, k.refusal, {NOW}
+SELECT a.scope, a.seq, a.version, a.deleted_at, a.shown, a.told, k.hash, k.answer, k.refusal, {NOW}
 FROM (SELECT 1) one LEFT JOIN a ON true LEFT JOIN asks k ON k.key = %s
 """
 
@@ -73,12 +73,14 @@ published AS (
   SELECT (e->>0)::bigint, e->>1, e->>2, e->>3, e->>4, e->>5, actor, now
   FROM effects, jsonb_array_elements(j->'events') AS e),
 started AS (
-  INSERT INTO workflows (id, name, scope, job, owner, started_at)
-  SELECT s->>0, s->>1, s->>2, s->>3, actor, now FROM effects, jsonb_array_elements(j->'starts') AS s),
+  INSERT INTO workflows (id, name, scope, job, release, owner, started_at)
+  SELECT s->>0, s->>1, s->>2, s->>3, s->>4, actor, now FROM effects, jsonb_array_elements(j->'starts') AS s),
 asked AS (
   INSERT INTO asks (key, hash, answer, refusal, workflow, created_at)
   SELECT a->>0, a->>1, a->>2, a->>3, a->>4, now FROM effects, jsonb_array_elements(j->'ask') AS a)
-UPDATE actors SET seq = %(seq)s, version = %(version)s FROM effects WHERE actors.actor = effects.actor
+UPDATE actors SET seq = %(seq)s, version = %(version)s,
+  shown = coalesce(%(shown)s, actors.shown), told = coalesce(%(told)s, actors.told)
+FROM effects WHERE actors.actor = effects.actor
 """
 
 
@@ -120,11 +122,11 @@ class PostgresTransaction:
     def open(self, actor: str, ask: str | None = None) -> Opened:
         row = self.raw.execute(OPEN, (actor, ask)).fetchone()
         assert row is not None
-        scope, seq, version, deleted_at, hash_, answer, refusal, self.now = row
+        scope, seq, version, deleted_at, shown, told, hash_, answer, refusal, self.now = row
         stored = None if hash_ is None else StoredAsk(hash_, answer, refusal)
         if scope is None:
             return Opened(False, False, "", 0, 0, stored)
-        return Opened(True, deleted_at is not None, scope, seq, version, stored)
+        return Opened(True, deleted_at is not None, scope, seq, version, stored, shown, told)
 
     def close(self, actor: str, opened: Opened, effects: Effects) -> None:
         seq, version = opened.seq + len(effects.mail), opened.version + len(effects.events)
@@ -153,7 +155,7 @@ class PostgresTransaction:
                     " DO UPDATE SET due_at=excluded.due_at, generation=schedules.generation+1",
                     (actor, name, due),
                 )
-        if effects.mail or effects.events or effects.starts or effects.ask:
+        if effects.mail or effects.events or effects.starts or effects.ask or effects.shown or effects.told:
             rows = {
                 "mail": effects.mail,
                 "events": effects.events,
@@ -162,7 +164,15 @@ class PostgresTransaction:
             }
             self.raw.execute(
                 CLOSE,
-                {"effects": Jsonb(rows), "actor": actor, "now": self.now, "seq": seq, "version": version},
+                {
+                    "effects": Jsonb(rows),
+                    "actor": actor,
+                    "now": self.now,
+                    "seq": seq,
+                    "version": version,
+                    "shown": effects.shown,
+                    "told": effects.told,
+                },
             )
 
     def mail(self, actor: str, limit: int) -> Sequence[Mail]:

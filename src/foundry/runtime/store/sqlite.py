@@ -55,7 +55,7 @@ TROUBLE = {
 }
 
 OPEN = """
-SELECT a.scope, a.seq, a.version, a.deleted_at, k.hash, k.answer, k.refusal
+SELECT a.scope, a.seq, a.version, a.deleted_at, a.shown, a.told, k.hash, k.answer, k.refusal
 FROM (SELECT 1) LEFT JOIN actors a ON a.actor = ? LEFT JOIN asks k ON k.key = ?
 """
 
@@ -137,11 +137,12 @@ class SqliteTransaction:
         run("RELEASE turn")
 
     def open(self, actor: str, ask: str | None = None) -> Opened:
-        scope, seq, version, deleted_at, hash_, answer, refusal = self.raw.execute(OPEN, (actor, ask)).fetchone()
+        row = self.raw.execute(OPEN, (actor, ask)).fetchone()
+        scope, seq, version, deleted_at, shown, told, hash_, answer, refusal = row
         stored = None if hash_ is None else StoredAsk(hash_, answer, refusal)
         if scope is None:
             return Opened(False, False, "", 0, 0, stored)
-        return Opened(True, deleted_at is not None, scope, seq, version, stored)
+        return Opened(True, deleted_at is not None, scope, seq, version, stored, shown, told)
 
     def close(self, actor: str, opened: Opened, effects: Effects) -> None:
         raw, now = self.raw, self.now
@@ -156,6 +157,9 @@ class SqliteTransaction:
             raw.execute("DELETE FROM schedules WHERE actor=?", (actor,))
         elif effects.mail or effects.events:
             raw.execute("UPDATE actors SET seq=?, version=? WHERE actor=?", (seq, version, actor))
+        if effects.shown is not None or effects.told is not None:
+            marks = "UPDATE actors SET shown=coalesce(?, shown), told=coalesce(?, told) WHERE actor=?"
+            raw.execute(marks, (effects.shown, effects.told, actor))
         if effects.mail:
             raw.executemany(
                 "INSERT INTO mailbox (receiver, seq, word, body, sender, sent_at) VALUES (?,?,?,?,?,?)",
@@ -171,7 +175,7 @@ class SqliteTransaction:
             )
         if effects.starts:
             raw.executemany(
-                "INSERT INTO workflows (id, name, scope, job, owner, started_at) VALUES (?,?,?,?,?,?)",
+                "INSERT INTO workflows (id, name, scope, job, release, owner, started_at) VALUES (?,?,?,?,?,?,?)",
                 [(*start, actor, now) for start in effects.starts],
             )
         for workflow in effects.cancels:

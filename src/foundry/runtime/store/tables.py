@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Collection
+from typing import Annotated, Any, get_args, get_type_hints
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Index,
     Integer,
@@ -29,6 +31,27 @@ def owned_table(kind: str, name: str, *parts: Any) -> Table:
     return Table(name, metadata, *parts, info={"owner": kind})
 
 
+LongText = Annotated[str, "of any length"]
+"""The type of a dataclass field that is stored as text of any length."""
+
+_TYPES: dict[object, Callable[[], Any]] = {str: String, int: BigInteger, bool: Boolean, LongText: Text}
+
+
+def columns_of(row: type, *, index: Collection[str] = ()) -> list[Column[Any]]:
+    """Columns for a dataclass that is a row: its first field is the key; `| None` may be absent.
+
+    Args:
+        index: the fields that are indexed.
+    """
+    found: list[Column[Any]] = []
+    for name, hint in get_type_hints(row, include_extras=True).items():
+        options = [one for one in get_args(hint) if one is not type(None)] if type(None) in get_args(hint) else [hint]
+        (kind,) = options
+        absent = kind is not hint
+        found.append(Column(name, _TYPES[kind](), primary_key=not found, nullable=absent, index=name in index or None))
+    return found
+
+
 actors = Table(
     "actors",
     metadata,
@@ -39,6 +62,8 @@ actors = Table(
     Column("seq", BigInteger, nullable=False, server_default="0"),  # messages sent
     Column("version", BigInteger, nullable=False, server_default="0"),  # events published
     Column("dropped", BigInteger, nullable=False, server_default="0"),  # messages that came after its end
+    Column("shown", String),  # mark of the view last published
+    Column("told", String),  # mark of what others were last told
     Column("created_at", BigInteger, nullable=False),
     Column("deleted_at", BigInteger),
 )
@@ -107,6 +132,7 @@ workflows = Table(
     Column("executor", String),  # the replica that was last given it
     Column("job", Text, nullable=False),
     Column("cancelled", Integer, nullable=False, server_default="0"),
+    Column("release", String),  # that began it, where its steps are another release's
     Column("started_at", BigInteger, nullable=False),
 )
 

@@ -6,18 +6,10 @@ ended, once; who has just been started ends it too, as whoever recorded it may b
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
-
 from foundry.contracts.issues import EndTrouble, IssueKind, KeepTrouble, Trouble
-from foundry.contracts.messages import APP, Address, Command, ScopeId
-
-R = TypeVar("R")
-
-
-class Asker(Protocol):
-    """The runtime, or a worker's job."""
-
-    async def ask(self, address: Address, command: Command[R]) -> R: ...
+from foundry.contracts.messages import APP, Address, ScopeId
+from foundry.runtime.host import Host
+from foundry.runtime.worker.supervisor import Job
 
 
 class StandingIssue:
@@ -31,7 +23,7 @@ class StandingIssue:
         self._kind, self._fingerprint, self._remedy = kind, fingerprint, remedy
         self._stands: bool | None = None  # as last told; None: not known
 
-    async def tell(self, who: Asker, root: Address, message: str) -> None:
+    async def tell(self, who: Host | Job, root: Address, message: str) -> None:
         """
         Args:
             root: who coordinates the app.

@@ -9,28 +9,21 @@ than `Pace.late` is one issue each, which ends by itself.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Mapping
 
 from sqlalchemy import Connection, func, select
 
 from foundry.contracts.errors import FoundryError, Unavailable
 from foundry.contracts.issues import IssueKind
-from foundry.contracts.messages import APP, Address, ScopeId
+from foundry.contracts.messages import APP, ScopeId
+from foundry.runtime.host import Host
 from foundry.runtime.store.base import Store
 from foundry.runtime.store.tables import mailbox, schedules
 from foundry.runtime.turn import AnyRow, Reader
-from foundry.runtime.upkeep.condition_issue import Asker, StandingIssue
+from foundry.runtime.upkeep.condition_issue import StandingIssue
 
 MAIL, SCHEDULE = "late messages", "late schedules"
 REMEDY = "`foundry inspect` shows what waits; the server's log and /healthz say what holds it up. It goes on by itself."
-
-
-class LateHost(Asker, Protocol):
-    """What is needed of the runtime."""
-
-    @property
-    def coordinator(self) -> Callable[[ScopeId], Address]: ...
 
 
 class Lateness:
@@ -39,7 +32,7 @@ class Lateness:
         limit: seconds beyond its time.
     """
 
-    def __init__(self, host: LateHost, store: Store, limit: float) -> None:
+    def __init__(self, host: Host, store: Store, limit: float) -> None:
         self._host, self._store, self._limit = host, store, limit
         self._issues = {name: StandingIssue(IssueKind.LATE, name, REMEDY) for name in (MAIL, SCHEDULE)}
 

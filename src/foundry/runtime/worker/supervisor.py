@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import structlog
 
@@ -18,6 +18,7 @@ from foundry.contracts.doors import Doors
 from foundry.contracts.errors import Unavailable
 from foundry.contracts.messages import Address, Command
 from foundry.runtime.async_tools import ended, woken
+from foundry.runtime.host import Host
 from foundry.runtime.intervals import Pace
 from foundry.runtime.store.base import Fenced, Transaction
 from foundry.runtime.turn import Reader
@@ -31,29 +32,10 @@ PAUSE = (0.5, 1.0, 2.0, 5.0, 10.0)  # seconds before a worker that failed is tri
 log = structlog.get_logger("foundry.worker")
 
 
-class WorkerHost(Protocol):
-    """What a worker needs of the runtime."""
-
-    executor: str
-
-    async def ask(
-        self,
-        address: Address,
-        command: Command[R],
-        *,
-        key: str | None = None,
-        caller: str = "",
-        lease: tuple[str, int] | None = None,
-    ) -> R: ...
-
-    async def read(self, function: Callable[..., T], *args: object) -> T: ...
-    async def system(self, address: Address, function: Callable[[Transaction], T]) -> T: ...
-
-
 class Job:
     """One actor's work under one lease: what a worker's `run` is given."""
 
-    def __init__(self, host: WorkerHost, doors: Doors, address: Address, lease: str, fencing: int) -> None:
+    def __init__(self, host: Host, doors: Doors, address: Address, lease: str, fencing: int) -> None:
         self.address = address
         self.key = address.key
         self.doors = doors
@@ -98,7 +80,7 @@ def once(address: Address) -> Callable[[Reader], Sequence[str]]:
 class Supervisor:
     """Runs the workers this replica can get a lease for."""
 
-    def __init__(self, host: WorkerHost, kinds: Sequence[WorkerKind], doors: Doors, pace: Pace) -> None:
+    def __init__(self, host: Host, kinds: Sequence[WorkerKind], doors: Doors, pace: Pace) -> None:
         self._host = host
         self._pace = pace
         self._doors = doors

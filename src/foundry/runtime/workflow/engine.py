@@ -11,6 +11,7 @@ import logging
 import sqlite3
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -22,11 +23,11 @@ from foundry.contracts.doors import Doors
 from foundry.contracts.errors import FoundryError, Unavailable
 from foundry.contracts.ids import WorkflowId
 from foundry.contracts.inspection import StepSeen, WorkflowSeen
-from foundry.contracts.issues import EndTrouble, IssueKind, RecordTrouble, Trouble, WorkflowTrouble
+from foundry.contracts.issues import EndTrouble, IssueKind, Outcome, RecordTrouble, Trouble, WorkflowEnded
 from foundry.contracts.messages import ScopeId
 from foundry.runtime.async_tools import ended, woken
+from foundry.runtime.host import Host
 from foundry.runtime.intervals import Pace
-from foundry.runtime.store.base import Transaction
 from foundry.runtime.workflow.flow import (
     Flow,
     Standing,
@@ -39,7 +40,7 @@ from foundry.runtime.workflow.flow import (
     scope_of,
 )
 from foundry.runtime.workflow.recovery import Recovery
-from foundry.runtime.workflow.workflow_rows import Host, Started, start_rows
+from foundry.runtime.workflow.workflow_rows import Started, start_rows
 
 VERSION = "foundry-1"  # of all versions: changed workflows go through `flow.patched` (docs/decisions/0010)
 QUEUE = "foundry-resumed"
@@ -80,6 +81,15 @@ async def _if_it_can(last_words: Awaitable[None]) -> None:
         log.warning("stopped without a word to the database", error=str(error) or "it does not answer")
 
 
+@dataclass(eq=False)
+class Execution:
+    """A workflow that runs in this process."""
+
+    row: Started
+    flow: Flow | None = None
+    cut_off: asyncio.TimerHandle | None = None  # set once it is cancelled
+
+
 class WorkflowSystem:
     """Starts, runs, recovers and ends workflows."""
 
@@ -87,9 +97,11 @@ class WorkflowSystem:
         self._host = host
         self._declared = declared
         self._url = url
-        self._tasks: dict[asyncio.Task[Any], Started] = {}
+        self._tasks: dict[asyncio.Task[Any], Execution] = {}
+        self._cut_off = pace.cut_off
         self._background: list[asyncio.Task[None]] = []
         self._wake = asyncio.Event()
+        self._seen: list[Started] = []  # at the last look
         self._handed: set[str] = set()
         self._one_process = url.startswith("sqlite")
         self._sweep = pace.sweep
@@ -140,7 +152,7 @@ class WorkflowSystem:
         """Let go of running steps without an outcome; they go on at the next start."""
         global _current
         await ended(set(self._background))
-        await _if_it_can(self.recovery.put_down(list(self._tasks.values())))
+        await _if_it_can(self.recovery.put_down([one.row for one in self._tasks.values()]))
         await ended(set(self._tasks))
         await _if_it_can(self.recovery.leave())
         await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=0)
@@ -172,11 +184,22 @@ class WorkflowSystem:
         self._wake.clear()
         rows = await self._host.read(start_rows)
         self._handed &= {row.id for row in rows}  # other replicas end some of those handed over here
+        await self._ended_by_release_0_1(rows)
         for row in rows:
             if row.cancelled:
                 await self.cancelled(row)
             elif row.id not in self._handed and await self.ours(row):
                 await self.hand(row.id)
+
+    async def _ended_by_release_0_1(self, rows: list[Started]) -> None:
+        """A replica of it deletes a row without a word to the owner, who may wait for the end."""
+        now = {row.id for row in rows}
+        gone = [row for row in self._seen if row.id not in now]
+        self._seen = rows
+        if gone and not self._one_process and await self.recovery.older():
+            for row in gone:
+                ended = WorkflowEnded(workflow=row.name, workflow_id=row.id, outcome=Outcome.DONE)
+                await self._host.end_workflow(row.owner, ended, None, gone=True)
 
     async def ours(self, row: Started) -> bool:
         """Whether this process should begin it: what it does not know may be a newer replica's."""
@@ -193,15 +216,34 @@ class WorkflowSystem:
         await DBOS.resume_workflow_async(workflow_id, queue_name=QUEUE)
 
     async def cancelled(self, row: Started) -> None:
-        """Whoever cancelled it needs no issue about it: one that says it will be retried would never end."""
-        if row.id in self._handed:
+        """It ends once nothing of it runs: the step under way may go on for a while, then it is cut off.
+
+        Whoever cancelled it needs no issue about it: one that says it will be retried would never end.
+        """
+        if self._runs_here(row):
+            return  # called again at its end
+        status = await DBOS.get_workflow_status_async(row.id)
+        if status is not None:
+            if status.status == "PENDING" and await self.recovery.runs_elsewhere(status.executor_id):
+                return  # that one ends it
             await DBOS.cancel_workflow_async(row.id)
         ended, coordinator = EndTrouble(fingerprint=fingerprint(row.id)), self._host.coordinator(self._scope(row))
         try:
             await outlast(lambda: self._host.ask(coordinator, ended))
         except FoundryError as refusal:  # there is no such coordinator any more, so no issue of its
             log.warning("the issue of a cancelled workflow was not ended", id=row.id, error=refusal.detail)
-        await self._forget(row)
+        await self._end(row, Outcome.CANCELLED)
+
+    def _runs_here(self, row: Started) -> bool:
+        """Whether it does; if so it is told that it is cancelled, and its time is limited."""
+        for task, execution in self._tasks.items():
+            if execution.row.id == row.id:
+                if execution.flow:
+                    execution.flow.cancelled.set()
+                if execution.cut_off is None:
+                    execution.cut_off = asyncio.get_running_loop().call_later(self._cut_off, task.cancel)
+                return True
+        return False
 
     # running
 
@@ -213,34 +255,43 @@ class WorkflowSystem:
         rows = await outlast(lambda: self._host.read(start_rows, workflow_id))
         if not rows or rows[0].cancelled:
             raise Stopped
-        row = self._tasks[task] = rows[0]
-        task.add_done_callback(lambda done: self._tasks.pop(done, None))
+        row = rows[0]
+        execution = self._tasks[task] = Execution(row)
+        task.add_done_callback(self._done)
         declared = self._declared.by_name.get(row.name)
         if declared is None:
             await self._not_ours(row, f"this version knows no workflow {row.name}")
             return
         try:
-            await self._carry_out(declared, row)
+            execution.flow = self._flow(declared, row)
+            await self._carry_out(declared, row, execution.flow)
         except dbos_error.DBOSUnexpectedStepError as error:
             log.error("a workflow of another version", workflow=row.name, id=row.id, error=str(error))
             await self._not_ours(row, "it was begun by a version with other steps")
 
-    async def _carry_out(self, declared: Workflow, row: Started) -> None:
-        flow = self._flow(declared, row)
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        execution = self._tasks.pop(task, None)
+        if execution and execution.cut_off:
+            execution.cut_off.cancel()
+            self.poke()  # nothing of it runs any more
+
+    async def _carry_out(self, declared: Workflow, row: Started, flow: Flow) -> None:
+        outcome, trouble = Outcome.DONE, None
         try:
             await declared.run(flow, declared.job.model_validate_json(row.job))
         except StepFailed as failed:
             log.info("workflow failed", workflow=row.name, id=row.id, step=failed.trouble.step)
+            outcome, trouble = Outcome.FAILED, failed.trouble
         except dbos_error.DBOSUnexpectedStepError:
             raise
         except Exception as error:
             log.exception("workflow raised", workflow=row.name, id=row.id)
-            trouble = flow.trouble("", 1, error, None)
+            outcome, trouble = Outcome.FAILED, flow.trouble("", 1, error, None)
             await DBOS.run_step_async({"name": "on-error"}, flow.report, trouble)
         else:
             await flow.went_on()
         await flow.check()
-        await DBOS.run_step_async({"name": "end"}, self._forget, row)
+        await DBOS.run_step_async({"name": "end"}, self._end, row, outcome, trouble, row.generation)
 
     async def _not_ours(self, row: Started, why: str) -> None:
         """With other replicas about, one of them may be newer: it goes on there once this one is stopped."""
@@ -263,23 +314,27 @@ class WorkflowSystem:
             await self._host.system(row.owner, lambda tx: tx.execute(clear, row.id, row.generation))
 
         resume = resumed if row.generation else None
-        return Flow(
+        flow = Flow(
             self._host, self._doors, declared, row.id, row.owner, self._scope(row), lambda: self._standing(row), resume
         )
+        flow.earlier = row.release is None
+        return flow
 
     def _scope(self, row: Started) -> ScopeId:
         """Where its issues are."""
         declared = self._declared.by_name.get(row.name)
         return scope_of(declared, row.scope) if declared else row.scope
 
-    async def _forget(self, row: Started) -> None:
-        """The workflow has ended: its row and the answers its steps remembered go."""
+    async def _end(
+        self, row: Started, outcome: Outcome, trouble: Trouble | None = None, generation: int | None = None
+    ) -> None:
+        """One turn of its owner: the row goes, and the owner acts on it.
 
-        def forget(tx: Transaction) -> None:
-            tx.execute("DELETE FROM asks WHERE workflow=?", row.id)
-            tx.execute("DELETE FROM workflows WHERE id=?", row.id)
-
-        await outlast(lambda: self._host.system(row.owner, forget))
+        Args:
+            generation: only the execution of this one may end it; None: nothing of it runs.
+        """
+        ended = WorkflowEnded(workflow=row.name, workflow_id=row.id, outcome=outcome, trouble=trouble)
+        await outlast(lambda: self._host.end_workflow(row.owner, ended, generation))
         self._handed.discard(row.id)
 
     async def refuse(self, row: Started, kind: IssueKind, message: str) -> None:
@@ -294,9 +349,8 @@ class WorkflowSystem:
             message=message,
             remedy="Retry it from the thing it worked for; the server's log says what happened.",
         )
-        await outlast(lambda: self._host.ask(row.owner, WorkflowTrouble(trouble=trouble)))
         await outlast(lambda: self._host.ask(self._host.coordinator(trouble.scope), RecordTrouble(trouble=trouble)))
-        await self._forget(row)
+        await self._end(row, Outcome.LOST, trouble)
 
     # for an inspection
 

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, Protocol, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 import structlog
 from dbos import DBOS
@@ -30,11 +30,14 @@ from foundry.contracts.issues import (
     IssueKind,
     RecordTrouble,
     Trouble,
+    WorkflowEnded,
     WorkflowRecovered,
     WorkflowTrouble,
 )
 from foundry.contracts.messages import APP, Address, Command, Model, ScopeId
-from foundry.runtime.actor import RegistrationError, Registry
+from foundry.runtime.actor import RegistrationError, Registry, answer_of
+from foundry.runtime.async_tools import woken
+from foundry.runtime.host import Host
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -107,7 +110,7 @@ class Workflows:
             kind = registry.kinds.get(workflow.owner)
             if kind is None:
                 raise RegistrationError(f"workflow {workflow.name}: no actor kind {workflow.owner!r} owns it")
-            for word in (WorkflowTrouble, WorkflowRecovered):
+            for word in (WorkflowTrouble, WorkflowRecovered, WorkflowEnded):
                 if word not in kind.handlers:
                     raise RegistrationError(f"workflow {workflow.name}: {workflow.owner} handles no {word.__name__}")
 
@@ -140,24 +143,12 @@ def workflow(
     return declare
 
 
-class FlowHost(Protocol):
-    """What a flow needs of the runtime."""
-
-    async def ask(
-        self, address: Address, command: Command[R], *, key: str | None = None, caller: str = "",
-        workflow: WorkflowId | None = None,
-    ) -> R: ...  # fmt: skip
-
-    async def read(self, function: Callable[..., T], *args: object) -> T: ...
-    def coordinator(self, scope: ScopeId) -> Address: ...
-
-
 class Flow:
     """What one execution of a workflow may do."""
 
     def __init__(
         self,
-        host: FlowHost,
+        host: Host,
         doors: Doors,
         workflow: Workflow,
         workflow_id: WorkflowId,
@@ -174,6 +165,8 @@ class Flow:
         self.scope = scope
         self.standing = standing
         self._resumed = resumed  # after a crash: to be called when it has come further than that
+        self.earlier = False  # release 0.1 began it: its steps are those of then
+        self.cancelled = asyncio.Event()  # a pause before the next attempt need not be waited for
         self._number = 0
         self._asked: Counter[tuple[str, str, Address]] = Counter()
 
@@ -202,7 +195,7 @@ class Flow:
         self._asked[asked] += 1
         # not the number of the step: another version may have more of them before this one
         key = f"{self.id}/{step}/{self._asked[asked]}"
-        adapter: TypeAdapter[R] = TypeAdapter(_answer(type(command)))
+        adapter: TypeAdapter[R] = TypeAdapter(answer_of(type(command)))
 
         async def turn() -> R:
             return await self._host.ask(address, command, key=key, caller="workflow", workflow=self.id)
@@ -286,8 +279,12 @@ class Flow:
         )
 
     async def report(self, trouble: Trouble) -> None:
-        """The on-error hook: the owner and the scope's coordinator hear of it, whatever the workflow's code does."""
-        await outlast(lambda: self._host.ask(self.owner, WorkflowTrouble(trouble=trouble)))
+        """The on-error hook (R18), whatever the workflow's code does: the scope's coordinator records the failure.
+
+        The owner hears of an attempt now, of the last one by `WorkflowEnded`.
+        """
+        if trouble.retry_at is not None:
+            await outlast(lambda: self._host.ask(self.owner, WorkflowTrouble(trouble=trouble)))
         await outlast(lambda: self._host.ask(self._host.coordinator(self.scope), RecordTrouble(trouble=trouble)))
 
     async def recovered(self) -> None:
@@ -347,7 +344,7 @@ class Attempts:
                     raise Stopped from None
                 if final:
                     return {"failed": trouble.model_dump(mode="json")}
-                await asyncio.sleep(delay)
+                await woken(self.flow.cancelled, delay)
                 continue
             return {"done": adapter.dump_python(value, mode="json")}
 
@@ -359,15 +356,6 @@ async def outlast(call: Callable[[], Awaitable[T]]) -> T:
             return await call()
         except Unavailable:
             await asyncio.sleep(AWAY)
-
-
-def _answer(command: type[Command[Any]]) -> Any:
-    """The answer type of a command class: the argument of its `Command[...]` base."""
-    for base in command.__mro__:
-        arguments = getattr(base, "__pydantic_generic_metadata__", {}).get("args")
-        if arguments:
-            return arguments[0]
-    return type(None)
 
 
 def fingerprint(workflow_id: WorkflowId) -> str:

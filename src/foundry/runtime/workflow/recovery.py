@@ -14,21 +14,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import structlog
 from dbos import DBOS
 from sqlalchemy import select
 
+from foundry import RELEASE
 from foundry.contracts.ids import WorkflowId
 from foundry.contracts.issues import IssueKind
 from foundry.contracts.messages import Address
+from foundry.runtime.host import Host
 from foundry.runtime.intervals import Pace
 from foundry.runtime.store.base import Transaction
 from foundry.runtime.store.tables import leases
 from foundry.runtime.turn import Reader
 from foundry.runtime.worker.lease import acquire, release
-from foundry.runtime.workflow.workflow_rows import Host, Started, start_rows
+from foundry.runtime.workflow.workflow_rows import Started, start_rows
+
+if TYPE_CHECKING:
+    from foundry.runtime.workflow.engine import WorkflowSystem
 
 COMPARE = 60.0  # seconds between comparisons of our rows with DBOS
 CRASHES = 5
@@ -45,20 +50,10 @@ HEAL_LIMIT = 5.0  # seconds after which one that died while it compared is not w
 log = structlog.get_logger("foundry.workflow")
 
 
-class Engine(Protocol):
-    """What recovery has done to a workflow."""
-
-    async def ours(self, row: Started) -> bool: ...
-    async def hand(self, workflow_id: str) -> None: ...
-    async def hand_again(self, workflow_id: str) -> None: ...
-    async def cancelled(self, row: Started) -> None: ...
-    async def refuse(self, row: Started, kind: IssueKind, message: str) -> None: ...
-
-
 class Recovery:
     """Of one process."""
 
-    def __init__(self, host: Host, engine: Engine, pace: Pace, *, one_process: bool) -> None:
+    def __init__(self, host: Host, engine: WorkflowSystem, pace: Pace, *, one_process: bool) -> None:
         self._host = host
         self._engine = engine
         self._pace = pace
@@ -103,21 +98,37 @@ class Recovery:
                 self._host.executor,
                 tx.now + term,
             )
-            tx.execute("DELETE FROM leases WHERE name LIKE 'replica:%' AND expires_at < ?", tx.now - 3_600_000)
+            tx.execute(
+                "INSERT INTO leases (name, holder, fencing, expires_at) VALUES (?,?,1,?)"
+                " ON CONFLICT (name) DO UPDATE SET expires_at=excluded.expires_at",
+                f"release:{RELEASE}:{self._host.executor}",
+                self._host.executor,
+                tx.now + term,
+            )
+            for kind in ("replica:%", "release:%"):
+                tx.execute("DELETE FROM leases WHERE name LIKE ? AND expires_at < ?", kind, tx.now - 3_600_000)
 
         await self._host.system(REPLICA, beat)
 
-    async def _living(self) -> set[str]:
+    async def older(self) -> bool:
+        """Whether a replica of release 0.1 lives: it says no release."""
+        return bool(await self._living() - await self._living("release:%"))
+
+    async def _living(self, name: str = "replica:%") -> set[str]:
         """The executors that are not gone."""
 
         def living(reader: Reader, now: int) -> set[str]:
-            query = select(leases.c.holder).where(leases.c.name.like("replica:%"), leases.c.expires_at > now)
+            query = select(leases.c.holder).where(leases.c.name.like(name), leases.c.expires_at > now)
             return {row.holder for row in reader.all(query)}
 
         if self._one_process:
             return {self._host.executor}
         now = await self._host.system(REPLICA, lambda tx: tx.now)
         return await self._host.read(living, now)
+
+    async def runs_elsewhere(self, executor: str | None) -> bool:
+        """Whether this executor is another process, and alive."""
+        return executor != self._host.executor and executor in await self._living()
 
     async def alone(self) -> bool:
         """Whether there is no other replica."""

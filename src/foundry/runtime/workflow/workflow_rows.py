@@ -1,36 +1,19 @@
-"""Start rows: a workflow is one from the turn that starts it until its last step deletes the row."""
+"""Start rows: a workflow is one from the turn that starts it until the turn that takes its end."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, TypeVar
 
 from sqlalchemy import select
 
 from foundry.contracts.ids import WorkflowId
-from foundry.contracts.messages import Address, Command, ScopeId
-from foundry.runtime.store.base import Store, Transaction
+from foundry.contracts.messages import Address, ScopeId
+from foundry.contracts.stored_names import current
 from foundry.runtime.store.tables import workflows
 from foundry.runtime.turn import Reader
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-class Host(Protocol):
-    """What the engine and its recovery need of the runtime."""
-
-    executor: str
-    store: Store
-
-    async def ask(
-        self, address: Address, command: Command[R], *, key: str | None = None, caller: str = "",
-        workflow: WorkflowId | None = None,
-    ) -> R: ...  # fmt: skip
-
-    async def read(self, function: Callable[..., T], *args: object) -> T: ...
-    async def system(self, address: Address, function: Callable[[Transaction], T]) -> T: ...
-    def coordinator(self, scope: ScopeId) -> Address: ...
 
 
 class Started(NamedTuple):
@@ -44,6 +27,7 @@ class Started(NamedTuple):
     crashes: int
     job: str
     cancelled: bool
+    release: str | None  # that began it; None: 0.1
 
 
 def start_rows(reader: Reader, workflow_id: str | None = None) -> list[Started]:
@@ -52,6 +36,16 @@ def start_rows(reader: Reader, workflow_id: str | None = None) -> list[Started]:
     if workflow_id is not None:
         query = query.where(workflows.c.id == workflow_id)
     return [
-        Started(r.id, r.name, Address.parse(r.owner), r.scope, r.generation, r.crashes, r.job, bool(r.cancelled))
+        Started(
+            r.id,
+            current(r.name),
+            Address.parse(r.owner),
+            r.scope,
+            r.generation,
+            r.crashes,
+            r.job,
+            bool(r.cancelled),
+            r.release,
+        )
         for r in reader.all(query)
     ]

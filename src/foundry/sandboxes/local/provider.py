@@ -103,10 +103,6 @@ class LocalProvider:
     def repository_path(self, sandbox_id: str) -> str:
         return str(self._folder(sandbox_id) / "work" / "repo")
 
-    def has_launcher(self, agent: str) -> bool:
-        """Return True if a launcher from the settings runs the agent, so that no installation is needed."""
-        return agent in self._launchers
-
     async def create(self, sandbox_id: str, spec: SandboxSpec) -> ProviderSandbox:
         async with self._lock(sandbox_id):
             await asyncio.to_thread(self._create, sandbox_id, spec)
@@ -200,7 +196,6 @@ class LocalProvider:
             id=sandbox_id,
             state=ProviderState.RUNNING if endpoint else ProviderState.STOPPED,
             endpoint=endpoint,
-            repository_path=self.repository_path(sandbox_id),
         )
 
     def _record(self, sandbox_id: str) -> dict[str, Any]:

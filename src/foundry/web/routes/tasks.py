@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from markupsafe import Markup
 
+from foundry.actors.task.views import checkpoint_list, task_diff
 from foundry.api import access, checkpoints, sandboxes, tasks
 from foundry.api.auth import Me, Signed
 from foundry.api.context import foundry_of
@@ -22,6 +23,7 @@ from foundry.contracts.errors import NotFound
 from foundry.contracts.ids import SandboxId, SessionId
 from foundry.contracts.sandbox_instance import SandboxChanged, SandboxView
 from foundry.contracts.task import TaskChanged, TaskView
+from foundry.contracts.task_checkpoints import CheckpointView
 from foundry.contracts.task_session import Entry, EntryChanged, MessageDelta, SessionChanged, SessionStatus, SessionView
 from foundry.web import pages as page
 from foundry.web import render
@@ -64,11 +66,22 @@ async def _page(request: Request, who: Me, task: str, wanted: str | None) -> Res
         positions["sandbox"] = box.position
         sandbox = cast("SandboxSnapshot", box.snapshot).sandbox
 
+    runtime = foundry.runtime
+    work = await runtime.read(task_diff, view.id) if session is None else None
+    listed = await runtime.read(checkpoint_list, view.id)
     live = f"/live/tasks/{task}" + (f"?session={session}" if session else "")
     around = await frame(request, who, view.repository.organization, live, positions)
     return html(
         await asyncio.to_thread(
-            page.task, around, view, sandbox, talk, agents=foundry.agents, may_write=follower.may_write
+            page.task,
+            around,
+            view,
+            sandbox,
+            talk,
+            checkpoints=listed,
+            work=work,
+            agents=foundry.agents,
+            may_write=follower.may_write,
         )
     )
 
@@ -124,6 +137,7 @@ class TaskPart:
     def __init__(self, page: TaskPage) -> None:
         self.follower = Follower(page.request, page.who, "task", page.task.id, writes=True)
         self._page = page
+        self._listed: tuple[int, list[CheckpointView]] = 0, []  # the checkpoints up to this number
 
     async def begun(self, beginning: Beginning) -> Fragments:
         return await self._all(cast("TaskSnapshot", beginning.snapshot).task)
@@ -134,15 +148,18 @@ class TaskPart:
     async def _all(self, task: TaskView) -> Fragments:
         self._page.task = task
         may, selected = self.follower.may_write, self._page.selected
+        read = foundry_of(self._page.request).runtime.read
+        if self._listed[0] != task.checkpoint:
+            self._listed = task.checkpoint, await read(checkpoint_list, task.id)
         found = [
             ("task head", render.task_head(task, may_write=may)),
             ("phases", render.phases(task, may_write=may)),
             ("tabs", render.tabs(task, selected, may_write=may, agents=foundry_of(self._page.request).agents)),
             ("work", render.work(task, may_write=may)),
-            ("checkpoints", render.checkpoints(task, may_write=may)),
+            ("checkpoints", render.checkpoints(task, self._listed[1], may_write=may)),
         ]
         if selected == page.CHANGES:
-            found.append(("changes", await asyncio.to_thread(render.changes, task)))
+            found.append(("changes", await asyncio.to_thread(render.changes, task, await read(task_diff, task.id))))
         return found
 
 

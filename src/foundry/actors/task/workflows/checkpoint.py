@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from foundry.actors.task.checkpoints import key, prefix
 from foundry.actors.task.jobs import Save
-from foundry.actors.task.workflows.ensure_running import wake
+from foundry.actors.task.workflows.ensure_running import ensure_running
 from foundry.contracts.doors import Doors
 from foundry.contracts.messages import Model
 from foundry.contracts.task import CheckpointNotSaved, CheckpointSaved, SaveEnded, WorkSeen
@@ -29,11 +29,12 @@ class Outcome(Model):
 
 @workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES)
 async def checkpoint(flow: Flow, job: Save) -> None:
-    await wake(flow, "looking at the work", job.sandbox)
+    await ensure_running(flow, "looking at the work", job.sandbox)
     work = await flow.do("looking at the work", flow.doors.sandboxes.work_tree, job.sandbox, job.base)
     await flow.ask("looking at the work", flow.owner, WorkSeen(work=work))
     await saving(flow, job)
-    await flow.ask("forgetting old ones", flow.owner, SaveEnded())
+    if flow.earlier:
+        await flow.ask("forgetting old ones", flow.owner, SaveEnded())
 
 
 async def save(doors: Doors, job: Save) -> Outcome:

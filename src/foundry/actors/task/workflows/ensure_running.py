@@ -1,4 +1,4 @@
-"""Waking: the first thing that a workflow does in a sandbox, for it may rest, or its sandbox-agent died unseen."""
+"""The first step of a workflow that uses a sandbox: it may be stopped, or its sandbox-agent may have died unseen."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from foundry.contracts.sandbox_provider import Endpoint
 from foundry.runtime.workflow.flow import Flow
 
 
-async def wake(flow: Flow, step: str, sandbox: SandboxId) -> None:
-    """It runs, and is known to, when this has returned."""
+async def ensure_running(flow: Flow, step: str, sandbox: SandboxId) -> None:
+    """Start the sandbox if it does not run, and record that it does."""
     await _known(flow, step, sandbox, await flow.do(step, flow.doors.sandboxes.wake, sandbox))
 
 
-async def wake_if_it_will(flow: Flow, step: str, sandbox: SandboxId) -> None:
+async def ensure_running_if_possible(flow: Flow, step: str, sandbox: SandboxId) -> None:
     """The same for what can do without the sandbox."""
     await _known(flow, step, sandbox, await flow.do(step, _try, flow.doors, sandbox))
 

@@ -6,14 +6,14 @@ What begins by itself leaves a sandbox that does not answer alone; what a person
 from __future__ import annotations
 
 from foundry.actors.task.jobs import Fetch
-from foundry.actors.task.workflows.ensure_running import wake
+from foundry.actors.task.workflows.ensure_running import ensure_running
 from foundry.contracts.doors import Doors
 from foundry.contracts.task import WorkSeen
 from foundry.contracts.task_branch import Fetched, FetchEnded, MayForward
 from foundry.runtime.workflow.flow import Flow, Scope, workflow
 
 STEPS = ("reaching the sandbox", "fetching", "bringing the work forward", "looking at the work", "done")
-RELEASES = {"bringing the work forward": "FetchEnded, or the failure's report: prompts get the work tree again"}
+RELEASES = {"bringing the work forward": "the workflow's end: prompts get the work tree again"}
 
 FETCH_DEADLINE = 300.0  # seconds
 FORWARD_DEADLINE = 150.0  # seconds
@@ -22,9 +22,10 @@ FORWARD_DEADLINE = 150.0  # seconds
 @workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES)
 async def fetch(flow: Flow, job: Fetch) -> None:
     if not job.by_itself:
-        await wake(flow, "reaching the sandbox", job.sandbox)
+        await ensure_running(flow, "reaching the sandbox", job.sandbox)
     elif not await flow.do("reaching the sandbox", flow.doors.sandboxes.exists, job.sandbox):
-        await flow.ask("done", flow.owner, FetchEnded())
+        if flow.earlier:
+            await flow.ask("done", flow.owner, FetchEnded())
         return
     head = await flow.do("fetching", get, flow.doors, job, deadline=FETCH_DEADLINE)
     await flow.ask("fetching", flow.owner, Fetched(head=head, known=job.known))
@@ -35,13 +36,15 @@ async def fetch(flow: Flow, job: Fetch) -> None:
 
     work = await flow.do("looking at the work", flow.doors.sandboxes.work_tree, job.sandbox, job.base)
     await flow.ask("looking at the work", flow.owner, WorkSeen(work=work))
-    await flow.ask("done", flow.owner, FetchEnded(commits=commits))
+    if commits or flow.earlier:
+        await flow.ask("done", flow.owner, FetchEnded(commits=commits))
 
 
 async def get(doors: Doors, job: Fetch) -> str | None:
     """Fetch with a credential that can only read and lives as long as this call; gives the branch's head on GitHub."""
     async with doors.github.credential(job.repository, write=False) as token:
-        return await doors.sandboxes.fetch(job.sandbox, job.repository, branch=job.branch, base=job.base, token=token)
+        repository = await doors.github.repository(job.repository)
+        return await doors.sandboxes.fetch(job.sandbox, repository, branch=job.branch, base=job.base, token=token)
 
 
 async def forward(doors: Doors, job: Fetch) -> int:

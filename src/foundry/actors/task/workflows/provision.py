@@ -12,7 +12,7 @@ import structlog
 from foundry.actors.task.checkpoints import key
 from foundry.actors.task.jobs import Beginning, Provision
 from foundry.actors.task.transitions import branch_from
-from foundry.actors.task.views import beginning, task_view
+from foundry.actors.task.views import beginning, provisioning, task_view
 from foundry.contracts import addresses
 from foundry.contracts.doors import Doors
 from foundry.contracts.errors import FoundryError
@@ -35,6 +35,7 @@ STEPS = (
     "installing agent",
     "creating session",
 )
+RECOVERY_STEPS = tuple(step for step in STEPS if step != "naming")
 RELEASES = {"creating sandbox": "release"}
 
 CLONE_DEADLINE = 600.0  # seconds
@@ -45,19 +46,33 @@ HEALTH_DEADLINE = 30.0  # seconds; a cold sandbox-agent answers well within one
 
 @workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES)
 async def provision(flow: Flow, job: Provision) -> None:
+    await _provision(flow, job)
+
+
+@workflow(owner="Task", scope=Scope.ORGANIZATION, steps=RECOVERY_STEPS, releases=RELEASES)
+async def recovery(flow: Flow, job: Provision) -> None:
+    """The same for a task whose sandbox was lost; its branch has its name."""
+    await _provision(flow, job)
+
+
+async def _provision(flow: Flow, job: Provision) -> None:
     me = addresses.task(job.task)
-    task = await flow.read("reading the task", task_view, job.task)
+    if flow.earlier:
+        task = await flow.read("reading the task", task_view, job.task)
+        lost = (await flow.read("reading the task", beginning, job.task)).lost
+    else:
+        task, lost = (await flow.read("reading the task", provisioning, job.task)).both
     assert task.sandbox
     box = addresses.sandbox(task.sandbox)
-
-    lost = (await flow.read("reading the task", beginning, job.task)).lost
     if lost is not None:
         await flow.do("reading the task", end_what_is_left, flow.doors, lost)
 
-    await flow.ask("naming", me, BeginPhase(phase=Phase.NAMING))
+    if flow.earlier or (not task.branch and task.phase is not Phase.NAMING):  # a retry
+        await flow.ask("naming", me, BeginPhase(phase=Phase.NAMING))
     branch = await _name(flow, task)
 
-    await flow.ask("creating sandbox", me, BeginPhase(phase=Phase.CREATING_SANDBOX))
+    if task.branch or flow.earlier:  # else naming it has begun the phase
+        await flow.ask("creating sandbox", me, BeginPhase(phase=Phase.CREATING_SANDBOX))
     await flow.ask(
         "creating sandbox",
         box,
@@ -117,8 +132,9 @@ async def _name(flow: Flow, task: TaskView) -> str:
 async def clone(doors: Doors, task: TaskView, sandbox: SandboxId, branch: str) -> str:
     """Clone with a credential that lives as long as this call."""
     async with doors.github.credential(task.repository, write=False) as token:
+        repository = await doors.github.repository(task.repository)
         return await doors.sandboxes.clone(
-            sandbox, task.repository, branch=branch, base=task.base, person=task.created_by, token=token
+            sandbox, repository, branch=branch, base=task.base, person=task.created_by, token=token
         )
 
 

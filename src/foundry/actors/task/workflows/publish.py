@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from foundry.actors.task.jobs import Publish
-from foundry.actors.task.workflows.ensure_running import wake
+from foundry.actors.task.workflows.ensure_running import ensure_running
 from foundry.contracts.doors import Doors
 from foundry.contracts.task import NothingToPublish, Publishing, PullRequestOpened, PullRequestRef, Pushed, WorkSeen
 from foundry.runtime.workflow.flow import Flow, Scope, workflow
@@ -16,23 +16,26 @@ PUSH_DEADLINE = 300.0  # seconds
 
 @workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES)
 async def publish(flow: Flow, job: Publish) -> None:
-    await wake(flow, "looking at the work", job.sandbox)
+    await ensure_running(flow, "looking at the work", job.sandbox)
     work = await flow.do("looking at the work", flow.doors.sandboxes.work_tree, job.sandbox, job.base)
     new = await flow.ask("looking at the work", flow.owner, WorkSeen(work=work))
     if not new and (job.by_itself or work.commits_ahead == 0):
         if not job.by_itself:
             await flow.do("looking at the work", nothing_to_publish, work.changed_files)
-        await flow.ask("done", flow.owner, Publishing(step=""))
+        if flow.earlier:
+            await flow.ask("done", flow.owner, Publishing(step=""))
         return
 
     await flow.ask("pushing", flow.owner, Publishing(step="pushing"))
     head = await flow.do("pushing", push, flow.doors, job, deadline=PUSH_DEADLINE)
     await flow.ask("pushing", flow.owner, Pushed(head=head))
 
-    await flow.ask("opening the pull request", flow.owner, Publishing(step="opening the pull request"))
+    if flow.earlier:
+        await flow.ask("opening the pull request", flow.owner, Publishing(step="opening the pull request"))
     opened = await flow.do("opening the pull request", open_pull_request, flow.doors, job)
     await flow.ask("opening the pull request", flow.owner, PullRequestOpened(pull_request=opened))
-    await flow.ask("done", flow.owner, Publishing(step=""))
+    if flow.earlier:
+        await flow.ask("done", flow.owner, Publishing(step=""))
 
 
 async def nothing_to_publish(changed: list[str]) -> None:
@@ -44,7 +47,8 @@ async def nothing_to_publish(changed: list[str]) -> None:
 async def push(doors: Doors, job: Publish) -> str:
     """Push with a credential that lives as long as this call."""
     async with doors.github.credential(job.repository, write=True) as token:
-        return await doors.sandboxes.push(job.sandbox, job.repository, branch=job.branch, token=token)
+        repository = await doors.github.repository(job.repository)
+        return await doors.sandboxes.push(job.sandbox, repository, branch=job.branch, token=token)
 
 
 async def open_pull_request(doors: Doors, job: Publish) -> PullRequestRef:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from foundry.actors.task.jobs import Rename, RenameWish
 from foundry.actors.task.views import rename_view
-from foundry.actors.task.workflows.ensure_running import wake, wake_if_it_will
+from foundry.actors.task.workflows.ensure_running import ensure_running, ensure_running_if_possible
 from foundry.contracts import addresses
 from foundry.contracts.doors import Doors
 from foundry.contracts.errors import FoundryError
@@ -62,7 +62,7 @@ async def rename(flow: Flow, job: Rename) -> None:
     await flow.ask("reserving the name", addresses.repository(wish.repository.id), reserve)
 
     await flow.ask("renaming in the sandbox", flow.owner, RenameStep(step="renaming in the sandbox", touches=True))
-    await wake(flow, "renaming in the sandbox", wish.sandbox)
+    await ensure_running(flow, "renaming in the sandbox", wish.sandbox)
     await flow.do("renaming in the sandbox", rename_local, flow.doors, wish, wish.old, wish.new)
 
     became: PullRequestRef | None = None
@@ -103,7 +103,7 @@ async def _replace(flow: Flow, wish: RenameWish, old: OldPullRequest) -> str:
 async def _go_back(flow: Flow, wish: RenameWish, pull: OldPullRequest | None = None) -> None:
     """GitHub has the old name. A sandbox that will not is no reason to stay between two: what is checked out counts."""
     await flow.ask("renaming in the sandbox", flow.owner, RenameStep(step="renaming in the sandbox"))
-    await wake_if_it_will(flow, "renaming in the sandbox", wish.sandbox)
+    await ensure_running_if_possible(flow, "renaming in the sandbox", wish.sandbox)
     words = await flow.do("renaming in the sandbox", rename_back, flow.doors, wish)
     became = pull and PullRequestRef(number=pull.number, state=pull.state, url=pull.url)
     await _end(flow, wish, wish.new, RenameEnded(pull_request=became, note=words))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from foundry.actors.task.checkpoints import key
 from foundry.actors.task.jobs import Restore
 from foundry.actors.task.workflows.checkpoint import saving
-from foundry.actors.task.workflows.ensure_running import wake
+from foundry.actors.task.workflows.ensure_running import ensure_running
 from foundry.contracts.doors import Doors
 from foundry.contracts.task import CheckpointRestored, WorkSeen
 from foundry.contracts.task_checkpoints import CheckpointTooLarge
@@ -18,7 +18,7 @@ RESTORE_DEADLINE = 600.0  # seconds
 
 @workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS)
 async def restore(flow: Flow, job: Restore) -> None:
-    await wake(flow, "saving the work", job.before.sandbox)
+    await ensure_running(flow, "saving the work", job.before.sandbox)
     before = await saving(flow, job.before)
     if before.refusal is not None:
         await flow.do("saving the work", refuse, before.refusal.message)

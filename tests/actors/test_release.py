@@ -46,7 +46,7 @@ async def worked(tree: World) -> TaskView:
     task = await tree.create("Do it")
     await eventually(lambda: tree.outside.prompts)
     tree.outside.end_turn()
-    return await tree.until(task, lambda t: t.activity == "idle" and not t.saving and bool(t.checkpoints))
+    return await tree.until(task, lambda t: t.activity == "idle" and not t.saving and t.checkpoint > 0)
 
 
 async def archived(tree: World, *, discard: bool = False) -> TaskView:
@@ -114,7 +114,7 @@ async def test_a_time_that_is_over_while_the_work_is_saved_removes_it_afterwards
     assert tree.outside.done["delete"] == 0
     hold.set()
     await becomes(tree, view, SandboxState.DELETED)
-    assert (await tree.until(view.id, lambda t: not t.remove_at)).checkpoints
+    assert (await tree.until(view.id, lambda t: not t.remove_at)).checkpoint
 
 
 async def test_a_person_need_not_wait(patient: World) -> None:
@@ -124,7 +124,7 @@ async def test_a_person_need_not_wait(patient: World) -> None:
     assert (await release(patient, view.id)).remove_at is None
     await becomes(patient, view, SandboxState.DELETED)
     assert patient.outside.done["save"] == saves
-    with pytest.raises(WrongState, match="no sandbox that was kept"):
+    with pytest.raises(WrongState, match="no retained sandbox"):
         await release(patient, view.id)
 
 

@@ -12,7 +12,7 @@ from foundry.actors.app_shell.views import issues as app_issues
 from foundry.actors.organization.views import issues
 from foundry.actors.sandbox_instance.sandbox_reconciler import TOO_MANY
 from foundry.actors.sandbox_instance.views import sandbox_view
-from foundry.actors.task.recovery import REBUILDS
+from foundry.actors.task.recovery import RECOVERIES
 from foundry.actors.task_session.views import transcript
 from foundry.contracts import addresses
 from foundry.contracts.ids import SandboxId, SessionId, TaskId, new_id
@@ -53,7 +53,7 @@ async def worked(tree: World) -> TaskView:
     task = await tree.create("Do it")
     await eventually(lambda: tree.outside.prompts)
     tree.outside.end_turn()
-    return await tree.until(task, lambda t: t.activity == "idle" and not t.saving and bool(t.checkpoints))
+    return await tree.until(task, lambda t: t.activity == "idle" and not t.saving and t.checkpoint > 0)
 
 
 def lose(tree: World, sandbox: SandboxId | None) -> None:
@@ -78,7 +78,7 @@ async def test_another_one_is_made_with_the_last_saved_work(tree: World) -> None
     before = await worked(tree)
     lose(tree, before.sandbox)
     after = await rebuilt(tree, before)
-    key = f"checkpoint/{before.id}/{before.checkpoints[0].id}"
+    key = f"checkpoint/{before.id}/{(await tree.checkpoints(before.id))[0].id}"
     assert tree.outside.restored == [(after.sandbox, key, before.branch)]
     assert "lost" in after.note
     assert after.branch == before.branch
@@ -151,7 +151,7 @@ async def test_work_of_the_tasks_own_finds_out_before_anybody_compares(tree: Wor
 
 async def test_one_that_is_lost_again_and_again_waits_for_a_person(tree: World) -> None:
     view = await worked(tree)
-    for _ in range(REBUILDS):
+    for _ in range(RECOVERIES):
         lose(tree, view.sandbox)
         view = await rebuilt(tree, view)
     made = tree.outside.done["create"]
@@ -162,7 +162,7 @@ async def test_one_that_is_lost_again_and_again_waits_for_a_person(tree: World) 
     assert tree.outside.done["create"] == made
     await tree.runtime.ask(addresses.task(view.id), RetryProvisioning())
     after = await rebuilt(tree, view)
-    assert len(tree.outside.restored) == REBUILDS + 1
+    assert len(tree.outside.restored) == RECOVERIES + 1
     assert after.trouble is None
 
 

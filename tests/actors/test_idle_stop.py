@@ -113,7 +113,7 @@ async def test_it_is_saved_and_stopped_and_the_next_message_brings_the_conversat
 async def test_new_work_gets_a_checkpoint_that_says_why(one: Rested) -> None:
     one.out.saved = one.out.saved.model_copy(update={"fingerprint": "f2"})
     view = await one.at_rest()
-    assert view.checkpoints[0].reason is CheckpointReason.IDLE
+    assert (await one.tree.checkpoints(view.id))[0].reason is CheckpointReason.IDLE
 
 
 async def test_an_agent_at_work_keeps_its_sandbox(one: Rested) -> None:
@@ -138,7 +138,7 @@ async def test_a_message_while_the_work_is_saved_keeps_it_running(one: Rested) -
 async def test_a_message_while_it_is_being_stopped_waits_for_that_and_wakes_it(one: Rested) -> None:
     hold = one.out.hold("stop")
     await eventually(lambda: one.out.done["stop"])
-    with pytest.raises(WrongState, match="just being stopped"):
+    with pytest.raises(WrongState, match="being stopped because nobody uses it"):
         await one.ask(RefreshWork())
     await one.say()
     await asyncio.sleep(0.2)

@@ -1,0 +1,211 @@
+"""A session's life: created, its agent opened, resumed and stopped with its sandbox, closed."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from foundry.actors.task_session import release_0_1
+from foundry.actors.task_session.conversation import Conversation, conversation
+from foundry.actors.task_session.gaps import fill, give_up
+from foundry.actors.task_session.jobs import CloseServer
+from foundry.actors.task_session.row import State
+from foundry.actors.task_session.starts import (
+    give_up_opening,
+    reconnect,
+    start_opening,
+    stop_opening,
+    wake_agent,
+)
+from foundry.actors.task_session.tables import session_messages, sessions
+from foundry.contracts import addresses
+from foundry.contracts.errors import WrongState
+from foundry.contracts.ids import MessageId, SandboxId, SessionId
+from foundry.contracts.messages import millis
+from foundry.contracts.overdue import Action
+from foundry.contracts.session_status_sync import Follow
+from foundry.contracts.session_stream import (
+    ChooseServer,
+    FillGaps,
+    SessionOpened,
+)
+from foundry.contracts.task import SessionReady, title_of
+from foundry.contracts.task_session import (
+    CloseSession,
+    CreateSession,
+    EntryKind,
+    MessageState,
+    OpenAgent,
+    RestSession,
+    ResumeSession,
+    SandboxLost,
+    SessionStatus,
+)
+from foundry.runtime.actor import creates, handles, receives
+from foundry.runtime.turn import Turn
+
+ABLE = (SessionStatus.READY, SessionStatus.IDLE)
+
+
+@creates(CreateSession)
+def create(turn: Turn, message: CreateSession) -> None:
+    """1. Pending, until the task says that the sandbox is there. 2. A first prompt waits in the queue."""
+    if not turn.born:
+        return
+    now = millis(turn.now)
+    state = State(
+        session=turn.key,
+        task=message.task,
+        repository_id=message.repository.id,
+        sandbox=message.sandbox,
+        agent=message.agent,
+        title=title_of(message.prompt or ""),
+        status=SessionStatus.PENDING.value,
+        status_since=now,
+        created_at=now,
+    )
+    turn.insert(sessions, **state.values())
+    release_0_1.created(turn, message.repository)
+    c = conversation(turn)
+    if message.prompt:
+        c.queue(message.message or MessageId(turn.new_id("msg")), message.prompt, message.person)
+
+
+@receives(OpenAgent)
+def open_agent(turn: Turn, message: OpenAgent) -> None:
+    """Once: while it is being opened or is open, this changes nothing. After an error it is the retry."""
+    c = conversation(turn)
+    if message.anew and c.opening:
+        give_up_opening(c)
+    if (c.state.resting or message.wake) and not c.opening:
+        wake_agent(c)
+    elif c.status is SessionStatus.PENDING and not c.opening:
+        start_opening(c, installed=message.installed)
+    elif c.status is SessionStatus.ERROR and not c.opening:
+        reconnect(c, "A person asked to retry.")
+    elif c.status in ABLE:
+        c.tell_again()
+        c.tell(SessionReady(session=SessionId(turn.key)))  # what 0.1 waits for
+
+
+@handles(ChooseServer)
+def choose_server(turn: Turn, command: ChooseServer) -> str:
+    """Chosen before the agent is started under it, and kept until it is given up."""
+    c = conversation(turn)
+    if command.fresh or not c.state.server:
+        c.state.server = turn.new_id("acp")
+    return c.state.server
+
+
+@handles(SessionOpened)
+def opened(turn: Turn, command: SessionOpened) -> None:
+    """1. Only the one that was chosen. 2. Follow its stream. 3. Ready: what is queued asks for the work tree."""
+    c, opened = conversation(turn), command.opened
+    if c.status is SessionStatus.CLOSED or opened.server_id != c.state.server:
+        turn.start("close_server", CloseServer(sandbox=SandboxId(c.state.sandbox), server_id=opened.server_id))
+        return
+    state = c.state
+    state.agent_session = opened.model_dump_json()
+    state.connected, state.cursor, state.unread = True, 0, None
+    state.replay_ends = opened.replay_ends
+    c.agent_says(mode=opened.mode)
+    if state.prompted:
+        _say_how(c, command.how)
+    c.well_but_for_doubts()
+    c.move(SessionStatus.IDLE if state.prompted else SessionStatus.READY)
+    turn.send(
+        addresses.status_sync(SessionId(turn.key)),
+        Follow(
+            parent=turn.address,
+            scope=turn.scope,
+            session=SessionId(turn.key),
+            sandbox=SandboxId(state.sandbox),
+            server_id=opened.server_id,
+        ),
+    )
+    c.tell(SessionReady(session=SessionId(turn.key)))  # what 0.1 waits for
+
+
+def _say_how(c: Conversation, how: Literal["new", "load", "resume"]) -> None:
+    c.state.needs_context = how == "new"
+    if how == "new":
+        give_up(c.turn, c.transcript)
+    if how == "new":
+        text = "The agent runs again, in a new session; it gets the recent transcript with the next message."
+    else:
+        text = "The agent runs again and has kept its session."
+    c.transcript.add(EntryKind.NOTE, text)
+
+
+@handles(FillGaps)
+def fill_gaps(turn: Turn, command: FillGaps) -> None:
+    """What the agent's own history has, before the session goes on."""
+    c = conversation(turn)
+    fill(turn, c.transcript, command)
+
+
+@handles(ResumeSession)
+def resume(turn: Turn, command: ResumeSession) -> None:
+    """After an error, or of what lasts too long; asked again while it runs, it goes on running."""
+    c = conversation(turn)
+    c.refuse_closed()
+    late = c.overdue()
+    if late is not None and Action.RESTART_AGENT in late.actions:
+        give_up_opening(c)
+        c.move(SessionStatus.ERROR)
+    elif c.status is not SessionStatus.ERROR:
+        raise WrongState(f"the session is {c.status.value}; only one in error is resumed")
+    if not c.opening:
+        reconnect(c, f"{command.person.login} asked to resume.")
+
+
+@handles(RestSession)
+def rest(turn: Turn, command: RestSession) -> None:
+    """The agent goes with the sandbox, which is about to be stopped; its conversation is kept where it keeps it."""
+    c = conversation(turn)
+    if c.status is SessionStatus.CLOSED or c.state.resting:
+        return
+    stop_opening(c)
+    c.cut_off()
+    c.disconnect()
+    c.state.resting = True
+    c.well()
+    if c.status is SessionStatus.ERROR:
+        c.move(c.rest)
+    c.transcript.add(EntryKind.NOTE, "Nobody used the sandbox, so it was stopped; the work is saved.")
+
+
+@receives(SandboxLost)
+def sandbox_lost(turn: Turn, message: SandboxLost) -> None:
+    """The agent went with its sandbox. Pending until the new one is there."""
+    c = conversation(turn)
+    if c.status is SessionStatus.CLOSED:
+        return
+    if c.state.prompted:
+        c.transcript.add(EntryKind.NOTE, "The sandbox was lost. A new one is made, with what was saved of the work.")
+    stop_opening(c)
+    c.cut_off()
+    c.disconnect()
+    c.state.agent_session, c.state.unread, c.state.resting = None, None, False
+    c.state.needs_context = c.state.prompted
+    c.state.sandbox = message.sandbox or c.state.sandbox
+    c.well()
+    c.move(SessionStatus.PENDING)
+
+
+@receives(CloseSession)
+def close(turn: Turn, message: CloseSession) -> None:
+    """1. What runs or waits is cancelled. 2. The agent ends in the background. 3. The transcript stays."""
+    c = conversation(turn)
+    if c.status is SessionStatus.CLOSED:
+        return
+    stop_opening(c)
+    c.cancel_sending()
+    c.end_prompt(MessageState.CANCELLED, "closed", status=None)
+    for row in turn.all(session_messages, state=MessageState.QUEUED.value):
+        c.move_message(row, MessageState.CANCELLED, outcome="closed")
+    c.drop_permissions()
+    c.transcript.end_text()
+    c.give_up_server()
+    c.state.resting = False
+    c.well()
+    c.move(SessionStatus.CLOSED)

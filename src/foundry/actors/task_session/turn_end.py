@@ -1,0 +1,82 @@
+"""How a prompt ends when the agent does not say so: stopped by a person, or silent for too long."""
+
+from __future__ import annotations
+
+from foundry.actors.task_session.config import limit
+from foundry.actors.task_session.conversation import conversation
+from foundry.actors.task_session.starts import (
+    look_at_agent,
+    look_back,
+    tell_to_stop,
+)
+from foundry.actors.task_session.transitions import Verdict
+from foundry.contracts.errors import WrongState
+from foundry.contracts.messages import utc
+from foundry.contracts.session_stream import (
+    AgentSeen,
+    Stopped,
+)
+from foundry.contracts.task_session import (
+    MessageState,
+    SessionStatus,
+    StopSession,
+)
+from foundry.runtime.actor import due, handles
+from foundry.runtime.turn import Turn
+
+
+@handles(StopSession)
+def stop(turn: Turn, command: StopSession) -> None:
+    """1. Tell the agent. 2. It waits for no answer any more. 3. The stream says when it has stopped."""
+    c = conversation(turn)
+    if c.status is not SessionStatus.RUNNING:
+        raise WrongState(f"the session is {c.status.value}; nothing runs that could be stopped")
+    if not c.state.stopping:
+        c.state.stopping = True
+        tell_to_stop(c, c.drop_permissions())
+        turn.schedule("stop", limit(turn, "stopping"))
+
+
+@handles(Stopped)
+def stop_delivered(turn: Turn, command: Stopped) -> None:
+    """The agent knows; the limit counts from here."""
+    if conversation(turn).state.running == command.message:
+        turn.schedule("stop", limit(turn, "stopping"))
+
+
+@due("stop")
+def stop_overdue(turn: Turn) -> None:
+    """An agent that does not stop is ended, and started anew."""
+    c = conversation(turn)
+    if c.state.stopping and c.state.running and c.status is SessionStatus.RUNNING:
+        c.end_prompt(MessageState.CANCELLED, "cancelled", status=SessionStatus.ERROR)
+        c.state.resumed = True
+        c.resume("The agent did not stop when asked.")
+
+
+@due("quiet")
+def quiet(turn: Turn) -> None:
+    """1. Nothing was heard for long: set the next alarm. 2. Look whether the agent is at work."""
+    c, after = conversation(turn), limit(turn, "agent quiet")
+    if c.state.running and c.status is SessionStatus.RUNNING:
+        silence = turn.now - utc(c.state.heard_at)
+        turn.schedule("quiet", after if silence >= after else after - silence)
+        if silence >= after:
+            look_at_agent(c)
+
+
+@handles(AgentSeen)
+def agent_seen(turn: Turn, command: AgentSeen) -> None:
+    """A turn that ended without saying so ends here; the agent is told to stop, in case it has not."""
+    c = conversation(turn)
+    if c.state.running == command.message and not c.state.stopping:
+        silence = turn.now - utc(c.state.heard_at)
+        match c.verdict(command.signs, silence >= limit(turn, "agent quiet")):
+            case Verdict.GONE:
+                c.agent_gone("The agent's process is gone.")
+            case Verdict.ENDED:
+                tell_to_stop(c, [])
+                c.end_prompt(MessageState.DONE, "quiet")
+            case Verdict.WORKS:
+                pass
+    look_back(c)
