@@ -9,10 +9,10 @@ MINUTES ?= 20
 .DEFAULT_GOAL := help
 .PHONY: help setup demo serve test check deadcode bench soak mutations lock revision clean
 
-help: ## say what there is
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
-setup: .venv/.ready src/foundry/web/static/vendor/.ready ## everything `make demo` needs, and no more
+setup: .venv/.ready src/foundry/web/static/vendor/.ready ## install only what `make demo` needs
 
 .venv/.ready: requirements.lock requirements-devkit.lock pyproject.toml scripts/setup.py
 	@$(PYTHON) scripts/setup.py run
@@ -23,13 +23,13 @@ setup: .venv/.ready src/foundry/web/static/vendor/.ready ## everything `make dem
 src/foundry/web/static/vendor/.ready: .venv/.ready package.json package-lock.json scripts/assets.py
 	@$(BIN)/python scripts/assets.py
 
-demo: setup ## the whole main job once, then it stays up (ARGS=--once: ends with "demo: ok")
+demo: setup ## run the whole workflow once, then keep running (ARGS=--once: exit with "demo: ok")
 	@$(BIN)/foundry demo $(ARGS)
 
-serve: setup ## Foundry alone
+serve: setup ## run only Foundry
 	@$(BIN)/foundry serve $(ARGS)
 
-check: setup .venv/.ready-dev deadcode ## style, types, who may import whom, dead code, the house's rules
+check: setup .venv/.ready-dev deadcode ## check style, types, imports, dead code and the code's rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/pyright
@@ -39,23 +39,23 @@ check: setup .venv/.ready-dev deadcode ## style, types, who may import whom, dea
 deadcode: setup .venv/.ready-dev ## find functions, classes and variables that nothing uses; exceptions: pyproject.toml
 	@$(BIN)/vulture
 
-test: check ## check, then all tests, in WORKERS processes; ARGS go to pytest
+test: check ## run check, then all tests in WORKERS processes; ARGS go to pytest
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 bench: setup .venv/.ready-dev ## measure; ratios within one run, written to benchmarks/results/latest.json
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-soak: setup .venv/.ready-dev ## break it for MINUTES (20) in MODE (sqlite, replicas) and check that nothing was lost; SEED
+soak: setup .venv/.ready-dev ## disturb Foundry for MINUTES (20) in MODE (sqlite, replicas), with SEED; check that nothing is lost
 	@$(BIN)/python -m tests.harness.soak --mode $(MODE) --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-mutations: setup .venv/.ready-dev ## put faults into a copy of the code, one at a time; a test has to catch each
+mutations: setup .venv/.ready-dev ## put faults into a copy of the code, one at a time; a test must catch each
 	@$(BIN)/python -m tests.harness.mutations $(ARGS)
 
 lock: .venv/.ready-dev ## pin every dependency again, with hashes and without addresses
 	@$(BIN)/python scripts/lock.py
 
-revision: .venv/.ready-dev ## write the next migration from the tables as declared; MESSAGE says what changes
+revision: .venv/.ready-dev ## write the next migration from the declared tables; MESSAGE says what changes
 	@$(BIN)/python scripts/revision.py $(MESSAGE)
 
-clean: ## remove what set-up made; data directories stay
+clean: ## remove what set-up created; data directories stay
 	rm -rf .venv node_modules src/foundry/web/static/vendor .pytest_cache .ruff_cache .import_linter_cache .hypothesis

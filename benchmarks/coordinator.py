@@ -139,7 +139,7 @@ async def measure() -> list[Row]:
     with tempfile.TemporaryDirectory() as home:
         numbers = iter(range(2 * ROUNDS))
         rates = await best(lambda: nullcontext(f"sqlite:///{Path(home)}/{next(numbers)}.db"))
-    rows = [row("what an Organization hears of one turn of an agent", each, "messages"), _row("SQLite", rates)]
+    rows = [row("messages to an Organization for one turn of an agent", each, "messages"), _row("SQLite", rates)]
     if binaries() is not None:
         with cluster() as server:
             rows.append(_row("PostgreSQL", await best(lambda: database(server))))
@@ -156,5 +156,5 @@ async def best(fresh: Callable[[], AbstractContextManager[str]]) -> dict[int, fl
 
 
 def _row(store: str, rates: dict[int, float]) -> Row:
-    what = f"one Organization, news of its {MANY:,} tasks, {store}"
+    what = f"one Organization, updates of its {MANY:,} tasks, {store}"
     return row(what, rates[MANY], "messages/s", f"with {FEW} tasks", rates[FEW], ratio_least=0.7)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 DOCUMENT = Path(__file__).parent.parent / "docs" / "benchmarks.md"
-COLUMNS = ("what", "value", "beside", "its value", "ratio", "to reach", "")
+COLUMNS = ("what", "value", "compared with", "its value", "ratio", "target", "")
 BEGIN, END = "<!-- rows -->", "<!-- /rows -->"
 
 

@@ -1,4 +1,4 @@
-"""Bring the web pages' third-party files: npm installs what package-lock.json names and checks it; we copy."""
+"""Install the web pages' third-party files. npm installs and verifies what package-lock.json lists; this copies it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def main() -> None:
     npm = shutil.which("npm") or shutil.which("npm", path=path)
     if npm is None:
         sys.exit('set-up: npm is missing; run: .venv/bin/pip install "foundry[node]"')
-    print("set-up: bringing the web pages' assets", flush=True)
+    print("set-up: installing the web pages' assets", flush=True)
     command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
     if subprocess.run(command, cwd=ROOT, env={**os.environ, "PATH": path}).returncode != 0:
-        sys.exit("set-up: npm could not bring the web pages' assets; its own words are above")
-    shutil.rmtree(VENDOR, ignore_errors=True)  # an earlier set-up may have brought files that no page uses any more
+        sys.exit("set-up: npm could not install the web pages' assets; its output is above")
+    shutil.rmtree(VENDOR, ignore_errors=True)  # an earlier set-up may have installed files that no page uses any more
     VENDOR.mkdir(parents=True)
     for source, name in FILES.items():
         shutil.copyfile(ROOT / "node_modules" / source, VENDOR / name)

@@ -1,4 +1,4 @@
-"""Write the lock files: versions and hashes, for every platform, without download addresses. Needs uv from PyPI."""
+"""Write the lock files, with versions and hashes for every platform and no download addresses. Needs uv from PyPI."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def compile_lock(output: str, *arguments: str, given: str | None = None) -> None
 
 def main() -> None:
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", "uv"], check=True)
-    build = "hatchling\neditables\n"  # what an editable install without build isolation needs
+    build = "hatchling\neditables\n"  # needed for an editable install without build isolation
     compile_lock("requirements.lock", "pyproject.toml", "-", given=build)
     beside = ("-c", "requirements.lock")
     compile_lock(

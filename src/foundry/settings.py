@@ -1,8 +1,9 @@
-"""Settings: one table of names, units and defaults; sources in rising strength: file, environment, flags.
+"""Settings: one table of names, units and defaults. Sources, weakest first: file, environment, flags.
 
-`foundry config check` prints what is in force and where it came from, secrets masked. A variable that is set but empty
-counts as not set, as compose files leave it. For Smee alone (R27) three optional env files are read, weakest first:
-`~/misc/env.txt`, `~/misc/the-foundry.env` and `.env` in the working directory; the environment is stronger.
+`foundry config check` prints each value and its source, with secrets masked. A variable that is set but empty counts
+as not set, because compose files leave variables like that. Smee's two settings (R27) are also read from three optional
+env files, weakest first: `~/misc/env.txt`, `~/misc/the-foundry.env` and `.env` in the working directory. The
+environment overrides these files.
 """
 
 from __future__ import annotations
@@ -25,17 +26,17 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.time_limits import TABLE
 
-SMEE = ("smee_url", "smee_target")  # their variables have no FOUNDRY_ before them
+SMEE = ("smee_url", "smee_target")  # their environment variables have no FOUNDRY_ prefix
 ENV_FILES = ("~/misc/env.txt", "~/misc/the-foundry.env", ".env")
-OTHERS = ("FOUNDRY_NO_SKIPS", "FOUNDRY_TEST_CACHE")  # variables that speak to the tests
+OTHERS = ("FOUNDRY_NO_SKIPS", "FOUNDRY_TEST_CACHE")  # variables that only the tests read
 FOREVER = 10 * 365 * 24 * 3600.0  # seconds
 WEBHOOKS = "/api/rivet/app/webhooks/github"
 
 
 class BadSetting(FoundryError, code="bad_setting", status=422):
-    """A setting has a value that cannot be used."""
+    """A setting has an invalid value."""
 
-    remedy = "Correct it where the message says it comes from; `foundry config check` shows all settings."
+    remedy = "Correct the value in the source that the message names. Run `foundry config check` to see all settings."
 
 
 def _data_dir(environ: Mapping[str, str] = os.environ) -> Path:
@@ -44,60 +45,74 @@ def _data_dir(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 class Settings(BaseModel):
-    """Everything that can be set. A field's environment variable is `FOUNDRY_` and its name in capitals.
+    """Every setting. A field's environment variable is `FOUNDRY_` plus its name in capitals.
 
-    Smee's two are `SMEE_URL` and `SMEE_TARGET`.
+    The two Smee settings use `SMEE_URL` and `SMEE_TARGET`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    data_dir: Path = Field(default_factory=_data_dir, description="where everything is kept")
-    database_url: str = Field("", description="postgresql://...; empty: SQLite in the data directory")
-    host: str = Field("127.0.0.1", description="address to listen on")
-    port: int = Field(7741, ge=0, le=65535, description="port to listen on; 0: any free one")
-    public_url: str = Field("", description="how browsers and GitHub reach it; empty: http://HOST:PORT")
-    secret_key: SecretStr = Field(SecretStr(""), description="key material; empty: a 0600 file in the data directory")
-    github_app_id: str = Field("", description="the GitHub App's id")
-    github_app_private_key: SecretStr = Field(SecretStr(""), description="its private key, PEM, or a path to it")
-    github_client_id: str = Field("", description="the App's client id, for signing in")
-    github_client_secret: SecretStr = Field(SecretStr(""), description="the App's client secret")
-    github_webhook_secret: SecretStr = Field(SecretStr(""), description="what deliveries are signed with")
-    github_api_url: str = Field("https://api.github.com", description="GitHub's REST API")
-    github_web_url: str = Field("https://github.com", description="GitHub's pages")
-    daytona_api_key: SecretStr = Field(SecretStr(""), description="Daytona's API key")
-    daytona_api_url: str = Field("https://app.daytona.io/api", description="Daytona's API")
-    agent_launchers: dict[str, list[str]] = Field(default_factory=dict, description="JSON: agent -> its ACP command")
-    default_agent: str = Field("claude", pattern="^[a-z][a-z0-9-]*$", description="the agent of a task that names none")
-    auto_publish: bool = Field(False, description="publish by itself when an agent ends its turn with new commits")
-    devkit_sign_in: bool = Field(False, description="GitHub is the stand-in, whose sample people need no password")
+    data_dir: Path = Field(default_factory=_data_dir, description="Directory for all of Foundry's data.")
+    database_url: str = Field("", description="postgresql://... Empty: SQLite in the data directory.")
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(7741, ge=0, le=65535, description="Port to listen on. 0: any free port.")
+    public_url: str = Field("", description="Address that browsers and GitHub use. Empty: http://HOST:PORT.")
+    secret_key: SecretStr = Field(
+        SecretStr(""), description="Secret that protects stored tokens. Empty: a 0600 key file in the data directory."
+    )
+    github_app_id: str = Field("", description="Id of the GitHub App.")
+    github_app_private_key: SecretStr = Field(
+        SecretStr(""), description="Private key of the GitHub App: PEM text, or the path of a PEM file."
+    )
+    github_client_id: str = Field("", description="Client id of the GitHub App, for signing in.")
+    github_client_secret: SecretStr = Field(SecretStr(""), description="Client secret of the GitHub App.")
+    github_webhook_secret: SecretStr = Field(SecretStr(""), description="Secret that GitHub signs webhooks with.")
+    github_api_url: str = Field("https://api.github.com", description="Address of GitHub's REST API.")
+    github_web_url: str = Field("https://github.com", description="Address of GitHub's web pages.")
+    daytona_api_key: SecretStr = Field(SecretStr(""), description="API key for Daytona.")
+    daytona_api_url: str = Field("https://app.daytona.io/api", description="Address of Daytona's API.")
+    agent_launchers: dict[str, list[str]] = Field(
+        default_factory=dict, description="Command that starts each agent over ACP (JSON: agent -> arguments)."
+    )
+    default_agent: str = Field("claude", pattern="^[a-z][a-z0-9-]*$", description="Agent for tasks that name none.")
+    auto_publish: bool = Field(False, description="Publish automatically when an agent ends its turn with new commits.")
+    devkit_sign_in: bool = Field(
+        False, description="Sign in with the stand-in GitHub, whose sample people need no password."
+    )
     watchdog: dict[str, float] = Field(
-        default_factory=dict, description="JSON: what may last how many seconds (docs/states.md), where not as usual"
+        default_factory=dict,
+        description="Override time limits per state, in seconds (JSON). docs/states.md lists the states.",
     )
     idle_minutes: float = Field(
         60,
         ge=0,
         le=FOREVER / 60,
-        description="a sandbox that nobody used for so long is stopped, its work saved; 0: never",
+        description="Stop a sandbox after this many minutes without use; its work is saved first. 0: never.",
     )
     archived_minutes: float = Field(
         0,
         ge=0,
         le=5_000_000,
-        description="an archived task's sandbox is stopped, and removed after so long; 0: at once",
+        description="Keep an archived task's stopped sandbox for this many minutes, then remove it. 0: remove at once.",
     )
     min_free_mb: float = Field(
-        500, ge=0, le=1e9, description="with less room on the data directory's disk a runtime issue says so; 0: never"
+        500,
+        ge=0,
+        le=1e9,
+        description="Record a runtime issue when the data directory's disk has fewer MB free than this. 0: never.",
     )
-    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="how much is logged")
-    smee_url: str = Field("", description="the Smee channel that brings webhooks in development")
+    log_level: str = Field(
+        "INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Lowest level of log messages to write."
+    )
+    smee_url: str = Field("", description="Smee channel that delivers webhooks in development.")
     smee_target: str = Field(
         f"http://127.0.0.1:7741{WEBHOOKS}",
-        description="where the Smee client delivers them: the backend's webhook path",
+        description="Address that the Smee client delivers webhooks to: the backend's webhook path.",
     )
 
     @property
     def url(self) -> str:
-        """How browsers reach it, without a trailing slash. One that listens everywhere is reached on this machine."""
+        """The address for browsers, without a trailing slash. A server on all addresses is reached by loopback."""
         host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
         return (self.public_url or f"http://{f'[{host}]' if ':' in host else host}:{self.port}").rstrip("/")
 
@@ -106,7 +121,7 @@ class Settings(BaseModel):
         return bool(self.github_app_id and self.github_app_private_key.get_secret_value())
 
     def private_key(self) -> str:
-        r"""The App's private key, read from its file if a path was given; `\n` written out becomes a line's end.
+        r"""The App's private key. Reads the file if the setting is a path; a literal `\n` becomes a line break.
 
         Raises:
             BadSetting: the file cannot be read.
@@ -118,7 +133,7 @@ class Settings(BaseModel):
             return text and Path(text).expanduser().read_text()
         except (OSError, UnicodeDecodeError) as error:
             raise BadSetting(
-                f"github_app_private_key is neither a PEM nor a file that can be read: {type(error).__name__}",
+                f"github_app_private_key is neither PEM text nor a readable file: {type(error).__name__}",
                 field="github_app_private_key",
             ) from None
 
@@ -134,14 +149,14 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Loaded:
-    """Settings, where each came from, and what was not understood."""
+    """The settings, the source of each, and warnings about unknown ones."""
 
     settings: Settings
     sources: dict[str, str]
     warnings: list[str]
 
     def rows(self) -> list[Row]:
-        """Every setting, secrets masked."""
+        """Return every setting, with secrets masked."""
         found: list[Row] = []
         for name, field in Settings.model_fields.items():
             value = getattr(self.settings, name)
@@ -150,7 +165,7 @@ class Loaded:
 
 
 def _shown(value: object) -> str:
-    """A value without its secrets; a password within an address is one too."""
+    """Mask the secrets in a value. A password inside an address counts as a secret."""
     if isinstance(value, SecretStr):
         return "********" if value.get_secret_value() else ""
     if isinstance(value, dict):
@@ -160,7 +175,7 @@ def _shown(value: object) -> str:
 
 
 def config_path(environ: Mapping[str, str]) -> Path:
-    """Where the settings file is looked for, if `--config` names none."""
+    """Return the default path of the settings file, used when `--config` names none."""
     base = environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
     return Path(base) / "foundry" / "config.toml"
 
@@ -173,7 +188,7 @@ def load(
     """Read the settings from file, environment and flags.
 
     Raises:
-        BadSetting: one has a value that cannot be used, or they do not fit together.
+        BadSetting: a value is invalid, or two settings contradict each other.
     """
     environ = os.environ if environ is None else environ
     values: dict[str, Any] = {"data_dir": _data_dir(environ)}
@@ -185,7 +200,7 @@ def load(
         if name in Settings.model_fields:
             values[name], sources[name] = value, str(path)
         else:
-            warnings.append(f"{path} has {name}, which is no setting")
+            warnings.append(f"unknown setting {name!r} in {path}")
     for name, (text, file) in _smee_files().items():
         values[name], sources[name] = text, file
     for variable, text in environ.items():
@@ -195,7 +210,7 @@ def load(
         if name in Settings.model_fields:
             values[name], sources[name] = _parsed(name, text, variable), variable
         else:
-            warnings.append(f"{variable} is set, which is no setting")
+            warnings.append(f"unknown setting {variable!r} in the environment")
     for name, value in (flags or {}).items():
         if value is not None:
             values[name], sources[name] = value, f"--{name.replace('_', '-')}"
@@ -212,20 +227,20 @@ def load(
 
 
 def _setting_of(variable: str) -> str | None:
-    """The name of the setting that an environment variable would be of; None: it is none of Foundry's."""
+    """Return the setting's name for an environment variable, or None if the variable is not one of Foundry's."""
     if variable.startswith("FOUNDRY_") and variable not in OTHERS:
         return variable.removeprefix("FOUNDRY_").lower()
     return variable.lower() if variable.lower() in SMEE and variable.isupper() else None
 
 
 def _smee_files() -> dict[str, tuple[str, str]]:
-    """SMEE_URL and SMEE_TARGET from the optional env files, each with the file it stands in; the last one wins."""
+    """Read SMEE_URL and SMEE_TARGET from the optional env files, each with its file's path. The last file wins."""
     found: dict[str, tuple[str, str]] = {}
     for path in ENV_FILES:
         try:
             lines = Path(path).expanduser().read_text().splitlines()
         except (OSError, UnicodeDecodeError, RuntimeError):
-            continue  # optional: absent, unreadable, or there is no home
+            continue  # optional: the file is absent or unreadable, or there is no home directory
         for line in lines:
             name, is_one, value = line.strip().removeprefix("export ").partition("=")
             value = value.strip().strip("\"'")
@@ -237,7 +252,7 @@ def _smee_files() -> dict[str, tuple[str, str]]:
 def _file(path: Path, *, required: bool) -> dict[str, Any]:
     if not path.exists():
         if required:
-            raise BadSetting(f"there is no file {path}", field="config")
+            raise BadSetting(f"the settings file {path} does not exist", field="config")
         return {}
     try:
         return tomllib.loads(path.read_text())
@@ -251,11 +266,11 @@ def _parsed(name: str, text: str, variable: str) -> object:
     try:
         return cast("object", json.loads(text))
     except ValueError:
-        raise BadSetting(f"{variable} is no JSON", field=name) from None
+        raise BadSetting(f"{variable} is not valid JSON", field=name) from None
 
 
 def loopback(host: str) -> bool:
-    """Whether only this machine reaches who listens there."""
+    """Return True if only this machine can reach a server that listens on this host."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -263,10 +278,10 @@ def loopback(host: str) -> bool:
 
 
 def check(settings: Settings) -> None:
-    """What only makes sense together.
+    """Check the rules that involve more than one setting, and the forms that pydantic does not check.
 
     Raises:
-        BadSetting: it does not.
+        BadSetting: a rule is broken.
     """
     if settings.devkit_sign_in and not loopback(settings.host):
         raise BadSetting(
@@ -277,21 +292,23 @@ def check(settings: Settings) -> None:
     for what, limit in settings.watchdog.items():
         if what not in TABLE or not 0 < limit < FOREVER:
             raise BadSetting(
-                f"watchdog: {what}: {limit:g} " + ("is no time" if what in TABLE else "is about nothing it watches"),
+                f"watchdog: {limit:g} is not a valid time limit for {what!r}"
+                if what in TABLE
+                else f"watchdog: unknown state {what!r}",
                 field="watchdog",
-                remedy=f"Give seconds, for any of: {', '.join(TABLE)}.",
+                remedy=f"Give a number of seconds for any of these states: {', '.join(TABLE)}.",
             )
     scheme = urlsplit(settings.database_url).scheme
     if settings.database_url and scheme not in ("postgresql", "postgres", "sqlite"):
         raise BadSetting(
-            f"database_url: no database is reached by {scheme or 'a text without a scheme'}",
+            f"database_url: {f'scheme {scheme!r} is not supported' if scheme else 'the address has no scheme'}",
             field="database_url",
             remedy="Use postgresql://user:password@host/name, or leave it empty for SQLite in the data directory.",
         )
     for name in ("public_url", "github_api_url", "github_web_url", "daytona_api_url", "smee_url", "smee_target"):
         parts = urlsplit(address := str(getattr(settings, name)))
         if address and (parts.scheme not in ("http", "https") or not parts.hostname):
-            raise BadSetting(f"{name}: {address} is no http or https address", field=name)
+            raise BadSetting(f"{name}: {address} is not an http or https address", field=name)
     if bool(settings.github_app_id) != bool(settings.github_app_private_key.get_secret_value()):
         raise BadSetting("the GitHub App needs both its id and its private key", field="github_app_id")
     if pem := settings.private_key():
@@ -299,14 +316,16 @@ def check(settings: Settings) -> None:
 
 
 def _check_key(pem: str) -> None:
-    """Here rather than at the first call to GitHub, which would be tried again and again."""
+    """Check the key at start-up, because a failing call to GitHub would be retried again and again."""
     try:
         key = serialization.load_pem_private_key(pem.encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise BadSetting(
-            f"github_app_private_key is no private key in PEM form: {type(error).__name__}",
+            f"github_app_private_key is not a private key in PEM form: {type(error).__name__}",
             field="github_app_private_key",
-            remedy="Download one from the GitHub App's settings page and give the file's path.",
+            remedy="Download a key from the GitHub App's settings page and set the file's path.",
         ) from None
     if not isinstance(key, rsa.RSAPrivateKey):
-        raise BadSetting("github_app_private_key is no RSA key, as GitHub's are", field="github_app_private_key")
+        raise BadSetting(
+            "github_app_private_key is not an RSA key; GitHub Apps use RSA", field="github_app_private_key"
+        )

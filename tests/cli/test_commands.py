@@ -150,7 +150,7 @@ async def test_sandboxes_are_listed_and_a_stray_one_is_removed(shell: Shell):
         said = (await shell(*words)).out
         assert "122 MB on disk" in said
         assert f"{task['sandbox']}    120 MB  running  of {task['id']}" in said
-        assert "sbx_stray    2.5 MB  seen since 2" in said
+        assert "sbx_stray    2.5 MB  first seen 2" in said
     refused = await shell("sandbox", "remove", "sbx_stray")  # nobody answers the question
     assert refused.code == 1
     assert await shell.edge.runtime.ask(app, StraysSeen(strays=[stray])) == []

@@ -75,7 +75,7 @@ async def test_what_a_person_may_see_is_asked_with_their_token(
 
 
 async def test_a_token_that_ended_means_to_sign_in_again(github: GitHub) -> None:
-    with pytest.raises(GitHubSignInFailed, match="no longer takes"):
+    with pytest.raises(GitHubSignInFailed, match="no longer accepts"):
         await github.user("ghu_gone")
 
 
@@ -86,7 +86,7 @@ async def test_a_token_that_ended_means_to_sign_in_again(github: GitHub) -> None
             httpx.Response(200, json={"error": "bad_verification_code", "error_description": "It expired."}),
             "It expired",
         ),
-        (httpx.Response(200, text="access_token=x"), "no JSON"),
+        (httpx.Response(200, text="access_token=x"), "not valid JSON"),
     ],
 )
 async def test_a_refused_sign_in_says_why(answer: httpx.Response, error: str) -> None:

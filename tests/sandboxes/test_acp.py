@@ -182,7 +182,7 @@ async def test_session_new_again_is_another_session_and_replay_finds_both(talk: 
 
 async def test_a_second_prompt_in_a_running_session_is_refused_by_the_agent(talk: Conversation):
     await talk.prompt("p1", "sleep 30")
-    with pytest.raises(AgentRefused, match="a prompt is running"):
+    with pytest.raises(AgentRefused, match="a prompt is already running"):
         await talk.prompt("p2", "say x")
 
 
@@ -259,7 +259,7 @@ async def test_an_earlier_session_is_loaded_with_its_history_by_a_new_process(ta
     assert kinds == ["user_message_chunk", "agent_message_chunk"]
     assert said(items) == "remember me"
     assert "error" not in items[-1].message  # the history comes before the response
-    with pytest.raises(AgentRefused, match="not known"):
+    with pytest.raises(AgentRefused, match="unknown session"):
         await talk.acp.load_session("srv-2", "unknown", str(talk.box.repository))
 
 

@@ -195,7 +195,7 @@ async def test_stop_ends_what_left_the_session_too(lab: Lab, binary: Path):
 async def test_one_that_cannot_start_says_why(lab: Lab, walls: Walls):
     broken = make(lab.data_dir, Path("/bin/false"), walls)
     await broken.create("sbx_1", SandboxSpec())
-    with pytest.raises(SandboxStartFailed, match="ended at once"):
+    with pytest.raises(SandboxStartFailed, match="exited at once"):
         await broken.start("sbx_1", TOKEN)
 
 

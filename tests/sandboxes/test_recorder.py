@@ -149,7 +149,7 @@ async def test_it_ends_with_its_server_and_nothing_is_left_once_forgotten(talk: 
 
 
 async def test_one_that_cannot_record_says_why(talk: Talk) -> None:
-    with pytest.raises(SandboxRefused, match="does not record"):
+    with pytest.raises(SandboxRefused, match="did not start"):
         await talk.box.agent.recorder.start("acp_nobody")
 
 

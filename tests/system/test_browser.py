@@ -218,9 +218,9 @@ async def test_a_message_waits_its_turn_can_be_taken_back_and_the_agent_be_stopp
         await ada.send("Not this one")
         queue = ada.page.locator("#session-state .queue li")
         await expect(queue).to_have_count(2)
-        await queue.filter(has_text="Not this one").get_by_role("button", name="Take back").click()
+        await queue.filter(has_text="Not this one").get_by_role("button", name="Withdraw message").click()
         await expect(queue).to_have_count(1)
-        await ada.page.get_by_role("button", name="Stop").click()
+        await ada.page.get_by_role("button", name="Stop agent").click()
         await ada.agent("First.").wait_for()
         await expect(queue).to_have_count(0)
         await expect(ada.page.locator("#transcript")).to_contain_text("Stopped.")
@@ -234,7 +234,7 @@ async def test_a_message_waits_its_turn_can_be_taken_back_and_the_agent_be_stopp
         await expect(ada.page.locator("#task-tabs a[aria-current]")).not_to_contain_text("Changes")
 
         ada.page.on("dialog", lambda dialog: dialog.accept())
-        await ada.page.get_by_role("button", name="Archive").click()
+        await ada.page.get_by_role("button", name="Archive task").click()
         await expect(ada.page.locator("#task-head")).to_contain_text("Archived", timeout=PATIENCE)
         await expect(ada.page.locator("#composer")).to_have_count(0)
         assert ada.complaints == []
@@ -247,10 +247,10 @@ async def test_work_that_was_not_pushed_outlives_its_sandbox(foundry: dict[str, 
         await ada.finished()
         checkpoints = ada.page.locator("#task-checkpoints")
         await expect(checkpoints).to_contain_text("after the agent's turn", timeout=PATIENCE)
-        await expect(ada.page.locator("#task-work")).to_contain_text("Not committed")
+        await expect(ada.page.locator("#task-work")).to_contain_text("Uncommitted")
         await ada.is_as_fresh()
         ada.page.on("dialog", lambda dialog: dialog.accept())
-        await ada.page.get_by_role("button", name="Archive").click()
+        await ada.page.get_by_role("button", name="Archive task").click()
         await expect(ada.page.locator("#task-sandbox")).to_contain_text("Deleted", timeout=PATIENCE)
 
         await checkpoints.get_by_role("link", name="1").click()
@@ -258,13 +258,13 @@ async def test_work_that_was_not_pushed_outlives_its_sandbox(foundry: dict[str, 
         async with ada.page.expect_download() as download:
             await ada.page.get_by_role("link", name="Download patch").click()
         assert "+Not committed." in Path(await (await download.value).path()).read_text()
-        await ada.page.get_by_role("link", name="New task from here").click()
+        await ada.page.get_by_role("link", name="New task from this checkpoint").click()
         await ada.page.get_by_label("What should change?").fill("Go on\n\n```script\ncommit What was left\n```")
         await ada.page.get_by_role("button", name="Start task").click()
         await ada.page.wait_for_url(f"{ada.url}/tasks/*")
         await ada.finished()
         await expect(ada.page.locator("#task-work")).to_contain_text("README.md", timeout=PATIENCE)
-        await expect(ada.page.locator("#task-work")).not_to_contain_text("Not committed")
+        await expect(ada.page.locator("#task-work")).not_to_contain_text("Uncommitted")
         assert ada.complaints == []
 
 

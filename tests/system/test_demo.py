@@ -117,7 +117,7 @@ def test_a_server_that_is_killed_is_started_again(home: Path) -> None:
         read_until(process, "Ctrl-C ends it")
         for words in ("foundry.cli serve", "foundry.devkit.github"):
             os.kill(server_of(process, words), signal.SIGKILL)
-            assert "by SIGKILL; starting it again" in read_until(process, "was ended")
+            assert "by SIGKILL; restarting it" in read_until(process, "exited")
             read_until(process, "is back")
         assert httpx.get(f"{url}/auth/github").status_code == 302
     assert process.returncode == 0

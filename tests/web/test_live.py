@@ -149,9 +149,9 @@ async def test_the_sandboxs_card_is_the_same_on_the_page_in_the_stream_and_in_th
             assert 'id="task-sandbox"' in await shown.until("120 MB on disk")
             waits = SandboxMoved(state=SandboxState.STOPPED, remove_at=datetime(2031, 1, 1, tzinfo=UTC))
             await edge.runtime.ask(box, waits)
-            streamed = card(await shown.until("It is removed"))
+            streamed = card(await shown.until("will be removed"))
         async with live(url, ada, address) as late:
-            caught_up = card(await late.until("It is removed"))
+            caught_up = card(await late.until("will be removed"))
         assert streamed == caught_up == card((await ada.get(f"/tasks/{task['id']}", headers=HTML)).text)
 
 
@@ -171,7 +171,7 @@ async def test_the_runtime_issues_page_lists_and_clears(edge: Edge, url: str):
             await shown.until("trouble 2")
             cleared = await ada.post(f"/organizations/{ORG}/issues/clear", data={"scope": "organization"})
             assert cleared.status_code == 303
-            await shown.until("Nothing is wrong here.")
+            await shown.until("No runtime issues.")
     async with await edge.browser(GRACE) as grace:
         await trouble(edge, 3)
         refused = await grace.post(f"/organizations/{ORG}/issues/clear", data={}, headers={"HX-Request": "true"})

@@ -74,7 +74,7 @@ async def test_a_task_is_opened_from_the_form_once_per_key(edge: Edge):
         ("prompt", "   ", "prompt"),
         ("branch", "a..b", "git does not allow"),
         ("repository", "4999", "no repository"),
-        ("agent", "nobody", "none of"),
+        ("agent", "nobody", "not one of"),
         ("title", "x" * 201, "200"),
         ("prompt", "x" * 100_001, "100000"),
     ],

@@ -94,9 +94,11 @@ def test_a_gap_says_whether_it_was_looked_for() -> None:
     def words(**data: object) -> str:
         return " ".join(re.sub("<.*?>", "", render.entry("ses_1", s.entry(9, EntryKind.GAP, events=3, **data))).split())
 
-    assert words() == "3 events of the agent could not be read here; its work is not affected."
-    assert "its own history does not have them either" in words(looked=True)
-    assert "no further words" in words(filled=True)
+    missing = "3 agent events are missing here"
+    assert words() == f"{missing}. The agent's work is not affected."
+    gone = f"{missing}; the agent's own history does not have them either."
+    assert words(looked=True) == f"{gone} The agent's work is not affected."
+    assert words(filled=True) == gone
 
 
 @pytest.mark.parametrize("kind", list(EntryKind))
@@ -131,7 +133,7 @@ def test_how_github_has_the_branch_is_said_with_the_way_on(state: UpstreamState,
     assert html.count('action="/tasks/') > 0
     offered = len(re.findall(r'<form[^>]* action="/tasks/[^"]+/upstream"', html))
     assert offered == (0 if fetching or state is UpstreamState.DELETED else 1)
-    assert ("Getting GitHub" in html) == (fetching and state is not UpstreamState.DELETED)
+    assert ("Fetching from GitHub" in html) == (fetching and state is not UpstreamState.DELETED)
     assert "/upstream" not in render.task_head(task, may_write=False) + render.work(task, may_write=False)
 
 
@@ -191,9 +193,9 @@ def test_the_sandbox_of_an_archived_task_says_when_it_is_removed_and_offers_not_
     waiting = s.sandbox(state=SandboxState.STOPPED, remove_at=s.NOW)
     shown = render.sandbox(waiting)
     outline(shown)
-    assert "It is removed" in shown
+    assert "will be removed" in shown
     assert s.NOW.isoformat(timespec="milliseconds") in shown
-    assert "the next message starts it" not in shown
+    assert "starts on the next message" not in shown
     assert f'action="/tasks/{waiting.task}/release"' in shown
     assert "/release" not in render.sandbox(waiting, may_write=False)
     assert "/release" not in render.sandbox(s.sandbox(state=SandboxState.STOPPED))

@@ -1,6 +1,6 @@
-"""The JSON API: one thin module a resource. Paths and rules: docs/api.md.
+"""The JSON API: one thin module per resource. docs/api.md has the paths and the rules.
 
-`install` puts it on a FastAPI app whose `state.foundry` is a `Foundry` before the first request comes.
+`install` adds it to a FastAPI app. The app's `state.foundry` must be a `Foundry` before the first request.
 """
 
 from foundry.api.context import Foundry

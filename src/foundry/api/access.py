@@ -1,8 +1,8 @@
-"""What a person may see and change: what GitHub lets them (DESIGN section 6).
+"""Access checks: a person may see and change what GitHub lets them see and change (DESIGN section 6).
 
-GitHubState keeps what GitHub said. A read permission older than 10 minutes and a write one older than 60 s is asked
-for again, and what GitHub then says is recorded. A public repository is open to read for everyone signed in. What may
-not be known is answered as if it did not exist.
+GitHubState stores GitHub's answers. When a read permission is older than 10 minutes or a write permission is older than
+60 s, Foundry asks GitHub again and records the new answer. Every signed-in person may read a public repository.
+Resources you may not see return 404, as if they did not exist.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from foundry.runtime.turn import Reader
 
 READ_FRESH = timedelta(minutes=10)
 WRITE_FRESH = timedelta(seconds=60)
-READ_STALE = timedelta(hours=1)  # what was known still lets one read this long while GitHub does not answer
-BIRTH = 1.0  # seconds to wait for a session that a task has just announced
-AT_ONCE = 8  # permission checks at GitHub for one list
+READ_STALE = timedelta(hours=1)  # while GitHub does not answer, a permission this old still allows reading
+BIRTH = 1.0  # seconds to wait until a session that a task has just announced exists
+AT_ONCE = 8  # concurrent permission checks at GitHub for one list
 
 T = TypeVar("T", bound=TaskSummary)
 Thing = TypeVar("Thing")
@@ -49,11 +49,11 @@ log = structlog.get_logger("foundry.api")
 
 
 async def access_to(foundry: Foundry, who: Me, repository: RepositoryRef, *, fresh: timedelta = READ_FRESH) -> Access:
-    """The person's access, asked of GitHub where what is known is older than `fresh`.
+    """Return the person's access to a repository. Asks GitHub if the recorded answer is older than `fresh`.
 
     Raises:
-        NotInstalled: the App works nowhere for the organization, so GitHub cannot be asked.
-        GitHubUnavailable: nor does it answer, and what is known is too old.
+        NotInstalled: the App is not installed for the organization, so Foundry cannot ask GitHub.
+        GitHubUnavailable: GitHub does not answer, and the recorded answer is too old.
     """
     login = who.person.login
     known = await foundry.runtime.read(permission, repository.organization, repository.id, login)
@@ -65,12 +65,12 @@ async def access_to(foundry: Foundry, who: Me, repository: RepositoryRef, *, fre
     except FoundryError as error:
         if known is None or not error.transient or fresh < READ_FRESH or age >= READ_STALE:
             raise
-        log.warning("GitHub does not say who may read", repository=repository.full_name, error=error.detail)
+        log.warning("GitHub did not answer a permission check", repository=repository.full_name, error=error.detail)
         return known.access
 
 
 async def _checked(foundry: Foundry, repository: RepositoryRef, login: str) -> Access:
-    """What GitHub says now; who asks meanwhile for the same waits for the same answer."""
+    """Ask GitHub now. Concurrent checks of the same person and repository share one request."""
     key = (repository.id, login.lower())
     running = foundry.checks.get(key)
     if running is None:
@@ -88,7 +88,7 @@ async def _check(foundry: Foundry, repository: RepositoryRef, login: str) -> Acc
 
 
 async def reads(foundry: Foundry, who: Me, repository: RepositoryRef) -> bool:
-    """Whether the person may read it."""
+    """Return True if the person may read the repository."""
     if not repository.private:
         return True
     try:
@@ -98,7 +98,7 @@ async def reads(foundry: Foundry, who: Me, repository: RepositoryRef) -> bool:
 
 
 async def writes(foundry: Foundry, who: Me, repository: RepositoryRef, *, fresh: timedelta = WRITE_FRESH) -> bool:
-    """Whether the person may push to it."""
+    """Return True if the person may push to the repository."""
     try:
         return (await access_to(foundry, who, repository, fresh=fresh)).may_write
     except NotInstalled:
@@ -106,46 +106,48 @@ async def writes(foundry: Foundry, who: Me, repository: RepositoryRef, *, fresh:
 
 
 async def may_read(foundry: Foundry, who: Me, repository: RepositoryRef, missing: str) -> None:
-    """Let the person on if they may read it.
+    """Require read access.
 
     Raises:
-        NotFound: they may not know that it exists; `missing` says it as if it did not.
+        NotFound: the person may not see the repository. `missing` is the message, as if it did not exist.
     """
     if not await reads(foundry, who, repository):
         raise NotFound(missing)
 
 
 async def may_change(foundry: Foundry, who: Me, repository: RepositoryRef, missing: str) -> None:
-    """Let the person on if they may push to it.
+    """Require push access.
 
     Raises:
-        NotFound: they may not know that it exists.
-        Forbidden: they may read but not push.
-        NotInstalled: they may read, but nobody can push: the App is gone from there.
+        NotFound: the person may not see the repository.
+        Forbidden: the person may read but not push.
+        NotInstalled: the person may read, but nobody can push because the App is no longer installed.
     """
     await may_read(foundry, who, repository, missing)
     access = await access_to(foundry, who, repository, fresh=WRITE_FRESH)
     if repository.private and not access.may_read:
         raise NotFound(missing)
     if not access.may_write:
-        raise Forbidden(f"{who.person.login} has {access} access to {repository.full_name}; this needs write")
+        raise Forbidden(
+            f"{who.person.login} has {access} access to {repository.full_name}, but this needs write access"
+        )
 
 
 # organizations
 
 
 async def readable(foundry: Foundry, who: Me, organization: OrganizationId) -> list[RepositoryRef]:
-    """The organization's repositories that the person may read."""
+    """Return the organization's repositories that the person may read."""
     known = await foundry.runtime.read(repository_list, organization)
     allowed = await _each(known, lambda one: reads(foundry, who, one))
     return [one for one, may in zip(known, allowed, strict=True) if may]
 
 
 async def organization_of(foundry: Foundry, who: Me, organization: str) -> tuple[OrganizationView, list[RepositoryRef]]:
-    """The organization, and what the person may read there.
+    """Return the organization and its repositories that the person may read.
 
     Raises:
-        NotFound: there is none, or the person may not know that there is.
+        NotFound: the organization does not exist, or the person may not see it.
     """
     id = OrganizationId(organization)
     missing = NotFound(f"no organization with id {organization}", field="organization")
@@ -160,16 +162,16 @@ async def organization_of(foundry: Foundry, who: Me, organization: str) -> tuple
 
 
 async def organization(foundry: Foundry, who: Me, organization: str) -> list[RepositoryRef]:
-    """What the person may read there.
+    """Return the organization's repositories that the person may read.
 
     Raises:
-        NotFound: there is no such organization, or the person may not know that there is.
+        NotFound: the organization does not exist, or the person may not see it.
     """
     return (await organization_of(foundry, who, organization))[1]
 
 
 async def seen_organizations(foundry: Foundry, who: Me) -> list[OrganizationView]:
-    """The organizations that the person belongs to or may read something of."""
+    """Return the organizations that the person belongs to or has readable repositories in."""
     known = await foundry.runtime.read(organizations)
 
     async def seen(one: OrganizationView) -> bool:
@@ -180,9 +182,9 @@ async def seen_organizations(foundry: Foundry, who: Me) -> list[OrganizationView
 
 
 async def is_insider(foundry: Foundry, who: Me, organization: OrganizationId) -> bool:
-    """Whether the person is of the organization: a member, its own account, or somebody who pushes there.
+    """Return True if the person belongs to the organization: a member, its own account, or somebody who may push there.
 
-    What concerns the organization as a whole (its own runtime issues) is for them alone.
+    Only these people see what concerns the whole organization, such as its own runtime issues.
     """
     if await _belongs(foundry, who, organization):
         return True
@@ -199,7 +201,7 @@ async def _belongs(foundry: Foundry, who: Me, organization: OrganizationId) -> b
 
 
 def only_in(tasks: Iterable[T], repositories: Iterable[RepositoryRef]) -> list[T]:
-    """The tasks of these repositories."""
+    """Return only the tasks of these repositories."""
     ids = {one.id for one in repositories}
     return [task for task in tasks if task.repository.id in ids]
 
@@ -208,7 +210,7 @@ def only_in(tasks: Iterable[T], repositories: Iterable[RepositoryRef]) -> list[T
 
 
 def present(reader: Reader, repository: RepositoryRef) -> RepositoryRef:
-    """The repository as it is now: its name, its owner and whether it is private may have changed."""
+    """Return the repository's current data. Its name, owner and visibility may have changed."""
     try:
         return repository_view(reader, repository.id)
     except NotFound:
@@ -216,13 +218,13 @@ def present(reader: Reader, repository: RepositoryRef) -> RepositoryRef:
 
 
 def whole_task(reader: Reader, task: TaskId) -> TaskView:
-    """The task with its repository as it is called now."""
+    """Return the task with its repository's current name."""
     found = task_view(reader, task)
     return found.at(present(reader, found.repository))
 
 
 async def repository_of(request: Request, who: Me, repository: str, *, change: bool = False) -> RepositoryRef:
-    """The repository, if the person may see (and change) it."""
+    """Return the repository, if the person may see it (and change it, with `change`)."""
     foundry, missing = foundry_of(request), f"no repository with id {repository}"
     found = await foundry.runtime.read(repository_view, RepositoryId(repository))
     await (may_change if change else may_read)(foundry, who, found, missing)
@@ -230,7 +232,7 @@ async def repository_of(request: Request, who: Me, repository: str, *, change: b
 
 
 async def task_of(request: Request, who: Me, task: str, *, change: bool = False) -> TaskView:
-    """The task, if the person may see (and change) it."""
+    """Return the task, if the person may see it (and change it, with `change`)."""
     foundry, missing = foundry_of(request), f"no task with id {task}"
     if not is_id(task, "tsk"):
         raise NotFound(missing, field="task")
@@ -244,7 +246,7 @@ async def task_of(request: Request, who: Me, task: str, *, change: bool = False)
 
 
 async def session_of(request: Request, who: Me, session: str, *, change: bool = False) -> SessionView:
-    """The session, if the person may see (and change) it."""
+    """Return the session, if the person may see it (and change it, with `change`)."""
     foundry, missing = foundry_of(request), f"no session with id {session}"
     if not is_id(session, "ses"):
         raise NotFound(missing, field="session")
@@ -260,7 +262,7 @@ async def session_of(request: Request, who: Me, session: str, *, change: bool = 
 
 
 async def _born(foundry: Foundry, session: SessionId) -> None:
-    """Its task told the session to begin after it had told the person its id. Give that a moment."""
+    """Wait briefly for a new session: its task publishes the id before the session itself exists."""
     address = addresses.session(session)
     if await foundry.runtime.read(lambda reader: reader.exists(address) or not announces(reader, session)):
         return
@@ -276,7 +278,7 @@ async def _born(foundry: Foundry, session: SessionId) -> None:
 
 
 async def sandbox_of(request: Request, who: Me, sandbox: str, *, change: bool = False) -> SandboxView:
-    """The sandbox, if the person may see (and change) its task."""
+    """Return the sandbox, if the person may see its task (and change it, with `change`)."""
     foundry, missing = foundry_of(request), f"no sandbox with id {sandbox}"
     if not is_id(sandbox, "sbx"):
         raise NotFound(missing, field="sandbox")
@@ -291,7 +293,7 @@ async def sandbox_of(request: Request, who: Me, sandbox: str, *, change: bool = 
 
 
 async def _each(things: Sequence[Thing], ask: Callable[[Thing], Awaitable[Found]]) -> list[Found]:
-    """Ask of each, a few at a time."""
+    """Call `ask` for each thing, at most AT_ONCE at a time."""
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(thing: Thing) -> Found:

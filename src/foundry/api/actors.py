@@ -1,4 +1,4 @@
-"""The actors themselves, for whoever runs the server: needs the local admin token."""
+"""The actors themselves, for the server's admin. Needs the local admin token."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ActorView(Model):
     scope: str
     version: int  # of its topic
     sent: int  # messages
-    dropped: int  # messages that came after its end
+    dropped: int  # messages that arrived after the actor ended
     ended: bool
 
 
@@ -34,16 +34,16 @@ class ActorView(Model):
 async def listed(
     request: Request,
     kind: str | None = None,
-    after: Annotated[str | None, Query(description="KIND:KEY of the last one of the page before")] = None,
+    after: Annotated[str | None, Query(description="KIND:KEY of the previous page's last actor")] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
 ) -> list[ActorView]:
-    """The actors this server has, by kind and key."""
+    """List this server's actors, sorted by kind and key."""
     return await foundry_of(request).runtime.read(_list, kind, after, limit)
 
 
 @router.get("/{kind}/{key}")
 async def shown(request: Request, kind: str, key: str) -> ActorView:
-    """One actor."""
+    """Get one actor."""
     query = select(actors).where(actors.c.actor == str(Address(kind, key)))
     row = await foundry_of(request).runtime.read(lambda reader: reader.first(query))
     if row is None:

@@ -1,4 +1,4 @@
-"""Who asks: a person with an app session (cookie), or the local admin token acting as a person (DESIGN 6)."""
+"""Authentication: a person with an app session (cookie), or the local admin token acting as a person (DESIGN 6)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ router = APIRouter(tags=["sign-in"])
 
 @dataclass(frozen=True)
 class Me:
-    """Who asks, and whether with the admin token."""
+    """The person who sends the request, and whether they use the admin token."""
 
     person: Person
     admin: bool = False
@@ -55,10 +55,10 @@ def hashed(token: str) -> str:
 
 
 async def me(request: Request) -> Me:
-    """The person who asks.
+    """Return the person who sends the request.
 
     Raises:
-        NotSignedIn: nobody.
+        NotSignedIn: nobody is signed in.
     """
     found = await find_me(request)
     if found is None:
@@ -67,11 +67,11 @@ async def me(request: Request) -> Me:
 
 
 async def find_me(request: Request) -> Me | None:
-    """The person who asks; None if nobody is signed in.
+    """Return the person who sends the request, or None if nobody is signed in.
 
     Raises:
-        NotSignedIn: a bearer token is sent, and it is not the admin token.
-        PersonNeeded, UnknownPerson: the admin token acts as nobody that is known.
+        NotSignedIn: the bearer token is not the admin token.
+        PersonNeeded, UnknownPerson: the person that the admin token acts as is missing or unknown.
     """
     foundry = foundry_of(request)
     if _is_admin(foundry, request):
@@ -94,17 +94,17 @@ Signed = Annotated[Me, Depends(me)]
 
 
 def admin_only(request: Request) -> None:
-    """Let the local admin token pass, as whom ever it acts.
+    """Require the local admin token. The person it acts as does not matter.
 
     Raises:
-        AdminOnly: it is somebody else.
+        AdminOnly: the request does not carry the admin token.
     """
     if not _is_admin(foundry_of(request), request):
         raise AdminOnly("this needs the local admin token", field="Authorization")
 
 
 def _is_admin(foundry: Foundry, request: Request) -> bool:
-    """Whether the request carries the admin token; a bearer token that is another one is refused."""
+    """Return True if the request carries the admin token. Any other bearer token is refused."""
     kind, _, token = request.headers.get("authorization", "").partition(" ")
     if kind.lower() != "bearer":
         return False
@@ -118,12 +118,14 @@ async def _acted_as(foundry: Foundry, login: str | None) -> Person:
     if login:
         found = next((one for one in known if one.login.lower() == login.lower()), None)
         if found is None:
-            raise UnknownPerson(f"nobody called {login} has signed in here", field="X-Foundry-As")
+            raise UnknownPerson(f"no person with the login {login} has signed in here", field="X-Foundry-As")
         return found
     if not known:
-        remedy = f"Sign in once with a browser, at {foundry.public_url}, then try again."
+        remedy = f"Sign in once with a browser at {foundry.public_url}, then try again."
         raise PersonNeeded(
-            "nobody has signed in here yet, so there is nobody to act as", field="X-Foundry-As", remedy=remedy
+            "nobody has signed in here yet, so the admin token cannot act as anybody",
+            field="X-Foundry-As",
+            remedy=remedy,
         )
     if len(known) > 1:
         who = ", ".join(one.login for one in known)
@@ -136,13 +138,13 @@ async def _acted_as(foundry: Foundry, login: str | None) -> Person:
 
 @router.get("/auth/github", response_class=RedirectResponse, status_code=302)
 async def begin(request: Request, next: str = "/", here: bool = False) -> Response:
-    """Send the person to GitHub. State and PKCE verifier stay in a short-lived sealed cookie of the public address."""
+    """Redirect the person to GitHub. A short-lived encrypted cookie of the public address holds state and verifier."""
     foundry = foundry_of(request)
     if foundry.oauth is None:
-        raise SignInNotConfigured("no GitHub App is configured to sign in with")
+        raise SignInNotConfigured("sign-in is not configured: the server has no GitHub App")
     if request.headers.get("host") != urlsplit(foundry.public_url).netloc and not here:
-        # GitHub sends the person back to the public address, so the cookie has to be set there; once, for a proxy
-        # may hide the address the browser used.
+        # GitHub sends the person back to the public address, so the cookie must be set there. Redirect only once,
+        # because a proxy may hide the address that the browser used.
         query = urlencode({"next": local_path(next), "here": "true"})
         return RedirectResponse(f"{foundry.public_url}/auth/github?{query}", 302)
     verifier, state = secrets.token_urlsafe(48), secrets.token_urlsafe(24)
@@ -155,13 +157,13 @@ async def begin(request: Request, next: str = "/", here: bool = False) -> Respon
 
 @router.get("/auth/github/callback", response_class=RedirectResponse, status_code=302)
 async def callback(request: Request, code: str = "", state: str = "", error_description: str = "") -> Response:
-    """1. The state is ours. 2. The code becomes tokens. 3. Identity and app session are stored. 4. The cookie."""
+    """1. Check the state. 2. Exchange the code for tokens. 3. Store identity and app session. 4. Set the cookie."""
     foundry = foundry_of(request)
     if foundry.oauth is None or foundry.identify is None:
-        raise SignInNotConfigured("no GitHub App is configured to sign in with")
+        raise SignInNotConfigured("sign-in is not configured: the server has no GitHub App")
     kept = _kept(foundry, request.cookies.get(STATE_COOKIE))
     if not hmac.compare_digest(kept["state"].encode(), state.encode()):
-        raise NotSignedIn("the sign-in was not begun here", field="state", remedy="Sign in again.")
+        raise NotSignedIn("This sign-in was not started in this browser.", field="state", remedy="Sign in again.")
     if not code:
         raise NotSignedIn(
             f"GitHub did not sign you in: {error_description[:200]}", field="code", remedy="Sign in again."
@@ -175,7 +177,7 @@ async def callback(request: Request, code: str = "", state: str = "", error_desc
 
 
 async def _store(foundry: Foundry, account: GitHubAccount, token: UserToken) -> str:
-    """Keep who signed in, and open an app session; gives its token, which is stored as a hash alone."""
+    """Store the person's identity and open an app session. Returns its token; only the token's hash is stored."""
     user = UserId(str(account.id))
     email = account.email or f"{account.id}+{account.login}@users.noreply.github.com"  # GitHub's no-reply address
     who = Person(id=user, login=account.login, name=account.name or "", email=email, avatar_url=account.avatar_url)
@@ -195,7 +197,7 @@ async def _store(foundry: Foundry, account: GitHubAccount, token: UserToken) -> 
 
 @router.post("/auth/sign-out", status_code=204)
 async def sign_out(request: Request) -> Response:
-    """End this app session; a browser's form is sent to the start page."""
+    """End this app session. A browser's form is redirected to the start page."""
     cookie = request.cookies.get(COOKIE)
     if cookie:
         await foundry_of(request).runtime.ask(addresses.app_shell(), SignOut(token_hash=hashed(cookie)))
@@ -210,13 +212,15 @@ def _set_cookie(foundry: Foundry, answer: Response, name: str, value: str, life:
 
 
 def _kept(foundry: Foundry, cookie: str | None) -> dict[str, str]:
-    remedy = "Sign in again; the browser has to keep cookies."
+    remedy = "Allow cookies in the browser, then sign in again."
     try:
         kept = json.loads(foundry.sealer.unseal(cookie or ""))
     except (WrongKey, ValueError):
-        raise NotSignedIn("the sign-in was not begun here, or took too long", field="state", remedy=remedy) from None
+        raise NotSignedIn(
+            "This sign-in was not started in this browser, or it took too long.", field="state", remedy=remedy
+        ) from None
     if foundry.now().timestamp() - kept["made"] > STATE_LIFE:
-        raise NotSignedIn("the sign-in took too long", field="state", remedy=remedy)
+        raise NotSignedIn("This sign-in took too long.", field="state", remedy=remedy)
     return kept
 
 
@@ -225,6 +229,6 @@ def _callback(foundry: Foundry) -> str:
 
 
 def local_path(text: str) -> str:
-    """A path of ours to come back to; anything else becomes the start page."""
+    """Return the text if it is a path on this server, else the start page's path."""
     plain = text.isprintable() and "\\" not in text
     return text if plain and text.startswith("/") and not text.startswith("//") else "/"

@@ -1,4 +1,4 @@
-"""What every request body has in common."""
+"""The base class of every request body."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from foundry.contracts.errors import BadInput
 
 
 class Body(BaseModel):
-    """Fields that are not known are refused; text holds no NUL character, which PostgreSQL cannot store."""
+    """Refuses unknown fields, and NUL characters in text because PostgreSQL cannot store them."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -20,5 +20,5 @@ class Body(BaseModel):
         fields = cast("dict[str, Any]", data) if isinstance(data, dict) else {}
         for name, value in fields.items():
             if isinstance(value, str) and "\0" in value:
-                raise BadInput(f"{name} has a NUL character in it", field=name, remedy="Leave it out.")
+                raise BadInput(f"{name} contains a NUL character", field=name, remedy="Remove the NUL character.")
         return data

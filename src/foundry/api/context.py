@@ -1,4 +1,4 @@
-"""What the edge (API and pages) works with; the composition root builds one and keeps it in `app.state.foundry`."""
+"""What the edge (API and pages) needs. The composition root builds it and stores it in `app.state.foundry`."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from foundry.runtime.runtime import Runtime
 
 
 class SignInDoor(Protocol):
-    """GitHub's web sign-in; `foundry.github.oauth.OAuth` is one."""
+    """GitHub's web sign-in. `foundry.github.oauth.OAuth` implements it."""
 
     def authorize_url(self, *, redirect_uri: str, state: str, verifier: str) -> str: ...
     async def exchange(self, *, code: str, redirect_uri: str, verifier: str) -> UserToken: ...
 
 
 class EdgeDoors(Protocol):
-    """Of all doors the edge may use GitHub's, and of that the permission check alone (DESIGN section 6)."""
+    """The edge may use only GitHub's door, and only its permission check (DESIGN section 6)."""
 
     @property
     def github(self) -> GitHubDoor: ...
@@ -36,18 +36,18 @@ class EdgeDoors(Protocol):
 
 @dataclass
 class Foundry:
-    """One server as its edge sees it.
+    """One server, as the edge uses it.
 
     Args:
-        public_url: where people's browsers find this server, without a trailing slash.
-        admin_token: what the CLI on this machine sends; empty: nobody is let in that way.
-        webhook_secret: the GitHub App's; empty: no delivery is trusted.
-        agents: the agents a task may ask for.
-        default_agent: which one it gets if it names none.
-        auto_publish: whether a task publishes by itself when its agent has ended, if its creator did not say.
-        oauth: GitHub's sign-in; none: nobody can sign in.
-        identify: who a person's token belongs to.
-        room: what is left where the sandboxes lie; a look that changes nothing.
+        public_url: the server's address for browsers, without a trailing slash.
+        admin_token: the token that the CLI on this machine sends. Empty: the admin token is disabled.
+        webhook_secret: the GitHub App's webhook secret. Empty: every delivery is refused.
+        agents: the agents that a task may use.
+        default_agent: the agent for tasks that name none.
+        auto_publish: the default for tasks whose creator did not choose: publish automatically after the agent's turn.
+        oauth: GitHub's sign-in. None: nobody can sign in.
+        identify: returns the GitHub account that a token belongs to.
+        room: returns the free space on the sandboxes' disk. Changes nothing.
     """
 
     runtime: Runtime
@@ -71,14 +71,14 @@ class Foundry:
 
     @property
     def secure(self) -> bool:
-        """Whether cookies are for https alone."""
+        """True if cookies are sent over https only."""
         return urlsplit(self.public_url).scheme == "https"
 
     def close_streams(self) -> None:
-        """End every event stream, so that the server can stop; clients come back to the next one by themselves."""
+        """End every event stream so that the server can stop. Clients reconnect automatically."""
         self.closing.set()
 
 
 def foundry_of(request: Request) -> Foundry:
-    """The server this request came to."""
+    """Return the server that received this request."""
     return request.app.state.foundry

@@ -1,4 +1,4 @@
-"""What only the edge refuses. Every code is explained in docs/api.md."""
+"""Errors that only the edge raises. docs/api.md explains every code."""
 
 from __future__ import annotations
 
@@ -6,84 +6,84 @@ from foundry.contracts.errors import FoundryError
 
 
 class BadRequest(FoundryError, code="bad_request", status=400):
-    """The request is not one this server understands."""
+    """The server does not understand the request."""
 
     remedy = "Compare the request with docs/api.md."
 
 
 class BadJson(FoundryError, code="bad_json", status=400):
-    """The body is not JSON."""
+    """The body is not valid JSON."""
 
-    remedy = "Send one JSON object, in UTF-8."
+    remedy = "Send one JSON object, encoded in UTF-8."
 
 
 class NotJson(FoundryError, code="not_json", status=415):
-    """The body has another content type than JSON."""
+    """The content type of the body is not JSON."""
 
-    remedy = "Send JSON with Content-Type: application/json; a GitHub App's webhook has this content type as a setting."
+    remedy = "Send JSON with Content-Type: application/json. For a webhook, set this content type in the GitHub App."
 
 
 class TooLarge(FoundryError, code="too_large", status=413):
-    """The body is larger than this server takes."""
+    """The body is too large."""
 
-    remedy = "Send less at once."
+    remedy = "Send a smaller body."
 
 
 class MethodNotAllowed(FoundryError, code="method_not_allowed", status=405):
-    """The path exists, but not with this method."""
+    """The path does not support this method."""
 
-    remedy = "Use one of the methods that the Allow header names."
+    remedy = "Use one of the methods in the Allow header."
 
 
 class BadOrigin(FoundryError, code="bad_origin", status=403):
-    """A browser sent a change from another site's page."""
+    """A browser sent this change from a page of another site."""
 
-    remedy = "Use Foundry's own pages, at the address that is configured as its public URL."
+    remedy = "Use Foundry's own pages, at the configured public URL."
 
 
 class UnknownRepository(FoundryError, code="unknown_repository", status=422):
-    """The organization has no such repository, or the person may not know that it does."""
+    """The organization has no such repository, or you may not see it."""
 
-    remedy = "Name one that the organization's list of repositories shows; the GitHub App must be installed on it."
+    remedy = "Choose a repository from the organization's list. The GitHub App must be installed on it."
 
 
 class UnknownAgent(FoundryError, code="unknown_agent", status=422):
-    """No agent of this name is offered here."""
+    """This server does not offer an agent with this name."""
 
-    remedy = "Choose one of the agents named in the detail."
+    remedy = "Choose one of the agents listed in the detail."
 
 
 class UnknownPerson(FoundryError, code="unknown_person", status=422):
-    """Nobody with this login has signed in here."""
+    """No person with this login has signed in here."""
 
-    remedy = "Name somebody who has signed in, or let them sign in first."
+    remedy = "Name a person who has signed in, or ask this person to sign in first."
 
 
 class PersonNeeded(FoundryError, code="person_needed", status=422):
-    """The admin token acts as a person, and it is not clear as which."""
+    """The request does not say which person the admin token acts as."""
 
-    remedy = "Name the person: the header X-Foundry-As, or the CLI's --as LOGIN."
+    remedy = "Name the person: send the header X-Foundry-As, or use the CLI's --as LOGIN."
 
 
 class AdminOnly(FoundryError, code="admin_only", status=403):
     """Only the local admin token may do this."""
 
-    remedy = "Use the foundry command on the machine that the server runs on."
+    remedy = "Use the foundry command on the machine where the server runs."
 
 
 class SignInNotConfigured(FoundryError, code="sign_in_not_configured", status=503):
-    """The server has no GitHub App to sign people in with."""
+    """Sign-in is not configured: the server has no GitHub App."""
 
     remedy = "Set FOUNDRY_GITHUB_CLIENT_ID and FOUNDRY_GITHUB_CLIENT_SECRET (README, 'Connecting real GitHub')."
 
 
 class Stuck(FoundryError, code="stuck", status=503):
-    """Something inside hangs; the detail has its stack."""
+    """A turn hangs inside the server. The detail has its stack."""
 
-    remedy = "Restart the server; what was committed is kept. Report the stack."
+    remedy = "Restart the server and report the stack. Committed data is safe."
 
 
 class NotReady(FoundryError, code="not_ready", status=503):
-    """The server is starting or stopping, or its database is away."""
+    """The server is starting or stopping, or its database does not answer."""
 
     remedy = "Wait a moment, then try again."

@@ -1,8 +1,8 @@
-"""What every request passes first: its size, its content type, where a browser sent it from; and what catches defects.
+"""The middleware that every request passes first. It checks size, content type and origin, and it catches defects.
 
-Guarantee: a body over the limit is refused by its Content-Length, or as soon as it has grown over it; nothing of it
-reaches a route. A state-changing request that carries the session cookie comes from Foundry's own pages. An
-exception that nobody expected is logged with an id and answered without details.
+Guarantee: a body over the limit is refused by its Content-Length, or as soon as it exceeds the limit; no part of it
+reaches a route. A state-changing request with the session cookie must come from Foundry's own pages. An unexpected
+exception is logged with an id, and the response has no details.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from foundry.contracts.errors import FoundryError
 
 COOKIE = "foundry_session"
 WEBHOOKS = "/api/rivet/app/webhooks/github"
-# The longest prompt is 100,000 characters, and JSON may spell one in twelve bytes: what is legal always fits.
+# The longest prompt is 100,000 characters, and JSON may encode one in twelve bytes: every legal body fits.
 BODY_LIMIT = 2 * 1024 * 1024  # bytes
 WEBHOOK_LIMIT = 25 * 1024 * 1024  # bytes; GitHub's own limit
 SAFE = ("GET", "HEAD", "OPTIONS")
@@ -49,7 +49,7 @@ class Guard:
 
         try:
             if "\0" in scope["path"] or b"%00" in scope["query_string"]:
-                raise BadRequest("an address has no NUL character in it", field="path")
+                raise BadRequest("the address contains a NUL character", field="path")
             body = b"" if scope["method"] in SAFE else await self._admit(scope, receive)
             await self._app(scope, _replay(body, receive) if body is not None else receive, watch)
         except FoundryError as error:
@@ -58,7 +58,7 @@ class Guard:
         except Exception as error:
             unknown = unexpected(error, f"{scope['method']} {scope['path']}")
             if status:
-                raise  # too late to say so
+                raise  # the response has started, so it is too late to send the error
             refusal = await answer(Request(scope), unknown)
             await refusal(scope, receive, watch)
         finally:
@@ -68,10 +68,10 @@ class Guard:
                 foundry.metrics.seconds.labels(route).observe(time.perf_counter() - begun)
 
     async def _admit(self, scope: Scope, receive: Receive) -> bytes:
-        """The whole body of a state-changing request.
+        """Read the whole body of a state-changing request.
 
         Raises:
-            FoundryError: it is not let in.
+            FoundryError: the request is refused.
         """
         connection = HTTPConnection(scope)
         headers = connection.headers
@@ -93,25 +93,25 @@ class Guard:
             if not message.get("more_body"):
                 break
         if size and scope["path"].startswith("/api/") and not _is_json(headers.get("content-type", "")):
-            raise NotJson(f"{scope['path']} takes JSON alone", field="Content-Type")
+            raise NotJson(f"{scope['path']} accepts only JSON", field="Content-Type")
         return b"".join(parts)
 
 
 def check_origin(headers: Headers, public_url: str) -> None:
-    """Let a browser's change pass if it comes from a page of ours.
+    """Require that a browser's change comes from one of Foundry's own pages.
 
     Raises:
-        BadOrigin: it comes from somewhere else.
+        BadOrigin: the change comes from another site.
     """
     came_from = headers.get("origin") or headers.get("referer")
     if came_from is None:
         if headers.get("sec-fetch-site", "none") in ("same-origin", "none"):
-            return  # no browser says nothing of the three where it matters
-        raise BadOrigin("the change comes from another site's page", field="Origin")
+            return  # every browser sends one of the three headers for a cross-site change
+        raise BadOrigin("the change comes from a page of another site", field="Origin")
     origin, ours = urlsplit(came_from), urlsplit(public_url)
     if origin.netloc == ours.netloc:
         same = origin.scheme == ours.scheme
-    else:  # a proxy, or another of this machine's names
+    else:  # a proxy, or another name of this machine
         same = origin.scheme in ("http", "https") and origin.netloc == headers.get("host")
     if not same:
         raise BadOrigin(f"the change comes from a page of {came_from[:200]}", field="Origin")
@@ -127,7 +127,7 @@ def _is_json(content_type: str) -> bool:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """Give the body that was read already, then whatever else comes."""
+    """Return a `receive` that replays the body already read, then passes on later messages."""
     given = False
 
     async def again() -> Message:

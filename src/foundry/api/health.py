@@ -1,4 +1,4 @@
-"""Whether it lives, whether it may get requests, and what it counts."""
+"""Health, readiness and metrics."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Health(Model):
 
 @router.get("/healthz")
 async def healthz(request: Request) -> Health:
-    """503 with the stack if a turn hangs for over 5 s."""
+    """Return 503 with the stack if a turn hangs for over 5 s."""
     hangs = foundry_of(request).runtime.stuck()
     if hangs:
         raise Stuck(hangs)
@@ -33,7 +33,7 @@ async def healthz(request: Request) -> Health:
 
 @router.get("/readyz")
 async def readyz(request: Request) -> Health:
-    """503 while it starts or stops, or its database is away."""
+    """Return 503 while the server starts or stops, or its database does not answer."""
     foundry = foundry_of(request)
     if foundry.closing.is_set():
         raise NotReady("the server is starting or stopping")
@@ -47,6 +47,6 @@ async def readyz(request: Request) -> Health:
 
 @router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(request: Request) -> Response:
-    """Counts for Prometheus."""
+    """Metrics for Prometheus."""
     foundry = foundry_of(request)
     return Response(await foundry.metrics.text(foundry.runtime), media_type=CONTENT_TYPE_LATEST)

@@ -1,4 +1,4 @@
-"""What the server holds at this moment, for whoever runs it: needs the local admin token."""
+"""What the runtime holds now, for the server's admin. Needs the local admin token."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ router = APIRouter(prefix="/api/app", tags=["admin"], dependencies=[Depends(admi
 
 @router.get("/inspect")
 async def inspect(request: Request) -> Inspection:
-    """Actors, mailboxes, workflows with their steps, leases, schedules, stored bytes, what sandboxes take on disk;
-    at most 200 rows of each."""
+    """Get the runtime's actors, mailboxes, workflows with their steps, leases, schedules, stored bytes and the
+    sandboxes' disk usage. Each list has at most 200 rows."""
     foundry = foundry_of(request)
     found, use = await foundry.runtime.inspect(), await disk(foundry)
     cut = [name for name, rows in (("sandboxes", use.sandboxes), ("strays", use.strays)) if len(rows) > LIMIT]
@@ -32,26 +32,26 @@ async def inspect(request: Request) -> Inspection:
 
 @router.get("/sandboxes")
 async def sandboxes(request: Request) -> DiskUse:
-    """Every sandbox there is, what each takes on disk, those that nobody uses, and what is left."""
+    """List every sandbox with its disk usage, the orphans, and the free disk space."""
     return await disk(foundry_of(request))
 
 
 @router.delete("/sandboxes/{sandbox}", status_code=202)
 async def remove(request: Request, sandbox: str) -> StrayView:
-    """Delete a sandbox that nobody uses, with all that is in it, within a minute. Refused for any other."""
+    """Delete an orphan sandbox and everything in it, within a minute. A sandbox that a task owns is refused."""
     runtime, id = foundry_of(request).runtime, SandboxId(sandbox)
     state = (await runtime.read(standing)).get(id)
     if state not in (None, SandboxState.LOST):
         raise WrongState(
-            f"sandbox {sandbox} belongs to a task, and is {state}",
+            f"sandbox {sandbox} belongs to a task and is {state}",
             field="sandbox",
-            remedy="Archive its task: that saves the work and gives the sandbox back.",
+            remedy="Archive its task. That saves the work and removes the sandbox.",
         )
     return await runtime.ask(addresses.app_shell(), RemoveStray(sandbox=id))
 
 
 async def disk(foundry: Foundry) -> DiskUse:
-    """What sandboxes take, as last measured, and what is left now."""
+    """Return the sandboxes' disk usage, as last measured, and the current free space."""
 
     def look(reader: Reader) -> tuple[list[SandboxSeen], list[StrayView]]:
         return existing(reader), strays(reader)

@@ -1,4 +1,4 @@
-"""Puts the API on an app."""
+"""Adds the API to an app."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ ROOMS = (
 
 
 def install(app: FastAPI) -> None:
-    """Routes, error handlers, and what every request passes first."""
+    """Add the routes, the error handlers and the middleware."""
     for room in ROOMS:
         app.include_router(room.router, responses=RESPONSES)
     install_problems(app)

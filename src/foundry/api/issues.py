@@ -1,7 +1,7 @@
-"""Runtime issues: what the badges and the settings pages show (R19), and the actions that clear them (R20).
+"""Runtime issues: the badges and settings pages show them (R19), and explicit actions clear them (R20).
 
-An issue of a repository's work is for whoever may read the repository, and cleared by whoever may push to it; one of
-the organization as a whole, and one of scope `app`, is for the people of the organization (of any).
+Who may read a repository sees the issues of its work; who may push to it clears them. The people of an organization see
+and clear the issues of the organization itself. The people of any organization see and clear those of scope `app`.
 """
 
 from __future__ import annotations
@@ -38,85 +38,85 @@ class Cleared(Model):
 
 @router.get("/app/issues")
 async def of_app(request: Request, who: Signed) -> list[IssueView]:
-    """What went wrong outside any organization, the latest first."""
+    """List the runtime issues of scope `app`, the latest first."""
     return await visible(foundry_of(request), who, APP)
 
 
 @router.delete("/app/issues")
 async def clear_app(request: Request, who: Signed) -> Cleared:
-    """Forget every issue of scope `app`."""
+    """Clear every issue of scope `app`."""
     return await clear(foundry_of(request), who, APP, None)
 
 
 @router.delete("/app/issues/{issue}")
 async def clear_one_of_app(request: Request, who: Signed, issue: str) -> Cleared:
-    """Forget one issue of scope `app`."""
+    """Clear one issue of scope `app`."""
     return await clear(foundry_of(request), who, APP, issue)
 
 
 @router.post("/app/issues/{issue}/retry")
 async def retry_of_app(request: Request, who: Signed, issue: str) -> Cleared:
-    """Send a message that was set aside anew."""
+    """Retry the message that was set aside."""
     return await settle(foundry_of(request), who, APP, issue, again=True)
 
 
 @router.post("/app/issues/{issue}/drop")
 async def drop_of_app(request: Request, who: Signed, issue: str) -> Cleared:
-    """Forget a message that was set aside."""
+    """Drop the message that was set aside."""
     return await settle(foundry_of(request), who, APP, issue, again=False)
 
 
 @router.get("/organizations/{organization}/issues")
 async def of_organization(request: Request, who: Signed, organization: str) -> list[IssueView]:
-    """What went wrong in the organization's work, the latest first."""
+    """List the organization's runtime issues, the latest first."""
     await access.organization(foundry_of(request), who, organization)
     return await visible(foundry_of(request), who, ScopeId(organization))
 
 
 @router.delete("/organizations/{organization}/issues")
 async def clear_all(request: Request, who: Signed, organization: str) -> Cleared:
-    """Forget every issue that the person may clear."""
+    """Clear every issue that you may clear."""
     await access.organization(foundry_of(request), who, organization)
     return await clear(foundry_of(request), who, ScopeId(organization), None)
 
 
 @router.delete("/organizations/{organization}/issues/{issue}")
 async def clear_one(request: Request, who: Signed, organization: str, issue: str) -> Cleared:
-    """Forget one issue."""
+    """Clear one issue."""
     await access.organization(foundry_of(request), who, organization)
     return await clear(foundry_of(request), who, ScopeId(organization), issue)
 
 
 @router.post("/organizations/{organization}/issues/{issue}/retry")
 async def retry(request: Request, who: Signed, organization: str, issue: str) -> Cleared:
-    """Send a message that was set aside anew."""
+    """Retry the message that was set aside."""
     await access.organization(foundry_of(request), who, organization)
     return await settle(foundry_of(request), who, ScopeId(organization), issue, again=True)
 
 
 @router.post("/organizations/{organization}/issues/{issue}/drop")
 async def drop(request: Request, who: Signed, organization: str, issue: str) -> Cleared:
-    """Forget a message that was set aside."""
+    """Drop the message that was set aside."""
     await access.organization(foundry_of(request), who, organization)
     return await settle(foundry_of(request), who, ScopeId(organization), issue, again=False)
 
 
-# for the pages and the stream too
+# also used by the pages and the stream
 
 
 async def visible(foundry: Foundry, who: Me, scope: ScopeId) -> list[IssueView]:
-    """The scope's issues that the person may know of."""
+    """Return the scope's issues that the person may see."""
     return [
         issue for issue, repository in await _recorded(foundry, scope) if await _sees(foundry, who, scope, repository)
     ]
 
 
 async def clear(foundry: Foundry, who: Me, scope: ScopeId, issue: str | None) -> Cleared:
-    """Forget one issue, or all those that the person may clear.
+    """Clear one issue, or all issues that the person may clear.
 
     Raises:
-        NotFound: there is no such issue, or the person may not know of it.
-        Forbidden: they may see it, but not clear it.
+        NotFound: the issue does not exist, or the person may not see it.
+        Forbidden: the person may see the issue, but not clear it.
     """
     count = 0
     for one, repository in await _recorded(foundry, scope):
@@ -131,23 +131,26 @@ async def clear(foundry: Foundry, who: Me, scope: ScopeId, issue: str | None) ->
 
 
 async def settle(foundry: Foundry, who: Me, scope: ScopeId, issue: str, *, again: bool) -> Cleared:
-    """Retry or drop the message that an issue is about; either way the issue is over.
+    """Retry or drop the message that an issue is about. Both close the issue.
 
     Raises:
-        NotFound: there is no such issue, or no message was set aside under it.
+        NotFound: the issue does not exist, or no message was set aside for it.
     """
     for one, repository in await _recorded(foundry, scope):
         if one.id == issue and one.trouble.mailbox_id is not None and await _sees(foundry, who, scope, repository):
             if not await _clears(foundry, who, scope, repository):
-                raise Forbidden(f"settling issue {issue} needs write access to its repository", field="issue")
+                action = "retrying" if again else "dropping"
+                raise Forbidden(
+                    f"{action} the message of issue {issue} needs write access to its repository", field="issue"
+                )
             number = one.trouble.mailbox_id
             await (foundry.runtime.retry_message(number) if again else foundry.runtime.drop_message(number))
             return Cleared(cleared=await foundry.runtime.ask(addresses.coordinator(scope), ClearIssues(issue=issue)))
-    raise NotFound(f"no message set aside under issue {issue}", field="issue")
+    raise NotFound(f"no message was set aside for issue {issue}", field="issue")
 
 
 async def _recorded(foundry: Foundry, scope: ScopeId) -> Sequence[tuple[IssueView, RepositoryRef | None]]:
-    """Every issue of the scope, with the repository whose work it is about."""
+    """Return every issue of the scope, with the repository of the work it is about."""
 
     def look(reader: Reader) -> list[tuple[IssueView, RepositoryRef | None]]:
         found = app_shell.issues(reader) if scope == APP else organizations.issues(reader, OrganizationId(scope))
@@ -157,7 +160,7 @@ async def _recorded(foundry: Foundry, scope: ScopeId) -> Sequence[tuple[IssueVie
 
 
 def repository_behind(reader: Reader, actor: str) -> RepositoryRef | None:
-    """The repository that an actor works for; None for one that works for a whole organization, or for none."""
+    """Return the repository that an actor works for, or None if it works for a whole organization or for none."""
     for _ in range(DEPTH):
         address = Address.parse(actor)
         try:

@@ -1,4 +1,4 @@
-"""Idempotency keys, and ids derived from them: a repeated create addresses the very actor that the first one made."""
+"""Idempotency keys, and ids derived from them. A repeated create addresses the actor that the first one created."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=200,
         pattern=r"^[\x21-\x7e]+$",
-        description="Send the same key again to repeat a request safely; kept for 24 hours.",
+        description="Send the same key again to repeat a request safely. Keys are kept for 24 hours.",
     ),
 ]
 
 
 def id_from_key(prefix: str, caller: str, key: str | None) -> str:
-    """The id of what a create with this key makes; a fresh one if there is no key.
+    """Return the id for a create with this key, or a fresh id without a key.
 
     Args:
         prefix: three lowercase letters.
-        caller: who asks, e.g. `user:4711`; the same key of another caller gives another id.
+        caller: the caller, for example `user:4711`. The same key of another caller gives another id.
 
-    A derived id has a time part too, but not of its creation: nothing may sort by it.
+    The time part of a derived id is not its creation time, so nothing may sort by it.
     """
     if key is None:
         return new_id(prefix, now_ms=int(time.time() * 1000))

@@ -1,4 +1,4 @@
-"""What Prometheus reads: requests, streams, deliveries, and how much waits inside."""
+"""Prometheus metrics: requests, streams, deliveries and waiting messages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class Metrics:
-    """One server's numbers; several in one process do not meet."""
+    """One server's metrics. Several servers in one process do not share them."""
 
     def __init__(self) -> None:
         registry = self.registry = CollectorRegistry()
@@ -22,22 +22,24 @@ class Metrics:
         )
         self.seconds = Histogram(
             "foundry_http_request_seconds",
-            "Time to the end of the answer.",
+            "Time until the response is complete.",
             ("route",),
             buckets=BUCKETS,
             registry=registry,
         )
-        self.deliveries = Counter("foundry_webhook_deliveries", "Webhooks taken.", ("event", "new"), registry=registry)
-        self.streams = Gauge("foundry_event_streams", "Event streams that are open.", ("topic",), registry=registry)
-        self.permission_checks = Counter(
-            "foundry_permission_checks", "Times GitHub was asked what a person may do.", registry=registry
+        self.deliveries = Counter(
+            "foundry_webhook_deliveries", "Webhook deliveries accepted.", ("event", "new"), registry=registry
         )
-        self.actors = Gauge("foundry_actors", "Actors that live.", ("kind",), registry=registry)
-        self.waiting = Gauge("foundry_mailbox_messages", "Messages that wait.", ("state",), registry=registry)
-        self.workflows = Gauge("foundry_workflows", "Workflows that have not ended.", ("name",), registry=registry)
+        self.streams = Gauge("foundry_event_streams", "Open event streams.", ("topic",), registry=registry)
+        self.permission_checks = Counter("foundry_permission_checks", "Permission checks at GitHub.", registry=registry)
+        self.actors = Gauge("foundry_actors", "Live actors.", ("kind",), registry=registry)
+        self.waiting = Gauge(
+            "foundry_mailbox_messages", "Messages waiting in mailboxes.", ("state",), registry=registry
+        )
+        self.workflows = Gauge("foundry_workflows", "Running workflows.", ("name",), registry=registry)
 
     async def text(self, runtime: Runtime) -> bytes:
-        """Everything, in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         kinds, waiting, aside, flows = await runtime.read(_counts)
         self.actors.clear()
         self.workflows.clear()

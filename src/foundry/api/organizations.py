@@ -20,11 +20,11 @@ from foundry.contracts.task import TaskSummary
 
 router = APIRouter(prefix="/api", tags=["organizations"])
 
-LARGE = 2**53  # the largest number that JSON carries safely
+LARGE = 2**53  # the largest integer that JSON carries exactly
 
 
 class AppView(Model):
-    """Who is signed in, where they work, and what a new task may ask for."""
+    """The signed-in person, their organizations, and the agents that a new task may use."""
 
     person: Person
     organizations: list[OrganizationView]
@@ -34,7 +34,7 @@ class AppView(Model):
 
 @router.get("/app")
 async def app(request: Request, who: Signed) -> AppView:
-    """Who is signed in, and the organizations they may see."""
+    """Get the signed-in person, the organizations they may see, and the agents that a task may use."""
     foundry = foundry_of(request)
     return AppView(
         person=who.person,
@@ -46,25 +46,25 @@ async def app(request: Request, who: Signed) -> AppView:
 
 @router.get("/organizations/{organization}")
 async def organization(request: Request, who: Signed, organization: str) -> OrganizationView:
-    """One organization."""
+    """Get one organization."""
     return (await access.organization_of(foundry_of(request), who, organization))[0]
 
 
 @router.get("/organizations/{organization}/repositories")
 async def repositories(request: Request, who: Signed, organization: str) -> list[RepositoryRef]:
-    """Its repositories that the person may read, by name."""
+    """List the organization's repositories that you may read, sorted by name."""
     return await access.organization(foundry_of(request), who, organization)
 
 
 @router.get("/repositories/{repository}", tags=["repositories"])
 async def repository(request: Request, who: Signed, repository: str) -> RepositoryRef:
-    """One repository."""
+    """Get one repository."""
     return await access.repository_of(request, who, repository)
 
 
 @router.get("/repositories/{repository}/tasks", tags=["repositories"])
 async def repository_tasks(request: Request, who: Signed, repository: str, archived: bool = False) -> list[TaskSummary]:
-    """The repository's tasks, the newest first; the archived ones in a list of their own."""
+    """List the repository's tasks, the newest first. Archived tasks are a separate list."""
     found = await access.repository_of(request, who, repository)
     return await foundry_of(request).runtime.read(lambda r: task_list(r, found.id, archived=archived))
 
@@ -74,9 +74,9 @@ async def history(
     request: Request,
     who: Signed,
     repository: str,
-    before: Annotated[int | None, Query(ge=0, le=LARGE, description="entries with a lower number only")] = None,
+    before: Annotated[int | None, Query(ge=0, le=LARGE, description="only entries with a lower number")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> list[HistoryView]:
-    """What happened in the repository, the latest first."""
+    """List what happened in the repository, the latest first."""
     found = await access.repository_of(request, who, repository)
     return await foundry_of(request).runtime.read(entries, found.id, before, limit)

@@ -1,4 +1,4 @@
-"""Every error goes out as application/problem+json (RFC 9457) with a stable code, the field at fault and a remedy."""
+"""Sends every error as application/problem+json (RFC 9457) with a stable code, the field at fault and a remedy."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ log = structlog.get_logger("foundry.api")
 
 
 class Problem(BaseModel):
-    """What went wrong, for people (title, detail, remedy) and for programs (code, field)."""
+    """One error, for people (title, detail, remedy) and for programs (code, field)."""
 
     type: str
     title: str
@@ -38,7 +38,7 @@ class Problem(BaseModel):
 
 
 def problem(error: FoundryError) -> Problem:
-    """An error as it goes out."""
+    """Return an error in the form that clients get."""
     title = (inspect.getdoc(type(error)) or error.code).split("\n")[0].split(". ")[0].rstrip(".")
     return Problem(
         type=f"urn:foundry:error:{error.code}",
@@ -61,33 +61,33 @@ def problem_response(error: FoundryError, headers: Mapping[str, str] | None = No
 
 
 def unexpected(error: BaseException, what: str) -> FoundryError:
-    """A defect: logged with an id, answered without details."""
+    """Log a defect with an id, and return an error without details."""
     reference = new_id("err")
     log.error("a request failed unexpectedly", reference=reference, request=what, exc_info=error)
-    return FoundryError(f"something went wrong here; the server's log has it under {reference}")
+    return FoundryError(f"unexpected error; look for {reference} in the server's log")
 
 
-# pydantic's errors as ours
+# pydantic's errors, converted to ours
 
 REMEDIES = {
     "missing": "Add the field.",
-    "extra_forbidden": "Leave the field out; it is not known here.",
-    "string_too_short": "Send at least {min_length} character(s) that are not blank.",
+    "extra_forbidden": "Remove the field. The server does not know it.",
+    "string_too_short": "Send at least {min_length} non-blank character(s).",
     "string_too_long": "Send at most {max_length} characters.",
     "string_unicode": "Send valid Unicode, without lone surrogates.",
-    "string_pattern_mismatch": "Send text of the form {pattern}.",
+    "string_pattern_mismatch": "Send text that matches {pattern}.",
 }
 
 
 def bad_input(errors: Sequence[Mapping[str, Any]]) -> FoundryError:
-    """The first of pydantic's errors, without the value at fault."""
+    """Return the first of pydantic's errors, without the invalid value."""
     first = errors[0]
     place, kind = [str(part) for part in first["loc"]], str(first["type"])
     field = ".".join(place[1:]) or place[0]
     if kind == "json_invalid":
-        return BadJson(f"the body is no JSON: {first.get('ctx', {}).get('error', first['msg'])}", field="body")
+        return BadJson(f"the body is not valid JSON: {first.get('ctx', {}).get('error', first['msg'])}", field="body")
     if place[0] == "path":
-        return NotFound(f"no {field} has an id of this form", field=field)
+        return NotFound(f"this is not a valid {field} id", field=field)
     message = str(first["msg"]).removeprefix("Value error, ")
     remedy = REMEDIES.get(kind)
     return BadInput(f"{field}: {message}", field=field, remedy=remedy and remedy.format(**first.get("ctx", {})))
@@ -96,15 +96,15 @@ def bad_input(errors: Sequence[Mapping[str, Any]]) -> FoundryError:
 def _of_http(error: HTTPException, request: Request) -> FoundryError:
     match error.status_code:
         case 404:
-            return NotFound(f"there is nothing at {request.url.path}", field="path")
+            return NotFound(f"the path {request.url.path} does not exist", field="path")
         case 405:
-            return MethodNotAllowed(f"{request.url.path} does not take {request.method}", field="method")
+            return MethodNotAllowed(f"{request.url.path} does not support {request.method}", field="method")
         case 413:
             return TooLarge(str(error.detail), field="body")
         case 415:
             return NotJson(str(error.detail), field="Content-Type")
         case 400 if error.__cause__ is not None:
-            return BadJson("the body is no JSON that can be read", field="body")
+            return BadJson("the body is not readable JSON", field="body")
         case status if 400 <= status < 500:
             return BadRequest(str(error.detail))
         case _:
@@ -112,7 +112,7 @@ def _of_http(error: HTTPException, request: Request) -> FoundryError:
 
 
 def _allowed(request: Request) -> str:
-    """Every method this path takes; the router names those of one route alone."""
+    """Return every method that this path supports. The router's own error names only those of one route."""
     found: set[str] = set()
     for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"):
         scope = {**request.scope, "method": method}
@@ -122,10 +122,10 @@ def _allowed(request: Request) -> str:
 
 
 async def answer(request: Request, error: FoundryError, headers: Mapping[str, str] | None = None) -> Response:
-    """The response for an error; one that names no field gets the thing in the path that it is about.
+    """Return the response for an error. An error without a field gets the path parameter that it is about.
 
-    Pages may put their own `error_page(request, problem)` into `app.state`; it is asked where a browser navigates
-    or a page's script asks.
+    Pages may set `error_page(request, problem)` in `app.state`. It answers browser navigation and requests of a page's
+    script.
     """
     if error.field is None and 400 <= error.status < 500 and request.path_params:
         error.field = next(reversed(request.path_params))
@@ -137,7 +137,7 @@ async def answer(request: Request, error: FoundryError, headers: Mapping[str, st
 
 
 def install_problems(app: FastAPI) -> None:
-    """Every error of every route becomes a problem. Defects are caught further out, in `guard`."""
+    """Turn every error of every route into a problem. `guard` catches defects further out."""
 
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, FoundryError)
@@ -155,7 +155,7 @@ def install_problems(app: FastAPI) -> None:
         return await answer(request, cause if isinstance(cause, FoundryError) else _of_http(error, request), headers)
 
     async def away(request: Request, error: Exception) -> Response:
-        log.warning("the database was away", error=str(error))
+        log.warning("the database was unavailable", error=str(error))
         return await answer(request, Unavailable("the database did not answer; nothing was changed"))
 
     app.add_exception_handler(FoundryError, refused)
@@ -165,13 +165,11 @@ def install_problems(app: FastAPI) -> None:
         app.add_exception_handler(kind, away)
 
 
-RESPONSES: dict[int | str, dict[str, Any]] = {
-    "default": {"model": Problem, "description": "What went wrong, and what to do."}
-}
+RESPONSES: dict[int | str, dict[str, Any]] = {"default": {"model": Problem, "description": "The error and its remedy."}}
 
 
 def documented(schema: dict[str, Any]) -> dict[str, Any]:
-    """OpenAPI as it is true here: every error is a problem+json, a validation error too."""
+    """Correct the OpenAPI document: every error is a problem+json, including validation errors."""
     for path in schema.get("paths", {}).values():
         for operation in path.values():
             responses = operation["responses"]

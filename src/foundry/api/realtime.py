@@ -1,7 +1,7 @@
-"""`/api/realtime`: one topic as server-sent events: a snapshot with its version, then every later event.
+"""`/api/realtime`: one topic as server-sent events. First a snapshot with its version, then every later event.
 
-`resync` means that events were missed, or that what the person may see has changed; a fresh snapshot follows.
-`closed` says why the person sees no more of it, and ends the stream.
+`resync` means that the client missed events, or that the person's access has changed; a fresh snapshot follows.
+`closed` gives the reason why the person may no longer see the topic, and ends the stream.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from foundry.api.problems import problem
 from foundry.api.subscription import POSITION, Beginning, Follower, Happened, Lost
 from foundry.contracts.errors import BadInput, FoundryError
 
-RETRY = 1_000  # milliseconds before a browser connects again
+RETRY = 1_000  # milliseconds before a browser reconnects
 TOPICS = ("app", "organization", "pull_requests", "repository", "task", "session", "sandbox")
 
 router = APIRouter(tags=["realtime"])
@@ -30,15 +30,17 @@ async def realtime(
     request: Request,
     who: Signed,
     topic: Annotated[str, Query(description=f"one of: {', '.join(TOPICS)}")],
-    id: Annotated[str, Query(max_length=100, description="whose topic it is; app has none")] = "",
-    after: Annotated[str | None, Query(description="the id of the last event seen: catch up from there")] = None,
-    last_event_id: Annotated[str | None, Header(alias="Last-Event-ID", description="the same")] = None,
+    id: Annotated[str, Query(max_length=100, description="id of the topic's owner; `app` has none")] = "",
+    after: Annotated[
+        str | None, Query(description="id of the last event received; the stream continues from there")
+    ] = None,
+    last_event_id: Annotated[str | None, Header(alias="Last-Event-ID", description="the same, as a header")] = None,
 ) -> StreamingResponse:
-    """Watch a topic: `snapshot` first, unless catching up is possible; then each event under its own name."""
+    """Subscribe to a topic. The stream sends `snapshot` first, or the missed events, then each event by its name."""
     if topic not in TOPICS:
-        raise BadInput(f"{topic!r} is no topic", field="topic", remedy=f"Choose one of: {', '.join(TOPICS)}.")
+        raise BadInput(f"{topic!r} is not a topic", field="topic", remedy=f"Choose one of: {', '.join(TOPICS)}.")
     if after is not None and not POSITION.match(after):
-        raise BadInput(f"{after!r} is the id of no event", field="after", remedy="Leave it out for a fresh snapshot.")
+        raise BadInput(f"{after!r} is not an event id", field="after", remedy="Omit it to get a fresh snapshot.")
     follower = Follower(request, who, topic, id)
     await follower.look()
     return event_stream(foundry_of(request), topic, _lines(follower, last_event_id or after))
@@ -61,13 +63,13 @@ async def _lines(follower: Follower, position: str | None) -> AsyncGenerator[str
         yield event_lines("closed", problem(error).model_dump_json())
 
 
-# for the pages' streams too
+# also used by the pages' streams
 
 STILL_HERE = ": still here\n\n"
 
 
 def event_stream(foundry: Foundry, topic: str, lines: AsyncGenerator[str]) -> StreamingResponse:
-    """The answer that streams these lines; it counts as an open stream of this topic."""
+    """Return a response that streams these lines and counts as an open stream of this topic."""
 
     async def counted() -> AsyncGenerator[str]:
         streams = foundry.metrics.streams.labels(topic)
@@ -85,7 +87,7 @@ def event_stream(foundry: Foundry, topic: str, lines: AsyncGenerator[str]) -> St
 
 
 def event_lines(name: str, data: str, id: str | None = None) -> str:
-    """One server-sent event."""
+    """Format one server-sent event."""
     head = f"id: {id}\n" if id else ""
     body = data.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\ndata: ")
     return f"{head}event: {name}\ndata: {body}\n\n"

@@ -1,4 +1,4 @@
-"""Sessions: messages, stop, resume, permissions, and what each person keeps (drafts, unread)."""
+"""Sessions: messages, stop, resume, permissions, and each person's drafts and unread marks."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ router = APIRouter(prefix="/api/sessions/{session}", tags=["sessions"])
 
 
 class SessionSnapshot(Model):
-    """A session, its whole transcript, what is this person's own, and the version of it all."""
+    """A session, its whole transcript, this person's draft and unread mark, and the version of all three."""
 
     version: int
     session: SessionView
@@ -65,7 +65,7 @@ class Read(Body):
 
 @router.get("")
 async def shown(request: Request, who: Signed, session: str) -> SessionSnapshot:
-    """The session and its whole transcript."""
+    """Get the session and its whole transcript."""
     found = await access.session_of(request, who, session)
     return await foundry_of(request).runtime.read(snapshot, found.id, who.person.id)
 
@@ -79,7 +79,7 @@ def snapshot(reader: Reader, session: SessionId, person: UserId) -> SessionSnaps
 
 @router.get("/messages")
 async def messages(request: Request, who: Signed, session: str) -> list[QueuedMessage]:
-    """The messages that are not in the transcript: queued, being sent, failed, or perhaps sent."""
+    """List the messages that are not in the transcript: queued, being sent, failed, or possibly sent."""
     return (await access.session_of(request, who, session)).messages
 
 
@@ -87,7 +87,7 @@ async def messages(request: Request, who: Signed, session: str) -> list[QueuedMe
 async def send(
     request: Request, response: Response, who: Signed, session: str, wish: NewMessage, key: IdempotencyKey = None
 ) -> SessionView:
-    """A message to the agent; queued while it runs."""
+    """Send a message to the agent. It is queued while an agent works on the task."""
     found = await access.session_of(request, who, session, change=True)
     message = MessageId(id_from_key("msg", f"{who.caller}/{session}", key))
     command = SendMessage(id=message, text=wish.text, person=who.person)
@@ -98,7 +98,7 @@ async def send(
 
 @router.post("/messages/{message}/resend")
 async def resend(request: Request, who: Signed, session: str, message: str, key: IdempotencyKey = None) -> SessionView:
-    """Queue a message again that failed, or may have been sent."""
+    """Queue a message again after it failed or may have been sent."""
     found = await access.session_of(request, who, session, change=True)
     command = ResendMessage(message=_message(message), person=who.person)
     return await foundry_of(request).runtime.ask(addresses.session(found.id), command, key=key, caller=who.caller)
@@ -106,7 +106,7 @@ async def resend(request: Request, who: Signed, session: str, message: str, key:
 
 @router.delete("/messages/{message}")
 async def withdraw(request: Request, who: Signed, session: str, message: str) -> SessionView:
-    """Take back a message that is not with the agent."""
+    """Withdraw a message that the agent does not have."""
     found = await access.session_of(request, who, session, change=True)
     command = WithdrawMessage(message=_message(message), person=who.person)
     return await foundry_of(request).runtime.ask(addresses.session(found.id), command)
@@ -120,7 +120,7 @@ def _message(message: str) -> MessageId:
 
 @router.post("/stop")
 async def stop(request: Request, who: Signed, session: str, key: IdempotencyKey = None) -> SessionView:
-    """End the running prompt."""
+    """Stop the running prompt."""
     found = await access.session_of(request, who, session, change=True)
     command = StopSession(person=who.person)
     return await foundry_of(request).runtime.ask(addresses.session(found.id), command, key=key, caller=who.caller)
@@ -128,7 +128,7 @@ async def stop(request: Request, who: Signed, session: str, key: IdempotencyKey 
 
 @router.post("/resume")
 async def resume(request: Request, who: Signed, session: str, key: IdempotencyKey = None) -> SessionView:
-    """Connect to the agent again after an error."""
+    """Start the agent again after a failure and connect to it."""
     found = await access.session_of(request, who, session, change=True)
     command = ResumeSession(person=who.person)
     return await foundry_of(request).runtime.ask(addresses.session(found.id), command, key=key, caller=who.caller)
@@ -138,7 +138,7 @@ async def resume(request: Request, who: Signed, session: str, key: IdempotencyKe
 async def answer(
     request: Request, who: Signed, session: str, permission: str, wish: Answer, key: IdempotencyKey = None
 ) -> SessionView:
-    """Choose one of the options the agent offers."""
+    """Answer the agent's permission request with one of its options."""
     found = await access.session_of(request, who, session, change=True)
     if not is_id(permission, "prm"):
         raise NotFound(f"no permission request with id {permission}", field="permission")
@@ -148,14 +148,14 @@ async def answer(
 
 @router.get("/draft")
 async def mine(request: Request, who: Signed, session: str) -> PersonalView:
-    """This person's draft, and what they have not read (R7)."""
+    """Get this person's draft and unread mark (R7)."""
     found = await access.session_of(request, who, session)
     return await foundry_of(request).runtime.read(personal_view, found.id, who.person.id)
 
 
 @router.put("/draft", status_code=204)
 async def draft(request: Request, who: Signed, session: str, wish: NewDraft) -> None:
-    """What this person is about to write (R7)."""
+    """Save this person's draft (R7)."""
     found = await access.session_of(request, who, session)
     command = SaveDraft(person=who.person.id, text=wish.text)
     await foundry_of(request).runtime.ask(addresses.session(found.id), command)
@@ -163,7 +163,7 @@ async def draft(request: Request, who: Signed, session: str, wish: NewDraft) -> 
 
 @router.put("/read", status_code=204)
 async def read(request: Request, who: Signed, session: str, wish: Read) -> None:
-    """This person has read so far (R7)."""
+    """Mark the transcript as read up to this position, for this person (R7)."""
     found = await access.session_of(request, who, session)
     command = MarkRead(person=who.person.id, position=wish.position)
     await foundry_of(request).runtime.ask(addresses.session(found.id), command)
@@ -171,6 +171,6 @@ async def read(request: Request, who: Signed, session: str, wish: Read) -> None:
 
 @router.delete("/read", status_code=204)
 async def unread(request: Request, who: Signed, session: str) -> None:
-    """Everything is unread again, for this person."""
+    """Mark the whole transcript as unread, for this person."""
     found = await access.session_of(request, who, session)
     await foundry_of(request).runtime.ask(addresses.session(found.id), MarkRead(person=who.person.id, position=0))

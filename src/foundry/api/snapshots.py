@@ -1,4 +1,4 @@
-"""Topics as the edge serves them: who owns one, what its snapshot is, and which events may be caught up with."""
+"""Topics as the edge serves them: each topic's owner, its snapshot, and the events for catching up."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from foundry.contracts.sandbox_instance import SandboxView
 from foundry.contracts.task import TaskSummary, TaskView
 from foundry.runtime.turn import AnyRow, Reader
 
-CATCH_UP = 2_000  # events; who missed more takes a fresh snapshot
-KEPT = ("TaskSession",)  # their events are never purged, only replaced by newer ones of the same entity
+CATCH_UP = 2_000  # events; a client that missed more gets a fresh snapshot
+KEPT = ("TaskSession",)  # their events are never purged, only replaced by newer events of the same entity
 
 Visible = frozenset[str]  # the repositories that a person may read
 
@@ -35,7 +35,7 @@ class AppSnapshot(Model):
 class OrganizationSnapshot(Model):
     version: int
     organization: OrganizationView
-    tasks: list[TaskSummary]  # those that are not archived
+    tasks: list[TaskSummary]  # without archived ones
     repositories: list[RepositoryRef]
     issues: list[IssueView]
 
@@ -110,10 +110,10 @@ def of_sandbox(reader: Reader, id: SandboxId) -> SandboxSnapshot:
 
 
 def missed(reader: Reader, address: Address, after: int) -> Sequence[AnyRow] | None:
-    """The events after this version; None if they are not all there any more, or too many."""
+    """Return the events after this version, or None if some were purged or there are too many."""
     version = reader.version(address)
     if after > version:
-        return None  # a version of another life of this database
+        return None  # a version from before a restore of this database
     found = reader.events(address, after=after, limit=CATCH_UP + 1)
     if len(found) > CATCH_UP:
         return None

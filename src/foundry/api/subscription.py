@@ -1,10 +1,10 @@
-"""One person's watch on one topic: what it is now, then every later event, as far as this person may see.
+"""One person's subscription to one topic: a snapshot, then every later event that this person may see.
 
-Guarantee: snapshot + the events after it = a fresh snapshot. Access is checked when the watch begins, at least every
-60 s, and at once when GitHub says that it has changed; a change of what the person may see gives `Lost` and then a
-fresh snapshot, losing all of it ends the watch with the reason.
+Guarantee: a snapshot plus the events after it equals a fresh snapshot. Access is checked when the subscription starts,
+at least every 60 s, and at once when GitHub reports a change. If the person may now see other things, the subscription
+sends `Lost` and then a fresh snapshot. If the person may see nothing, it ends with the reason.
 
-`/api/realtime` sends this to programs as it is; the pages make fragments of it.
+`/api/realtime` sends this to programs unchanged; the pages turn it into fragments.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from foundry.contracts.task_session import SessionChanged
 from foundry.runtime.topic import Published, Resync, Subscription
 
 KEEP_ALIVE = 15.0  # seconds
-CHECK = 60.0  # seconds between checks that the person may still see it
+CHECK = 60.0  # seconds between access checks
 POSITION = re.compile(r"^(\d{1,15})(?:-([0-9a-f]{8}))?$")
 
 
@@ -59,12 +59,12 @@ class Happened:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Events were missed, or what may be seen has changed; a `Beginning` follows."""
+    """Events were missed, or the person's access has changed. A `Beginning` follows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
-    """Nothing has happened for a while."""
+    """A keep-alive: nothing has happened for a while."""
 
 
 Told = Beginning | Happened | Lost | Quiet
@@ -72,17 +72,17 @@ Told = Beginning | Happened | Lost | Quiet
 
 @dataclass(frozen=True)
 class Sight:
-    """What of a topic a person may see."""
+    """The part of a topic that a person may see."""
 
     address: Address
-    organization: OrganizationId | None = None  # whose changes of access matter
-    repository: RepositoryRef | None = None  # the one that all of the topic is about
-    repositories: Visible | None = None  # the ones that may be seen, where the topic is about several
-    may_write: bool | None = None  # whether they may change it, where somebody asked
+    organization: OrganizationId | None = None  # its access changes matter here
+    repository: RepositoryRef | None = None  # the repository of the whole topic
+    repositories: Visible | None = None  # the visible repositories, for a topic about several
+    may_write: bool | None = None  # the person may change the repository; None: nobody asked
 
     @property
     def mark(self) -> str:
-        """Goes into positions where it decides what a person was sent: with another one nothing can be caught up."""
+        """A short hash of the person's access, part of each position. After it changes, catching up is impossible."""
         if self.repositories is None and self.may_write is None:
             return ""
         rights = f"{','.join(sorted(self.repositories or ()))} {self.may_write or ''}"
@@ -90,12 +90,12 @@ class Sight:
 
 
 class Follower:
-    """One person's watch on one topic.
+    """One person's subscription to one topic.
 
     Args:
         topic: one of `foundry.api.realtime.TOPICS`.
-        id: whose topic it is; `app` has none.
-        writes: what is shown differs for those who may write: a change of that is a change of what may be seen.
+        id: id of the topic's owner; `app` has none.
+        writes: set if the display depends on write access. A change of write access then causes a resync.
     """
 
     def __init__(self, request: Request, who: Me, topic: str, id: str = "", *, writes: bool = False) -> None:
@@ -109,14 +109,14 @@ class Follower:
 
     @property
     def may_write(self) -> bool:
-        """Whether the person may change what they see, as of the last look."""
+        """True if the person may change what they see, as of the last check."""
         return self._sight.may_write is True
 
     async def look(self) -> Sight:
-        """What the person may see now.
+        """Check what the person may see now.
 
         Raises:
-            FoundryError: nothing of it.
+            FoundryError: the person may see nothing of the topic.
         """
         sight = await self._look()
         if self._writes and sight.repository is not None:
@@ -152,23 +152,23 @@ class Follower:
                 return Sight(addresses.sandbox(sandbox.id), task.repository.organization, task.repository)
 
     async def beginning(self) -> Beginning:
-        """What the topic is now.
+        """Return the topic's current snapshot.
 
         Raises:
-            FoundryError: the person may see nothing of it.
+            FoundryError: the person may see nothing of the topic.
         """
         return await self._beginning(await self.look())
 
     async def position(self) -> str:
-        """Where the topic is now: what is read later has at least every event up to here in it."""
+        """Return the topic's current position. Anything read later includes at least every event up to it."""
         sight = await self.look()
         return f"{await self._runtime.read(lambda reader: reader.version(sight.address))}{sight.mark}"
 
     async def told(self, position: str | None = None) -> AsyncGenerator[Told]:
-        """What was missed since this position, or a `Beginning`; then what comes. Ends when the server stops.
+        """Yield the events missed since this position, or a `Beginning`; then new events. Ends when the server stops.
 
         Raises:
-            FoundryError: the person may no longer see it.
+            FoundryError: the person may no longer see the topic.
         """
         sight = await self.look()
         while not self._foundry.closing.is_set():
@@ -185,7 +185,7 @@ class Follower:
                     subscription.close()
 
     async def _follow(self, subscription: Subscription, position: str | None) -> AsyncGenerator[Told]:
-        """1. What was missed, or a snapshot. 2. What comes. 3. Now and then: may it still be seen?"""
+        """1. Send the missed events, or a snapshot. 2. Send new events. 3. Check access again from time to time."""
         sight = await self.look()
         version, rows = await self._missed(sight, position)
         if rows is None:
@@ -225,20 +225,20 @@ class Follower:
             await asyncio.gather(coming, closing, return_exceptions=True)
 
     async def _still(self, sight: Sight) -> None:
-        """Check again who asks and what they may see.
+        """Check again that the person is signed in and what they may see.
 
         Raises:
-            FoundryError: it is over.
-            Resync: they may see something else than before.
+            FoundryError: the person is signed out, or may see nothing of the topic.
+            Resync: the person's access has changed.
         """
         if await find_me(self._request) is None:
             raise NotSignedIn("you are no longer signed in")
         if (await self.look()).mark != sight.mark:
-            raise Resync("what may be seen has changed")
+            raise Resync("access has changed")
 
     @contextlib.asynccontextmanager
     async def _access_watched(self, sight: Sight, subscription: Subscription) -> AsyncGenerator[None]:
-        """Make the follower look again as soon as GitHub says that access has changed, from now on."""
+        """While this is open, check access again as soon as GitHub reports a change."""
         if sight.organization is None:
             yield
             return
@@ -246,7 +246,7 @@ class Follower:
         changes = self._runtime.hub.subscribe(watched)
         try:
             version = await self._runtime.read(lambda reader: reader.version(watched))
-        except NotFound:  # the App was never there: nobody's access changes
+        except NotFound:  # the App was never installed there, so nobody's access changes
             version = 0
         guard = asyncio.create_task(self._watch_access(sight, changes, version, subscription))
         try:
@@ -271,7 +271,7 @@ class Follower:
             subscription.resync()
 
     async def _missed(self, sight: Sight, position: str | None) -> tuple[int, Sequence[snapshots.AnyRow] | None]:
-        """The events since this position; None if they cannot all be had, or the person saw other things then."""
+        """Return the events since this position, or None if some are gone or the person's access was different then."""
         found = POSITION.match(position or "")
         if found is None or (sight.mark and f"-{found[2]}" != sight.mark):
             return 0, None
@@ -283,7 +283,7 @@ class Follower:
         return Beginning(snapshot, f"{snapshot.version}{sight.mark}")
 
     async def _snapshot(self, sight: Sight) -> Snapshot:
-        """All of the topic that the person may see. Issues are read last: what changes them later is an event too."""
+        """Read all of the topic that the person may see. Issues are read last; any later change is an event too."""
         read, key = self._runtime.read, sight.address.key
         match self._topic:
             case "app":
@@ -306,10 +306,10 @@ class Follower:
                 return await read(snapshots.of_sandbox, key)
 
     async def _shown(self, sight: Sight, event: Published) -> str | None:
-        """The event as this person may see it; None: not at all.
+        """Return the part of the event that this person may see, or None.
 
         Raises:
-            Resync: it changes what may be seen.
+            Resync: the event changes what the person may see.
         """
         if event.person is not None and event.person != self._who.person.id:
             return None
@@ -345,9 +345,9 @@ class Follower:
 
     async def _same(self, sight: Sight) -> None:
         if (await self.look()).mark != sight.mark:
-            raise Resync("what may be seen has changed")
+            raise Resync("access has changed")
 
 
 def _again(event: Published, word: Model) -> str:
-    """The event's body with another content."""
+    """Return the JSON of the event with new content."""
     return json.dumps({**json.loads(event.body), **word.model_dump(mode="json")})

@@ -1,4 +1,4 @@
-"""Tasks: open, look at, publish, retry, archive."""
+"""Tasks: create, view, publish, rename, retry, archive."""
 
 from __future__ import annotations
 
@@ -47,20 +47,20 @@ router = APIRouter(prefix="/api", tags=["tasks"])
 
 
 class TaskDetail(TaskView):
-    """A task, with what GitHub says of its pull request now (R14)."""
+    """A task, with the current state of its pull request on GitHub (R14)."""
 
     github_pull_request: PullRequestView | None = None
 
 
 class NewTask(Body):
-    repository: Annotated[str, Field(min_length=1, max_length=200, description="its id, or owner/name")]
+    repository: Annotated[str, Field(min_length=1, max_length=200, description="the repository's id, or owner/name")]
     prompt: Prompt
     title: Title | None = None
     branch: BranchName | None = None
     base: BranchName | None = None
     agent: AgentName | None = None
     auto_publish: bool | None = None
-    checkpoint: CheckpointRef | None = None  # of a task on the same repository: begin from its work
+    checkpoint: CheckpointRef | None = None  # start from this work; its task must be on the same repository
 
 
 class NewSession(Body):
@@ -84,28 +84,28 @@ class Archive(Body):
 
 
 def agent_of(foundry: Foundry, wish: str | None) -> str:
-    """The agent to use.
+    """Return the agent to use.
 
     Raises:
-        UnknownAgent: it is not offered here.
+        UnknownAgent: this server does not offer the agent.
     """
     name = wish or foundry.default_agent
     if name not in foundry.agents:
-        raise UnknownAgent(f"{name!r} is none of: {', '.join(foundry.agents)}", field="agent")
+        raise UnknownAgent(f"{name!r} is not one of: {', '.join(foundry.agents)}", field="agent")
     return name
 
 
 async def open_task(
     foundry: Foundry, who: Me, organization: OrganizationId, wish: NewTask, key: str | None
 ) -> TaskView:
-    """One ask; the ids are minted here, from the idempotency key where there is one."""
+    """Create a task with one ask. The ids are derived here from the idempotency key, if there is one."""
     agent = agent_of(foundry, wish.agent)
     known = await foundry.runtime.read(repository_list, organization)
-    wanted = wish.repository.lower()  # GitHub's names differ in more than case
+    wanted = wish.repository.lower()  # GitHub ignores case in names
     repository = next((r for r in known if wanted in (r.id, r.full_name.lower())), None)
     if repository is None or not await access.reads(foundry, who, repository):
         await access.organization(foundry, who, organization)
-        raise UnknownRepository(f"{wish.repository!r} is no repository of the organization", field="repository")
+        raise UnknownRepository(f"the organization has no repository {wish.repository!r}", field="repository")
     try:
         await access.may_change(foundry, who, repository, f"no repository {wish.repository}")
     except Forbidden as error:
@@ -134,25 +134,25 @@ async def open_task(
 
 
 async def ask_task(request: Request, who: Me, found: TaskView, command: Command[TaskView], key: str | None) -> TaskView:
-    """Ask the task that was found for this person; the answer shows its repository as it is called now."""
+    """Ask a task that the person may change. The answer has its repository's current name."""
     answer = await foundry_of(request).runtime.ask(addresses.task(found.id), command, key=key, caller=who.caller)
     return answer.at(found.repository)
 
 
 async def _same_repository(foundry: Foundry, wish: CheckpointRef, repository: RepositoryRef) -> None:
-    """Whose repository the person may change may begin from what was saved of it.
+    """Require that the checkpoint belongs to a repository that the person may change.
 
     Raises:
-        CheckpointMissing: it is not one of this repository's.
+        CheckpointMissing: the checkpoint belongs to another repository.
     """
     await foundry.runtime.read(checkpoint_of, wish)
     if (await foundry.runtime.read(task_view, wish.task)).repository.id != repository.id:
-        raise CheckpointMissing(f"checkpoint {wish.id} is not of {repository.full_name}", field="checkpoint")
+        raise CheckpointMissing(f"checkpoint {wish.id} does not belong to {repository.full_name}", field="checkpoint")
 
 
 @router.get("/organizations/{organization}/tasks")
 async def listed(request: Request, who: Signed, organization: str, archived: bool = False) -> list[TaskSummary]:
-    """The organization's tasks, newest first."""
+    """List the organization's tasks, the newest first."""
     foundry = foundry_of(request)
     repositories = await access.organization(foundry, who, organization)
     found = await foundry.runtime.read(lambda r: task_list(r, OrganizationId(organization), archived=archived))
@@ -163,7 +163,7 @@ async def listed(request: Request, who: Signed, organization: str, archived: boo
 async def create(
     request: Request, response: Response, who: Signed, organization: str, wish: NewTask, key: IdempotencyKey = None
 ) -> TaskView:
-    """Open a task. Answered as soon as its row is committed; provisioning follows."""
+    """Create a task. Responds as soon as the task's row is committed; provisioning follows in the background."""
     task = await open_task(foundry_of(request), who, OrganizationId(organization), wish, key)
     response.headers["Location"] = f"/api/tasks/{task.id}"
     return task
@@ -171,7 +171,7 @@ async def create(
 
 @router.get("/tasks/{task}")
 async def shown(request: Request, who: Signed, task: str) -> TaskDetail:
-    """One task: its phase, its sessions, its work tree, its pull request."""
+    """Get one task: its phase, sessions, work tree and pull request."""
     found, known = await access.task_of(request, who, task), None
     if found.pull_request is not None:
         repository, number = found.repository, found.pull_request.number
@@ -181,14 +181,14 @@ async def shown(request: Request, who: Signed, task: str) -> TaskDetail:
 
 @router.get("/tasks/{task}/diff")
 async def diff(request: Request, who: Signed, task: str) -> WorkTree:
-    """The branch against its base, committed and not, as last seen; cut at 256 KiB."""
+    """Get the branch's diff against its base, including uncommitted changes, as last seen. Truncated at 256 KiB."""
     found = await access.task_of(request, who, task)
     return await foundry_of(request).runtime.read(task_diff, found.id)
 
 
 @router.post("/tasks/{task}/work", status_code=202)
 async def refresh(request: Request, who: Signed, task: str, key: IdempotencyKey = None) -> TaskView:
-    """Look at the sandbox's work tree again, in the background; the task's topic brings it."""
+    """Inspect the sandbox's work tree again, in the background. The task's topic delivers the result."""
     found = await access.task_of(request, who, task, change=True)
     await foundry_of(request).runtime.ask(addresses.task(found.id), RefreshWork(), key=key, caller=who.caller)
     return found
@@ -196,14 +196,14 @@ async def refresh(request: Request, who: Signed, task: str, key: IdempotencyKey 
 
 @router.put("/tasks/{task}/upstream", status_code=202)
 async def get_upstream(request: Request, who: Signed, task: str, key: IdempotencyKey = None) -> TaskView:
-    """Get GitHub's commits of the branch and its base, in the background; the work tree follows if it can."""
+    """Fetch the branch and its base from GitHub, in the background, and fast-forward the work tree if possible."""
     found = await access.task_of(request, who, task, change=True)
     return await ask_task(request, who, found, GetUpstream(), key)
 
 
 @router.post("/tasks/{task}/rest", status_code=202)
 async def rest(request: Request, who: Signed, task: str, key: IdempotencyKey = None) -> TaskView:
-    """Stop the sandbox that nobody uses, its work saved first; the next message starts it again."""
+    """Save the work, then stop the idle sandbox. The next message starts it again."""
     found = await access.task_of(request, who, task, change=True)
     return await ask_task(request, who, found, RestSandbox(), key)
 
@@ -212,7 +212,7 @@ async def rest(request: Request, who: Signed, task: str, key: IdempotencyKey = N
 async def open_session(
     request: Request, response: Response, who: Signed, task: str, wish: NewSession, key: IdempotencyKey = None
 ) -> TaskView:
-    """One more conversation; pending until its agent is ready. `Location` names it."""
+    """Open another session. It is pending until its agent is ready. `Location` has its address."""
     found, foundry = await access.task_of(request, who, task, change=True), foundry_of(request)
     session = SessionId(id_from_key("ses", f"{who.caller}/{task}", key))
     command = OpenSession(session=session, agent=agent_of(foundry, wish.agent), prompt=wish.prompt, person=who.person)
@@ -233,9 +233,9 @@ async def publish(
 
 @router.put("/tasks/{task}/branch", status_code=202)
 async def rename_branch(request: Request, who: Signed, task: str, wish: Branch, key: IdempotencyKey = None) -> TaskView:
-    """Rename the branch, in the sandbox and on GitHub, in the background.
+    """Rename the branch in the sandbox and on GitHub, in the background.
 
-    GitHub closes the open pull request of a branch that is renamed; Foundry opens a replacement.
+    GitHub closes the renamed branch's open pull request; Foundry opens a replacement.
     """
     found, foundry = await access.task_of(request, who, task, change=True), foundry_of(request)
     await foundry.runtime.read(refuse_held, found.repository.id, found.id, wish.name)
@@ -245,14 +245,14 @@ async def rename_branch(request: Request, who: Signed, task: str, wish: Branch, 
 
 @router.delete("/tasks/{task}/branch/rename", status_code=202)
 async def give_up_rename(request: Request, who: Signed, task: str, key: IdempotencyKey = None) -> TaskView:
-    """Give up a rename that failed: the old name comes back, unless GitHub has the new one already."""
+    """Cancel a rename that failed. The old name is restored, unless GitHub already has the new one."""
     found = await access.task_of(request, who, task, change=True)
     return await ask_task(request, who, found, GiveUpRename(), key)
 
 
 @router.post("/tasks/{task}/retry", status_code=202)
 async def retry(request: Request, who: Signed, task: str, key: IdempotencyKey = None) -> TaskView:
-    """Go on where provisioning failed, in the background."""
+    """Retry what failed or is overdue, in the background."""
     found = await access.task_of(request, who, task, change=True)
     return await ask_task(request, who, found, RetryProvisioning(), key)
 
@@ -261,7 +261,7 @@ async def retry(request: Request, who: Signed, task: str, key: IdempotencyKey = 
 async def archive(
     request: Request, who: Signed, task: str, wish: Archive | None = None, key: IdempotencyKey = None
 ) -> TaskView:
-    """Commits at once; the sandbox is released in the background."""
+    """Archive the task at once. Its sandbox is released in the background."""
     found, given = await access.task_of(request, who, task, change=True), wish or Archive()
     command = ArchiveTask(person=who.person, discard=given.discard, kill=given.kill)
     return await ask_task(request, who, found, command, key)

@@ -1,4 +1,4 @@
-"""GitHub's webhooks: the signature over the raw body, then one turn, which knows a delivery's id again."""
+"""GitHub's webhooks: check the signature over the raw body, then run one turn, which recognises repeated deliveries."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ router = APIRouter(tags=["webhooks"])
 
 
 class Taken(Model):
-    """`new` is false for a delivery that had come before; nothing happened then."""
+    """`new` is false for a repeated delivery, which has no effect."""
 
     delivery: str
     new: bool
@@ -30,12 +30,12 @@ async def github(
     guid: Annotated[str, Header(alias="X-GitHub-Delivery", max_length=200)] = "",
     event: Annotated[str, Header(alias="X-GitHub-Event", max_length=100)] = "",
 ) -> Taken:
-    """Take one delivery of the GitHub App's; what it implies follows in the background."""
+    """Accept one delivery of the GitHub App. Its effects follow in the background."""
     foundry, body = foundry_of(request), await request.body()
     verify(foundry.webhook_secret, body, signature)
     for name, value in (("X-GitHub-Delivery", guid), ("X-GitHub-Event", event)):
         if not value:
-            raise BadInput(f"a delivery has the header {name}", field=name)
+            raise BadInput(f"the delivery has no {name} header", field=name)
     new = await foundry.runtime.ask(addresses.github_app(), delivery(guid, event, body))
     foundry.metrics.deliveries.labels(event, str(new).lower()).inc()
     return Taken(delivery=guid, new=new)

@@ -1,4 +1,4 @@
-"""The `foundry` command: one module a noun. Heavy rooms are imported by the commands that need them."""
+"""The `foundry` command: one module per noun. Each command imports the heavy packages that it needs."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ app = typer.Typer(name="foundry", no_args_is_help=True, add_completion=False, pr
 app.command()(serve.serve)
 app.command()(demo.demo)
 app.command()(inspect.inspect)
-app.add_typer(task.app, name="task", help="Tasks: one branch each.")
-app.add_typer(session.app, name="session", help="Conversations with agents.")
-app.add_typer(sandbox.app, name="sandbox", help="Sandboxes and what they take on disk, for the server's admin.")
-app.add_typer(issues.app, name="issues", help="What went wrong inside, and clearing it.")
-app.add_typer(actors.app, name="actors", help="The actors of the server, for its admin.")
-app.add_typer(config.app, name="config", help="Settings.")
+app.add_typer(task.app, name="task", help="Work with tasks. Each task is one branch.")
+app.add_typer(session.app, name="session", help="Work with sessions, the conversations with agents.")
+app.add_typer(sandbox.app, name="sandbox", help="Show sandboxes and their disk usage; remove orphans. For the admin.")
+app.add_typer(issues.app, name="issues", help="Show and clear runtime issues.")
+app.add_typer(actors.app, name="actors", help="Show the server's actors. For the admin.")
+app.add_typer(config.app, name="config", help="Show the settings.")
 
 
 def main() -> None:
-    """Entry point; a refusal is printed with what to do, never as a traceback."""
+    """Run the command line. Prints a refusal with its remedy, never as a traceback."""
     from foundry.contracts.errors import FoundryError
 
     try:

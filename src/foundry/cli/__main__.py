@@ -1,4 +1,4 @@
-"""`python -m foundry.cli`: the same as `foundry`."""
+"""Runs `foundry` as `python -m foundry.cli`."""
 
 from foundry.cli import main
 

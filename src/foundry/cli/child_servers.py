@@ -1,4 +1,4 @@
-"""The servers that `foundry demo` starts as processes of its own, and keeps up."""
+"""The servers that `foundry demo` starts as child processes and restarts when they exit."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from pathlib import Path
 
 import typer
 
-STOP_LIMIT = 20.0  # seconds a server may take to end in order
-ENDS_ALLOWED = 3  # within ENDS_WINDOW; one that ends more often than that is not started again
+STOP_LIMIT = 20.0  # seconds that a server may take for a graceful stop
+ENDS_ALLOWED = 3  # exits within ENDS_WINDOW; a server that exits more often is not restarted
 ENDS_WINDOW = 60.0  # seconds
 
 
 class ServerFailed(Exception):
-    """A server did not start, or ends again and again; the text says which, why, and where its log is."""
+    """A server did not start, or exits again and again. The text names the server, the reason and its log."""
 
 
 class Server:
-    """One server process. `ready` reads its address from a line of its output, or answers None: a line to show."""
+    """One server process. `ready` returns the address in a line of its output, or None for a line to show."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Server:
         self._ends: deque[float] = deque(maxlen=ENDS_ALLOWED)
 
     def start(self) -> str:
-        """Start it and wait until it says its address. Raises ServerFailed."""
+        """Start the server and wait until it prints its address. Raises ServerFailed."""
         with self._log.open("a" if self._ends else "w") as errors:
             self._process = subprocess.Popen(
                 self._command,
@@ -59,42 +59,42 @@ class Server:
             if (address := self._ready(line)) is not None:
                 return address
             typer.echo(f"demo: {line.strip()}")
-        raise ServerFailed(f"{self.name} did not start: {self._last_line()} (all of it: {self._log})")
+        raise ServerFailed(f"{self.name} did not start: {self._last_line()} (full log: {self._log})")
 
     def keep_up(self) -> None:
-        """Start it again if it has ended, and say so. Raises ServerFailed when it ends too often."""
+        """Restart the server if it has exited, and print that. Raises ServerFailed when it exits too often."""
         if self._process is None or (code := self._process.poll()) is None:
             return
         how = f"by {signal.Signals(-code).name}" if code < 0 else f"with status {code}"
         now = time.monotonic()
         if len(self._ends) == ENDS_ALLOWED and now - self._ends[0] < ENDS_WINDOW:
             raise ServerFailed(
-                f"{self.name} ended {how}, again and again: {self._last_line()} (all of it: {self._log})"
+                f"{self.name} exited {how}, again and again: {self._last_line()} (full log: {self._log})"
             )
         self._ends.append(now)
-        typer.echo(f"demo: {self.name} was ended {how}; starting it again")
+        typer.echo(f"demo: {self.name} exited {how}; restarting it")
         self.start()
-        typer.echo(f"demo: {self.name} is back; what it was doing goes on")
+        typer.echo(f"demo: {self.name} is back; its work continues")
 
     def stop(self) -> None:
-        """End it in order, or by force after STOP_LIMIT."""
+        """Stop the server gracefully; kill it after STOP_LIMIT."""
         if self._process is None:
             return
         self._process.terminate()
         try:
             self._process.wait(STOP_LIMIT)
         except subprocess.TimeoutExpired:
-            typer.echo(f"demo: {self.name} did not stop in time and is killed", err=True)
+            typer.echo(f"demo: {self.name} did not stop in time; killing it", err=True)
             self._process.kill()
             self._process.wait()
 
     def _last_line(self) -> str:
         lines = [line for line in self._log.read_text().splitlines() if line.strip()]
-        return lines[-1] if lines else "it said nothing"
+        return lines[-1] if lines else "its log is empty"
 
 
 def free_port(wanted: int = 0) -> int | None:
-    """This port of 127.0.0.1 if nothing listens there, else None; 0: any that is free."""
+    """Return this port if nothing listens on it at 127.0.0.1, else None. 0 means any free port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -105,7 +105,7 @@ def free_port(wanted: int = 0) -> int | None:
 
 
 def _die_with_parent() -> None:
-    """Linux: end when the demo ends, even by kill -9, so that the next one finds the data directory free."""
+    """On Linux, exit when the demo exits, even by kill -9, so that the next demo finds the data directory free."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the demo's; it ends us in order
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the demo handles Ctrl-C and stops us gracefully

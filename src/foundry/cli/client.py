@@ -1,4 +1,4 @@
-"""The CLI's way to a running server: HTTP with the local admin token, acting as a person."""
+"""How the CLI reaches a running server: HTTP with the local admin token, acting as a person."""
 
 from __future__ import annotations
 
@@ -12,17 +12,22 @@ import typer
 
 Json = Any
 
-SILENCE = 45.0  # seconds; the server says every 15 that it is still here
+SILENCE = 45.0  # seconds; the server sends a keep-alive every 15
 RETRY = 1.0  # seconds
 
 As = Annotated[str | None, typer.Option("--as", metavar="LOGIN", help="Act as this person.")]
-Url = Annotated[str | None, typer.Option("--url", envvar="FOUNDRY_URL", help="The server; by default this machine's.")]
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="The server's data directory, for its token.")]
+Url = Annotated[
+    str | None,
+    typer.Option("--url", envvar="FOUNDRY_URL", help="The server's address. Default: the server on this machine."),
+]
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="The server's data directory, which holds the admin token.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def complain(detail: str, field: str | None, remedy: str) -> None:
-    """Say on standard error what is wrong, with which input, and what to do."""
+    """Print to standard error what is wrong, which input is at fault, and the remedy."""
     from rich.console import Console
 
     console = Console(stderr=True, highlight=False)
@@ -36,7 +41,7 @@ def fail(detail: str, remedy: str, field: str | None = None) -> typer.Exit:
 
 
 class Client:
-    """Asks a server; a problem it answers with ends the command."""
+    """A client of one server. A problem response ends the command."""
 
     def __init__(self, url: str | None, login: str | None, data_dir: Path | None) -> None:
         import httpx2 as httpx
@@ -54,7 +59,7 @@ class Client:
         self._http = httpx.Client(base_url=self.url, headers=headers, timeout=30.0)
 
     def ask(self, method: str, path: str, body: Json = None, **params: Any) -> Json:
-        """The answer's JSON, None if it has none."""
+        """Send one request. Returns the response's JSON, or None if it has no body."""
         import httpx2 as httpx
 
         from foundry.contracts.ids import new_id
@@ -69,7 +74,7 @@ class Client:
         raise self._problem(answer)
 
     def watch(self, topic: str, id: str) -> Iterator[tuple[str, Json]]:
-        """A topic's snapshot and events, as they come; after a break it goes on where it was."""
+        """Subscribe to a topic: yields the snapshot, then each event. After a broken connection it resumes."""
         import time
 
         import httpx2 as httpx
@@ -99,29 +104,29 @@ class Client:
             except httpx.TransportError:
                 if not last:
                     raise fail(f"{self.url} does not answer", "Start the server: foundry serve") from None
-            typer.echo("(the connection broke; trying again)", err=True)
+            typer.echo("(connection lost; reconnecting)", err=True)
             time.sleep(RETRY)
 
     def _problem(self, answer: Any) -> typer.Exit:
-        """What the server answered, said."""
+        """Print the server's problem response."""
         try:
             problem = answer.json()
         except ValueError:
-            problem = {"detail": f"the server answered {answer.status_code}", "remedy": "Look at its log."}
+            problem = {"detail": f"the server answered {answer.status_code}", "remedy": "Look at the server's log."}
         return fail(problem["detail"], problem.get("remedy", ""), problem.get("field"))
 
     def organization(self, wish: str | None) -> str:
-        """The id of the organization meant: by id or login, or the only one."""
+        """Return the id of the organization with this id or login; without one, of the only organization."""
         known = self.ask("GET", "/api/app")["organizations"]
         found = [one for one in known if wish in (None, one["id"], one["login"])]
         if len(found) == 1:
             return found[0]["id"]
-        names = ", ".join(one["login"] for one in known) or "none is visible"
+        names = ", ".join(one["login"] for one in known) or "you can see none"
         raise fail(f"which organization? {names}", "Name one with --organization.", "organization")
 
 
 def show(data: Json, as_json: bool, lines: Iterator[str] | None = None) -> None:
-    """Print as JSON, or as lines."""
+    """Print the data as JSON, or as lines."""
     if as_json or lines is None:
         json.dump(data, sys.stdout, indent=2)
         sys.stdout.write("\n")
@@ -131,7 +136,7 @@ def show(data: Json, as_json: bool, lines: Iterator[str] | None = None) -> None:
 
 
 def late(found: Json) -> Iterator[str]:
-    """What of a task or a session lasts longer than it should, if anything."""
+    """Yield the lines about a task's or session's overdue state, if it has one."""
     if overdue := found["overdue"]:
-        yield f"  late: {overdue['what']} since {overdue['since']}: {overdue['reason']}"
+        yield f"  overdue: {overdue['what']} since {overdue['since']}: {overdue['reason']}"
         yield f"  what to do: {overdue['remedy']} ({', '.join(overdue['actions'])})"

@@ -12,19 +12,19 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.callback()
 def config() -> None:
-    """Settings: their values and where each comes from."""
+    """Show the settings."""
 
 
 @app.command()
 def check(file: Annotated[Path | None, typer.Option("--config", help="A TOML file with settings.")] = None) -> None:
-    """Print what is in force and where it came from, secrets masked."""
+    """Print each setting's current value and its source. Secrets are masked."""
     from rich.console import Console
     from rich.table import Table
 
     from foundry.settings import load
 
     loaded = load(config=file)
-    table = Table("setting", "value", "from", "what it is")
+    table = Table("setting", "value", "source", "description")
     for row in loaded.rows():
         table.add_row(*row)
     Console().print(table)

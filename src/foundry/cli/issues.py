@@ -9,8 +9,8 @@ import typer
 from foundry.cli.client import As, AsJson, Client, DataDir, Url, show
 
 app = typer.Typer(no_args_is_help=True)
-Organization = Annotated[str | None, typer.Option("--organization", "-o", help="Login or id.")]
-OfApp = Annotated[bool, typer.Option("--app", help="Those that belong to no organization.")]
+Organization = Annotated[str | None, typer.Option("--organization", "-o", help="The organization's login or id.")]
+OfApp = Annotated[bool, typer.Option("--app", help="Only the server's own issues, which belong to no organization.")]
 
 
 def _path(client: Client, organization: str | None, of_app: bool) -> str:
@@ -26,7 +26,7 @@ def list_(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """What went wrong, where, and what happens next."""
+    """List runtime issues: what failed, where, and what to do."""
     client = Client(url, login, data_dir)
     found = client.ask("GET", _path(client, organization, of_app))
     shown = (
@@ -39,14 +39,14 @@ def list_(
 
 @app.command()
 def clear(
-    issue: Annotated[str | None, typer.Argument(help="One issue's id; all without it.")] = None,
+    issue: Annotated[str | None, typer.Argument(help="The issue's id. Default: all issues.")] = None,
     organization: Organization = None,
     of_app: OfApp = False,
     login: As = None,
     url: Url = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Forget one recorded issue, or all."""
+    """Clear one runtime issue, or all of them."""
     client = Client(url, login, data_dir)
     path = _path(client, organization, of_app) + (f"/{issue}" if issue else "")
     typer.echo(f"{client.ask('DELETE', path)['cleared']} cleared")

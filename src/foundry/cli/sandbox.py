@@ -14,18 +14,18 @@ app = typer.Typer(no_args_is_help=True)
 
 
 def lines(use: Json) -> Iterator[str]:
-    """What sandboxes take on disk."""
-    left = f"; {human(use['room']['free'])} of {human(use['room']['total'])} left" if use["room"] else ""
-    yield f"{human(use['used'])} on disk{left}"
+    """Yield the lines about sandboxes and their disk usage."""
+    free = f"; {human(use['room']['free'])} of {human(use['room']['total'])} free" if use["room"] else ""
+    yield f"{human(use['used'])} on disk{free}"
     for one in use["sandboxes"]:
-        until = f", removed at {one['remove_at'][:19]}" if one["remove_at"] else ""
+        until = f", will be removed at {one['remove_at'][:19]}" if one["remove_at"] else ""
         yield f"  {one['id']}  {_size(one):>8}  {one['state']}  of {one['task']}{until}"
     if use["strays"]:
-        yield "nobody uses these; work may be in them:"
+        yield "orphans: no task owns these sandboxes, and they may hold work:"
     for one in use["strays"]:
         more = ", being removed" if one["removing"] else ""
         more += f": {one['trouble']}" if one["trouble"] else ""
-        yield f"  {one['id']}  {_size(one):>8}  seen since {one['since'][:19]}{more}"
+        yield f"  {one['id']}  {_size(one):>8}  first seen {one['since'][:19]}{more}"
 
 
 def _size(one: Json) -> str:
@@ -34,21 +34,21 @@ def _size(one: Json) -> str:
 
 @app.command("list")
 def list_(url: Url = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """The sandboxes there are, what they take on disk, and those that nobody uses."""
+    """List all sandboxes with their disk usage, and the orphans that no task owns."""
     found = Client(url, None, data_dir).ask("GET", "/api/app/sandboxes")
     show(found, as_json, lines(found))
 
 
 @app.command()
 def remove(
-    sandbox: Annotated[str, typer.Argument(help="The id of one that nobody uses, as `sandbox list` shows it.")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    sandbox: Annotated[str, typer.Argument(help="The orphan's id, from `foundry sandbox list`.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     url: Url = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Delete a sandbox that nobody uses, with all that is in it. One of a task goes when that is archived."""
+    """Delete an orphan sandbox and everything in it. To remove a task's sandbox, archive the task."""
     client = Client(url, None, data_dir)
     if not yes:
-        typer.confirm(f"Delete {sandbox} with everything in it? Nobody can bring it back", abort=True)
+        typer.confirm(f"Delete {sandbox} and everything in it? This cannot be undone", abort=True)
     client.ask("DELETE", f"/api/app/sandboxes/{sandbox}")
-    typer.echo(f"{sandbox} is removed within a minute")
+    typer.echo(f"{sandbox} will be removed within a minute")

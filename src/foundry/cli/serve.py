@@ -11,13 +11,15 @@ import typer
 
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 0: any free one.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Where everything is kept.")] = None,
-    database_url: Annotated[str | None, typer.Option(help="postgresql://...; SQLite by default.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on. 0: any free port.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Directory for all of Foundry's data.")] = None,
+    database_url: Annotated[
+        str | None, typer.Option(help="postgresql://... Default: SQLite in the data directory.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file with settings.")] = None,
 ) -> None:
-    """Run the server until it is told to stop."""
-    gc.disable()  # what is imported stays: to look for garbage among it, again and again, is a sixth of the start
+    """Run the server until it gets SIGTERM or Ctrl-C."""
+    gc.disable()  # imported modules stay: scanning them for garbage again and again takes a sixth of the start time
     from foundry.app import serve as run
     from foundry.settings import load
 

@@ -10,13 +10,13 @@ import typer
 from foundry.cli.client import As, AsJson, Client, DataDir, Json, Url, late, show
 
 app = typer.Typer(no_args_is_help=True)
-Session = Annotated[str, typer.Argument(help="The session's id, ses_...")]
+Session = Annotated[str, typer.Argument(help="The session's id: ses_...")]
 
 
 def lines(session: Json) -> Iterator[str]:
     yield f"{session['id']}  {session['agent']}: {session['status']}"
     if session["trouble"]:
-        yield f"  problem: {session['trouble']['message']}"
+        yield f"  failure: {session['trouble']['message']}"
         yield f"  what to do: {session['trouble']['remedy']}"
     yield from late(session)
     for message in session["messages"]:
@@ -30,7 +30,7 @@ def lines(session: Json) -> Iterator[str]:
 def show_(
     session: Session, login: As = None, url: Url = None, data_dir: DataDir = None, as_json: AsJson = False
 ) -> None:
-    """One session, without its transcript (`foundry task logs`)."""
+    """Show one session. `foundry task logs` shows its transcript."""
     found = Client(url, login, data_dir).ask("GET", f"/api/sessions/{session}")["session"]
     show(found, as_json, lines(found))
 
@@ -38,13 +38,13 @@ def show_(
 @app.command()
 def send(
     session: Session,
-    text: Annotated[str, typer.Argument(help="The message.")],
+    text: Annotated[str, typer.Argument(help="The message's text.")],
     login: As = None,
     url: Url = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """A message to the agent; queued while it runs."""
+    """Send a message to the agent. It is queued while an agent works on the task."""
     found = Client(url, login, data_dir).ask("POST", f"/api/sessions/{session}/messages", {"text": text})
     show(found, as_json, lines(found))
 
@@ -53,7 +53,7 @@ def send(
 def stop(
     session: Session, login: As = None, url: Url = None, data_dir: DataDir = None, as_json: AsJson = False
 ) -> None:
-    """End the running prompt."""
+    """Stop the running prompt."""
     found = Client(url, login, data_dir).ask("POST", f"/api/sessions/{session}/stop")
     show(found, as_json, lines(found))
 
@@ -62,7 +62,7 @@ def stop(
 def resume(
     session: Session, login: As = None, url: Url = None, data_dir: DataDir = None, as_json: AsJson = False
 ) -> None:
-    """Connect to the agent again after an error."""
+    """Start the agent again after a failure and connect to it."""
     found = Client(url, login, data_dir).ask("POST", f"/api/sessions/{session}/resume")
     show(found, as_json, lines(found))
 
@@ -71,14 +71,14 @@ def resume(
 @app.command("permission")
 def permission_(
     session: Session,
-    permission: Annotated[str, typer.Argument(help="The request's id, prm_...")],
-    option: Annotated[str, typer.Argument(help="One of its options.")],
+    permission: Annotated[str, typer.Argument(help="The permission request's id: prm_...")],
+    option: Annotated[str, typer.Argument(help="The id of one of the request's options.")],
     login: As = None,
     url: Url = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Answer a permission request."""
+    """Answer the agent's permission request."""
     path = f"/api/sessions/{session}/permissions/{permission}"
     found = Client(url, login, data_dir).ask("POST", path, {"option": option})
     show(found, as_json, lines(found))

@@ -11,31 +11,32 @@ import typer
 from foundry.cli.client import As, AsJson, Client, DataDir, Json, Url, late, show
 
 app = typer.Typer(no_args_is_help=True)
-Task = Annotated[str, typer.Argument(help="The task's id, tsk_...")]
-Organization = Annotated[str | None, typer.Option("--organization", "-o", help="Login or id.")]
+Task = Annotated[str, typer.Argument(help="The task's id: tsk_...")]
+Organization = Annotated[str | None, typer.Option("--organization", "-o", help="The organization's login or id.")]
 
 
 def lines(task: Json) -> Iterator[str]:
-    """A task in a few lines."""
+    """Yield a few lines that describe a task."""
     yield f"{task['id']}  {task['title']}"
     where = f"{task['repository']['owner']}/{task['repository']['name']}"
-    yield f"  {where} {task['branch'] or '(naming)'} from {task.get('base', '')}"
+    yield f"  {where} {task['branch'] or '(no branch yet)'} from {task.get('base', '')}"
     yield f"  {task['state']}: {task['phase']} since {task['phase_since']}" + (
         f", attempt {task['attempt']}" if task.get("attempt", 1) > 1 else ""
     )
     if rename := task.get("rename"):
-        doing = "giving up" if rename["giving_up"] else "renaming" if task["renaming"] else "not renamed"
+        doing = "cancelling the rename" if rename["giving_up"] else "renaming" if task["renaming"] else "rename failed"
         yield f"  {doing}: {rename['old']} to {rename['new']}, {rename['step']}"
     if task["trouble"]:
-        yield f"  problem: {task['trouble']['message']}"
+        yield f"  failure: {task['trouble']['message']}"
         yield f"  what to do: {task['trouble']['remedy']}"
     yield from late(task)
     if task.get("remove_at"):
-        yield f"  its sandbox is removed at {task['remove_at'][:19]}; `foundry task release` removes it now"
+        yield f"  sandbox will be removed at {task['remove_at'][:19]}"
+        yield f"  to remove it now: foundry task release {task['id']}"
     if task.get("kept"):
-        yield f"  its sandbox is kept: {task['kept']}"
+        yield f"  sandbox is retained: {task['kept']}"
     if task.get("resting"):
-        yield "  its sandbox is stopped, as nobody used it; the next message starts it again"
+        yield "  sandbox is stopped because nobody used it; it starts on the next message"
     for session in task.get("sessions", []):
         yield f"  session {session['id']} {session['agent']}: {session['status']}"
     if pull := task["pull_request"]:
@@ -43,28 +44,32 @@ def lines(task: Json) -> Iterator[str]:
     if (upstream := task.get("upstream")) and upstream["said"]:
         yield f"  {upstream['said']}"
         if upstream["state"] == "ahead":
-            gets = f"foundry task fetch {task['id']} gets them"
-            yield f"  {'they are being got' if task['fetching'] else gets}"
+            todo = f"to fetch them: foundry task fetch {task['id']}"
+            yield f"  {'fetching them now' if task['fetching'] else todo}"
     if task.get("note"):
         yield f"  {task['note']}"
 
 
 @app.command()
 def create(
-    repository: Annotated[str, typer.Argument(help="owner/name or id.")],
-    prompt: Annotated[str, typer.Argument(help="What the agent is to do; - reads standard input.")],
+    repository: Annotated[str, typer.Argument(help="The repository: owner/name or its id.")],
+    prompt: Annotated[str, typer.Argument(help="What the agent should do. - reads standard input.")],
     organization: Organization = None,
-    title: str | None = None,
-    branch: str | None = None,
-    base: str | None = None,
-    agent: str | None = None,
-    auto_publish: Annotated[bool | None, typer.Option(help="Publish when the agent ends with new commits.")] = None,
+    title: Annotated[str | None, typer.Option(help="The task's title. Default: taken from the prompt.")] = None,
+    branch: Annotated[str | None, typer.Option(help="The branch's name. Default: taken from the title.")] = None,
+    base: Annotated[
+        str | None, typer.Option(help="The branch to start from. Default: the repository's default branch.")
+    ] = None,
+    agent: Annotated[str | None, typer.Option(help="The agent to use. Default: the server's setting.")] = None,
+    auto_publish: Annotated[
+        bool | None, typer.Option(help="Publish when the agent ends its turn with new commits.")
+    ] = None,
     login: As = None,
     url: Url = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Open a task."""
+    """Create a task."""
     client = Client(url, login, data_dir)
     wish = {
         "repository": repository, "prompt": sys.stdin.read() if prompt == "-" else prompt, "title": title,
@@ -78,13 +83,13 @@ def create(
 @app.command("list")
 def list_(
     organization: Organization = None,
-    archived: bool = False,
+    archived: Annotated[bool, typer.Option(help="List the archived tasks.")] = False,
     login: As = None,
     url: Url = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """The organization's tasks."""
+    """List the organization's tasks."""
     client = Client(url, login, data_dir)
     path = f"/api/organizations/{client.organization(organization)}/tasks"
     tasks = client.ask("GET", path, archived=archived)
@@ -93,7 +98,7 @@ def list_(
 
 @app.command("show")
 def show_(task: Task, login: As = None, url: Url = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """One task."""
+    """Show one task."""
     found = Client(url, login, data_dir).ask("GET", f"/api/tasks/{task}")
     show(found, as_json, lines(found))
 
@@ -101,12 +106,12 @@ def show_(task: Task, login: As = None, url: Url = None, data_dir: DataDir = Non
 @app.command()
 def logs(
     task: Task,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as it happens.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing new entries.")] = False,
     login: As = None,
     url: Url = None,
     data_dir: DataDir = None,
 ) -> None:
-    """The transcript of the task's active session."""
+    """Print the transcript of the task's active session."""
     client = Client(url, login, data_dir)
     session = client.ask("GET", f"/api/tasks/{task}")["active_session"]
     if not follow:
@@ -117,7 +122,7 @@ def logs(
     for word, data in client.watch("session", session):
         entries = data["transcript"] if word == "snapshot" else [data["entry"]] if word == "EntryChanged" else []
         for entry in entries:
-            if entry["complete"] and entry["id"] not in shown:  # a snapshot may come again
+            if entry["complete"] and entry["id"] not in shown:  # a later snapshot repeats entries
                 shown.add(entry["id"])
                 _entry(entry)
 
@@ -133,45 +138,45 @@ def _act(task: str, verb: str, body: Json, client: Client, as_json: bool, method
 
 @app.command()
 def rest(task: Task, login: As = None, url: Url = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Stop its sandbox until it is needed again; its work is saved first."""
+    """Save the work, then stop the sandbox. The sandbox starts again when something needs it."""
     _act(task, "rest", None, Client(url, login, data_dir), as_json)
 
 
 @app.command()
 def archive(
     task: Task,
-    discard: Annotated[bool, typer.Option(help="Do not save the work first: what was not pushed is lost.")] = False,
+    discard: Annotated[bool, typer.Option(help="Do not save the work first. Work that is not pushed is lost.")] = False,
     login: As = None,
     url: Url = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """It is over: its work is saved, then its sandbox is given back."""
+    """Archive the task. Its work is saved first, then its sandbox is removed."""
     _act(task, "archive", {"discard": discard}, Client(url, login, data_dir), as_json)
 
 
 @app.command()
 def release(
     task: Task,
-    discard: Annotated[bool, typer.Option(help="Do not save what is in it: that is lost.")] = False,
+    discard: Annotated[bool, typer.Option(help="Do not save the work in the sandbox. That work is lost.")] = False,
     login: As = None,
     url: Url = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give back the sandbox of an archived task that was kept, or remove one that waits for its time."""
+    """Remove an archived task's sandbox now: one that was retained, or one that waits for its removal time."""
     _act(task, "release", {"discard": discard}, Client(url, login, data_dir), as_json)
 
 
 @app.command()
 def kill(task: Task, login: As = None, url: Url = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """End everything of it now, whatever the agent does; its work is saved all the same."""
+    """Stop the agent at once and archive the task. Its work is saved first."""
     _act(task, "archive", {"kill": True}, Client(url, login, data_dir), as_json)
 
 
 @app.command()
 def retry(task: Task, login: As = None, url: Url = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Go on where provisioning failed."""
+    """Retry what failed or is overdue: provisioning, a rename, or other work of the task."""
     _act(task, "retry", None, Client(url, login, data_dir), as_json)
 
 
@@ -183,7 +188,7 @@ def publish(task: Task, login: As = None, url: Url = None, data_dir: DataDir = N
 
 @app.command()
 def fetch(task: Task, login: As = None, url: Url = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Get GitHub's commits of the branch and its base; the work tree follows where nothing is in the way."""
+    """Fetch the branch and its base from GitHub, and fast-forward the work tree if nothing blocks that."""
     _act(task, "upstream", None, Client(url, login, data_dir), as_json, "PUT")
 
 
@@ -191,17 +196,17 @@ def fetch(task: Task, login: As = None, url: Url = None, data_dir: DataDir = Non
 def rename(
     task: Task,
     name: Annotated[
-        str | None, typer.Argument(help="The branch's new name; after a failure the same one again.")
+        str | None, typer.Argument(help="The branch's new name. After a failure, repeat the same name.")
     ] = None,
-    give_up: Annotated[bool, typer.Option("--give-up", help="End a rename that failed.")] = False,
+    give_up: Annotated[bool, typer.Option("--give-up", help="Cancel a rename that failed.")] = False,
     login: As = None,
     url: Url = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Rename the branch, in the sandbox and on GitHub, which closes its open pull request: Foundry opens a new one."""
+    """Rename the branch in the sandbox and on GitHub. GitHub closes the open pull request; Foundry opens a new one."""
     if (name is None) is not give_up:
-        raise typer.BadParameter("give either the new name or --give-up")
+        raise typer.BadParameter("give either a new name or --give-up")
     client = Client(url, login, data_dir)
     if give_up:
         found = client.ask("DELETE", f"/api/tasks/{task}/branch/rename")
@@ -214,7 +219,7 @@ def rename(
 def checkpoints(
     task: Task, login: As = None, url: Url = None, data_dir: DataDir = None, as_json: AsJson = False
 ) -> None:
-    """What was saved of the task's work, the latest first."""
+    """List the task's checkpoints, the latest first."""
     found = Client(url, login, data_dir).ask("GET", f"/api/tasks/{task}/checkpoints")
     show(found, as_json, (_checkpoint(one) for one in found))
 
@@ -228,11 +233,11 @@ def _checkpoint(one: Json) -> str:
 @app.command()
 def restore(
     task: Task,
-    checkpoint: Annotated[str, typer.Argument(help="Its id, as `task checkpoints` lists it.")],
+    checkpoint: Annotated[str, typer.Argument(help="The checkpoint's id, from `foundry task checkpoints`.")],
     login: As = None,
     url: Url = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Bring the work back to a checkpoint; what is there now is saved first."""
+    """Restore the work from a checkpoint. The current work is saved first."""
     _act(task, f"checkpoints/{checkpoint}/restore", None, Client(url, login, data_dir), as_json)

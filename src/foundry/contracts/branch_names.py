@@ -11,9 +11,9 @@ from foundry.contracts.errors import FoundryError
 
 
 class BranchTaken(FoundryError, code="branch_taken", status=409):
-    """Another task holds the branch, or it exists on GitHub."""
+    """Another task has this branch, or the branch exists on GitHub."""
 
-    remedy = "Choose another name, or open the task that holds it."
+    remedy = "Choose another name, or open the task that has the branch."
 
 
 _BAD_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[-/.]|[/.]$|\.lock(/|$)|/\.|^@$")

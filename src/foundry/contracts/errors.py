@@ -1,7 +1,7 @@
-"""Refusals: errors a person or a program can do something about.
+"""Refusals: errors that a person or a program can act on.
 
-Every subclass names a stable `code`, an HTTP `status` and a `remedy`; `docs/api.md` explains each code, and a
-test checks that it does. Anything else that is raised is a defect and becomes a 500 without details.
+Every subclass has a stable `code`, an HTTP `status` and a `remedy`. `docs/api.md` explains each code, and a test checks
+that it does. Any other exception is a defect and becomes a 500 without details.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ class FoundryError(Exception):
 
     code: ClassVar[str] = "internal"
     status: ClassVar[int] = 500
-    transient: ClassVar[bool] = False  # a workflow's step may try again by itself
-    remedy: str = "Try again; if it persists, look at the server's log."
+    transient: ClassVar[bool] = False  # a workflow's step may retry automatically
+    remedy: str = "Try again. If it fails again, look at the server's log."
 
     def __init_subclass__(cls, *, code: str, status: int) -> None:
         super().__init_subclass__()
@@ -35,48 +35,48 @@ class FoundryError(Exception):
 
 
 def error_codes() -> dict[str, type[FoundryError]]:
-    """Every code known to this process, for the documentation test and for decoding a stored refusal."""
+    """Return every error code that this process knows, for the documentation test and to decode stored refusals."""
     return dict(_CODES)
 
 
 class BadInput(FoundryError, code="bad_input", status=422):
-    """A value that is not of the form its field asks for."""
+    """A field has an invalid value."""
 
     remedy = "Correct the named field and send the request again."
 
 
 class NotFound(FoundryError, code="not_found", status=404):
-    """The thing does not exist, or the person may not know that it does."""
+    """The resource does not exist, or you may not see it."""
 
-    remedy = "Check the id; lists show what exists."
+    remedy = "Check the id. The lists show the resources you may see."
 
 
 class Forbidden(FoundryError, code="forbidden", status=403):
-    """The person is known but lacks the access GitHub would ask for."""
+    """You do not have the required access on GitHub."""
 
-    remedy = "Ask for the access on GitHub, then try again."
+    remedy = "Ask for access on GitHub, then try again."
 
 
 class NotSignedIn(FoundryError, code="not_signed_in", status=401):
-    """The request names no person."""
+    """The request does not identify a person."""
 
-    remedy = "Sign in, or send the token."
+    remedy = "Sign in, or send the admin token."
 
 
 class WrongState(FoundryError, code="wrong_state", status=409):
-    """The command does not fit the thing's present state."""
+    """The command is not allowed in the current state."""
 
-    remedy = "Look at the thing's present state; it says what can be done."
+    remedy = "Look at the current state. It shows which actions are possible."
 
 
 class KeyReused(FoundryError, code="idempotency_key_reused", status=422):
-    """One idempotency key came with two different bodies."""
+    """The idempotency key was already used with a different body."""
 
-    remedy = "Use a new Idempotency-Key for a new request."
+    remedy = "Use a new Idempotency-Key for each new request."
 
 
 class Unavailable(FoundryError, code="unavailable", status=503):
-    """Infrastructure was away; nothing was applied."""
+    """The database or another service was unavailable. Nothing was changed."""
 
     transient = True
 

@@ -9,69 +9,71 @@ from foundry.contracts.messages import Model
 
 
 class SandboxUnreachable(FoundryError, code="sandbox_unreachable", status=503):
-    """Nobody answers at the sandbox's address, or not in time. It may come back."""
+    """The sandbox does not answer, or does not answer in time. It may come back."""
 
     transient = True
-    remedy = "Wait a moment; if it stays away, start the sandbox again and look at its log."
+    remedy = (
+        "Wait a moment. If it still does not answer, read the sandbox's log, then retry the task or resume the session."
+    )
 
 
 class SandboxGone(FoundryError, code="sandbox_gone", status=410):
-    """The provider knows no such sandbox, or no longer does. It will not come back."""
+    """The provider does not have this sandbox, or no longer has it. It will not come back."""
 
-    remedy = "Its task gets a new one, with the branch and the last checkpoint."
+    remedy = "Wait. The task gets a new sandbox with the branch and the last checkpoint."
 
 
 class SandboxTokenRefused(FoundryError, code="sandbox_token_refused", status=502):
-    """A sandbox-agent answers at the address, but not to our token: it is another one."""
+    """A different sandbox-agent answers at this address and rejects our token."""
 
-    remedy = "Start the sandbox again; it gets a new address."
+    remedy = "Resume the session or retry the task. That starts the sandbox again, at a new address."
 
 
 class SandboxStartFailed(FoundryError, code="sandbox_start_failed", status=502):
-    """sandbox-agent ended at once, or did not answer in time after its start; the detail has the log's end."""
+    """sandbox-agent exited at once, or did not answer in time after its start. The detail has the end of its log."""
 
     transient = True
     remedy = "Read the sandbox's log, then retry."
 
 
 class SandboxRefused(FoundryError, code="sandbox_refused", status=502):
-    """sandbox-agent refused a request; the detail carries its own words."""
+    """sandbox-agent refused a request. The detail has its message."""
 
-    remedy = "Read the detail; if it names nothing you can change, look at the sandbox's log."
+    remedy = "Read the detail. If it names nothing you can change, read the sandbox's log."
 
 
 class SandboxPathMissing(FoundryError, code="sandbox_path_missing", status=404):
-    """There is no such file or directory in the sandbox."""
+    """The sandbox has no such file or directory."""
 
-    remedy = "Check the path; it is relative to the sandbox's home or absolute."
+    remedy = "Check the path. It is absolute, or relative to the sandbox's home directory."
 
 
 class AcpServerGone(FoundryError, code="acp_server_gone", status=410):
-    """The agent's connection (ACP server id) is unknown to sandbox-agent, or its agent's process has ended."""
+    """sandbox-agent does not know the agent's connection (ACP server id), or the agent's process has exited."""
 
-    remedy = "Resume the session: it gets a new agent process, and its history where the agent keeps one."
+    remedy = "Resume the session. It gets a new agent process, and its history if the agent keeps one."
 
 
 class AgentUnavailable(FoundryError, code="agent_unavailable", status=422):
-    """The agent is not known, not installed, or its process does not start."""
+    """The agent is unknown, is not installed, or its process does not start."""
 
-    remedy = "Choose another agent, or install this one in the sandbox; the sandbox's log says more."
+    remedy = "Choose another agent, or install this one in the sandbox. The sandbox's log has details."
 
 
 class AgentRefused(FoundryError, code="agent_refused", status=502):
-    """The agent answered a request with a JSON-RPC error; the detail carries it."""
+    """The agent answered a request with a JSON-RPC error. The detail has the error."""
 
-    remedy = "Read the detail; agents that need a sign-in or a key say so there."
+    remedy = "Read the detail. Agents that need a sign-in or a key say so there."
 
 
 class InstallFailed(FoundryError, code="install_failed", status=500):
     """sandbox-agent could not be installed on this machine."""
 
-    remedy = "Check the network and the disk, then try again; npm's words are in the detail."
+    remedy = "Check the network and the disk, then try again. The detail has npm's message."
 
 
 class NodeMissing(FoundryError, code="node_missing", status=500):
-    """There is no npm to install sandbox-agent with."""
+    """npm is missing, and Foundry needs it to install sandbox-agent."""
 
     remedy = 'Install Node.js 20 or later, or run: pip install "foundry[node]"'
 

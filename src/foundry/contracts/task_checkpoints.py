@@ -20,21 +20,21 @@ LEFT_OUT_LIMIT = 20  # paths that are named
 
 
 class CheckpointTooLarge(FoundryError, code="checkpoint_too_large", status=413):
-    """What would have to be saved is larger than a checkpoint may be. Nothing is deleted because of it."""
+    """The work is too large for a checkpoint. Nothing was deleted."""
 
-    remedy = "Push what matters and remove or ignore large files; then try again, or discard the work."
+    remedy = "Push the important commits and remove or ignore large files. Then try again, or discard the work."
 
 
 class CheckpointMissing(FoundryError, code="checkpoint_missing", status=404):
-    """There is no such checkpoint, or its content is no longer kept."""
+    """The checkpoint does not exist, or its content was removed."""
 
-    remedy = "Choose one of those that the task lists."
+    remedy = "Choose a checkpoint from the task's list."
 
 
 class CheckpointUnfit(FoundryError, code="checkpoint_unfit", status=409):
-    """The repository no longer has the commit that the checkpoint stands on."""
+    """The repository no longer has the commit that the checkpoint is based on."""
 
-    remedy = "Download its patch and apply it by hand."
+    remedy = "Download the checkpoint's patch and apply it by hand."
 
 
 class CheckpointReason(StrEnum):

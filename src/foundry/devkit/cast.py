@@ -1,6 +1,7 @@
 """The sample people, organizations and repositories of the stand-in GitHub.
 
-The repositories are small but real: each has tests that run with plain `python3`, and something an agent can improve.
+The repositories are small but real: each has tests that run with plain `python3`, and something that an agent can
+improve.
 """
 
 from __future__ import annotations
@@ -227,12 +228,12 @@ PERMISSIONS = {
     "actions": "read",
     "workflows": "write",
 }
-"""What the sample App asks for."""
+"""The permissions that the sample App requests."""
 
 
 @dataclass(frozen=True)
 class Statistic:
-    """A function that `tally` could have, for a task of the demo."""
+    """A function to add to `tally`, for a task of the demo."""
 
     name: str
     says: str
@@ -272,7 +273,7 @@ STATISTICS = (
 
 
 def demo_prompt(number: int) -> str:
-    """The `number`-th task of the demo, from 0, for the scripted agent on `tally`: another statistic, with its test."""
+    """Return the prompt of the demo's task `number` (from 0): the scripted agent adds a statistic and its test."""
     chosen, again = STATISTICS[number % len(STATISTICS)], number // len(STATISTICS)
     name = chosen.name + (f"_{again + 1}" if again else "")
     body = "\n".join("    " + line for line in dedent(chosen.body).strip().splitlines())

@@ -1,7 +1,7 @@
 """The GitHub App: its JWT, its installations and their tokens, its webhook deliveries.
 
-A token for API calls is kept until shortly before its end, in memory only. A credential for git is made for one
-repository, handed out inside an `async with`, revoked at its end, and never kept.
+A token for API calls stays in memory until shortly before it expires. A credential for git is created for one
+repository and given out inside an `async with`. It is revoked at the end and never stored.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from foundry.github.client_base import Caller
 from foundry.github.errors import GitHubNotConfigured, GitHubNotFound, GitHubRefused
 from foundry.github.etag_cache import Answers, KeptInMemory
 
-EARLY = 300.0  # seconds before its end at which a token for API calls is replaced
+EARLY = 300.0  # seconds before expiry when a token for API calls is replaced
 
 log = structlog.get_logger("foundry.github")
 
 
 class GitHubApp:
-    """What the App may do as itself, and the callers that act as its installations."""
+    """The App's own API calls, and the callers that act as its installations."""
 
     def __init__(
         self, api_url: str, http: httpx.AsyncClient, *, app_id: str, private_key: str, answers: Answers | None = None
@@ -50,7 +50,7 @@ class GitHubApp:
     async def installation_token(
         self, installation: int, *, repository: int | None = None, permissions: Mapping[str, str] | None = None
     ) -> InstallationToken:
-        """A fresh token, limited to one repository and some permissions where given."""
+        """Return a new token, limited to one repository and to some permissions if they are given."""
         wish: dict[str, object] = {}
         if repository is not None:
             wish["repository_ids"] = [repository]
@@ -59,7 +59,7 @@ class GitHubApp:
         return await self._app().post(f"/app/installations/{installation}/access_tokens", wish, InstallationToken)
 
     async def revoke(self, token: str) -> None:
-        """End an installation token now; one that has ended already is no error."""
+        """Revoke an installation token now. An expired token is not an error."""
         try:
             await self.as_token(token).delete("/installation/token")
         except (GitHubNotFound, GitHubRefused):
@@ -67,10 +67,9 @@ class GitHubApp:
 
     @asynccontextmanager
     async def git_token(self, installation: int, repository: int, *, write: bool) -> AsyncIterator[str]:
-        """A token for git on this one repository, revoked at the end.
+        """Yield a token for git on this one repository, and revoke it at the end.
 
-        That GitHub cannot be told to revoke it does not undo what git has done: it is logged, and the token ends by
-        itself within the hour.
+        If the revocation fails, git's work stays done: the failure is logged, and the token expires within an hour.
         """
         permissions = {"contents": "write" if write else "read", "metadata": "read"}
         made = await self.installation_token(installation, repository=repository, permissions=permissions)
@@ -84,7 +83,7 @@ class GitHubApp:
                 audit.warning("git credential not revoked", reason=error.detail)
 
     async def deliveries(self, *, since: datetime) -> list[GitHubDelivery]:
-        """The App's webhook deliveries from that moment on, the newest first. GitHub keeps those of three days."""
+        """Return the App's webhook deliveries since that time, the newest first. GitHub keeps them for three days."""
         found: list[GitHubDelivery] = []
         async for delivery in self._app().pages("/app/hook/deliveries", GitHubDelivery):
             if delivery.delivered_at < since:
@@ -93,20 +92,20 @@ class GitHubApp:
         return found
 
     async def redeliver(self, delivery: int) -> None:
-        """Have GitHub send a delivery again, under the same delivery id (`guid`)."""
+        """Ask GitHub to send a delivery again, under the same delivery id (`guid`)."""
         await self._app().post(f"/app/hook/deliveries/{delivery}/attempts", {})
 
     def budget(self, installation: int) -> GitHubBudget:
-        """What GitHub said last of this installation's hour; asks nothing."""
+        """Return this installation's rate limit budget as GitHub last reported it. Sends no request."""
         return self.as_installation(installation).budget
 
     def _app(self) -> Caller:
         if not self._configured:
-            raise GitHubNotConfigured("no GitHub App is set up here")
+            raise GitHubNotConfigured("this server has no GitHub App configured")
         return self._as_app
 
     def as_installation(self, installation: int) -> Caller:
-        """The API as an installation."""
+        """Return a caller that acts as an installation."""
         caller = self._installed.get(installation)
         if caller is None:
 
@@ -124,7 +123,7 @@ class GitHubApp:
         return caller
 
     def as_token(self, token: str) -> Caller:
-        """The API with a token that is at hand: a person's, or one to be revoked. Nothing is kept."""
+        """Return a caller that uses a given token: a person's, or one to revoke. Nothing is cached."""
 
         async def given() -> str:
             return token
@@ -132,7 +131,7 @@ class GitHubApp:
         return Caller(self._http, self._base, key="", token=given)
 
     async def _api_token(self, installation: int) -> str:
-        async with self._minting[installation]:  # many who wait get the one that is made
+        async with self._minting[installation]:  # concurrent callers share the one new token
             kept = self._tokens.get(installation)
             if kept is None or kept.expires_at.timestamp() - time.time() < EARLY:
                 kept = self._tokens[installation] = await self.installation_token(installation)

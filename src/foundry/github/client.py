@@ -1,4 +1,4 @@
-"""GitHub's REST API as Foundry uses it: what the App's installations and the people who signed in may see and do."""
+"""The parts of GitHub's REST API that Foundry uses, for the App's installations and for signed-in people."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ROLES = ("admin", "maintain", "write", "triage", "read")
 
 
 class GitHub(GitHubApp):
-    """GitHub for one App. `full_name` is `owner/name` as it is now; GitHub redirects the names it had before."""
+    """GitHub's API for one App. `full_name` is the current `owner/name`; GitHub redirects earlier names."""
 
     # repositories and people
 
@@ -41,7 +41,7 @@ class GitHub(GitHubApp):
         return await self.as_installation(installation).all(f"/orgs/{quote(organization)}/members", GitHubAccount)
 
     async def permission(self, installation: int, full_name: str, login: str) -> str:
-        """admin, maintain, write, triage, read or none; a custom role counts as the role it is built on."""
+        """Return admin, maintain, write, triage, read or none. A custom role counts as its base role."""
         url = f"/repos/{full_name}/collaborators/{quote(login)}/permission"
         try:
             found = await self.as_installation(installation).get(url, GitHubPermission)
@@ -55,15 +55,15 @@ class GitHub(GitHubApp):
         return await self.as_installation(installation).all(f"/repos/{full_name}/branches", GitHubBranch)
 
     async def heads(self, installation: int, full_name: str, prefix: str) -> dict[str, str]:
-        """The branches whose names begin so, and where they are."""
+        """Return the branches whose names start with this prefix, and their heads."""
         url = f"/repos/{full_name}/git/matching-refs/heads/{quote(prefix)}"
         found = await self.as_installation(installation).all(url, GitHubHead)
         return {head.ref.removeprefix("refs/heads/"): head.object.sha for head in found}
 
     async def rename_branch(self, installation: int, full_name: str, branch: str, new_name: str) -> GitHubBranch:
-        """Rename it on GitHub, which goes on in the background after the answer.
+        """Rename the branch on GitHub. GitHub continues in the background after its response.
 
-        Open pull requests whose head it is are closed by it, those whose base it is are retargeted.
+        GitHub closes open pull requests whose head is this branch, and retargets those whose base it is.
         """
         url = f"{_branch(full_name, branch)}/rename"
         return await self.as_installation(installation).post(url, {"new_name": new_name}, GitHubBranch)
@@ -73,7 +73,7 @@ class GitHub(GitHubApp):
     async def pull_requests(
         self, installation: int, full_name: str, *, state: str = "open", head: str | None = None
     ) -> list[GitHubPullRequest]:
-        """Pull requests, those of one head (`owner:branch`) if given. `state`: open, closed or all."""
+        """Return pull requests, optionally only those of one head (`owner:branch`). `state`: open, closed or all."""
         query = {"state": state} | ({"head": head} if head else {})
         url = f"/repos/{full_name}/pulls?{urlencode(query)}"
         return await self.as_installation(installation).all(url, GitHubPullRequest)
@@ -101,7 +101,7 @@ class GitHub(GitHubApp):
         await self.as_installation(installation).post(url, {"reviewers": list(logins), "team_reviewers": list(teams)})
 
     async def comments(self, installation: int, full_name: str, number: int) -> list[GitHubComment]:
-        """The comments on a pull request or issue, the oldest first."""
+        """Return the comments on a pull request or issue, the oldest first."""
         url = f"/repos/{full_name}/issues/{number}/comments"
         return await self.as_installation(installation).all(url, GitHubComment)
 
@@ -110,18 +110,18 @@ class GitHub(GitHubApp):
         url = f"/repos/{full_name}/issues/{number}/comments"
         return await self.as_installation(installation).post(url, {"body": body}, GitHubComment)
 
-    # a person, by their own token; each raises GitHubSignInFailed if GitHub no longer takes it
+    # calls with a person's own token; each raises GitHubSignInFailed if GitHub no longer accepts the token
 
     async def user(self, token: str) -> GitHubAccount:
         return await _signed_in(self.as_token(token).get("/user", GitHubAccount))
 
     async def user_installations(self, token: str) -> list[GitHubInstallation]:
-        """The installations of the App that the person has something to do with."""
+        """Return the App's installations that the person can access."""
         listing = self.as_token(token).all("/user/installations", GitHubInstallation, key="installations")
         return await _signed_in(listing)
 
     async def user_repositories(self, token: str, installation: int) -> list[GitHubRepository]:
-        """What both the person and the installation may see."""
+        """Return the repositories that both the person and the installation may see."""
         url = f"/user/installations/{installation}/repositories"
         return await _signed_in(self.as_token(token).all(url, GitHubRepository, key="repositories"))
 
@@ -132,7 +132,7 @@ async def _signed_in(call: Awaitable[T]) -> T:
     except GitHubRefused as refused:
         if refused.answered != 401:
             raise
-        raise GitHubSignInFailed("GitHub no longer takes this person's token") from refused
+        raise GitHubSignInFailed("GitHub no longer accepts this person's token") from refused
 
 
 def _branch(full_name: str, branch: str) -> str:

@@ -1,8 +1,8 @@
 """One caller of GitHub's REST API, on gidgethub: the App, one of its installations, or a person.
 
-Every call has a deadline; lists are followed to their last page; a GET is asked conditionally; what GitHub says of the
-caller's budget is remembered, and nothing is sent while GitHub has said not to; a token that GitHub no longer takes is
-replaced once; GitHub's errors become ours, which say what to do.
+Every call has a deadline. Lists are read to their last page. GET requests are conditional. The client remembers the
+budget that GitHub reports, and sends nothing while GitHub requires it to wait. It replaces a rejected token once.
+GitHub's errors become ours, each with a remedy.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ M = TypeVar("M", bound=GitHubModel)
 T = TypeVar("T")
 
 TIMEOUT = 20.0  # seconds for one request
-CONNECTIONS = 20  # at once, over all callers
+CONNECTIONS = 20  # maximum, for all callers together
 JSON = "application/vnd.github+json"
 VERSION = "2022-11-28"  # of the REST API
-SECONDARY = 60.0  # seconds to wait after a secondary limit that names no time, as GitHub's documentation asks
+SECONDARY = 60.0  # seconds to wait after a secondary limit without a given time, as GitHub's documentation asks
 
 Token = Callable[[], Awaitable[str]]
 
 
 def http_client() -> httpx.AsyncClient:
-    """The one HTTP client of the process for GitHub."""
+    """Create the process's only HTTP client for GitHub."""
     return httpx.AsyncClient(
         timeout=TIMEOUT,
-        follow_redirects=True,  # a renamed repository or branch answers with its new place
+        follow_redirects=True,  # GitHub redirects a renamed repository or branch to its new name
         limits=httpx.Limits(max_connections=CONNECTIONS),
         headers={"X-GitHub-Api-Version": VERSION},
     )
@@ -47,9 +47,9 @@ class Caller:
     """Calls with one credential.
 
     Args:
-        key: who this is, for the answers that are kept.
-        token: gives the token to send; absent: the App's own JWT, from `app_id` and `private_key`.
-        forget: told that GitHub no longer takes a token; the call is then made once more with a new one.
+        key: identifies this caller in the response cache.
+        token: returns the token to send. None: the App's own JWT, from `app_id` and `private_key`.
+        forget: called when GitHub rejects a token; the call is then repeated once with a new token.
     """
 
     def __init__(
@@ -71,18 +71,18 @@ class Caller:
 
     @property
     def budget(self) -> GitHubBudget:
-        """What GitHub said last of this caller's hour."""
+        """This caller's rate limit budget, as GitHub last reported it."""
         return self._api.budget
 
     async def get(self, url: str, model: type[M]) -> M:
         return await self._call(lambda token: self._api.getitem(url, oauth_token=token), model.model_validate)
 
     async def all(self, url: str, model: type[M], *, key: str = "items") -> list[M]:
-        """Every page. `key`: where GitHub puts the list if it is within an object."""
+        """Return the items of every page. `key`: the field with the list, if the response is an object."""
         return [item async for item in self.pages(url, model, key=key)]
 
     async def pages(self, url: str, model: type[M], *, key: str = "items") -> AsyncIterator[M]:
-        """Item by item; a page is fetched when it is needed."""
+        """Yield item by item. A page is fetched when it is needed."""
         after: str | None = f"{url}{'&' if '?' in url else '?'}per_page=100"
         while after:
             place = after
@@ -102,7 +102,7 @@ class Caller:
     @overload
     async def post(self, url: str, data: Mapping[str, object]) -> None: ...
     async def post(self, url: str, data: Mapping[str, object], model: type[M] | None = None) -> M | None:
-        """Without a model, whatever is answered will do."""
+        """Send one request. Without a model, any response body is accepted."""
 
         def read(found: object) -> M | None:
             return model.model_validate(found) if model else None
@@ -124,7 +124,7 @@ class Caller:
 
 
 class _Api(GitHubAPI):
-    """gidgethub's, which remembers the budget and asks conditionally."""
+    """gidgethub's client, extended to remember the budget and to send conditional requests."""
 
     def __init__(
         self, client: httpx.AsyncClient, *arguments: Any, key: str, answers: Answers | None, **options: Any
@@ -134,17 +134,17 @@ class _Api(GitHubAPI):
         self._key, self._answers = key, answers
 
     async def page(self, url: str, key: str, token: str | None) -> tuple[Sequence[Any], str | None]:
-        """One page of a list, and where the next one is."""
+        """Fetch one page of a list. Returns its items and the next page's address."""
         found: Any
         found, after, _ = await self._make_request("GET", url, {}, b"", JSON, oauth_token=token)
         if not isinstance(found, dict):
             return found, after
         if key not in found:
-            raise GitHubUnavailable(f"GitHub's answer is not as documented: there is no {key} in it")
+            raise GitHubUnavailable(f"GitHub's response is not as documented: it has no {key}")
         return found[key], after
 
     async def manage_rate_limit(self, *, method: str, url: str) -> None:
-        """Refuse here what GitHub has said it will refuse; going on is what it bans callers for."""
+        """Refuse calls while GitHub's limit applies. GitHub bans callers that continue."""
         until = self.budget.blocked_until
         if until and until > datetime.now(UTC):
             raise GitHubRateLimited(_used_up(until), reset_at=until)
@@ -157,7 +157,7 @@ class _Api(GitHubAPI):
             headers = {**headers, "if-none-match": kept.etag}
         status, said, content = await super()._request(method, url, headers, body)
         self.budget = budget_after(self.budget, status, said, content)
-        if status >= 500:  # before gidgethub, which stumbles over statuses that only proxies use
+        if status >= 500:  # checked before gidgethub, which fails on statuses that only proxies use
             raise GitHubUnavailable(f"GitHub answered {status}")
         if kept and status == 304:
             return 200, kept.headers, kept.body
@@ -168,7 +168,7 @@ class _Api(GitHubAPI):
 
 
 def budget_after(before: GitHubBudget, status: int, headers: Mapping[str, str], body: bytes = b"") -> GitHubBudget:
-    """The budget as an answer's headers describe it (GitHub: "Best practices for using the REST API")."""
+    """Read the budget from a response's headers (GitHub: "Best practices for using the REST API")."""
     try:
         reset = datetime.fromtimestamp(int(headers["x-ratelimit-reset"]), UTC)
         seen = GitHubBudget(
@@ -188,7 +188,7 @@ def budget_after(before: GitHubBudget, status: int, headers: Mapping[str, str], 
 
 
 async def _answered(call: Awaitable[Any], read: Callable[[Any], T]) -> T:
-    """What GitHub answered; its errors as ours."""
+    """Return GitHub's response. Converts its errors to ours."""
     try:
         return read(await call)
     except gidgethub.HTTPException as error:
@@ -197,13 +197,13 @@ async def _answered(call: Awaitable[Any], read: Callable[[Any], T]) -> T:
         raise GitHubUnavailable(f"GitHub did not answer: {type(error).__name__} {error}".rstrip()) from error
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise GitHubUnavailable(f"GitHub's answer is not as documented: {where}") from error
+        raise GitHubUnavailable(f"GitHub's response is not as documented: {where}") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise GitHubUnavailable(f"what came instead of GitHub's answer is no JSON: {error}") from error
+        raise GitHubUnavailable(f"GitHub's response is not valid JSON: {error}") from error
 
 
 def refusal(error: gidgethub.HTTPException) -> GitHubNotFound | GitHubRateLimited | GitHubRefused:
-    """A 4xx as the error that says what to do."""
+    """Convert a 4xx response to an error with a remedy."""
     status, words = int(error.status_code), str(error)
     limited = budget_after(GitHubBudget(), status, error.headers, words.encode()).blocked_until
     if limited:
@@ -217,4 +217,4 @@ def refusal(error: gidgethub.HTTPException) -> GitHubNotFound | GitHubRateLimite
 
 
 def _used_up(until: datetime) -> str:
-    return f"GitHub takes no requests until {until:%Y-%m-%d %H:%M:%S} UTC: its rate limit is used up"
+    return f"GitHub's rate limit is used up; it accepts no requests until {until:%Y-%m-%d %H:%M:%S} UTC"

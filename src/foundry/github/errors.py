@@ -1,4 +1,4 @@
-"""What can go wrong with GitHub, and what to do about it."""
+"""GitHub errors, each with a remedy."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from foundry.contracts.errors import FoundryError
 
 
 class GitHubUnavailable(FoundryError, code="github_unavailable", status=503):
-    """GitHub did not answer, or with a 5xx."""
+    """GitHub did not answer, or answered with a 5xx status."""
 
     transient = True
-    remedy = "Wait; Foundry tries again. GitHub's status page says whether it is GitHub."
+    remedy = "Wait. Foundry retries automatically. GitHub's status page shows whether GitHub has an outage."
 
 
 class GitHubRateLimited(FoundryError, code="github_rate_limited", status=503):
-    """The installation's hourly budget, or a secondary limit, is used up."""
+    """GitHub's rate limit for the installation is used up: the hourly budget or a secondary limit."""
 
     transient = True
-    remedy = "Wait until the time named; Foundry tries again."
+    remedy = "Wait until the time in the detail. Foundry retries automatically."
 
     def __init__(
         self, detail: str, *, field: str | None = None, remedy: str | None = None, reset_at: datetime | None = None
@@ -28,21 +28,21 @@ class GitHubRateLimited(FoundryError, code="github_rate_limited", status=503):
 
 
 class GitHubNotConfigured(FoundryError, code="github_not_configured", status=503):
-    """This server was not told which GitHub App it is, and cannot ask GitHub anything."""
+    """The server has no GitHub App configured, so it cannot call GitHub."""
 
-    remedy = "Set FOUNDRY_GITHUB_APP_ID and FOUNDRY_GITHUB_APP_PRIVATE_KEY, and start the server again."
+    remedy = "Set FOUNDRY_GITHUB_APP_ID and FOUNDRY_GITHUB_APP_PRIVATE_KEY, then restart the server."
 
 
 class GitHubNotFound(FoundryError, code="github_not_found", status=404):
-    """GitHub shows no such thing to the App."""
+    """GitHub does not have this resource, or does not show it to the App."""
 
-    remedy = "Check that it exists and that the GitHub App is installed on its repository."
+    remedy = "Check that the resource exists and that the GitHub App is installed on its repository."
 
 
 class GitHubRefused(FoundryError, code="github_refused", status=422):
-    """GitHub refused the request; the detail has its words, `answered` its status."""
+    """GitHub refused the request. The detail has GitHub's message; `answered` is its status."""
 
-    remedy = "Read GitHub's words; a permission that is missing is granted in the App's settings."
+    remedy = "Read GitHub's message. If a permission is missing, grant it in the App's settings."
 
     def __init__(
         self, detail: str, *, field: str | None = None, remedy: str | None = None, answered: int = 422
@@ -58,6 +58,6 @@ class GitHubSignInFailed(FoundryError, code="github_sign_in_failed", status=401)
 
 
 class BadSignature(FoundryError, code="bad_signature", status=401):
-    """A webhook whose signature is missing or not made with our secret."""
+    """The webhook's signature is missing or does not match our secret."""
 
     remedy = "Set the same webhook secret in the GitHub App and in FOUNDRY_GITHUB_WEBHOOK_SECRET."

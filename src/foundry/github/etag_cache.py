@@ -1,4 +1,4 @@
-"""Answers that are kept to be asked about again: GitHub charges nothing for one that has not changed.
+"""A response cache for conditional requests. An unchanged response costs nothing of GitHub's rate limit.
 
 Source: GitHub's documentation, "Use conditional requests if appropriate": a 304 does not count against the limit.
 """
@@ -8,26 +8,26 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import NamedTuple, Protocol
 
-KEPT = 32 * 1024 * 1024  # bytes of bodies, over all installations
+KEPT = 32 * 1024 * 1024  # bytes of bodies, for all installations together
 
 
 class Answer(NamedTuple):
-    """What GitHub said, as it came over the wire."""
+    """A stored response, as received."""
 
     etag: str
-    headers: dict[str, str]  # those that say how to read it: content-type and link
+    headers: dict[str, str]  # the ones needed to read the body: content-type and link
     body: bytes
 
 
 class Answers(Protocol):
-    """Where answers are kept; `key` tells whom they were given to, so nobody sees another's."""
+    """The cache. `key` identifies the caller, so that nobody gets another caller's responses."""
 
     def get(self, key: str, url: str) -> Answer | None: ...
     def put(self, key: str, url: str, answer: Answer) -> None: ...
 
 
 class KeptInMemory(Answers):
-    """The least used are thrown out when there are too many bytes."""
+    """A cache in memory. It evicts the least used responses when it exceeds its limit in bytes."""
 
     def __init__(self, limit: int = KEPT) -> None:
         self._limit = limit

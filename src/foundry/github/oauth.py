@@ -15,7 +15,7 @@ TIMEOUT = 15.0  # seconds
 
 
 class OAuth:
-    """The App's sign-in endpoints, below GitHub's web address."""
+    """The App's sign-in endpoints, under GitHub's web address."""
 
     def __init__(self, web_url: str, client_id: str, client_secret: str, http: httpx.AsyncClient) -> None:
         self._web = web_url.rstrip("/")
@@ -24,7 +24,7 @@ class OAuth:
         self._http = http
 
     def authorize_url(self, *, redirect_uri: str, state: str, verifier: str) -> str:
-        """Where the person is sent; `verifier` stays with us until the exchange."""
+        """Return the address that the browser is redirected to. `verifier` stays here until the exchange."""
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
         query = {
             "client_id": self._client_id,
@@ -36,7 +36,7 @@ class OAuth:
         return f"{self._web}/login/oauth/authorize?{urlencode(query)}"
 
     async def exchange(self, *, code: str, redirect_uri: str, verifier: str) -> UserToken:
-        """The person's token for the code GitHub sent back.
+        """Exchange the code that GitHub sent back for the person's token.
 
         Raises:
             GitHubSignInFailed: the code is wrong, used or too old.
@@ -44,10 +44,10 @@ class OAuth:
         return await self._token({"code": code, "redirect_uri": redirect_uri, "code_verifier": verifier})
 
     async def refresh(self, refresh_token: str) -> UserToken:
-        """A new pair for a refresh token, which is then used up.
+        """Exchange a refresh token for a new pair. A refresh token works once.
 
         Raises:
-            GitHubSignInFailed: it was used up already; the person has to sign in again.
+            GitHubSignInFailed: the refresh token was already used; the person must sign in again.
         """
         return await self._token({"grant_type": "refresh_token", "refresh_token": refresh_token})
 
@@ -67,7 +67,7 @@ class OAuth:
         try:
             body = response.json()
         except ValueError:
-            raise GitHubSignInFailed("GitHub's answer to the sign-in is no JSON") from None
+            raise GitHubSignInFailed("GitHub's response to the sign-in is not valid JSON") from None
         if "access_token" not in body:  # errors come with status 200
             raise GitHubSignInFailed(str(body.get("error_description") or body.get("error") or "no token"))
         return UserToken.model_validate(body)

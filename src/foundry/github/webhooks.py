@@ -9,17 +9,17 @@ from foundry.github.errors import BadSignature
 
 
 def signature(secret: str, body: bytes) -> str:
-    """What GitHub puts into `X-Hub-Signature-256`."""
+    """Compute the value of GitHub's `X-Hub-Signature-256` header."""
     return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
 
 
 def verify(secret: str, body: bytes, header: str | None) -> None:
-    """Let the body pass if the header was made from it with our secret.
+    """Require that the header is the body's signature with our secret.
 
     Raises:
-        BadSignature: it was not, or there is none.
+        BadSignature: the signature is missing or does not match.
     """
     if not secret:
-        raise BadSignature("no webhook secret is configured, so no delivery is trusted")
+        raise BadSignature("no webhook secret is configured, so every delivery is refused")
     if not header or not hmac.compare_digest(signature(secret, body).encode(), header.encode()):
         raise BadSignature("the delivery's signature does not match its body", field="X-Hub-Signature-256")

@@ -1,6 +1,6 @@
-"""Sandboxes: providers make them, sandbox-agent inside is what Foundry then talks to (R22).
+"""Sandboxes: providers create them; afterwards Foundry talks to the sandbox-agent inside (R22).
 
-`provider.py` is what a provider has to offer; `local/` is one, and has the file names to copy for another. `agent.py`
-is the client of sandbox-agent, with `acp.py` (agents), `processes.py` and `files.py` over `calls.py` (HTTP);
-it is the same for all providers.
+`provider.py` is the protocol of a provider. `local/` implements it; to add another provider, copy its file names.
+`agent.py` is the client of sandbox-agent and is the same for all providers. `acp.py` (agents), `processes.py` and
+`files.py` belong to it and use `calls.py` (HTTP).
 """

@@ -1,24 +1,26 @@
-"""Agents through sandbox-agent's ACP proxy: JSON-RPC in by POST, everything the agent says out by one event stream.
+"""Agents through sandbox-agent's ACP proxy. Foundry sends JSON-RPC by POST; everything from the agent arrives on one
+event stream.
 
-A *server id* names one agent process and one event numbering; it is chosen by the caller and never used twice.
+A *server id* names one agent process and one event numbering. The caller chooses it and never uses it twice.
 
-What 0.4.2 does, as tried (tests/sandboxes/test_acp.py holds each of these to the real server):
+Behaviour of 0.4.2, as tested (tests/sandboxes/test_acp.py checks each point against the real server):
 
-- Event ids are 1, 2, 3, … without holes, and also number the responses to our own requests. The last 1,024 are kept:
-  after a longer absence the stream begins at a higher id than asked for, without a word about it. An id from the
-  future is not refused; nothing is sent until the numbering has passed it.
-- Every response is on the stream, whoever sent the request and whether or not its POST still waits.
-- An agent process that ends shows as one event `_adapter/agent_exited {code, success}` (code null: by a signal), and
-  in nothing else: the stream stays open with heartbeats, the server id stays listed, what was asked gets no response
-  (its POST hangs until 120 s). Any POST afterwards is a 502 "failed writing to agent stdin", here AcpServerGone. It
-  is never started again under that server id: delete it and choose another.
-- A line of the agent's output that is no JSON comes as `_adapter/invalid_stdout {error, raw}`; its stderr goes to
-  sandbox-agent's log only.
-- DELETE forgets the server id at once, but answers only when the agent's process has ended, and all that ends that is
-  its stdin, which closes once no request holds it: neither DELETE's own connection nor the POST of a running prompt.
-  The stream ends with the process. `delete` hangs up both, and kills what stays.
-- The list of servers holds what was not deleted, dead agents included. After a restart of sandbox-agent it is empty.
-- `session/new` again gives one more session of the same process. A known server id with another agent is a 409.
+- Event ids are 1, 2, 3, … without holes. Responses to our own requests are numbered too. sandbox-agent keeps the last
+  1,024 events: after a longer absence the stream silently starts at a higher id than requested. A future id is not
+  refused; the stream sends nothing until the numbering has passed it.
+- Every response appears on the stream, whoever sent the request and whether or not its POST is still open.
+- When an agent process exits, the only sign is one event `_adapter/agent_exited {code, success}` (code null: by a
+  signal). The stream stays open with heartbeats, the server id stays listed, and pending requests get no response
+  (their POST hangs until 120 s). Any later POST is a 502 "failed writing to agent stdin", here AcpServerGone. The agent
+  never starts again under that server id: delete it and choose another.
+- A line of agent output that is not JSON arrives as `_adapter/invalid_stdout {error, raw}`. The agent's stderr goes
+  only to sandbox-agent's log.
+- DELETE forgets the server id at once, but responds only when the agent's process has exited. Only a closed stdin makes
+  the process exit, and stdin closes when no request holds it: neither DELETE's own connection nor the POST of a running
+  prompt. The stream ends with the process. `delete` closes both connections and kills what remains.
+- The list of servers contains everything not deleted, including dead agents. After a restart of sandbox-agent it is
+  empty.
+- A second `session/new` creates one more session in the same process. A known server id with another agent is a 409.
 """
 
 from __future__ import annotations
@@ -42,11 +44,11 @@ from foundry.sandboxes.sse import events
 
 PROTOCOL_VERSION = 1  # of ACP
 REQUEST_LIMIT = 125.0  # seconds; sandbox-agent itself gives up a request after 120
-PROMPT_GRACE = 0.25  # seconds in which a refused prompt is expected to show
+PROMPT_GRACE = 0.25  # seconds within which the agent refuses a prompt, if it refuses it
 STREAM_QUIET = 45.0  # seconds without a byte; sandbox-agent writes a keep-alive every 15
-EXIT_LOOK = 1.0  # seconds without a response after which a request looks whether the agent's process has ended
-DELETE_LIMIT = 0.5  # seconds; DELETE answers at once if the process has ended, and never otherwise
-END_LIMIT = 1.0  # seconds that an agent has to end after its stdin closed, before it is killed
+EXIT_LOOK = 1.0  # seconds without a response; then a request checks whether the agent's process has exited
+DELETE_LIMIT = 0.5  # seconds; DELETE responds at once if the process has exited, and never otherwise
+END_LIMIT = 1.0  # seconds that an agent has to exit after its stdin closed, before it is killed
 KILL_LIMIT = 5.0  # seconds after SIGKILL
 INITIALIZE_ID = "foundry-initialize"
 OPEN_ID = "foundry-open"
@@ -56,7 +58,7 @@ RpcId = str | int
 
 @dataclass(frozen=True)
 class Initialized:
-    """What the agent offers."""
+    """The agent's capabilities."""
 
     can_load: bool
     can_resume: bool
@@ -73,25 +75,25 @@ class ServerInfo:
 
 @dataclass(frozen=True)
 class AgentExit:
-    """The agent's process has ended."""
+    """The agent's process has exited."""
 
-    code: int | None  # absent: by a signal
+    code: int | None  # None: by a signal
 
 
 def agent_exit(message: Json) -> AgentExit | None:
-    """What a stream's message says of the agent's end, if it does."""
+    """Return the agent's exit that a stream message reports, or None."""
     if message.get("method") != "_adapter/agent_exited":
         return None
     return AgentExit((message.get("params") or {}).get("code"))
 
 
 class Acp:
-    """Every method raises AcpServerGone if sandbox-agent does not know the server id."""
+    """The ACP client. Every method raises AcpServerGone if sandbox-agent does not know the server id."""
 
     def __init__(self, calls: Calls, processes: Processes) -> None:
         self._calls = calls
         self._processes = processes
-        self._posting: dict[asyncio.Task[Json | None], str] = {}  # prompts whose turns run, and their server ids
+        self._posting: dict[asyncio.Task[Json | None], str] = {}  # prompts with a running turn, and their server ids
 
     async def close(self) -> None:
         for task in list(self._posting):
@@ -105,10 +107,10 @@ class Acp:
     async def post(
         self, server_id: str, message: Json, *, agent: str | None = None, limit: float = REQUEST_LIMIT
     ) -> Json | None:
-        """Send one JSON-RPC message. A request's response; None for a notification or a response of ours.
+        """Send one JSON-RPC message. Returns a request's response; None for a notification or for our own response.
 
         Args:
-            agent: starts the agent's process if the server id is new; without it, such a server id is refused.
+            agent: starts this agent's process if the server id is new. Without it, a new server id is refused.
         """
         params = {"agent": agent} if agent else None
         return await self._calls.ask("POST", f"/v1/acp/{server_id}", params=params, json=message, limit=limit)
@@ -116,11 +118,11 @@ class Acp:
     async def request(
         self, server_id: str, method: str, params: Json, *, rpc_id: RpcId, agent: str | None = None
     ) -> Json:
-        """A request's result.
+        """Send a request and return its result.
 
         Raises:
             AgentRefused: the agent answered with an error.
-            AgentUnavailable: the agent's process ended instead of answering, or did not answer within 120 s.
+            AgentUnavailable: the agent's process exited, or did not answer within 120 s.
         """
         message = {"jsonrpc": "2.0", "id": rpc_id, "method": method, "params": params}
         posting = asyncio.create_task(self.post(server_id, message, agent=agent))
@@ -129,7 +131,7 @@ class Acp:
             await asyncio.wait({posting, looking}, return_when=asyncio.FIRST_COMPLETED)
             if not posting.done() and (ended := looking.result()) is not None:
                 how = "by a signal" if ended.code is None else f"with code {ended.code}"
-                raise AgentUnavailable(f"{method}: the agent's process ended {how} before it answered")
+                raise AgentUnavailable(f"{method}: the agent's process exited {how} before it answered")
             answer = await posting or {}
         finally:
             posting.cancel()
@@ -140,7 +142,7 @@ class Acp:
         return answer.get("result") or {}
 
     async def initialize(self, server_id: str, agent: str) -> Initialized:
-        """Start the agent's process under this server id and greet it; a repeat greets the same process again."""
+        """Start the agent's process under this server id and initialize it. A repeat reaches the same process."""
         result = await self.request(
             server_id,
             "initialize",
@@ -161,11 +163,11 @@ class Acp:
         )
 
     async def new_session(self, server_id: str, cwd: str) -> Json:
-        """`session/new`'s result: `sessionId`, and modes and config options where the agent has them."""
+        """Return the result of `session/new`: `sessionId`, and modes and config options if the agent has them."""
         return await self.request(server_id, "session/new", {"cwd": cwd, "mcpServers": []}, rpc_id=OPEN_ID)
 
     async def load_session(self, server_id: str, session_id: str, cwd: str) -> Json:
-        """Open an earlier session; its history comes as updates on the stream before this returns."""
+        """Open an earlier session. Its history arrives as updates on the stream before this returns."""
         params = {"sessionId": session_id, "cwd": cwd, "mcpServers": []}
         return await self.request(server_id, "session/load", params, rpc_id=OPEN_ID)
 
@@ -175,13 +177,13 @@ class Acp:
         return await self.request(server_id, "session/resume", params, rpc_id=OPEN_ID)
 
     async def prompt(self, server_id: str, session_id: str, rpc_id: RpcId, text: str) -> None:
-        """Give the agent a prompt and go on: the turn's end is the response with this id on the stream.
+        """Send the agent a prompt without waiting for the turn. The response with this id on the stream ends the turn.
 
-        Returns when the request is written and was not refused within `PROMPT_GRACE`. Its POST stays open behind
-        the scenes until the turn ends, 120 s pass, or this client is closed; none of this ends the turn.
+        Returns when the request is written and was not refused within `PROMPT_GRACE`. The POST stays open in the
+        background until the turn ends, 120 s pass, or this client is closed. None of these ends the turn.
 
         Raises:
-            AgentRefused: the agent answered at once with an error; the same response is on the stream.
+            AgentRefused: the agent answered at once with an error. The same response is on the stream.
         """
         params = {"sessionId": session_id, "prompt": [{"type": "text", "text": text}]}
         message: Json = {"jsonrpc": "2.0", "id": rpc_id, "method": "session/prompt", "params": params}
@@ -209,27 +211,27 @@ class Acp:
                 raise AgentRefused(f"session/prompt: {_words(answer['error'])}")
 
     async def cancel(self, server_id: str, session_id: str) -> None:
-        """Ask the agent to end its turn; the prompt's response then says `cancelled`."""
+        """Ask the agent to end its turn. The prompt's response then says `cancelled`."""
         params = {"sessionId": session_id}
         await self.post(server_id, {"jsonrpc": "2.0", "method": "session/cancel", "params": params})
 
     async def answer_permission(self, server_id: str, rpc_id: RpcId, option: str | None) -> None:
-        """Answer `session/request_permission`; None tells the agent that the turn is being cancelled.
+        """Answer `session/request_permission`. None tells the agent that the turn is being cancelled.
 
         Args:
-            rpc_id: the request's id as it came: agents number with integers, and 1 is not "1".
+            rpc_id: the request's id exactly as received: agents number with integers, and 1 is not "1".
         """
         outcome = {"outcome": "cancelled"} if option is None else {"outcome": "selected", "optionId": option}
         await self.post(server_id, {"jsonrpc": "2.0", "id": rpc_id, "result": {"outcome": outcome}})
 
     async def delete(self, server_id: str) -> None:
-        """End the agent's process, for sure, and forget the server id and its events; unknown ids are no error.
+        """End the agent's process for sure, and forget the server id and its events. Unknown ids are not an error.
 
-        1. Note its process and that one's children. 2. Let go of its prompts. 3. DELETE, and hang up, which closes its
-        stdin. 4. Kill what is left of them after `END_LIMIT`.
+        1. Note its process and the process's children. 2. Close its prompts' connections. 3. Send DELETE and close the
+        connection, which closes its stdin. 4. Kill the remaining processes after `END_LIMIT`.
 
         Raises:
-            SandboxRefused: something of it runs even after SIGKILL.
+            SandboxRefused: one of the processes runs even after SIGKILL.
         """
         processes = self._processes
         created = next((one.created_ms for one in await self.servers() if one.server_id == server_id), None)
@@ -244,19 +246,19 @@ class Acp:
         end = time.monotonic() + END_LIMIT
         while family := await processes.living(family) if family else {}:
             if time.monotonic() > end + KILL_LIMIT:
-                raise SandboxRefused(f"the agent of {server_id} does not end: processes {sorted(family)}")
+                raise SandboxRefused(f"the agent of {server_id} does not exit: processes {sorted(family)}")
             if time.monotonic() > end:
                 await processes.kill_family(family)
             await asyncio.sleep(0.05)
 
     async def stream(self, server_id: str, after: int = 0) -> AsyncIterator[StreamItem]:
-        """What the agent says and answers, after this event id: first what is kept, then as it comes.
+        """Yield the agent's messages after this event id: first the stored ones, then new ones as they arrive.
 
-        The connection is drained into memory however slow the caller is, since sandbox-agent silently drops events
-        for a reader that stalls. Ends when the server closes the stream.
+        The connection is always read into memory, even if the caller is slow, because sandbox-agent silently drops
+        events for a stalled reader. Ends when the server closes the stream.
 
         Raises:
-            AcpServerGone, SandboxTokenRefused, SandboxUnreachable: also in the middle, when the connection breaks.
+            AcpServerGone, SandboxTokenRefused, SandboxUnreachable: also later, when the connection breaks.
         """
         queue: asyncio.Queue[StreamItem | None] = asyncio.Queue()
 
@@ -282,7 +284,7 @@ class Acp:
             await asyncio.gather(draining, return_exceptions=True)
 
     async def replay(self, server_id: str, after: int = 0, *, quiet: float = 0.3) -> list[StreamItem]:
-        """What the server has kept after this event id: read until nothing comes for `quiet` seconds."""
+        """Return the server's stored events after this id. Reads until nothing arrives for `quiet` seconds."""
         found: list[StreamItem] = []
         stream = self.stream(server_id, after)
         try:
@@ -294,7 +296,7 @@ class Acp:
             await stream.aclose()  # type: ignore[attr-defined]
 
     async def _exit(self, server_id: str) -> AgentExit | None:
-        """Once the agent's process has ended: how. None if that cannot be found out."""
+        """Wait for the event about the agent's exit and return it, or None if it cannot be found."""
         await asyncio.sleep(EXIT_LOOK)
         try:
             async for item in self.stream(server_id):
@@ -305,7 +307,7 @@ class Acp:
         return None
 
     def _posted(self, task: asyncio.Task[Json | None]) -> None:
-        """A prompt's POST has ended; what it says is on the stream too, so only defects are worth raising."""
+        """Handle the end of a prompt's POST. Its content is on the stream too, so this raises only defects."""
         self._posting.pop(task, None)
         if not task.cancelled():
             error = task.exception()
@@ -314,7 +316,7 @@ class Acp:
 
 
 def _words(error: Any) -> str:
-    """A JSON-RPC error for people."""
+    """Format a JSON-RPC error for people."""
     if not isinstance(error, dict):
         return str(error)
     data = error.get("data")

@@ -1,7 +1,7 @@
-"""Whether anything in a sandbox works: the processor time that its processes use while somebody looks.
+"""Checks for activity in a sandbox: measures the processor time that its processes use for some seconds.
 
-Without namespaces a sandbox sees the whole machine's processes; its own have the same `FOUNDRY_SANDBOX` in their
-environment. What waits for the network uses no time, so an idle sandbox is a sign and not a proof.
+Without namespaces a sandbox sees all processes of the machine; its own have the same `FOUNDRY_SANDBOX` in their
+environment. A process that waits for the network uses no time, so an idle sandbox is a sign and not a proof.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from foundry.sandboxes.processes import Processes
 
 LOOK = 3  # seconds
-IDLE = 5  # clock ticks (of 10 ms) within them that count as nothing
+IDLE = 5  # clock ticks (10 ms each) in that time that count as idle
 
 # utime and stime are fields 14 and 15 of /proc/PID/stat, the 12th and 13th after the name's closing bracket
 SCRIPT = f"""
@@ -32,13 +32,13 @@ echo $((after - before))
 
 
 async def busy(processes: Processes) -> bool:
-    """Whether processes of this sandbox used the processor while this looked.
+    """Return True if processes of this sandbox used the processor during the measurement.
 
-    Processes that ended meanwhile take their time with them; that counts as work too.
+    When a process exits meanwhile, the total drops; that counts as work too.
     """
     found = await processes.run("/bin/sh", ["-c", SCRIPT], timeout=LOOK + 20)
     try:
         used = int(found.stdout.strip())
     except ValueError:
-        return True  # unknown: nothing is concluded from it
+        return True  # unknown: assume activity
     return not 0 <= used <= IDLE

@@ -1,7 +1,7 @@
-"""The client of one sandbox's sandbox-agent (0.4.2): health and agents here; `acp`, `processes`, `files` and
-`recorder` hang on it.
+"""The client of one sandbox's sandbox-agent (0.4.2). It has health and agents, and the attributes `acp`, `processes`,
+`files` and `recorder`.
 
-Connections are kept and reused; `close` ends them.
+Connections are reused; `close` ends them.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ INSTALL_LIMIT = 600.0  # seconds; agents are large downloads
 
 
 class SandboxAgent:
-    """Ask one sandbox-agent.
+    """The client of one sandbox-agent.
 
     Args:
-        url: where it listens, without a trailing slash.
+        url: its address, without a trailing slash.
         token: its bearer token.
-        headers: what the provider's proxy wants besides.
+        headers: additional headers that the provider's proxy needs.
 
     Raises (every method):
-        SandboxUnreachable: nobody answers, or not in time.
-        SandboxTokenRefused: another sandbox-agent answers there.
+        SandboxUnreachable: it does not answer, or not in time.
+        SandboxTokenRefused: another sandbox-agent answers at the address.
         SandboxRefused: it answered with an error that has no class of its own.
     """
 
@@ -59,11 +59,11 @@ class SandboxAgent:
         return f"SandboxAgent({self.url!r})"
 
     async def health(self) -> None:
-        """Return if it answers to our token; raise what is wrong otherwise."""
+        """Return if it accepts our token; raise the error otherwise."""
         await self.calls.ask("GET", "/v1/health", limit=5.0)
 
     async def wait_healthy(self, limit: float) -> None:
-        """Return once it is healthy; raise what was wrong last after `limit` seconds, a wrong token at once."""
+        """Return once it is healthy. Raises the last error after `limit` seconds, and a rejected token at once."""
         end = time.monotonic() + limit
         while True:
             try:
@@ -74,9 +74,9 @@ class SandboxAgent:
                 await asyncio.sleep(0.02)
 
     async def install_agent(self, agent: str, *, reinstall: bool = False) -> bool:
-        """Install the agent in the sandbox; whether it had to be. May download for minutes.
+        """Install the agent in the sandbox. Returns False if it was already installed. May download for minutes.
 
-        A launcher that a provider has put in the agent's place counts as installed unless `reinstall` is set.
+        A launcher that the provider has placed for the agent counts as installed unless `reinstall` is set.
 
         Raises:
             AgentUnavailable: sandbox-agent does not know it or cannot install it.

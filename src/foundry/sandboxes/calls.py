@@ -1,7 +1,7 @@
-"""Requests to one sandbox-agent over HTTP, and its errors as ours.
+"""HTTP requests to one sandbox-agent. Converts its errors to ours.
 
-Connections are kept and reused; `close` ends them. The token goes into the Authorization header of every request and
-nowhere else: not into reprs, errors or logs.
+Connections are reused; `close` ends them. The token appears only in the Authorization header of each request, never in
+reprs, errors or logs.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ _PROBLEM = "urn:sandbox-agent:error:"
 
 @cache
 def _trusted() -> ssl.SSLContext:
-    """The machine's certificates, read once for all sandboxes: each reading holds the loop for some 30 ms."""
+    """Return the machine's certificates, read once for all sandboxes: each read blocks the loop for about 30 ms."""
     return httpx.create_ssl_context(trust_env=False)
 
 
 class Calls:
-    """One sandbox-agent's HTTP.
+    """The HTTP client of one sandbox-agent.
 
     Args:
-        url: where it listens, without a trailing slash.
+        url: its address, without a trailing slash.
         token: its bearer token.
-        headers: what the provider's proxy wants besides.
+        headers: additional headers that the provider's proxy needs.
 
     Raises (every method):
-        SandboxUnreachable: nobody answers, or not in time.
-        SandboxTokenRefused: another sandbox-agent answers there.
+        SandboxUnreachable: it does not answer, or not in time.
+        SandboxTokenRefused: another sandbox-agent answers at the address.
         SandboxRefused: it answered with an error that has no class of its own.
     """
 
@@ -57,7 +57,7 @@ class Calls:
             timeout=httpx.Timeout(ANSWER_LIMIT, connect=CONNECT_LIMIT),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=8),
             verify=_trusted(),
-            trust_env=False,  # a proxy of the machine's must not see the token
+            trust_env=False,  # the machine's proxy must not see the token
         )
 
     async def close(self) -> None:
@@ -74,7 +74,7 @@ class Calls:
         limit: float = ANSWER_LIMIT,
         extensions: Mapping[str, Any] | None = None,
     ) -> Any:
-        """One request; its JSON, its bytes if they are not JSON, None if there is no body."""
+        """Send one request. Returns its JSON, its bytes if they are not JSON, or None if there is no body."""
         options = {
             **(extensions or {}),
             "timeout": {"connect": CONNECT_LIMIT, "read": limit, "write": 30.0, "pool": 5.0},
@@ -92,14 +92,14 @@ class Calls:
         return answer.json() if answer.headers["content-type"].startswith("application/json") else answer.content
 
     def stream(self, path: str, *, headers: Mapping[str, str], params: Mapping[str, Any] | None = None, quiet: float):
-        """An open GET whose body is read as it comes; `quiet` seconds without a byte end it."""
+        """Open a GET whose body is read as it arrives. It ends after `quiet` seconds without a byte."""
         timeout = httpx.Timeout(quiet, connect=CONNECT_LIMIT)
         return self._http.stream(
             "GET", path, headers={"Accept": "text/event-stream", **headers}, params=params, timeout=timeout
         )
 
     async def check(self, answer: httpx.Response) -> None:
-        """Raise what an opened stream was refused with."""
+        """Raise the error if the stream was refused."""
         if answer.is_error:
             await answer.aread()
             raise refusal(answer)
@@ -109,7 +109,7 @@ class Calls:
 
 
 def refusal(answer: httpx.Response) -> FoundryError:
-    """sandbox-agent's error as one of ours. Not all of its errors are problem+json: a body it cannot read is text."""
+    """Convert sandbox-agent's error to ours. Not all are problem+json: for a body it cannot read it answers text."""
     kind, detail = "", answer.text[:2000] or answer.reason_phrase
     if answer.headers.get("content-type", "").startswith("application/problem+json"):
         problem = answer.json()
@@ -123,7 +123,7 @@ def refusal(answer: httpx.Response) -> FoundryError:
             return SandboxTokenRefused(f"sandbox-agent at {answer.request.url.host}: {detail}")
         case _, "session_not_found":
             return AcpServerGone(detail)
-        case _, _ if "failed writing to agent stdin" in detail:  # the agent's process has ended
+        case _, _ if "failed writing to agent stdin" in detail:  # the agent's process has exited
             return AcpServerGone(detail)
         case 400, _ if "missing required 'agent' query parameter" in detail:  # a POST to an unknown server id
             return AcpServerGone(detail)
@@ -136,8 +136,8 @@ def refusal(answer: httpx.Response) -> FoundryError:
         case 400, _ if "path not found" in detail:  # 0.4.2 has no type of its own for it
             return SandboxPathMissing(detail)
         case 502, _ if "No such file or directory" in detail and answer.request.url.path.startswith("/v1/fs/"):
-            return SandboxPathMissing(detail)  # it, or an entry of the directory, went away meanwhile
-        case 502 | 503 | 504, "":  # not sandbox-agent but a proxy before it
+            return SandboxPathMissing(detail)  # the path, or an entry of the directory, was removed meanwhile
+        case 502 | 503 | 504, "":  # from a proxy, not from sandbox-agent
             return SandboxUnreachable(f"{answer.status_code} {detail}")
         case _:
             return SandboxRefused(f"{answer.status_code} {detail}")

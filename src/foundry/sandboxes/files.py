@@ -19,7 +19,7 @@ class FileInfo:
 
 
 class Files:
-    """Raises SandboxPathMissing where there is nothing at the path."""
+    """The files API. Raises SandboxPathMissing if the path does not exist."""
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
@@ -28,10 +28,10 @@ class Files:
         return await self._calls.ask("GET", "/v1/fs/file", params={"path": path}) or b""
 
     async def read_at_most(self, path: str, limit: int) -> bytes:
-        """A file that an agent may have put there: no more than so many bytes of it are taken.
+        """Read a file that an agent may have written, up to `limit` bytes.
 
         Raises:
-            SandboxRefused: it is longer.
+            SandboxRefused: the file is longer.
         """
         content = bytearray()
         try:
@@ -46,7 +46,7 @@ class Files:
         return bytes(content)
 
     async def write(self, path: str, content: bytes) -> None:
-        """Missing directories on the way are made."""
+        """Write a file. Missing directories are created."""
         await self._calls.ask("PUT", "/v1/fs/file", params={"path": path}, content=content)
 
     async def list(self, path: str) -> list[FileInfo]:

@@ -1,9 +1,9 @@
-"""Processes in a sandbox, through sandbox-agent: commands that run to their end, and long-lived ones with their output.
+"""Processes in a sandbox, through sandbox-agent: commands that run to completion, and long-lived processes.
 
-What 0.4.2 does, as tried: a process inherits sandbox-agent's own environment, `env` is added to it. A run that goes
-past its timeout is killed, but the answer comes only when its children have let go of its output too, so a caller needs
-a deadline of its own (`run` has one). The server's own limits (64 processes, 300 s a run, 1 MiB of output, 64 KiB of
-input at once) are settings that `run` raises where it has to.
+Behaviour of 0.4.2, as tested: a process inherits sandbox-agent's environment, plus `env`. A run that exceeds its
+timeout is killed, but the response arrives only after its children have closed its output too. So a caller needs its
+own deadline (`run` has one). The server's limits (64 processes, 300 s per run, 1 MiB of output, 64 KiB of input per
+request) are settings that `run` raises if necessary.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 from foundry.contracts.sandbox_provider import ProcessResult
 from foundry.sandboxes.calls import Calls
 
-GRACE = 10.0  # seconds that a run's answer may come after its own timeout
-START_SLACK = 1000.0  # milliseconds between an agent process's start and what sandbox-agent says of it
-INPUT_LIMIT = 48_000  # bytes a request, so that it stays below the server's limit in base64 too
+GRACE = 10.0  # seconds after a run's timeout within which the response may arrive
+START_SLACK = 1000.0  # milliseconds between an agent process's real start and the time that sandbox-agent reports
+INPUT_LIMIT = 48_000  # bytes per request, so that it stays below the server's limit in base64 too
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,14 @@ class ProcessInfo:
 
 
 Family = dict[int, int]
-"""Pids in the sandbox, each with its start in clock ticks, which tells it from a later process of the same pid."""
+"""Pids in the sandbox, each with its start in clock ticks, to recognise a later process with the same pid."""
 
 
 class _Process(NamedTuple):
     pid: int
     parent: int
     ticks: int
-    unix_ms: float  # when it was started
+    unix_ms: float  # start time
 
 
 class Processes:
@@ -58,16 +58,16 @@ class Processes:
         timeout: float = 30.0,
         output_limit: int = 1_048_576,
     ) -> ProcessResult:
-        """Run a command to its end.
+        """Run a command to completion.
 
         Args:
-            env: added to sandbox-agent's own; not seen in argv.
-            timeout: seconds after which it is killed; the result then says `timed_out`.
-            output_limit: bytes of stdout, and of stderr, that are kept: the first ones.
+            env: added to sandbox-agent's environment; not visible in argv.
+            timeout: seconds until it is killed; the result then says `timed_out`.
+            output_limit: how many bytes of stdout, and of stderr, are returned, from the start.
 
         Raises:
-            SandboxRefused: there is no such command or directory.
-            SandboxUnreachable: no answer `GRACE` seconds after the timeout.
+            SandboxRefused: the command or the directory does not exist.
+            SandboxUnreachable: no response `GRACE` seconds after the timeout.
         """
         millis = round(timeout * 1000)
         await self._allow(maxRunTimeoutMs=millis, maxOutputBytes=output_limit)
@@ -93,7 +93,7 @@ class Processes:
         cwd: str | None = None,
         tty: bool = False,
     ) -> ProcessInfo:
-        """Start a long-lived process; its last 10 MiB of output are kept by the server."""
+        """Start a long-lived process. The server keeps its last 10 MiB of output."""
         body: dict[str, Any] = {"command": command, "args": list(args), "env": dict(env or {}), "tty": tty}
         if tty:
             body["interactive"] = True
@@ -105,61 +105,61 @@ class Processes:
         return [_info(found) for found in (await self._calls.ask("GET", "/v1/processes"))["processes"]]
 
     async def get(self, process: str) -> ProcessInfo:
-        """Raises NotFound."""
+        """Return the process. Raises NotFound."""
         return _info(await self._calls.ask("GET", f"/v1/processes/{process}"))
 
     async def kill(self, process: str, *, wait: float = 2.0) -> ProcessInfo:
-        """SIGKILL; gives its state after at most `wait` seconds."""
+        """Send SIGKILL. Returns the process's state after at most `wait` seconds."""
         params = {"waitMs": round(wait * 1000)}
         return _info(await self._calls.ask("POST", f"/v1/processes/{process}/kill", params=params))
 
     async def forget(self, process: str) -> None:
-        """Drop an ended process and its output."""
+        """Forget an exited process and its output."""
         await self._calls.ask("DELETE", f"/v1/processes/{process}")
 
     async def logs(self, process: str) -> bytes:
-        """What it has written so far."""
+        """Return the output so far."""
         found = await self._calls.ask("GET", f"/v1/processes/{process}/logs")
         return b"".join(map(_written, found["entries"]))
 
     async def write(self, process: str, data: bytes) -> None:
-        """To its stdin or terminal."""
+        """Write to the process's stdin or terminal."""
         for at in range(0, len(data), INPUT_LIMIT):
             piece = base64.b64encode(data[at : at + INPUT_LIMIT]).decode()
             await self._calls.ask("POST", f"/v1/processes/{process}/input", json={"data": piece, "encoding": "base64"})
 
     async def family_started_at(self, unix_ms: int) -> Family:
-        """The process that sandbox-agent itself started then, and that one's descendants; empty if nothing fits.
+        """Return the process that sandbox-agent itself started then, with its descendants. Empty if none matches.
 
-        sandbox-agent does not tell the pids of agents, so the sandbox's /proc has to. What this API has started is
-        left out.
+        sandbox-agent does not report the pids of agents, so this reads the sandbox's /proc. Processes started through
+        this API are excluded.
         """
         everyone, server, me = await self._everyone()
         other = {one.pid for one in await self.list()} | {me}
         far = {one.pid: abs(one.unix_ms - unix_ms) for one in everyone if one.parent == server}
         near = [pid for pid in sorted(far, key=lambda pid: far[pid]) if pid not in other and far[pid] < START_SLACK]
         found = near[:1]
-        for pid in found:  # grows while it is walked
+        for pid in found:  # the list grows during the loop
             found += [one.pid for one in everyone if one.parent == pid]
         return {one.pid: one.ticks for one in everyone if one.pid in found}
 
     async def living(self, family: Family) -> Family:
-        """Those of the family that still run; another process that got one's pid is not one of them."""
+        """Return the processes of the family that still run. Another process with a reused pid does not count."""
         everyone, _, _ = await self._everyone()
         return {one.pid: one.ticks for one in everyone if family.get(one.pid) == one.ticks}
 
     async def kill_family(self, family: Family) -> None:
-        """SIGKILL to all of them."""
+        """Send SIGKILL to all of them."""
         await self.run("/bin/sh", ["-c", 'kill -9 "$@" 2>/dev/null', "kill", *map(str, family)])
 
     async def _everyone(self) -> tuple[list[_Process], int, int]:
-        """All processes in sight; sandbox-agent's pid; the pid of the shell that looked."""
+        """Return all visible processes, sandbox-agent's pid, and the pid of the shell that listed them."""
         script = "cat /proc/[0-9]*/stat 2>/dev/null; cat /proc/uptime; date +%s%3N; getconf CLK_TCK; echo $PPID $$"
         *stats, uptime, now, hertz, ids = (await self.run("/bin/sh", ["-c", script])).stdout.splitlines()
         boot_ms = int(now) - float(uptime.split()[0]) * 1000
         everyone: list[_Process] = []
         for line in stats:
-            rest = line[line.rindex(")") + 2 :].split()  # the name in brackets may hold anything
+            rest = line[line.rindex(")") + 2 :].split()  # the name in brackets may contain anything
             if rest[0] not in "ZX":
                 ticks = int(rest[19])
                 pid = int(line.split(" ", 1)[0])
@@ -168,7 +168,7 @@ class Processes:
         return everyone, server, me
 
     async def _allow(self, **wanted: int) -> None:
-        """Raise the server's own limits to what is wanted."""
+        """Raise the server's limits to the required values."""
         if not self._limits:
             self._limits = await self._calls.ask("GET", "/v1/processes/config")
         higher = {name: value for name, value in wanted.items() if value > self._limits[name]}

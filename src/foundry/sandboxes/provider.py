@@ -1,7 +1,7 @@
-"""What a sandbox provider has to offer: a control plane, and nothing of what happens inside (R21, R22).
+"""The protocol of a sandbox provider: only a control plane, nothing that happens inside the sandbox (R21, R22).
 
-Every call may be repeated: the id is chosen by Foundry before the first `create`, a repeat finds what the first try
-made, and stopping or deleting what is not there is no error.
+Every call may be repeated. Foundry chooses the id before the first `create`, and a repeat finds the sandbox that the
+first try created. Stopping or deleting a sandbox that does not exist is not an error.
 """
 
 from __future__ import annotations
@@ -14,55 +14,55 @@ from foundry.contracts.sandbox_provider import Endpoint, ProviderSandbox, Room, 
 class Provider(Protocol):
     @property
     def name(self) -> str:
-        """`local`, `daytona`, ...: part of a sandbox's identity."""
+        """`local`, `daytona`, ... It is part of a sandbox's identity."""
         ...
 
     @property
     def warning(self) -> str | None:
-        """What people should know about all sandboxes of this provider, e.g. that they are not isolated."""
+        """A warning about all sandboxes of this provider, for example that they are not isolated."""
         ...
 
     async def create(self, sandbox_id: str, spec: SandboxSpec) -> ProviderSandbox:
-        """Make the sandbox, stopped or running; a repeat finds it and prepares what the spec asks anew."""
+        """Create the sandbox, stopped or running. A repeat finds it and prepares the spec again."""
         ...
 
     async def find(self, sandbox_id: str) -> ProviderSandbox | None:
-        """The sandbox as it is now; None if there is none. Does not ask its sandbox-agent."""
+        """Return the sandbox's current state, or None if it does not exist. Does not call its sandbox-agent."""
         ...
 
     async def start(self, sandbox_id: str, token: str) -> Endpoint:
-        """Start sandbox-agent with this token and return once it answers; if it already does, its endpoint.
+        """Start sandbox-agent with this token, and return its endpoint once it answers. A running one is reused.
 
         Raises:
-            SandboxGone: there is no such sandbox.
-            SandboxStartFailed: it ended at once or did not answer in time.
+            SandboxGone: the sandbox does not exist.
+            SandboxStartFailed: sandbox-agent exited at once or did not answer in time.
         """
         ...
 
     async def stop(self, sandbox_id: str) -> None:
-        """End everything that runs in it; its files stay."""
+        """End all processes in the sandbox. Its files stay."""
         ...
 
     async def delete(self, sandbox_id: str) -> None:
-        """Stop it and forget it, files included."""
+        """Stop the sandbox and delete it with its files."""
         ...
 
     async def log(self, sandbox_id: str, tail_bytes: int = 65_536) -> str:
-        """The end of sandbox-agent's own log; empty if there is none."""
+        """Return the end of sandbox-agent's log, or an empty text if there is none."""
         ...
 
     async def list(self) -> list[str]:
-        """The ids of all sandboxes that exist, for finding those nobody knows any more."""
+        """Return the ids of all existing sandboxes, to find orphans."""
         ...
 
     async def usage(self, sandbox_id: str) -> int | None:
-        """The bytes that its files take on disk; None where that cannot be told. May take a minute, at low priority."""
+        """Return the bytes on disk of the sandbox's files, or None if unknown. May take a minute, at low priority."""
         ...
 
     async def room(self) -> Room | None:
-        """What is left of the file system that sandboxes lie on; None where that cannot be told."""
+        """Return the free space of the sandboxes' file system, or None if unknown."""
         ...
 
     def repository_path(self, sandbox_id: str) -> str:
-        """Where the sandbox's repository is cloned, as processes inside it see it."""
+        """Return the path of the sandbox's clone, as processes inside see it."""
         ...

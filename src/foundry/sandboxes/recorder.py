@@ -1,14 +1,16 @@
-"""The recorder: a process inside the sandbox that writes an agent's stream down, whoever else reads it.
+"""The recorder: a process inside the sandbox that records an agent's stream, independent of other readers.
 
-sandbox-agent 0.4.2 keeps the last 1,024 messages of a stream. The recorder keeps `HELD` bytes of them in the sandbox's
-home, so that a Foundry that was away reads there what sandbox-agent no longer has.
+sandbox-agent 0.4.2 keeps the last 1,024 messages of a stream. The recorder keeps the last `HELD` bytes in the sandbox's
+home. After Foundry was away, it reads from there what sandbox-agent no longer has.
 
-- It is bash, since bash opens a connection by itself (`/dev/tcp`); sandbox-agent's own client takes its token as an
-  argument only, and curl is not everywhere. HTTP/1.0, so that the stream comes as it is, not in chunks.
-- The token comes by its standard input: not in argv, not in its environment, not on disk.
-- The stream is written as it comes, into segments `NUMBER-AFTER`: events after the id AFTER begin in it. A segment may
-  end within an event; the next one goes on there, or begins with an empty line if the connection is another one.
-- It ends with its server id, or when nobody listens any more. One at a time writes, by a lock.
+- The recorder is a bash script, because bash opens connections without other programs (`/dev/tcp`). sandbox-agent's own
+  client accepts its token only as an argument, and curl is not installed everywhere. HTTP/1.0 keeps the stream
+  unchunked.
+- The token arrives on standard input: not in argv, not in the environment, not on disk.
+- The stream is written unchanged into segments named `NUMBER-AFTER`, which contain the events after the id AFTER. A
+  segment may end inside an event. The next segment continues there, or starts with an empty line after a reconnect.
+- The recorder ends when its server id is deleted or sandbox-agent no longer answers. A lock ensures that only one
+  recorder writes.
 """
 
 from __future__ import annotations
@@ -27,12 +29,12 @@ from foundry.sandboxes.sse import ServerSentEvent, events
 FOLDER = ".local/share/foundry/streams"  # in the sandbox's home
 BLOCK = 4096  # bytes written at once, at most
 SEGMENT = 1024  # blocks; a segment is read in one piece
-LONGEST = 2 * BLOCK * SEGMENT  # bytes; what is longer is not the recorder's
-HELD = 64 * 1024 * 1024  # bytes of one stream; the oldest segments go
-EVENT_LIMIT = 16 * 1024 * 1024  # bytes; a longer line is no event of sandbox-agent's
-START_LIMIT = 10.0  # seconds until it has the stream
+LONGEST = 2 * BLOCK * SEGMENT  # bytes; the recorder writes no longer file
+HELD = 64 * 1024 * 1024  # bytes of one stream; the oldest segments are removed
+EVENT_LIMIT = 16 * 1024 * 1024  # bytes; a longer line is not an event of sandbox-agent
+START_LIMIT = 10.0  # seconds until the recorder reads the stream
 NAME = "foundry-recorder"
-RECORDING = b"recording\n"  # what it says once it has the stream
+RECORDING = b"recording\n"  # the recorder's output once it reads the stream
 
 SCRIPT = r"""
 export LC_ALL=C
@@ -102,10 +104,10 @@ exit 1
 
 
 class Recorder:
-    """Starts recorders, and reads what they wrote.
+    """Starts recorders and reads their recordings.
 
     Args:
-        token: sandbox-agent's.
+        token: sandbox-agent's token.
     """
 
     def __init__(self, processes: Processes, files: Files, token: str) -> None:
@@ -114,10 +116,10 @@ class Recorder:
         self._token = token
 
     async def start(self, server_id: str, *, segment: int = SEGMENT, held: int = HELD) -> None:
-        """Return once this server's stream is being recorded; a recorder that runs already is kept.
+        """Return once this server's stream is being recorded. A running recorder is reused.
 
         Raises:
-            SandboxRefused: it does not start here; the detail has its own words.
+            SandboxRefused: the recorder does not start here; the detail has its message.
         """
         running = next((one for one in await self._recorders(server_id) if one.running), None)
         if running is None:
@@ -132,11 +134,11 @@ class Recorder:
             if RECORDING in said:
                 return
             if not lives or time.monotonic() > end:
-                raise SandboxRefused(f"the recorder of {server_id} does not record: {said.decode(errors='replace')}")
+                raise SandboxRefused(f"the recorder of {server_id} did not start: {said.decode(errors='replace')}")
             await asyncio.sleep(0.05)
 
     async def recorded(self, server_id: str, after: int) -> AsyncIterator[StreamItem]:
-        """The events after this id that are held, in order and each once; there may be jumps between them."""
+        """Yield the recorded events after this id, in order and each once. Ids may jump."""
         async for event in events(self._lines(server_id, after)):
             item = _item(event)
             if item is not None and item.event_id > after:
@@ -144,7 +146,7 @@ class Recorder:
                 yield item
 
     async def forget(self, server_id: str) -> None:
-        """End this server's recorder and remove what it wrote; nothing there is no error."""
+        """End this server's recorder and remove its recording. A missing one is not an error."""
         for one in await self._recorders(server_id):
             if one.running:
                 await self._processes.kill(one.id)
@@ -158,9 +160,9 @@ class Recorder:
         return [one for one in await self._processes.list() if one.args[2:4] == [NAME, server_id]]
 
     async def _lines(self, server_id: str, after: int) -> AsyncIterator[str]:
-        """Of one segment after the other, so that one is in memory at a time.
+        """Read segment by segment, so that only one is in memory at a time.
 
-        None where there is no recording, or where a segment was let go just then: look again.
+        Yields nothing if there is no recording. Skips a segment that is removed meanwhile, which leaves a jump in ids.
         """
         try:
             held = await self._files.list(f"{FOLDER}/{server_id}")
@@ -170,7 +172,7 @@ class Recorder:
         for path in segments_after(held, after):
             try:
                 *whole, cut = (cut + await self._files.read_at_most(path, LONGEST)).split(b"\n")
-            except SandboxPathMissing:  # let go of meanwhile
+            except SandboxPathMissing:  # removed meanwhile
                 continue
             for line in whole:
                 yield line.decode(errors="replace")
@@ -178,9 +180,9 @@ class Recorder:
 
 
 def segments_after(held: Sequence[FileInfo], after: int) -> list[str]:
-    """The paths of the segments in which the events after this id are, in order; files that are too long are left out.
+    """Return the paths of the segments with the events after this id, in order. Files that are too long are skipped.
 
-    The id in a name is that of the last event which had begun before, or one less.
+    The id in a segment's name is the id of the last event that started before the segment, or one less.
     """
     found: list[tuple[int, int, str]] = []
     for one in held:
@@ -193,7 +195,7 @@ def segments_after(held: Sequence[FileInfo], after: int) -> list[str]:
 
 
 def _item(event: ServerSentEvent) -> StreamItem | None:
-    """None: not whole, because its connection ended within it or its beginning is no longer held."""
+    """Return None for an incomplete event: its connection broke, or its beginning was removed."""
     try:
         return StreamItem.model_validate({"event_id": int(event.id), "message": json.loads(event.data)})
     except ValueError:

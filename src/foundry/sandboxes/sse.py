@@ -1,4 +1,4 @@
-"""Server-sent events, as sandbox-agent writes them: an id and data; comments keep the line alive."""
+"""Parses server-sent events as sandbox-agent writes them: an id and data. Comments are keep-alives."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class ServerSentEvent(NamedTuple):
 
 
 async def events(lines: AsyncIterable[str]) -> AsyncIterator[ServerSentEvent]:
-    """Whole events only: one that the connection's end cuts off is not given."""
+    """Yield complete events only. An event cut off by the connection's end is dropped."""
     last, data = "", list[str]()
     async for line in lines:
         if not line:

@@ -1,4 +1,4 @@
-"""The pages: what people see. Rendering is pure (`render`, `page`); routes read and act through the API's functions."""
+"""The web pages. Rendering is pure (`render`, `pages`); routes read and act through the API's functions."""
 
 from foundry.web.install import install
 

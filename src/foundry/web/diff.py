@@ -1,4 +1,4 @@
-"""A unified diff, read into files and lines for display. What cannot be read is shown as it is, never left out."""
+"""Parses a unified diff into files and lines for display. Lines it cannot parse are shown unchanged, never left out."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Line:
 
 @dataclass(slots=True)
 class FileDiff:
-    """What changed in one file."""
+    """The changes in one file."""
 
     path: str
     note: str = ""  # new, deleted, renamed from ..., binary
@@ -39,10 +39,10 @@ class FileDiff:
 
 
 def files(diff: str) -> list[FileDiff]:
-    """The files of `git diff`'s output, in its order."""
+    """Parse the output of `git diff` into files, in its order."""
     found: list[FileDiff] = []
     old = new = 0
-    inside = False  # a hunk, where `---` and `+++` are text
+    inside = False  # True inside a hunk, where `---` and `+++` are text
     for raw in diff.split("\n"):
         start = _FILE.match(raw)
         if start and not (inside and raw[:1] in " +-"):
@@ -74,7 +74,7 @@ def files(diff: str) -> list[FileDiff]:
 
 
 def _head(file: FileDiff, raw: str) -> None:
-    """A line between a file's name and its first hunk."""
+    """Parse a line between a file's name and its first hunk."""
     if raw.startswith("new file"):
         file.note = "new"
     elif raw.startswith("deleted file"):
@@ -90,7 +90,7 @@ def _head(file: FileDiff, raw: str) -> None:
 
 
 def between(path: str, old: str | None, new: str) -> FileDiff:
-    """What a tool call changed in one file, from its whole text before and after."""
+    """Return a tool call's changes in one file, from the whole text before and after."""
     before, after = (old or "").splitlines(), new.splitlines()
     text = "\n".join(difflib.unified_diff(before, after, lineterm="", n=3))
     read = files(f"diff --git a/x b/x\n{text}")

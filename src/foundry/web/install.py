@@ -1,4 +1,4 @@
-"""Puts the pages on an app that has the API."""
+"""Adds the pages to an app that has the API."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from foundry.web.routes import issues, organizations, repositories, sessions, ta
 from foundry.web.templating import STATIC
 
 ROOMS = (organizations, repositories, issues, tasks, sessions)
-FOR_GOOD = "public, max-age=31536000, immutable"  # seconds; a file's address changes with its content
+FOR_GOOD = "public, max-age=31536000, immutable"  # max-age in seconds; a file's address changes with its content
 
 
 class _Static(StaticFiles):
-    """Files that a browser keeps for good where the address names their content."""
+    """Static files. A browser may cache a file forever if its address contains the content's hash."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         answer = await super().get_response(path, scope)
@@ -26,7 +26,7 @@ class _Static(StaticFiles):
 
 
 def install(app: FastAPI) -> None:
-    """Routes, static files, and how errors look in a browser."""
+    """Add the routes, the static files, and the error pages."""
     for room in ROOMS:
         app.include_router(room.router, include_in_schema=False)
     app.mount("/static", _Static(directory=STATIC), name="static")

@@ -1,7 +1,7 @@
-"""A page's one stream: what its topics say, as the very fragments that the page is made of.
+"""A page's only stream. It sends the events of the page's topics as the same fragments that the page is made of.
 
-Guarantee: a page that has applied the fragments up to a position shows what a fresh page would. What comes within one
-moment goes out together, and of whole states only the last: who looks at a busy task is not sent it ten times.
+Guarantee: a page that has applied the fragments up to a position shows the same as a fresh page. Events within GATHER
+seconds are sent together, and of each fragment only the last version: a busy task is not sent ten times in a row.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ from foundry.api.realtime import STILL_HERE, event_lines, event_stream
 from foundry.api.subscription import POSITION, Beginning, Follower, Happened, Lost, Told
 from foundry.contracts.errors import BadInput, FoundryError
 
-GATHER = 0.03  # seconds within which events go out together
-BEHIND = 512  # things told that may wait for a slow browser; then its topics wait, and may have to begin anew
+GATHER = 0.03  # seconds; events within this time are sent together
+BEHIND = 512  # queued items for a slow browser; beyond that its topics wait, and may need a fresh snapshot
 
 Fragments = Iterable[tuple[str, Markup]]
-"""Each with its name: a later one of the same name stands for the earlier ones."""
+"""Fragments with their names. A later fragment replaces earlier ones of the same name."""
 
 
 class Leave(Exception):
-    """The page has to be loaded again: what it is about has changed too much."""
+    """The page must be reloaded because its subject has changed too much."""
 
 
 class Part(Protocol):
-    """What a page shows of one topic."""
+    """The part of a page that shows one topic."""
 
     @property
     def follower(self) -> Follower: ...
 
     async def begun(self, beginning: Beginning) -> Fragments:
-        """All of it anew."""
+        """Return all fragments of this part, from a fresh snapshot."""
         ...
 
     async def happened(self, event: Happened) -> Fragments:
-        """What one event changes."""
+        """Return the fragments that one event changes."""
         ...
 
 
@@ -52,7 +52,7 @@ class Show(Protocol):
     """A live page."""
 
     def parts(self) -> AsyncIterator[Part]:
-        """What it shows now. Asked again after each event: a part may come into being while one looks."""
+        """Yield the page's current parts. Called again after each event, because a new part may appear."""
         ...
 
 
@@ -64,14 +64,14 @@ class _Said:
 
 @dataclass(frozen=True, slots=True)
 class _Over:
-    """A part has ended, with the reason if it is not that the server stops."""
+    """A part has ended. The reason is None if the server stops."""
 
     part: Part
     reason: BaseException | None
 
 
 class Live:
-    """The stream of one page for one person."""
+    """The live stream of one page for one person."""
 
     def __init__(self, show: Show, have: Mapping[str, str]) -> None:
         self._show = show
@@ -80,7 +80,7 @@ class Live:
         self._followed: dict[str, tuple[Part, asyncio.Task[None]]] = {}
 
     async def lines(self) -> AsyncGenerator[str]:
-        """What goes over the wire."""
+        """Yield the lines of the event stream."""
         yield event_lines("clock", str(int(time.time() * 1000)))
         try:
             await self._open()
@@ -100,7 +100,7 @@ class Live:
         except Leave:
             yield event_lines("leave", "")
         except FoundryError as error:
-            if not error.transient:  # else the browser comes again by itself
+            if not error.transient:  # after a transient error the browser reconnects automatically
                 yield event_lines("leave", "")
         finally:
             pumps = [pump for _, pump in self._followed.values()]
@@ -109,12 +109,12 @@ class Live:
             await asyncio.gather(*pumps, return_exceptions=True)
 
     async def _fragments(self, said: Iterable[_Said | _Over]) -> list[Markup] | None:
-        """What these things mean for the page; None: the server stops."""
+        """Return the fragments for these items, or None if the server stops."""
         found: dict[str, Markup] = {}
         for one in said:
             topic = one.part.follower.topic
             if self._followed[topic][0] is not one.part:
-                continue  # another has taken its place
+                continue  # another part has replaced it
             if isinstance(one, _Over):
                 if one.reason is not None:
                     raise one.reason
@@ -135,7 +135,7 @@ class Live:
         return list(found.values())
 
     async def _open(self) -> None:
-        """Follow every part that is not followed yet; one that took another's place begins anew."""
+        """Subscribe to each new part's topic. A part that replaced another one starts with a snapshot."""
         async for part in self._show.parts():
             topic = part.follower.topic
             known = self._followed.get(topic)
@@ -159,33 +159,33 @@ class Live:
 
 
 def stream(request: Request, name: str, show: Show, have: str) -> StreamingResponse:
-    """The answer that streams a page's changes.
+    """Return the response that streams a page's changes.
 
     Args:
-        name: what kind of page, for the metrics.
-        have: the positions that the page shows, as `versions` wrote them.
+        name: the kind of page, for the metrics.
+        have: the positions that the page shows, in the format of `versions`.
 
     Raises:
-        BadInput: `have` is something else.
+        BadInput: `have` has another format.
     """
     return event_stream(foundry_of(request), name, Live(show, positions(have)).lines())
 
 
 def versions(positions: Mapping[str, str]) -> str:
-    """Each topic with its position, as a page keeps them and a stream's ids carry them."""
+    """Format each topic's position for the page and for the stream's event ids."""
     return ",".join(f"{topic}:{position}" for topic, position in sorted(positions.items()))
 
 
 def positions(have: str) -> dict[str, str]:
-    """What `versions` wrote.
+    """Parse the format of `versions`.
 
     Raises:
-        BadInput: it did not write this.
+        BadInput: the text has another format.
     """
     found: dict[str, str] = {}
     for one in have.split(",") if have else ():
         topic, _, position = one.partition(":")
         if not topic or not POSITION.match(position):
-            raise BadInput(f"{one!r} is no position of a topic", field="have", remedy="Load the page again.")
+            raise BadInput(f"{one!r} is not a topic position", field="have", remedy="Reload the page.")
         found[topic] = position
     return found

@@ -1,7 +1,7 @@
-"""An agent's words as safe HTML: markdown without raw HTML, then cleaned once more.
+"""Converts an agent's text to safe HTML: renders markdown without raw HTML, then sanitizes the result.
 
-Guarantee: nothing an agent writes can run a script, load something from elsewhere, or look like one of our controls.
-Images become their link; links are absolute http(s) or mailto and open without a referrer.
+Guarantee: an agent's text cannot run a script, load anything from another server, or look like one of our controls.
+Images become links; links are absolute http(s) or mailto and open without a referrer.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pygments.formatters.html import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 
-HIGHLIGHT_LIMIT = 20_000  # characters of one code block that are coloured
-MARKDOWN_LIMIT = 200_000  # characters of one entry that are read as markdown; a longer one is shown as it is
+HIGHLIGHT_LIMIT = 20_000  # characters; a longer code block gets no syntax highlighting
+MARKDOWN_LIMIT = 200_000  # characters; a longer entry is shown as plain text
 
 _TAGS = {
     "a",
@@ -78,7 +78,7 @@ _READER = _reader()
 
 
 def _kept(_tag: str, attribute: str, value: str) -> str | None:
-    """Classes are the painter's alone, so that no text can dress up as a control of ours."""
+    """Allow only the syntax highlighter's classes, so that text cannot imitate our controls."""
     if attribute != "class":
         return value
     return " ".join(name for name in value.split() if _CLASS.match(name)) or None
@@ -86,7 +86,7 @@ def _kept(_tag: str, attribute: str, value: str) -> str | None:
 
 @lru_cache(maxsize=512)
 def markdown(text: str) -> Markup:
-    """The text as HTML that can stand in a page."""
+    """Render the text as HTML that is safe in a page."""
     if len(text) > MARKDOWN_LIMIT:
         return Markup('<pre class="plain">%s</pre>') % text
     html = _READER.render(text)

@@ -1,4 +1,4 @@
-"""Whole pages, from models to HTML. Pure, as the fragments are; what they show live names its stream and versions."""
+"""Renders whole pages, from models to HTML. Pure, like the fragments. A live page names its stream and versions."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ CHANGES = "changes"
 
 @dataclass(frozen=True)
 class Frame:
-    """What every page inside an organization has around it.
+    """The frame of every page inside an organization.
 
     Args:
-        stream: the page's live stream; empty: it has none.
-        versions: of what the page shows, as the stream's ids carry them.
+        stream: the address of the page's live stream. Empty: the page has none.
+        versions: the topic positions that the page shows, in the stream's format.
     """
 
     me: Person
@@ -52,7 +52,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Offer:
-    """A form that goes on in spite of a refusal."""
+    """A form that overrides a refusal."""
 
     action: str
     label: str
@@ -62,7 +62,7 @@ class Offer:
 
 @dataclass(frozen=True)
 class Typed:
-    """What a person has typed into the form for a new task."""
+    """The person's input in the form for a new task."""
 
     repository: str = ""
     prompt: str = ""
@@ -71,8 +71,8 @@ class Typed:
     base: str = ""
     agent: str = ""
     auto_publish: bool = False
-    from_task: str = ""  # begin from this task's
-    from_checkpoint: str = ""  # checkpoint
+    from_task: str = ""  # the task of the checkpoint to start from
+    from_checkpoint: str = ""  # the checkpoint to start from
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Talk:
 
     Args:
         key: the next message's idempotency key.
-        text: what is in the box, e.g. after a refusal, whose reason is `problem`.
+        text: the text in the box, for example after a refusal. `problem` is the reason.
     """
 
     session: SessionView
@@ -92,7 +92,7 @@ class Talk:
 
 
 def start(me: Person | None, next: str = "/") -> Markup:
-    """Sign in; or, signed in, what to do about having no organization."""
+    """The sign-in page. A signed-in person without an organization gets instructions."""
     return template("start.html", me=me, next=next)
 
 
@@ -123,7 +123,7 @@ def new_task(
 
 
 def issues(frame: Frame, app: Sequence[IssueView], flash: Markup | None = None) -> Markup:
-    """The organization's runtime issues, and the server's if it has any."""
+    """The organization's runtime issues, and the server's issues if there are any."""
     lists = [render.issue_list(frame.organization.id, "organization", frame.issues)]
     if app:
         lists.append(render.issue_list(frame.organization.id, "app", app))
@@ -142,10 +142,10 @@ def task(
     may_write: bool = True,
     flash: Markup | None = None,
 ) -> Markup:
-    """A task with one of its sessions; without one, with its changes.
+    """A task with one of its sessions, or with its changes if no session is given.
 
     Args:
-        work: with its diff, where the changes are shown.
+        work: the work tree with its diff, if the changes are shown.
     """
     selected = talk.session.id if talk else CHANGES
     values: dict[str, object] = {"changes": None, "transcript": None, "state": None, "composer": None}
@@ -175,7 +175,7 @@ def task(
 def checkpoint(
     frame: Frame, task: TaskView, one: CheckpointView, diff: str, *, cut: bool = False, may_write: bool = True
 ) -> Markup:
-    """What a checkpoint holds, and how to get it back."""
+    """A checkpoint's content and the actions on it."""
     return template(
         "checkpoint.html",
         **frame.values(),
@@ -198,10 +198,10 @@ def repository(
     archived: bool,
     older: int | None = None,
 ) -> Markup:
-    """A repository's tasks and what happened in it.
+    """A repository's tasks and its history.
 
     Args:
-        older: the number before which there are more entries.
+        older: the number to continue from for older entries; None if there are none.
     """
     return template(
         "repository.html",
@@ -215,5 +215,5 @@ def repository(
 
 
 def problem(me: Person | None, problem: Problem, back: str = "/", offer: Offer | None = None) -> Markup:
-    """What went wrong, and what to do, where there is no better place to say it."""
+    """The error page, with the error and its remedy."""
     return template("problem.html", me=me, problem=problem, back=back, offer=offer)

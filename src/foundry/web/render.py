@@ -1,8 +1,8 @@
-"""Fragments: from the contracts' models to HTML. One fragment serves the page, its live replacement and the catch-up.
+"""Renders fragments, from models to HTML. One fragment serves the page, its live replacement and the catch-up.
 
-All are pure. Every fragment is one element with an id; an element that may be new to the page also carries
-`data-into` (the id of its container) and `data-order` (its place there), so it can be put in from anywhere, any number
-of times.
+All functions are pure. Every fragment is one element with an id. An element that may be new to the page also has
+`data-into` (the id of its container) and `data-order` (its place there), so that the page can insert it at any time,
+repeatedly.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from foundry.contracts.task_session import Entry, EntryKind, MessageState, Permi
 from foundry.web.diff import FileDiff, between, files
 from foundry.web.templating import template
 
-OUTPUT_LIMIT = 20_000  # characters of one tool call's output that are shown
+OUTPUT_LIMIT = 20_000  # characters; a tool call's longer output is truncated
 
 PHASES = {
     Phase.NAMING: "Naming the branch",
     Phase.CREATING_SANDBOX: "Creating the sandbox",
     Phase.STARTING_AGENT_SERVER: "Starting sandbox-agent",
-    Phase.WAITING_FOR_HEALTH: "Waiting for its health",
+    Phase.WAITING_FOR_HEALTH: "Waiting for sandbox-agent",
     Phase.CLONING: "Cloning the repository",
-    Phase.RESTORING: "Restoring the saved work",
+    Phase.RESTORING: "Restoring the checkpoint",
     Phase.INSTALLING_AGENT: "Installing the agent",
     Phase.CREATING_SESSION: "Creating the session",
     Phase.SENDING_PROMPT: "Sending the prompt",
@@ -42,10 +42,10 @@ PHASES = {
 
 REASONS = {
     CheckpointReason.TURN: "after the agent's turn",
-    CheckpointReason.ASKED: "saved by hand",
+    CheckpointReason.ASKED: "saved by a person",
     CheckpointReason.RESTORE: "before a restore",
-    CheckpointReason.RELEASE: "before the sandbox was given back",
-    CheckpointReason.IDLE: "before the sandbox was stopped",
+    CheckpointReason.RELEASE: "before the sandbox was released",
+    CheckpointReason.IDLE: "before the idle stop",
 }
 
 STOPS = {
@@ -53,8 +53,8 @@ STOPS = {
     "cancelled": "Stopped.",
     "max_tokens": "The agent stopped: it reached its token limit.",
     "max_turn_requests": "The agent stopped: it reached its limit of requests in one turn.",
-    "refusal": "The agent refused to go on.",
-    "unknown": "How this turn ended is not known.",
+    "refusal": "The agent refused to continue.",
+    "unknown": "It is unknown how this turn ended.",
 }
 
 ISSUES = {
@@ -64,7 +64,7 @@ ISSUES = {
     IssueKind.WORKFLOW_CRASHED: "Crashed",
     IssueKind.WORKFLOW_LOST: "Lost",
     IssueKind.SCHEDULE_FAILING: "Failing",
-    IssueKind.LATE: "Late",
+    IssueKind.LATE: "Overdue",
     IssueKind.SANDBOXES_MISSING: "Missing",
     IssueKind.SANDBOX_UNKNOWN: "Unknown",
     IssueKind.DISK_LOW: "Disk low",
@@ -84,7 +84,7 @@ STATUSES = {
 
 
 def task_badge(task: TaskSummary) -> tuple[str, str]:
-    """A task's state as a tone (busy, good, bad, wait, merged, quiet) and a word."""
+    """Return a task's status as a tone (busy, good, bad, wait, merged, quiet) and a label."""
     pull = task.pull_request
     if task.state is TaskState.ARCHIVED:
         return (
@@ -93,7 +93,7 @@ def task_badge(task: TaskSummary) -> tuple[str, str]:
     if task.state is TaskState.FAILED:
         return "bad", "Failed"
     if task.trouble is not None and task.trouble.retry_at is None:
-        return "bad", "Needs you"
+        return "bad", "Needs attention"
     if task.trouble is not None:
         return "wait", "Retrying"
     if task.activity == SessionStatus.ERROR:
@@ -112,7 +112,7 @@ def task_badge(task: TaskSummary) -> tuple[str, str]:
 
 
 def task_row(task: TaskSummary) -> Markup:
-    """One line of a list of tasks, newest first."""
+    """Render one row of a task list, which shows the newest task first."""
     tone, word = task_badge(task)
     return template(
         "fragments/task_row.html",
@@ -130,21 +130,21 @@ def task_list(tasks: Iterable[TaskSummary], *, archived: bool) -> Markup:
 
 
 def gone(element: str) -> Markup:
-    """Take this element out of the page."""
+    """Render the instruction to remove this element from the page."""
     return Markup('<template data-remove="{}"></template>').format(element)
 
 
 def issue_badge(organization: str, issues: Sequence[IssueView]) -> Markup:
-    """The top bar's badge (R19); it links to the issues."""
+    """Render the top bar's badge (R19), which links to the runtime issues."""
     worst = any(issue.trouble.retry_at is None for issue in issues)
     return template("fragments/issue_badge.html", organization=organization, count=len(issues), worst=worst)
 
 
 def issue_list(organization: str, scope: str, issues: Sequence[IssueView]) -> Markup:
-    """A scope's runtime issues with what a person can do about each (R20).
+    """Render a scope's runtime issues, each with its actions (R20).
 
     Args:
-        scope: `organization` or `app`: whose issues these are.
+        scope: `organization` or `app`.
     """
     lines = [
         {"issue": issue, "word": ISSUES[issue.trouble.kind], "where": actor_link(issue.trouble.actor)}
@@ -154,7 +154,7 @@ def issue_list(organization: str, scope: str, issues: Sequence[IssueView]) -> Ma
 
 
 def actor_link(actor: str) -> Markup:
-    """An actor's address, as a link where it has a page."""
+    """Render an actor's address, as a link if the actor has a page."""
     address = Address.parse(actor)
     pages = {"Task": "tasks", "Repository": "repositories", "Organization": "organizations", "TaskSession": "sessions"}
     if address.kind in pages:
@@ -184,19 +184,19 @@ def task_head(task: TaskView, *, may_write: bool = True) -> Markup:
 
 
 def rename_warning(task: TaskView) -> str:
-    """What a rename does, said before it begins."""
-    said = "The branch is renamed in the sandbox and on GitHub; messages wait meanwhile."
+    """Return the warning that people see before a rename starts."""
+    said = "This renames the branch in the sandbox and on GitHub. Messages wait meanwhile."
     pull = task.pull_request
     if pull is None or pull.state != "open":
         return said
     return (
-        f"{said} GitHub closes pull request #{pull.number} by that, with its reviews; Foundry opens a replacement with "
-        "the same title, text, base, labels and reviewers, and links the two."
+        f"{said} GitHub then closes pull request #{pull.number} with its reviews. Foundry opens a replacement with the "
+        "same title, text, base, labels and reviewers, and links the two."
     )
 
 
 def phases(task: TaskView, *, may_write: bool = True) -> Markup:
-    """Provisioning, step by step, with the present one's age, attempt and trouble (R25). Empty once it is over."""
+    """Render the provisioning phases, with the current one's age, attempt and failure (R25). Empty afterwards."""
     order = list(PHASES)
     at = order.index(task.phase)
     over = task.state is TaskState.ARCHIVED or (task.phase is Phase.RUNNING and task.trouble is None)
@@ -220,11 +220,11 @@ def phases(task: TaskView, *, may_write: bool = True) -> Markup:
 
 
 def tabs(task: TaskView, selected: str, *, may_write: bool = True, agents: Sequence[str] = ()) -> Markup:
-    """The task's conversations and its changes.
+    """Render the tabs for the task's sessions and its changes.
 
     Args:
         selected: a session's id, or `changes`.
-        agents: which another session may have.
+        agents: the agents that a new session may use.
     """
     sessions = [
         {"session": s, "tone": _status(s.status)[0], "word": _status(s.status)[1], "number": n + 1}
@@ -246,7 +246,7 @@ def _status(status: str) -> tuple[str, str]:
 
 
 def work(task: TaskView, *, may_write: bool = True) -> Markup:
-    """What the work tree looks like, in short."""
+    """Render a summary of the work tree."""
     return template(
         "fragments/work.html",
         task=task,
@@ -256,10 +256,10 @@ def work(task: TaskView, *, may_write: bool = True) -> Markup:
 
 
 def checkpoints(task: TaskView, listed: Sequence[CheckpointView], *, may_write: bool = True) -> Markup:
-    """What was saved of the work, and whether a save is under way or could not be made.
+    """Render the task's checkpoints, and whether a save is running or has failed.
 
     Args:
-        listed: the latest first.
+        listed: the checkpoints, the latest first.
     """
     lines = [{"one": one, "words": REASONS[one.reason]} for one in listed]
     return template(
@@ -272,10 +272,10 @@ def checkpoints(task: TaskView, listed: Sequence[CheckpointView], *, may_write: 
 
 
 def changes(task: TaskView, work: WorkTree) -> Markup:
-    """The branch's whole diff.
+    """Render the branch's whole diff.
 
     Args:
-        work: with its diff.
+        work: the work tree with its diff.
     """
     return template("fragments/changes.html", task=task, work=work, files=files(work.diff))
 
@@ -299,15 +299,15 @@ def sandbox(view: SandboxView | None, *, may_write: bool = True) -> Markup:
 
 
 def session_state(session: SessionView, *, may_write: bool = True) -> Markup:
-    """What stands between transcript and message box: trouble, what waits, what runs, and the buttons for each."""
+    """Render the area between transcript and message box: failure, queued messages, status, and their buttons."""
     tone, word = STATUSES[session.status]
     asked = any(p.state is PermissionState.WAITING for p in session.permissions)
     if asked:
-        tone, word = "wait", "Waits for an answer"
+        tone, word = "wait", "Waiting for an answer"
     elif session.stopping:
         tone, word = "busy", "Stopping"
     elif session.resting:
-        tone, word = "quiet", "Rests until the next message"
+        tone, word = "quiet", "Stopped; starts on the next message"
     shown = [m for m in session.messages if m.state is not MessageState.SENDING]
     return template(
         "fragments/session_state.html",
@@ -322,7 +322,7 @@ def session_state(session: SessionView, *, may_write: bool = True) -> Markup:
 
 
 def usage(told: Json) -> str:
-    """Tokens and cost in a few words, as far as the agent tells them."""
+    """Return a short text about tokens and cost, as far as the agent reports them."""
     used, size = told.get("used"), told.get("size")
     parts: list[str] = []
     if isinstance(used, int) and isinstance(size, int) and size > 0:
@@ -339,7 +339,7 @@ def usage(told: Json) -> str:
 
 
 def entry(session: str, item: Entry, *, may_write: bool = True) -> Markup:
-    """One entry of a transcript. What an agent sends is never trusted to have the expected form."""
+    """Render one entry of a transcript. Agents may send data of any form, so every field is checked."""
     values: dict[str, object] = {"session": session, "entry": item, "may_write": may_write}
     values["order"] = f"{item.position}.{item.part:06d}" if item.part else str(item.position)
     values["filled"] = item.data.get("filled") is True
@@ -369,24 +369,25 @@ def entry(session: str, item: Entry, *, may_write: bool = True) -> Markup:
 
 
 def delta(entry_id: str, offset: int, text: str) -> Markup:
-    """Text appended to a streamed entry; put in only where the text so far has this length (code points)."""
+    """Render text to append to a streamed entry. The page appends it only if the current length equals `offset`
+    (Unicode code points)."""
     return Markup('<span data-append="{}" data-offset="{}" data-length="{}">{}</span>').format(
         f"text-{entry_id}", offset, len(text), text
     )
 
 
 def composer(session: str, key: str, text: str = "", problem: object = None, *, focus: bool = False) -> Markup:
-    """The message box. Its key makes a message that is sent twice one message."""
+    """Render the message box. Its idempotency key makes sure that a message sent twice arrives once."""
     return template("fragments/composer.html", session=session, key=key, text=text, problem=problem, focus=focus)
 
 
 def flash(problem: object = None, offer: object = None, note: str = "") -> Markup:
-    """What a refused request says, where forms put their answers; empty after success."""
+    """Render the area for a form's response: the reason for a refusal, or empty after success."""
     return template("fragments/flash.html", problem=problem, offer=offer, note=note)
 
 
 def transcript(session: str, entries: Iterable[Entry], *, may_write: bool = True) -> Markup:
-    """All of it, in its container."""
+    """Render the whole transcript."""
     shown = [entry(session, item, may_write=may_write) for item in entries]
     return template("fragments/transcript.html", session=session, entries=shown)
 
@@ -432,7 +433,7 @@ def _tool(data: Json) -> dict[str, object]:
 
 
 def _part(item: Json) -> dict[str, Any] | None:
-    """One piece of a tool call's content: text, or a file's change."""
+    """Return one part of a tool call's content: text, or a change of a file."""
     if item.get("type") == "diff":
         old = item.get("oldText")
         diff: FileDiff = between(

@@ -1,7 +1,7 @@
-"""How pages answer: HTML with the headers that keep a browser safe, forms, and refusals where a person can read them.
+"""The pages' responses: HTML with security headers, forms, and refusals that a person can read.
 
-A form's button posts through htmx and puts the answer into `#flash`; what has changed comes over the page's stream.
-Without scripts the same form posts plainly and gets the page again.
+A form's button posts through htmx and puts the response into `#flash`; the changes arrive over the page's stream.
+Without scripts the same form posts normally and gets the page again.
 """
 
 from __future__ import annotations
@@ -35,45 +35,45 @@ POLICY = "; ".join(
 SAFE = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",  # not `no-referrer`: then browsers hide the Origin that the guard looks at
+    "Referrer-Policy": "same-origin",  # with `no-referrer` browsers hide the Origin that the guard checks
     "Cache-Control": "private, no-cache",
     "Vary": "Cookie, HX-Request",
 }
-FIELDS = 50  # of one form, at most
+FIELDS = 50  # maximum number of fields in one form
 
 Form = Mapping[str, str]
 M = TypeVar("M", bound=BaseModel)
 
 
 def html(text: str, status: int = 200, headers: Mapping[str, str] | None = None) -> HTMLResponse:
-    """A page or a fragment."""
+    """Return a page or a fragment as a response."""
     return HTMLResponse(text, status, {**SAFE, **(headers or {})})
 
 
 def by_script(request: Request) -> bool:
-    """Whether htmx asks, which wants a fragment, rather than the browser, which wants a page."""
+    """Return True for a request by htmx, which wants a fragment; a browser's own request wants a page."""
     return request.headers.get("hx-request") == "true"
 
 
 async def form_of(request: Request) -> Form:
-    """The fields of a posted form, blank ones left out.
+    """Return the non-blank fields of a posted form.
 
     Raises:
-        BadInput: it is no form, or has too many fields, or a NUL character in one.
+        BadInput: the body is not a form, has too many fields, or contains a NUL character.
     """
     async with request.form(max_files=0, max_fields=FIELDS) as form:
         found = {name: value for name, value in form.items() if isinstance(value, str)}
     for name, value in found.items():
         if "\0" in value:
-            raise BadInput(f"{name} has a NUL character in it", field=name, remedy="Leave it out.")
+            raise BadInput(f"{name} contains a NUL character", field=name, remedy="Remove the NUL character.")
     return {name: value for name, value in found.items() if value.strip()}
 
 
 def filled(model: type[M], **values: object) -> M:
-    """What a form means, held to the API's own rules.
+    """Validate a form by the API's own rules.
 
     Raises:
-        FoundryError: the first field that breaks them.
+        FoundryError: a field breaks a rule; the error names the first one.
     """
     try:
         return model.model_validate({name: value for name, value in values.items() if value is not None})
@@ -82,18 +82,18 @@ def filled(model: type[M], **values: object) -> M:
 
 
 def done(request: Request, back: str, note: str = "") -> Response:
-    """The answer to a button: an empty flash, or the page again."""
+    """Return the response to a button: an empty flash, or the page again."""
     return html(render.flash(note=note)) if by_script(request) else RedirectResponse(back, 303)
 
 
 def refused(request: Request, problem: Problem, offer: page.Offer | None = None) -> Response:
-    """The reason, in the page's flash; `offer` goes on in spite of it."""
+    """Return the reason for a refusal, for the page's flash. `offer` is a form that overrides the refusal."""
     headers = {"HX-Retarget": "#flash", "HX-Reswap": "outerHTML"}
     return html(render.flash(problem, offer), problem.status, headers)
 
 
 async def error_page(request: Request, problem: Problem) -> Response:
-    """What the API's error handlers answer with where a browser navigates or a page's script asks."""
+    """Return the API's errors for browser navigation and for requests of a page's script."""
     if by_script(request):
         return refused(request, problem)
     if problem.code == NotSignedIn.code and request.method == "GET":
@@ -107,13 +107,13 @@ async def error_page(request: Request, problem: Problem) -> Response:
 
 
 def here(request: Request) -> str:
-    """This page's address, to come back to."""
+    """Return this page's path and query, to come back to."""
     query = f"?{request.url.query}" if request.url.query else ""
     return f"{quote(request.url.path)}{query}"
 
 
 def back_from(request: Request) -> str:
-    """The page a form was on, as far as the browser tells; it has passed the guard's check of where it came from."""
+    """Return the page that the form was on, if the browser sends it. The guard has already checked the origin."""
     came_from = request.headers.get("referer", "")
     ours = str(request.base_url)
     return "/" + came_from.removeprefix(ours) if came_from.startswith(ours) else "/"

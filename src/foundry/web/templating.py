@@ -1,7 +1,7 @@
-"""The templates' environment: everything is escaped, an unknown name is an error, and no clock is read.
+"""The template environment. It escapes everything, raises on unknown names, and reads no clock.
 
-A fragment depends on its arguments alone, so the same state always gives the same text: pages, live replacement and
-catch-up can be compared. Times are rendered absolute; `static/foundry.js` makes them tick.
+A fragment depends only on its arguments, so the same state always gives the same text: tests can compare pages, live
+replacements and catch-up. Times are rendered as absolute times; `static/foundry.js` updates them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ HUES = 8
 
 
 def moment(at: datetime, tick: str = "ago") -> Markup:
-    """A time that people can read as it is and that ticks where scripts run.
+    """Render a time. It is readable without scripts; with scripts it updates every second.
 
     Args:
         tick: `ago` (3 min ago), `since` (3 min), `until` (in 3 min).
@@ -36,12 +36,12 @@ def moment(at: datetime, tick: str = "ago") -> Markup:
 
 
 def hue(login: str) -> int:
-    """Which of the avatar colours a person has; always the same one."""
+    """Return the number of a person's avatar colour. It never changes."""
     return zlib.crc32(login.encode()) % HUES
 
 
 def face(login: str, name: str = "") -> Markup:
-    """A person's initials in their colour. Nothing is loaded from elsewhere, so nobody learns who looks at what."""
+    """Render a person's initials in their colour. Avatars load nothing from other servers, for privacy."""
     words = (name or login).replace("-", " ").replace("_", " ").split()
     initials = "".join(word[0] for word in words[:2]).upper() or "?"
     return Markup('<span class="face hue-{}" title="{}" aria-hidden="true">{}</span>').format(
@@ -58,14 +58,14 @@ def plural(count: int, one: str, many: str | None = None) -> str:
 
 
 def tail(path: str, parts: int = 3) -> str:
-    """The end of a path, where people look; sandboxes have long beginnings."""
+    """Shorten a path to its end, because paths in sandboxes start with long directories."""
     found = path.split("/")
     return path if len(found) <= parts + 1 else "…/" + "/".join(found[-parts:])
 
 
 @cache
 def asset(name: str) -> str:
-    """A static file's address; it changes with the content, so that browsers may keep it for good."""
+    """Return a static file's address. It changes with the content, so that browsers may cache it forever."""
     path = STATIC / name
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.is_file() else "missing"
     return f"/static/{name}?v={digest}"
@@ -89,5 +89,5 @@ _ENVIRONMENT = _environment()
 
 
 def template(name: str, /, **values: object) -> Markup:
-    """A template's text."""
+    """Render a template."""
     return Markup(_ENVIRONMENT.get_template(name).render(values))

@@ -1,5 +1,5 @@
-"""A scripted ACP agent: a stand-in for a coding agent that does exactly, and really, what its prompt's script says.
+"""A scripted ACP agent: a stand-in for a coding agent. It does exactly what the script in its prompt says, for real.
 
-Run as `python -m foundry.devkit.agent` over stdio; sandbox-agent starts it from its `mock` slot. `script.py` has the
-language, `performer.py` does what it says, `memory.py` keeps what was said under `$HOME/.scripted-agent`.
+It runs as `python -m foundry.devkit.agent` over stdio; sandbox-agent starts it from its `mock` slot. `script.py` has
+the script language, `performer.py` performs it, and `memory.py` stores the history under `$HOME/.scripted-agent`.
 """

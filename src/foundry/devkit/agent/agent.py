@@ -35,7 +35,7 @@ class Session:
 
 
 class ScriptedAgent:
-    """One process may hold many sessions; each runs one prompt at a time."""
+    """The agent. One process may have many sessions; each runs one prompt at a time."""
 
     def __init__(self) -> None:
         self._sessions: dict[str, Session] = {}
@@ -57,10 +57,10 @@ class ScriptedAgent:
         return NewSessionResponse(session_id=session.id)
 
     async def load_session(self, cwd: str, session_id: str, **_: Any) -> LoadSessionResponse:
-        """Says again what was said before, the person's prompts included."""
+        """Load a session: replay its history, including the person's prompts."""
         memory = Memory(session_id)
         if not session_id.isalnum() or not memory.exists():
-            raise acp.RequestError(-32002, f"session {session_id} is not known here")
+            raise acp.RequestError(-32002, f"unknown session {session_id}")
         self._open(session_id, cwd)
         for kind, value in memory.read():
             if kind == "prompt":
@@ -72,10 +72,10 @@ class ScriptedAgent:
         return LoadSessionResponse()
 
     async def prompt(self, session_id: str, prompt: list[Any], **_: Any) -> PromptResponse:
-        """Perform the prompt's script; answer with why it ended."""
+        """Perform the prompt's script. Returns the reason why it ended."""
         session = self._known(session_id)
         if session.running is not None:
-            raise acp.RequestError.invalid_request({"details": "a prompt is running in this session"})
+            raise acp.RequestError.invalid_request({"details": "a prompt is already running in this session"})
         text = "\n".join(block.text for block in prompt if getattr(block, "type", "") == "text")
         session.memory.write("prompt", text)
         try:
@@ -115,5 +115,5 @@ class ScriptedAgent:
     def _known(self, session_id: str) -> Session:
         session = self._sessions.get(session_id)
         if session is None:
-            raise acp.RequestError(-32002, f"session {session_id} is not open here")
+            raise acp.RequestError(-32002, f"session {session_id} is not open")
         return session

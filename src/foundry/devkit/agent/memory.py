@@ -1,7 +1,7 @@
-"""What a session said, in `$HOME/.scripted-agent/<session>.jsonl`: for `session/load`, and for tests that compare.
+"""A session's history in `$HOME/.scripted-agent/<session>.jsonl`, for `session/load` and for tests that compare it.
 
-A line is `{"cwd": …}`, `{"prompt": …}`, `{"update": …}` (the ACP update as it was sent), `{"asked": …}`,
-`{"answered": …}` or `{"stopped": …}`. It is written before the thing is sent, so a crash never sent more than is here.
+A line is `{"cwd": …}`, `{"prompt": …}`, `{"update": …}` (the ACP update as sent), `{"asked": …}`, `{"answered": …}` or
+`{"stopped": …}`. The agent writes a line before it sends the message, so a crash never leaves a sent message out.
 """
 
 from __future__ import annotations

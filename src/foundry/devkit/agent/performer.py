@@ -1,4 +1,4 @@
-"""Does what a script says, and tells the client as a coding agent would."""
+"""Performs a script and reports to the client like a coding agent."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from acp.schema import AllowedOutcome, PermissionOption, ToolCallLocation, ToolC
 from foundry.devkit.agent.memory import Memory
 from foundry.devkit.agent.script import Line
 
-OUTPUT_LIMIT = 20_000  # characters of a command's output that are shown
+OUTPUT_LIMIT = 20_000  # characters; longer output of a command is truncated
 PACE = float(os.environ.get("SCRIPTED_AGENT_PACE_MS", "10")) / 1000  # seconds between streamed chunks
 WORDS_PER_CHUNK = 4
 
@@ -31,22 +31,22 @@ _MARKS = {"[x]": "completed", "[>]": "in_progress", "[ ]": "pending"}
 
 
 class Failed(Exception):
-    """The script says that the prompt fails."""
+    """The script makes the prompt fail."""
 
 
 class Cancelled(Exception):
-    """The person answered a permission request by cancelling the turn."""
+    """The person cancelled the turn instead of answering a permission request."""
 
 
 @dataclass
 class Deaf:
-    """Whether the session obeys a cancel."""
+    """Controls whether the session obeys a cancel."""
 
     deaf: bool = False
 
 
 class Performer:
-    """One prompt's run. `perform` returns the reason why the turn ended."""
+    """The run of one prompt. `perform` returns the reason why the turn ended."""
 
     def __init__(self, client: Client, session: str, cwd: Path, memory: Memory, deaf: Deaf) -> None:
         self._client = client
@@ -78,7 +78,7 @@ class Performer:
             await asyncio.Event().wait()
         return "end_turn"
 
-    # Words
+    # Text
 
     async def _say(self, line: Line) -> None:
         text = line.words.strip("\n")
@@ -197,7 +197,7 @@ class Performer:
     # Questions
 
     async def _ask(self, title: str) -> bool:
-        """Whether the person allows it."""
+        """Ask for permission. Returns True if the person allows it."""
         call = self._new_call()
         options = [
             PermissionOption(option_id="allow", name="Allow", kind="allow_once"),
@@ -215,7 +215,7 @@ class Performer:
         await self._send(acp.update_tool_call(call, status="completed" if allowed else "failed"))
         return allowed
 
-    # Time and trouble
+    # Time and failures
 
     async def _sleep(self, line: Line) -> None:
         await asyncio.sleep(float(line.text))
@@ -236,7 +236,7 @@ class Performer:
     async def _crash(self, line: Line) -> None:
         os._exit(1)
 
-    # Telling the client
+    # Reporting to the client
 
     async def _chunks(self, text: str, update: Callable[[str], Any]) -> None:
         words = re.findall(r"\s*\S+\s*?", text) or [text]
@@ -267,7 +267,7 @@ class Performer:
         await self._send(acp.update_tool_call(call, status=status, content=_text(output), raw_output=raw_output))
 
     async def _send(self, update: Any) -> None:
-        """Remember first, then send: the connection takes it without another wait, so a cancel loses neither."""
+        """Store the update first, then send it. There is no wait in between, so a cancel loses neither."""
         self._memory.write("update", update.model_dump(mode="json", by_alias=True, exclude_none=True))
         await self._client.session_update(session_id=self._session, update=update)
 
@@ -291,7 +291,7 @@ DEEDS: dict[str, Callable[[Performer, Line], Awaitable[None]]] = {
     "hang": Performer._hang,
     "crash": Performer._crash,
 }
-"""What a script's verbs do; `stop` and `ask` decide how the script goes on, so `perform` has them."""
+"""The methods for a script's verbs. `perform` handles `stop` and `ask`, which decide how the script continues."""
 
 
 def _text(output: str) -> list[Any]:
@@ -299,7 +299,7 @@ def _text(output: str) -> list[Any]:
 
 
 def test_command(repository: Path) -> str | None:
-    """How this repository's tests are run, by what lies in it; None if nothing tells."""
+    """Return the command that runs this repository's tests, or None if it cannot be found out from its files."""
     makefile = repository / "Makefile"
     if makefile.exists() and re.search(r"^test:", makefile.read_text(), re.MULTILINE) and shutil.which("make"):
         return "make test"

@@ -1,24 +1,24 @@
-"""The script language, one command a line:
+"""The script language, one command per line:
 
-    say TEXT                 words, streamed in chunks         think TEXT        a thought
+    say TEXT                 text, streamed in chunks          think TEXT        a thought
     plan A | [>] B | [x] C   a plan; [>] in progress, [x] done
     read PATH                a tool call that reads a file
     edit PATH <<EOF … EOF    write a file                      append PATH TEXT  add a line to a file
-    replace PATH OLD => NEW  once, and it has to be there
+    replace PATH OLD => NEW  the first occurrence, which must exist
     run COMMAND              in a shell in the repository, its output streamed as a tool call
-    test                     the repository's tests, as `run`
-    commit MESSAGE           everything, with the identity git finds
+    test                     run the repository's tests, like `run`
+    commit MESSAGE           commit everything, with the identity that git finds
     ask TITLE                session/request_permission; a reject skips the next command
     sleep SECONDS            pace MILLISECONDS                 between streamed chunks
     stream N [DELAY_MS] [SIZE]   N chunks, numbered `[1]`, `[2]`, … and padded to SIZE characters
     fail MESSAGE             answer the prompt with a JSON-RPC error
     stop REASON              end the turn now: end_turn, max_tokens, max_turn_requests, refusal
-    silent                   from here on never answer the prompt (a cancel is still obeyed)
+    silent                   from here on never answer the prompt (a cancel still works)
     hang                     never answer, and ignore cancel   crash             exit at once
 
-A prompt's script stands in a block fenced with ```script; other text around it is ignored, and so are earlier blocks:
-they are what was said before, quoted to an agent that does not know it. Any text may go on over lines as
-`<<WORD … WORD`. A prompt without a script gets a modest one made from its words (`default_script`).
+A prompt's script is a block fenced with ```script. Other text is ignored, and so are earlier blocks: they quote earlier
+messages to an agent that does not know them. Any text may span several lines as `<<WORD … WORD`. A prompt without a
+script gets a simple one made from its text (`default_script`).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _HEREDOC = re.compile(r"^(.*?)\s*<<(\w+)$")
 
 @dataclass(frozen=True)
 class Line:
-    """One command. `text` is what follows the verb, `body` what its heredoc holds."""
+    """One command. `text` is the rest of the line after the verb; `body` is the heredoc's content."""
 
     verb: str
     text: str = ""
@@ -47,16 +47,16 @@ class Line:
 
     @property
     def words(self) -> str:
-        """The text, whichever way it was written."""
+        """The command's text: the heredoc if there is one, else the rest of the line."""
         return self.text if self.body is None else self.body
 
 
 class BadScript(Exception):
-    """The script has a line that means nothing."""
+    """The script has an invalid line."""
 
 
 def script_of(prompt: str, repository: Path) -> list[Line]:
-    """The prompt's own script, else the default one."""
+    """Return the prompt's own script, or the default script."""
     blocks = _BLOCK.findall(prompt)
     return parse(blocks[-1]) if blocks else default_script(prompt, repository)
 
@@ -90,7 +90,7 @@ def parse(source: str) -> list[Line]:
 
 
 def default_script(prompt: str, repository: Path) -> list[Line]:
-    """Read, make one small real change named after the prompt, test, commit."""
+    """Return a script that reads, makes one small real change named after the prompt, tests and commits."""
     wish = " ".join(prompt.split())[:120] or "Look around"
     target = "README.md" if (repository / "README.md").exists() else "NOTES.md"
     steps = ["Look at the repository", f"Change {target}", "Run the tests", "Commit"]

@@ -1,8 +1,8 @@
 """A stand-in for GitHub: REST, OAuth, git over HTTP, signed webhooks, and pages with a merge button.
 
-What Foundry uses behaves as GitHub's documentation says (status codes, bodies, pagination, ETags, rate-limit
-headers), so that the production client talks to it unchanged, by base URL alone. It keeps everything in one
-directory and survives being killed. Control for tests is under `/_devkit/` (control.py lists it).
+The parts that Foundry uses behave as GitHub's documentation says (status codes, bodies, pagination, ETags, rate limit
+headers), so the production client needs only another base URL. The stand-in keeps all data in one directory and
+survives being killed. Tests control it under `/_devkit/` (control.py lists the routes).
 """
 
 from foundry.devkit.github.app import create_github

@@ -1,4 +1,4 @@
-"""`python -m foundry.devkit.github --dir DIR [--port N] [--webhook-url URL]`: serve on 127.0.0.1 until ended.
+"""`python -m foundry.devkit.github --dir DIR [--port N] [--webhook-url URL]`: serve on 127.0.0.1 until stopped.
 
 Prints one line of JSON, {"ready": URL}, once it listens.
 """
@@ -15,7 +15,7 @@ from fastapi import FastAPI
 
 from foundry.devkit.github.app import create_github
 
-STOP_LIMIT = 3  # seconds for open requests at the end
+STOP_LIMIT = 3  # seconds that open requests may take at the stop
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def _serve(app: FastAPI, listener: socket.socket) -> None:
-    """Until it is ended; open requests then get a moment, hanging ones no more."""
+    """Serve until stopped. Open requests then get STOP_LIMIT seconds."""
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, lifespan="on", server_header=False,
         timeout_graceful_shutdown=STOP_LIMIT,

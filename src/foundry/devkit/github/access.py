@@ -1,4 +1,4 @@
-"""Who asks, and what they may do."""
+"""Authentication and permissions of the stand-in's callers."""
 
 from __future__ import annotations
 
@@ -15,28 +15,33 @@ from foundry.devkit.github.refusals import NOT_BY_APP, NOT_FOUND, Refusal
 from foundry.devkit.github.store import Doc, Store
 
 TOKEN_LIFE = 3_600  # seconds of an installation token
-USER_TOKEN_LIFE = 28_800  # seconds, as GitHub Apps' user tokens have
+USER_TOKEN_LIFE = 28_800  # seconds, like user tokens of GitHub Apps
 REFRESH_TOKEN_LIFE = 15_897_600  # seconds, about six months
-JWT_LIFE = 600  # seconds an App's own token may be good for
-DRIFT = 60  # seconds by which clocks may differ
+JWT_LIFE = 600  # seconds; maximum lifetime of an App's own token
+DRIFT = 60  # seconds that clocks may differ
 LEVELS = {"none": 0, "read": 1, "triage": 2, "write": 3, "maintain": 4, "admin": 5}
-PUBLIC = {"metadata", "contents", "pull_requests", "issues"}  # what anybody may read of a public repository
-ROLE_FOR = {("issues", "write"): "read"}  # a person who may read may comment; else the level is the role
+PUBLIC = {
+    "metadata",
+    "contents",
+    "pull_requests",
+    "issues",
+}  # permissions that anybody has for reading a public repository
+ROLE_FOR = {("issues", "write"): "read"}  # a person with read access may comment; otherwise the level is the role
 SUSPENDED = "This installation has been suspended"
 
 
 @dataclass
 class Caller:
-    """Who a request's token stands for."""
+    """The identity behind a request's token."""
 
     kind: str  # app, installation, user, nobody
-    key: str  # for the budget
+    key: str  # key of the rate limit budget
     login: str = ""
     installation: int | None = None
-    repositories: list[int] | None = None  # none: all of the installation's
+    repositories: list[int] | None = None  # None: all of the installation's
     permissions: dict[str, str] = field(default_factory=dict[str, str])
     token: str = ""
-    accepted: str = ""  # the permission that the request turned out to need
+    accepted: str = ""  # the permission that the request needed
 
 
 class Access:
@@ -59,7 +64,7 @@ class Access:
         return {"token": token, "expires_at": expires, "permissions": permissions, "repository_selection": selection}
 
     def user_token(self, login: str) -> Doc:
-        """A person's token, and the one that renews it once."""
+        """Create a person's token and its refresh token, which works once."""
         token, refresh = "ghu_" + secrets.token_hex(18), "ghr_" + secrets.token_hex(38)
         self.store.put("token", token, {"kind": "user", "login": login, "expires": time.time() + USER_TOKEN_LIFE})
         renews = {"login": login, "token": token, "expires": time.time() + REFRESH_TOKEN_LIFE}
@@ -70,7 +75,7 @@ class Access:
         }  # fmt: skip
 
     def refreshed(self, refresh: str) -> Doc | None:
-        """A new pair; the old one, both halves, works no longer. None: unknown, used or too old."""
+        """Return a new pair and invalidate the old pair. None: the refresh token is unknown, used or too old."""
         found = self.store.get("refresh", refresh)
         if found is None:
             return None
@@ -84,17 +89,17 @@ class Access:
         self.store.remove("token", token)
 
     def sign_out(self, login: str) -> None:
-        """The person withdraws the App's authorization: all their tokens end."""
+        """Revoke the person's authorization of the App, with all their tokens."""
         for kind in ("token", "refresh"):
             for key in self.store.keys(kind):
                 if (self.store.get(kind, key) or {}).get("login") == login:
                     self.store.remove(kind, key)
 
     def caller(self, authorization: str) -> Caller:
-        """Who an Authorization header stands for: `Bearer T`, `token T`, or Basic with the token as password.
+        """Return the caller of an Authorization header: `Bearer T`, `token T`, or Basic with the token as password.
 
         Raises:
-            Refusal: 401, the credentials are bad; 403, the installation is suspended.
+            Refusal: 401 for bad credentials; 403 for a suspended installation.
         """
         if not authorization:
             return Caller("nobody", "nobody")
@@ -125,7 +130,7 @@ class Access:
         )  # fmt: skip
 
     def _app(self, token: str) -> Caller:
-        """1. Signed by the App's key. 2. With iat, exp and iss. 3. Good for ten minutes at most."""
+        """Check a JWT. 1. The App's key signed it. 2. It has iat, exp and iss. 3. It lives at most ten minutes."""
         app = self.store.app()
         checks: Any = {"verify_exp": False, "verify_iat": False, "verify_sub": False, "verify_iss": False}
         try:
@@ -155,7 +160,7 @@ class Access:
     # permission
 
     def role(self, repo: Doc, login: str) -> str:
-        """A person's role in a repository."""
+        """Return a person's role in a repository."""
         if repo["owner"] == login:
             return "admin"
         org = self.store.get("org", repo["owner"])
@@ -167,16 +172,16 @@ class Access:
         return next((i for i in self.store.all("installation") if i["account"] == account), None)
 
     def covers(self, installation: Doc | None, repo: Doc) -> bool:
-        """Whether the App works in this repository."""
+        """Return True if the App is installed on this repository."""
         if installation is None or installation["account"] != repo["owner"] or installation["suspended_at"]:
             return False
         chosen = installation.get("repositories")
         return chosen is None or repo["id"] in chosen
 
     def allowed(self, caller: Caller, repo: Doc, what: str, level: str) -> bool:
-        """Whether the caller has `what` (contents, pull_requests, ...) at `level` in the repository.
+        """Return True if the caller has the permission `what` (contents, pull_requests, ...) at `level`.
 
-        What is public anybody may read. A person's token does what both the person and the App may.
+        Anybody may read a public repository. A person's token allows what both the person and the App may do.
         """
         public = not repo["private"] and level == "read" and what in PUBLIC
         if caller.kind == "installation":
@@ -194,10 +199,10 @@ class Access:
         return public
 
     def need(self, caller: Caller, repo: Doc | None, what: str = "metadata", level: str = "read") -> Doc:
-        """The repository, if the caller may.
+        """Return the repository, if the caller has the permission.
 
         Raises:
-            Refusal: 404 where it may not be known, 403 where it may not be done.
+            Refusal: 404 if the caller may not see it, 403 if the caller lacks the permission.
         """
         caller.accepted = f"{what}={level}"
         if repo is None or not self.allowed(caller, repo, "metadata", "read"):
@@ -211,14 +216,14 @@ class Access:
         return repo
 
     def grants(self, installation: Doc | None) -> dict[str, str]:
-        """What an installation was granted."""
+        """Return the permissions of an installation."""
         return dict((installation or {}).get("permissions") or PERMISSIONS)
 
     def narrowed(self, installation: Doc, wish: dict[str, str] | None) -> dict[str, str]:
-        """The permissions of a token that asks for some of the installation's.
+        """Return the permissions of a token that requests some of the installation's.
 
         Raises:
-            Refusal: 422, it asks for more.
+            Refusal: 422 if it requests more than the installation has.
         """
         granted = self.grants(installation)
         if not wish:

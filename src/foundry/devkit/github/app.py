@@ -1,4 +1,4 @@
-"""The stand-in GitHub, put together."""
+"""The stand-in GitHub's application, assembled from its parts."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ from foundry.devkit.github.store import Store
 
 
 def create_github(directory: Path, url: str, *, webhook: str | None = None) -> FastAPI:
-    """The server's application. Run it with its lifespan on: at the start it finishes what a kill cut off.
+    """Return the server's application. Run it with its lifespan: at the start it finishes work that a kill interrupted.
 
     Args:
-        directory: where everything is kept; `app.json` there tells Foundry how to connect.
+        directory: the directory for all data. Its `app.json` has what Foundry needs to connect.
         url: the server's own address, without a trailing slash.
-        webhook: where the sample App's webhooks go; as before if absent.
+        webhook: the address for the sample App's webhooks. None: unchanged.
     """
     store, faults, budgets = Store(directory), Faults(), Budgets()
     access, repositories = Access(store), Repositories(store)
@@ -89,7 +89,7 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 
 def _write_identity(store: Store, directory: Path, url: str) -> None:
-    """app.json, readable by its owner alone: what a person would copy from GitHub's settings page."""
+    """Write app.json, readable only by its owner. It has what a person would copy from GitHub's settings page."""
     body = {k: v for k, v in store.app().items() if k != "public_key"} | {"api_url": f"{url}/api/v3", "web_url": url}
     path = directory / "app.json"
     partial = path.with_suffix(".partial")

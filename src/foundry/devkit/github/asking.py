@@ -1,4 +1,4 @@
-"""One REST request, as the routes see it, and what they answer."""
+"""One REST request as the routes see it, and their responses."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from foundry.devkit.github.access import Caller
 from foundry.devkit.github.shapes import BOT
 from foundry.devkit.github.store import Doc
 
-PAGE = 30  # items on a page, unless the caller says
-MOST = 100  # items on a page
+PAGE = 30  # default number of items on a page
+MOST = 100  # maximum number of items on a page
 
 
 @dataclass
 class Ask:
-    """Who asks for what."""
+    """A request and its caller."""
 
     request: Request
     caller: Caller
     method: str
     path: list[str]
     body: Doc
-    by: str = field(init=False)  # the login to be shown as the one who did it
+    by: str = field(init=False)  # login shown as the actor of a change
 
     def __post_init__(self) -> None:
         self.by = self.caller.login or BOT
@@ -39,16 +39,16 @@ class Ask:
         return min(MOST, max(1, _number(self.query("per_page"), PAGE)))
 
     def link(self, **query: object) -> str:
-        """This address with another query."""
+        """Return this address with another query."""
         base = str(self.request.url).split("?", 1)[0]
         return f"{base}?{urlencode(dict(self.request.query_params) | query)}"
 
 
 @dataclass
 class Listed:
-    """A list to be paged. Only the shown items are described.
+    """A list to be paged. Only the items on the page are built.
 
-    With a `key` the page is in an object beside `total_count`. With `cursor`, pages are found by item, not by number.
+    With a `key` the page is in an object with `total_count`. With `cursor`, pages are found by item instead of by number.
     """
 
     items: Sequence[Doc]
@@ -57,7 +57,7 @@ class Listed:
     cursor: str = ""  # the field whose value is the cursor
 
     def page(self, ask: Ask) -> tuple[Any, str]:
-        """The page and its Link header."""
+        """Return the page and its Link header."""
         size = ask.per_page
         shown, links = self._by_cursor(ask, size) if self.cursor else self._by_number(ask, size)
         body: Any = [self.show(item) for item in shown]
@@ -90,7 +90,7 @@ class Listed:
 
 
 Answer = tuple[int, Any]
-"""Status and body; a `Listed` is paged, None is no body."""
+"""Status and body. A `Listed` is paged; None means no body."""
 
 
 def _number(text: str, otherwise: int) -> int:

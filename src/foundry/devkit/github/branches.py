@@ -1,7 +1,7 @@
-"""What happens to branches, whoever moves them: a push, the API, a page.
+"""Changes of branches, from a push, the API or a page.
 
-The branches as last told are remembered. `observe` compares them with what is there and tells the difference, so a
-push is told once even if the process was killed right after git had taken it.
+The last reported state of each branch is stored. `observe` compares it with the current state and reports the
+difference, so a push is reported once even if the process was killed right after git accepted it.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ ZERO = "0" * 40
 SHOWN_COMMITS = 20  # in a push event; GitHub shows at most 2,048
 
 Moved = Callable[[Doc, str, str, str, str], None]
-"""Told of each branch that moved: repository, branch, before, after, by whom."""
+"""Called for each branch that moved, with repository, branch, before, after, and the login."""
 
 
 class Branches:
-    """The changes, each with its webhook."""
+    """Changes of branches, each with its webhook."""
 
     def __init__(self, store: Store, repositories: Repositories, shapes: Shapes, hooks: Hooks, access: Access) -> None:
         self.store, self.repositories, self.shapes, self.hooks = store, repositories, shapes, hooks
         self.access = access
-        self.rename_delay = 0.05  # seconds until what follows from a rename has been done
+        self.rename_delay = 0.05  # seconds until a rename's effects are complete
         self.on_moved: Moved = lambda *_: None
         self.on_renamed: Moved = lambda *_: None
 
     def observe(self, repo: Doc, by: str) -> None:
-        """1. Finish renames. 2. Tell each branch that came, went or moved. 3. Remember."""
+        """1. Finish renames. 2. Report each branch that was created, deleted or moved. 3. Store the new state."""
         self._finish_renames(repo)
         after = self.repositories.heads(repo)
         before = self.store.get("heads", repo["id"])
@@ -90,10 +90,10 @@ class Branches:
         url = f"{self.shapes.web}/{repo['owner']}/{repo['name']}/commit/{commit['sha']}"
         return body | {"timestamp": commit["committer"]["date"], "url": url} | people | names
 
-    # by the API
+    # through the API
 
     def create(self, repo: Doc, branch: str, sha: str, by: str) -> None:
-        """Make a branch at a commit."""
+        """Create a branch at a commit."""
         if branch in self.repositories.heads(repo):
             raise Refusal(422, "Reference already exists")
         if not self.repositories.well_named(branch):
@@ -104,7 +104,7 @@ class Branches:
         self.observe(repo, by)
 
     def move(self, repo: Doc, branch: str, sha: str, *, force: bool, by: str) -> None:
-        """Let a branch point to another commit."""
+        """Move a branch to another commit."""
         old = self.repositories.heads(repo).get(branch)
         if old is None:
             raise Refusal(422, "Reference does not exist")
@@ -125,9 +125,9 @@ class Branches:
         self.observe(repo, by)
 
     def rename(self, repo: Doc, old: str, new: str, by: str, *, admin: bool) -> None:
-        """As GitHub does: the branch has its new name at once, what follows from it is done in the background.
+        """Rename a branch like GitHub: the branch has its new name at once, and the effects follow in the background.
 
-        An open pull request whose base it is follows; one whose head it is gets closed (isaacs/github #1913).
+        An open pull request with this base is retargeted; one with this head is closed (isaacs/github #1913).
         """
         heads = self.repositories.heads(repo)
         if old not in heads:
@@ -147,7 +147,7 @@ class Branches:
         for job in self.store.all("renaming"):
             if job["repo"] != repo["id"]:
                 continue
-            if job["new"] in self.repositories.heads(repo):  # else it was killed before git had renamed
+            if job["new"] in self.repositories.heads(repo):  # otherwise a kill came before git renamed it
                 self.store.put("renamed", f"{repo['id']}/{job['old']}", {"new": job["new"]})
                 if repo["default_branch"] == job["old"]:
                     repo["default_branch"] = job["new"]
@@ -159,11 +159,11 @@ class Branches:
             self.store.remove("renaming", f"{repo['id']}/{job['old']}")
 
     def being_renamed(self, repo: Doc) -> list[str]:
-        """Old names that nobody can push to while what follows from their rename is done."""
+        """Return the old names that nobody can push to until their rename's effects are complete."""
         return [job["old"] for job in self.store.all("renaming") if job["repo"] == repo["id"]]
 
     def new_name(self, repo: Doc, old: str) -> str | None:
-        """What a branch that had this name is called now."""
+        """Return the current name of a branch that once had this name."""
         found = self.store.get("renamed", f"{repo['id']}/{old}")
         return found["new"] if found else None
 

@@ -1,4 +1,4 @@
-"""Rate limits: every request counts, an answer that has not changed (304) does not."""
+"""Rate limits: every request counts, except an unchanged response (304)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from foundry.devkit.github.access import Caller
 from foundry.devkit.github.refusals import Refusal
 from foundry.devkit.github.store import Doc
 
-LIMIT = 5_000  # requests in a window, as an installation has at least
+LIMIT = 5_000  # requests in a window; the minimum of an installation
 LIMIT_OF_NOBODY = 60
 WINDOW = 3_600  # seconds
 
@@ -21,29 +21,29 @@ class Budget:
 
 
 class Budgets:
-    """One budget for each installation, person, and the App itself. Forgotten by a restart."""
+    """One budget for each installation, each person, and the App itself. A restart resets them."""
 
     def __init__(self) -> None:
         self._budgets: dict[str, Budget] = {}
         self.set(LIMIT)
 
     def set(self, limit: int, *, window: int = WINDOW, status: int = 403, retry_after: int | None = None) -> None:
-        """Give everybody a new budget.
+        """Give every caller a new budget.
 
         Args:
             limit: requests in a window.
             window: seconds.
-            status: what one request too many is answered with, 403 or 429.
-            retry_after: seconds to say in Retry-After; GitHub says none when the primary limit is used up.
+            status: status of the response over the limit, 403 or 429.
+            retry_after: seconds for Retry-After; GitHub sends none when the primary limit is used up.
         """
         self.limit, self.window, self.status, self.retry_after = limit, window, status, retry_after
         self._budgets.clear()
 
     def spend(self, caller: Caller) -> dict[str, str]:
-        """Count a request; gives the headers that say what is left.
+        """Count a request. Returns the headers with the remaining budget.
 
         Raises:
-            Refusal: nothing is left.
+            Refusal: the budget is used up.
         """
         budget = self._of(caller)
         if budget.used >= self._limit(caller):
@@ -57,7 +57,7 @@ class Budgets:
         return self.headers(caller)
 
     def give_back(self, caller: Caller) -> dict[str, str]:
-        """The request cost nothing after all."""
+        """Refund a request that turned out to be free."""
         budget = self._of(caller)
         budget.used = max(0, budget.used - 1)
         return self.headers(caller)
@@ -67,7 +67,7 @@ class Budgets:
         return {f"X-RateLimit-{name.title()}": str(value) for name, value in shown.items()}
 
     def overview(self, caller: Caller) -> Doc:
-        """The body of GET /rate_limit."""
+        """Return the body of GET /rate_limit."""
         numbers = self._numbers(caller)
         return {"resources": {"core": numbers}, "rate": numbers}
 

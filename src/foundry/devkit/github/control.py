@@ -1,6 +1,6 @@
-"""What tests set and see: `/_devkit/`. Nothing here exists on GitHub.
+"""Control for tests: `/_devkit/`. Nothing here exists on GitHub.
 
-Faults, limits, holding and dropping are forgotten by a restart; what owners change is not.
+A restart resets faults, limits, holding and dropping, but not the owners' changes.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Installed(BaseModel):
 
 
 class Control:
-    """The routes; each does one thing and answers 204, or what was made."""
+    """The routes. Each does one thing and returns 204, or the created object."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class Control:
     # webhooks
 
     async def webhook(self, wish: Webhook) -> Response:
-        """Where deliveries go; null: nowhere."""
+        """Set the address for deliveries; null: none."""
         self.hooks.aim(wish.url)
         return _done()
 
@@ -133,20 +133,20 @@ class Control:
         return _done()
 
     async def held(self, wish: Held) -> Response:
-        """Deliveries wait, in order, until they are let go."""
+        """Hold deliveries, in order, until they are released."""
         self.hooks.hold(wish.held)
         return _done()
 
     async def dropped(self, wish: Dropped) -> Response:
-        """Deliveries fail as if nobody listened; they are recorded, and can be redelivered."""
+        """Make deliveries fail as if nobody listened. They are recorded and can be redelivered."""
         self.hooks.dropping = wish.dropped
         return _done()
 
     async def deliveries(self) -> Response:
-        """Everything about each, the oldest first, with its payload."""
+        """Return all deliveries with their payloads, the oldest first."""
         return JSONResponse(self.store.all("delivery"))
 
-    # failures
+    # faults
 
     async def rate_limit(self, wish: RateLimit) -> Response:
         self.budgets.set(wish.limit, window=wish.window, status=wish.status, retry_after=wish.retry_after)
@@ -164,11 +164,11 @@ class Control:
         return _done()
 
     async def rename_delay(self, wish: Delay) -> Response:
-        """How long what follows from a branch's rename takes."""
+        """Set how long the effects of a branch's rename take."""
         self.branches.rename_delay = wish.seconds
         return _done()
 
-    # what owners do
+    # the owners' changes
 
     def _found(self, kind: str, key: object) -> Doc:
         found = self.store.get(kind, key)
@@ -182,7 +182,7 @@ class Control:
         return JSONResponse(made, 201)
 
     async def change(self, number: int, wish: Changed) -> Response:
-        """Rename, transfer, make private or public."""
+        """Rename a repository, transfer it, or make it private or public."""
         repo = self._found("repo", number)
         if wish.name is not None:
             self.settings.rename(repo, wish.name)
@@ -208,7 +208,7 @@ class Control:
         return JSONResponse(self.settings.install(wish.account), 201)
 
     async def installed(self, number: int, wish: Installed) -> Response:
-        """Suspend or not, grant other permissions, choose repositories (or "all")."""
+        """Suspend or unsuspend an installation, change its permissions, or choose its repositories (or "all")."""
         if wish.suspended is not None:
             change = self.settings.suspend if wish.suspended else self.settings.unsuspend
             change(self._found("installation", number))
@@ -224,7 +224,7 @@ class Control:
         return _done()
 
     async def sign_out(self, login: str) -> Response:
-        """The person withdraws the App's authorization."""
+        """Revoke the person's authorization of the App."""
         self.access.sign_out(self._found("user", login)["login"])
         self.hooks.signed_out(login)
         return _done()

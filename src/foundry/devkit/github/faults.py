@@ -1,4 +1,4 @@
-"""What a test asked to go wrong: answers that fail, hang, or get lost after the thing was done."""
+"""Faults that a test requests: responses that fail, hang, or get lost after the work was done."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from foundry.devkit.github.refusals import Refusal
 
 
 class Fault(BaseModel):
-    """One wish.
+    """One requested fault.
 
-    `path` is a part of the REST path below /api/v3, or `git` for git over HTTP, or `oauth` for the token endpoint.
+    `path` is a part of the REST path under /api/v3, or `git` for git over HTTP, or `oauth` for the token endpoint.
     """
 
     path: str
     method: str | None = None
-    status: int | None = None  # none: nothing fails, it only takes its time
-    seconds: float = 0  # to wait before the answer
-    times: int = 1  # requests that meet it
+    status: int | None = None  # None: the request does not fail, it is only delayed
+    seconds: float = 0  # delay before the response
+    times: int = 1  # number of requests that it affects
     message: str = "Server Error"
     headers: dict[str, str] = {}
-    after: bool = False  # the thing is done first, and its answer lost
+    after: bool = False  # the work is done first, and the response is lost
 
 
 class Faults:
-    """The wishes that are still open, first come first served. Forgotten by a restart."""
+    """The pending faults, in order of request. A restart resets them."""
 
     def __init__(self) -> None:
         self.open: list[Fault] = []
 
     def take(self, where: str, method: str) -> Fault | None:
-        """The fault this request meets, counted down."""
+        """Return the fault for this request, and count it down."""
         for fault in self.open:
             exact = fault.path in ("git", "oauth") or where in ("git", "oauth")
             hit = fault.path == where if exact else fault.path in where
@@ -45,7 +45,7 @@ class Faults:
 
 
 async def suffer(fault: Fault | None, *, after: bool) -> None:
-    """Wait, then fail, if the fault is for this side of the work.
+    """Wait, then fail, if the fault applies on this side (before or after) of the work.
 
     Raises:
         Refusal: the fault has a status.

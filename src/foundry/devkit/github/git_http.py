@@ -1,4 +1,4 @@
-"""Git over HTTP: the real `git http-backend`, behind token checks; a push tells who listens."""
+"""Git over HTTP: the real `git http-backend` behind token checks. A push notifies the listeners."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ GONE = "Repository not found."
 
 
 class GitHttp:
-    """Smart HTTP for every repository: `/{owner}/{name}.git/...`, the `.git` as one likes."""
+    """Smart HTTP for every repository: `/{owner}/{name}.git/...`; the `.git` is optional."""
 
     def __init__(self, access: Access, repositories: Repositories, branches: Branches, faults: Faults) -> None:
         self.access, self.repositories, self.branches, self.faults = access, repositories, branches, faults
@@ -38,7 +38,7 @@ class GitHttp:
             )
 
     async def answer(self, request: Request, owner: str, name: str) -> Response:
-        """Check the token, then let git answer."""
+        """Check the token, then run git."""
         fault = self.faults.take("git", request.method)
         try:
             await suffer(fault, after=False)
@@ -49,7 +49,7 @@ class GitHttp:
         return response
 
     async def _checked(self, request: Request, owner: str, name: str) -> Response:
-        """1. Who. 2. Without credentials only reading what is public. 3. Contents to read, or to write for a push."""
+        """1. Identify the caller. 2. Without credentials allow only public reads. 3. Check the `contents` permission."""
         service = next(s for s in SERVICES if request.url.path.endswith(f"/{s}"))
         pushing = "git-receive-pack" in (service, request.query_params.get("service", ""))
         ask = {"WWW-Authenticate": 'Basic realm="GitHub"'}
@@ -87,7 +87,7 @@ class GitHttp:
         feeding = asyncio.create_task(self._feed(request, process.stdin))
         out = process.stdout
         status, headers = await self._head(out)
-        if service == "git-receive-pack":  # the refs have moved when this has been read to its end
+        if service == "git-receive-pack":  # the refs have moved once this is read to its end
             body = await out.read()
             await asyncio.gather(feeding, process.wait(), return_exceptions=True)
             return Response(body, status, headers)
@@ -96,7 +96,7 @@ class GitHttp:
             try:
                 while chunk := await out.read(CHUNK):
                     yield chunk
-            finally:  # the client may have gone away
+            finally:  # the client may have disconnected
                 feeding.cancel()
                 with suppress(ProcessLookupError):
                     process.kill()
@@ -105,7 +105,7 @@ class GitHttp:
         return StreamingResponse(rest(), status, headers)
 
     def _env(self, request: Request, repo: Doc, service: str, caller: Caller) -> dict[str, str]:
-        """CGI variables; the pre-receive hook reads DEVKIT_NO_WORKFLOWS."""
+        """Return the CGI variables. The pre-receive hook reads DEVKIT_NO_WORKFLOWS."""
         env = os.environ | ENV | {
             "GIT_PROJECT_ROOT": str(self.repositories.root), "GIT_HTTP_EXPORT_ALL": "1", "PATH_INFO": f"/{repo['id']}.git/{service}",
             "REQUEST_METHOD": request.method, "QUERY_STRING": request.url.query, "REMOTE_USER": caller.key,
@@ -133,7 +133,7 @@ class GitHttp:
                 stdin.write(unzip.decompress(chunk) if unzip else chunk)
                 await stdin.drain()
         except (ConnectionError, RuntimeError, zlib.error):
-            pass  # git has ended, or it says itself what is wrong with what it got
+            pass  # git has exited, or it reports itself what is wrong with its input
         finally:
             stdin.close()
 

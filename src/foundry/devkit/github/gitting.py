@@ -1,4 +1,4 @@
-"""Git itself, run on the stand-in's bare repositories."""
+"""Runs git on the stand-in's bare repositories."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ Who = tuple[str, str]
 
 
 class GitError(Exception):
-    """A git command failed; the text is git's."""
+    """A git command failed. The text is git's message."""
 
 
 class Conflict(GitError):
-    """Two branches do not fit together."""
+    """Two branches cannot be merged."""
 
 
 def git(*arguments: str, cwd: Path, stdin: str | None = None, who: Who = GITHUB, committer: Who | None = None) -> str:
-    """Run git to its end and give what it printed.
+    """Run git and return its output.
 
     Raises:
-        GitError: it failed.
+        GitError: git failed.
     """
     committer = committer or who
     env = os.environ | ENV
@@ -43,7 +43,7 @@ def git(*arguments: str, cwd: Path, stdin: str | None = None, who: Who = GITHUB,
 
 
 def holds(path: Path, *arguments: str) -> bool:
-    """Whether git answers yes, by its exit code."""
+    """Return True if git's exit code is 0."""
     try:
         git(*arguments, cwd=path)
     except GitError:
@@ -56,7 +56,7 @@ def is_ancestor(path: Path, old: str, new: str) -> bool:
 
 
 def merged_tree(path: Path, base: str, head: str) -> str:
-    """The tree of the two together.
+    """Return the merged tree of the two.
 
     Raises:
         Conflict: they change the same lines.
@@ -70,19 +70,19 @@ def merged_tree(path: Path, base: str, head: str) -> str:
 
 
 def merge(path: Path, base: str, head: str, message: str, who: Who) -> str:
-    """A merge commit of the two, which no branch has yet."""
+    """Create a merge commit of the two. No branch points to it yet."""
     tree = merged_tree(path, base, head)
     return git("commit-tree", tree, "-p", base, "-p", head, cwd=path, stdin=message, who=who, committer=GITHUB)
 
 
 def squash(path: Path, base: str, head: str, message: str, who: Who) -> str:
-    """One commit on base with all that head changes, which no branch has yet."""
+    """Create one commit on base with all of head's changes. No branch points to it yet."""
     tree = merged_tree(path, base, head)
     return git("commit-tree", tree, "-p", base, cwd=path, stdin=message, who=who, committer=GITHUB)
 
 
 def rebase(path: Path, base: str, head: str) -> str:
-    """Head's commits anew on top of base, which no branch has yet.
+    """Rebase head's commits on top of base. No branch points to the result yet.
 
     Raises:
         Conflict: they change the same lines.

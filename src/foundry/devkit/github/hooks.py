@@ -1,4 +1,4 @@
-"""Signed webhooks: sent once, in order per repository, never retried, recorded, redelivered on request."""
+"""Signed webhooks. Each is sent once, in order per repository, and recorded. None is retried; redelivery is on request."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import httpx2 as httpx
 from foundry.devkit.github.shapes import Shapes
 from foundry.devkit.github.store import Doc, Store, now
 
-TIMEOUT = 10.0  # seconds GitHub waits for an answer
+TIMEOUT = 10.0  # seconds that GitHub waits for a response
 HOOK_ID = 8001
-KEPT_ANSWER = 4_096  # characters of an answer that are remembered
+KEPT_ANSWER = 4_096  # characters of a response that are stored
 
 
 class Hooks:
@@ -38,11 +38,11 @@ class Hooks:
         return (self.store.get("setting", "webhook") or {}).get("url")
 
     def aim(self, url: str | None) -> None:
-        """Where deliveries go from now on; None: nowhere, and none are made."""
+        """Set the address for deliveries from now on. None: no deliveries are created."""
         self.store.put("setting", "webhook", {"url": url})
 
     def hold(self, held: bool) -> None:
-        """Let deliveries wait, or let those that wait go."""
+        """Hold deliveries, or release the held ones."""
         if held:
             self._flowing = self._flowing or asyncio.Event()
             self._flowing.clear()
@@ -50,10 +50,10 @@ class Hooks:
             self._flowing.set()
 
     def send(self, event: str, payload: Doc, *, account: str, sender: str, repo: Doc | None = None) -> None:
-        """Deliver in the background to the App's installation on this account, if it works there.
+        """Deliver in the background to the App's installation on this account, if it is installed there.
 
-        1. Nothing without a target, an installation, or the repository chosen for it. 2. Sender, installation,
-        organization and repository are added. 3. It is recorded before it is sent.
+        1. Stop if there is no target, no installation, or the installation does not include the repository. 2. Add
+        sender, installation, organization and repository. 3. Record the delivery before sending it.
         """
         installation = self.shapes.access.installation_on(account)
         if installation is None or self.target is None:
@@ -73,7 +73,7 @@ class Hooks:
         self._record(event, body, installation["id"], repo["id"] if repo else None)
 
     def ping(self) -> None:
-        """What GitHub sends when a webhook is set up."""
+        """Send the event that GitHub sends when a webhook is set up."""
         if self.target:
             hook = {
                 "type": "App", "id": HOOK_ID, "name": "web", "active": True, "events": self.shapes.app()["events"],
@@ -82,7 +82,7 @@ class Hooks:
             self._record("ping", {"zen": "Keep it logically awesome.", "hook_id": HOOK_ID, "hook": hook}, None, None)
 
     def signed_out(self, login: str) -> None:
-        """A person withdrew the App's authorization."""
+        """Send the event that a person has revoked the App's authorization."""
         if self.target:
             body = {"action": "revoked", "sender": self.shapes.account(login)}
             self._record("github_app_authorization", body, None, None)
@@ -97,7 +97,7 @@ class Hooks:
         self._spawn(self.store.put("delivery", delivery["id"], delivery))
 
     def redeliver(self, delivery: Doc) -> None:
-        """The same guid and payload once more, as a new delivery."""
+        """Send the same guid and payload again, as a new delivery."""
         again = delivery | {
             "id": self.store.next("delivery") + 900_000, "redelivery": True, "delivered_at": now(), "status": "pending",
             "status_code": 0, "duration": 0.0, "url": self.target, "response": None,
@@ -105,7 +105,7 @@ class Hooks:
         self._spawn(self.store.put("delivery", again["id"], again))
 
     def resume(self) -> None:
-        """Send what a stop or a kill left unsent."""
+        """Send the deliveries that a stop or a kill left unsent."""
         for delivery in self.store.all("delivery"):
             if delivery["status"] == "pending":
                 self._spawn(delivery)

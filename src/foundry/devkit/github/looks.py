@@ -1,4 +1,4 @@
-"""What all pages share: templates, who is at the browser, and whether a form came from here."""
+"""Shared by all pages: templates, the person at the browser, and the check of a form's origin."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _templates = Environment(
 
 
 def page(template: str, status: int = 200, **values: object) -> Response:
-    """A page; it may run no script and fetch nothing from elsewhere.
+    """Return a page. It may not run scripts or load anything from other servers.
 
-    No `form-action` here: a browser would apply it to the redirect after the form too, which leads back to Foundry.
+    It has no `form-action`: a browser would apply that also to the redirect after the form, which leads back to Foundry.
     """
     policy = "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
     html = _templates.get_template(template).render(**values)
@@ -27,6 +27,6 @@ def page(template: str, status: int = 200, **values: object) -> Response:
 
 
 def same_origin(request: Request) -> bool:
-    """Whether a form was sent by one of our own pages (or by a program, which says no origin)."""
+    """Return True if one of our own pages sent the form, or a program, which sends no origin."""
     origin = request.headers.get("origin")
     return origin is None or urlsplit(origin).netloc == request.headers.get("host")

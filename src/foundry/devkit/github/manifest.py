@@ -1,6 +1,6 @@
-"""Making the App from a manifest, as GitHub's form does, with the refusals people meet there.
+"""Creates the App from a manifest, like GitHub's form, with the same refusals.
 
-There is one App here: accepting a manifest gives its identity, and sets its webhook and permissions.
+There is one App here. Accepting a manifest returns its identity and sets its webhook and permissions.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ NEEDED = {
     "pull_request_review": "pull_requests", "pull_request_review_comment": "pull_requests", "member": "members",
     "membership": "members", "team": "members", "organization": "organization_administration", "repository": "metadata",
 }  # fmt: skip
-"""What an event needs to be read, as public threads report (WeblateOrg/weblate #20301, cyrusagents/cyrus #1406)."""
+"""The permission that each event needs, as public threads report (WeblateOrg/weblate #20301, cyrusagents/cyrus #1406)."""
 
 
 def problems(manifest: Doc) -> list[str]:
-    """Why GitHub would refuse a manifest; empty if it would not."""
+    """Return GitHub's reasons to refuse a manifest. Empty if GitHub would accept it."""
     found = [f"{field} can't be blank" for field in ("url",) if not manifest.get(field)]
     permissions: dict[str, Any] = manifest.get("default_permissions") or {}
     found += [
@@ -49,7 +49,7 @@ def problems(manifest: Doc) -> list[str]:
 
 
 class Manifest:
-    """The form that takes a manifest, and the exchange of its code for the App's identity."""
+    """The form for a manifest, and the exchange of its code for the App's identity."""
 
     def __init__(self, store: Store, shapes: Shapes, hooks: Hooks) -> None:
         self.store, self.shapes, self.hooks = store, shapes, hooks
@@ -61,14 +61,14 @@ class Manifest:
         add("/api/v3/app-manifests/{code}/conversions", self.convert, methods=["POST"])
 
     async def offer(self, request: Request) -> Response:
-        """The page that a form with a manifest leads to."""
+        """Show the page that a form with a manifest leads to."""
         text = str((await request.form()).get("manifest", ""))
         try:
             manifest = json.loads(text)
         except ValueError:
             manifest = None
         if not isinstance(manifest, dict):
-            return page("message.html", 422, title="Invalid manifest", text="The manifest is no JSON object.")
+            return page("message.html", 422, title="Invalid manifest", text="The manifest is not a JSON object.")
         if found := problems(manifest):
             return page("message.html", 422, title="Invalid GitHub App configuration", text="; ".join(found))
         hidden = {"manifest": text, "state": request.query_params.get("state", "")}
@@ -80,14 +80,16 @@ class Manifest:
         manifest: Doc = json.loads(form.get("manifest", "{}"))
         back = manifest.get("redirect_url")
         if not same_origin(request) or problems(manifest) or not str(back).startswith(("http://", "https://")):
-            return page("message.html", 422, title="Invalid manifest", text="Start again from the form that led here.")
+            return page(
+                "message.html", 422, title="Invalid manifest", text="Start again from the form that led to this page."
+            )
         code = secrets.token_hex(20)
         self.store.put("manifest", code, manifest)
         state = f"&state={form['state']}" if form.get("state") else ""
         return RedirectResponse(f"{back}{'&' if '?' in str(back) else '?'}code={code}{state}", 302)
 
     async def convert(self, code: str) -> Response:
-        """The App's identity, once for each code."""
+        """Return the App's identity. Each code works once."""
         manifest = self.store.get("manifest", code)
         if manifest is None:
             return Refusal(404, NOT_FOUND).response()

@@ -1,4 +1,4 @@
-"""Signing in: GitHub's web application flow for an App, with PKCE; and the endpoints that check and end tokens."""
+"""Sign-in: GitHub's web application flow for an App, with PKCE, and the endpoints that check and revoke tokens."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class OAuth:
         add("/api/v3/applications/{client_id}/grant", self.withdraw, methods=["DELETE"])
 
     async def authorize(self, request: Request) -> Response:
-        """The page where a person is chosen; `login` suggests one."""
+        """Show the page for choosing a person. `login` suggests one."""
         query = dict(request.query_params)
         if trouble := self._wrong(query):
             return trouble
@@ -55,21 +55,21 @@ class OAuth:
 
     def _wrong(self, query: dict[str, str]) -> Response | None:
         if query.get("client_id") != self.store.app()["client_id"]:
-            return page("message.html", 404, title="No such application", text="The client id is not known.")
+            return page("message.html", 404, title="Unknown application", text="The client id is unknown.")
         where = urlsplit(query.get("redirect_uri", ""))
         if where.scheme not in ("http", "https") or not where.netloc:
-            text = "The redirect_uri is missing or is no http address."
-            return page("message.html", 400, title="Nowhere to go back to", text=text)
+            text = "The redirect_uri is missing or is not an http address."
+            return page("message.html", 400, title="Invalid redirect", text=text)
         if query.get("code_challenge") and query.get("code_challenge_method", "S256") != "S256":
-            text = "Only S256 is supported as code_challenge_method."
+            text = "The code_challenge_method must be S256."
             return page("message.html", 400, title="Unknown challenge", text=text)
         return None
 
     async def choose(self, request: Request) -> Response:
-        """Back to where the person came from, with a code, or with what they decided instead."""
+        """Redirect the person back, with a code or with the reason for a refusal."""
         form = {key: str(value) for key, value in (await request.form()).items()}
         if not same_origin(request):
-            return page("message.html", 403, title="Not from here", text="Sign in on this server's own page.")
+            return page("message.html", 403, title="Form from another site", text="Sign in on this server's own page.")
         if trouble := self._wrong(form):
             return trouble
         login, state = form.get("login", ""), {"state": form["state"]} if "state" in form else {}
@@ -77,7 +77,7 @@ class OAuth:
             text = "The user has denied your application access."
             return _back(form["redirect_uri"], {"error": "access_denied", "error_description": text} | state)
         if not self.store.get("user", login):
-            return page("message.html", 422, title="Nobody chosen", text="Choose one of the sample people.")
+            return page("message.html", 422, title="No person chosen", text="Choose one of the sample people.")
         code = secrets.token_hex(10)
         made = {
             "login": login, "redirect_uri": form["redirect_uri"], "challenge": form.get("code_challenge") or None,
@@ -89,7 +89,7 @@ class OAuth:
         return answer
 
     async def token(self, request: Request) -> Response:
-        """Errors come with status 200, and everything as a form unless JSON is asked for, as GitHub does."""
+        """Issue tokens. Like GitHub: errors have status 200, and the body is a form unless JSON is requested."""
         fault = self.faults.take("oauth", request.method)
         try:
             await suffer(fault, after=False)
@@ -113,7 +113,7 @@ class OAuth:
         return _error("unsupported_grant_type")
 
     def _exchange(self, fields: dict[str, str]) -> Doc:
-        """1. The code works once, for ten minutes. 2. For the same address. 3. For whoever made the challenge."""
+        """Exchange a code. 1. It works once, for ten minutes. 2. The redirect must match. 3. The verifier must match."""
         found = self.store.get("code", fields.get("code", ""))
         self.store.remove("code", fields.get("code", ""))
         if found is None or time.time() - found["made"] > CODE_LIFE:
@@ -126,10 +126,10 @@ class OAuth:
                 return _error("bad_verification_code")
         return self.access.user_token(found["login"])
 
-    # the application's own endpoints, with Basic client_id:client_secret
+    # the application's own endpoints, authenticated by Basic client_id:client_secret
 
     async def check(self, request: Request, client_id: str) -> Response:
-        """Whose a token is (POST), or its end (DELETE)."""
+        """Return a token's owner (POST), or revoke the token (DELETE)."""
         try:
             token, found = await self._given(request, client_id)
         except Refusal as refusal:
@@ -142,7 +142,7 @@ class OAuth:
         return JSONResponse(body)
 
     async def withdraw(self, request: Request, client_id: str) -> Response:
-        """All tokens of the person end."""
+        """Revoke all tokens of the person."""
         try:
             _, found = await self._given(request, client_id)
         except Refusal as refusal:
@@ -164,7 +164,7 @@ class OAuth:
 
 
 async def _fields(request: Request) -> dict[str, str]:
-    """The body, form or JSON, or else the query."""
+    """Return the fields of the body (form or JSON), or else of the query."""
     if "json" in request.headers.get("content-type", ""):
         try:
             body = await request.json()

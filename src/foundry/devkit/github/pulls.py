@@ -1,4 +1,4 @@
-"""What happens to pull requests, whoever asks for it: API, page or push."""
+"""Changes of pull requests, from the API, a page or a push."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOT_MERGEABLE = "Pull Request is not mergeable"
 
 
 class Pulls:
-    """The changes, each with its webhook."""
+    """Changes of pull requests, each with its webhook."""
 
     def __init__(
         self, store: Store, repositories: Repositories, shapes: Shapes, hooks: Hooks, branches: Branches
@@ -26,7 +26,7 @@ class Pulls:
         branches.on_renamed = self._branch_renamed
 
     def of(self, repo: Doc) -> list[Doc]:
-        """Those of a repository, the oldest first."""
+        """Return a repository's pull requests, the oldest first."""
         return sorted((p for p in self.store.all("pull") if p["repo"] == repo["id"]), key=lambda p: p["number"])
 
     def get(self, repo: Doc, number: int) -> Doc:
@@ -38,10 +38,10 @@ class Pulls:
     def create(self, repo: Doc, wish: Doc, by: str) -> Doc:
         """Open a pull request.
 
-        1. What it needs is there. 2. Both branches exist. 3. There is none for them. 4. There is something to merge.
+        1. Check the required fields. 2. Both branches exist. 3. They have no open pull request. 4. There are commits.
 
         Raises:
-            Refusal: 422, as GitHub words it.
+            Refusal: 422, in GitHub's wording.
         """
         missing = [field for field in ("title", "head", "base") if not wish.get(field)]
         if missing:
@@ -77,7 +77,7 @@ class Pulls:
             raise invalid("PullRequest", code="custom", message=message)
 
     def edit(self, repo: Doc, pull: Doc, wish: Doc, by: str) -> Doc:
-        """Title, body, base and state; each kind of change is told, what stays the same is not."""
+        """Change title, body, base and state. Each kind of change is reported; unchanged values are not."""
         changes: Doc = {}
         changed = dict(pull)
         for field in ("title", "body"):
@@ -138,7 +138,7 @@ class Pulls:
         return opened
 
     def ready(self, repo: Doc, pull: Doc, by: str, *, draft: bool = False) -> Doc:
-        """A draft is one no longer, or the other way round. GitHub's REST API cannot do this; its pages can."""
+        """Mark a draft as ready, or the other way round. GitHub's REST API cannot do this; its pages can."""
         if pull["draft"] == draft or pull["state"] != "open":
             return pull
         changed = pull | {"draft": draft, "updated_at": now()}
@@ -159,7 +159,7 @@ class Pulls:
         return changed
 
     def review(self, repo: Doc, pull: Doc, reviewers: list[str], by: str) -> Doc:
-        """Set who is asked for a review."""
+        """Set the requested reviewers."""
         before = pull.get("reviewers", [])
         changed = pull | {"reviewers": list(dict.fromkeys(reviewers)), "updated_at": now()}
         self._put(repo, changed)
@@ -176,11 +176,11 @@ class Pulls:
     def merge(self, repo: Doc, pull: Doc, wish: Doc, by: str) -> Doc:
         """Merge into the base.
 
-        1. Open, no draft, the head as expected. 2. Make the commit. 3. Remember that it is being merged, so that
-        a kill between the branch and our record is finished at the next start. 4. Move the base.
+        1. Check that it is open, not a draft, and has the expected head. 2. Create the commit. 3. Record that it is
+        being merged, so that the next start finishes a merge that a kill interrupted. 4. Move the base.
 
         Raises:
-            Refusal: 405 not mergeable, 409 the head is another, 422 no such method.
+            Refusal: 405 not mergeable, 409 the head has changed, 422 unknown method.
         """
         heads = self.repositories.heads(repo)
         head_sha, base_sha = heads.get(pull["head"]), heads.get(pull["base"])
@@ -233,7 +233,7 @@ class Pulls:
         return merged
 
     def recover(self) -> None:
-        """After a kill: finish merges whose base has moved, then tell what else moved."""
+        """After a kill: finish merges whose base has moved, then report the other moved branches."""
         for repo in self.store.all("repo"):
             for pull in self.of(repo):
                 merging = pull.get("merging")
@@ -245,10 +245,10 @@ class Pulls:
                     self._put(repo, {k: v for k, v in pull.items() if k != "merging"})
             self.branches.observe(repo, BOT)
 
-    # what moved branches mean
+    # effects of moved branches
 
     def _branch_moved(self, repo: Doc, name: str, old: str, new: str, by: str) -> None:
-        """A head that moved is a new version, one that is gone closes; a base that has everything merges."""
+        """A moved head is a new version, a deleted head closes, and a base that contains the head merges."""
         for pull in self.of(repo):
             if pull["state"] != "open" or pull.get("merging"):
                 continue
@@ -273,7 +273,7 @@ class Pulls:
                 self._tell(repo, moved, "edited", by, {"changes": changes})
 
     def _put(self, repo: Doc, pull: Doc) -> None:
-        """Keep it; its head stays reachable as refs/pull/N/head, whatever becomes of the branch."""
+        """Store it. Its head stays reachable as refs/pull/N/head, even after the branch is deleted."""
         ref = f"refs/pull/{pull['number']}/head"
         git("update-ref", ref, pull["head_sha"], cwd=self.repositories.path(repo))
         self.store.put("pull", f"{repo['id']}/{pull['number']}", pull)

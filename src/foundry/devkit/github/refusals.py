@@ -1,4 +1,4 @@
-"""GitHub's error answers."""
+"""GitHub's error responses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NOT_BY_APP = "Resource not accessible by integration"
 
 
 class Refusal(Exception):
-    """An error answer, as GitHub words it."""
+    """An error response in GitHub's wording."""
 
     def __init__(
         self, status: int, message: str, errors: list[Doc] | None = None, headers: dict[str, str] | None = None
@@ -29,14 +29,14 @@ class Refusal(Exception):
 
 
 class Moved(Exception):
-    """The thing has another address now."""
+    """The resource has a new address."""
 
     def __init__(self, location: str) -> None:
         super().__init__(location)
         self.location = location
 
     def response(self, method: str) -> Response:
-        """301 where asking again is harmless, else 307, which keeps method and body."""
+        """Use 301 if repeating the request is harmless, else 307, which keeps method and body."""
         status = 301 if method in ("GET", "HEAD") else 307
         message = "Moved Permanently" if status == 301 else "Temporary Redirect"
         body = {"message": message, "url": self.location, "documentation_url": DOCS}
@@ -44,12 +44,12 @@ class Moved(Exception):
 
 
 def invalid(resource: str, *, field: str | None = None, code: str = "invalid", message: str | None = None) -> Refusal:
-    """422 Validation Failed, with its one error."""
+    """Return 422 Validation Failed with one error."""
     error = {"resource": resource, "field": field, "code": code, "message": message}
     return Refusal(422, "Validation Failed", [{k: v for k, v in error.items() if v is not None}])
 
 
 def not_supplied(*fields: str) -> Refusal:
-    """422 for a body without something it needs."""
+    """Return 422 for a body without required fields."""
     words = " ".join(f'"{field}" wasn\'t supplied.' for field in fields)
     return Refusal(422, f"Invalid request.\n\n{words}")

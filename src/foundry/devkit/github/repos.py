@@ -1,4 +1,4 @@
-"""The repositories behind the stand-in: the sample ones, and what is read of them with git itself."""
+"""The stand-in's repositories: the samples, and reading repositories with git."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Repositories:
     # the samples
 
     def seed(self) -> None:
-        """Make the sample people, organizations and repositories, each once: what was deleted stays so."""
+        """Create the sample people, organizations and repositories, each once. Deleted ones stay deleted."""
         for person in PEOPLE:
             email = f"{person.id}+{person.login}@users.noreply.github.test"
             body = {"id": person.id, "login": person.login, "name": person.name, "email": email, "type": "User"}
@@ -67,7 +67,7 @@ class Repositories:
         self.store.put("made", f"{kind}/{key}", {})
 
     def make(self, sample: SampleRepository) -> Doc:
-        """A bare repository with the sample's files as its first commit."""
+        """Create a bare repository with the sample's files as its first commit."""
         path = self.root / f"{sample.id}.git"
         shutil.rmtree(path, ignore_errors=True)
         git("init", "--quiet", "--bare", "--initial-branch=main", str(path), cwd=self.root)
@@ -101,12 +101,12 @@ class Repositories:
     # finding
 
     def find(self, owner: str, name: str) -> Doc | None:
-        """The repository that has this name now; upper and lower case are the same, as on GitHub."""
+        """Return the repository with this name. Case does not matter, as on GitHub."""
         wanted = (owner.lower(), name.lower())
         return next((r for r in self.store.all("repo") if (r["owner"].lower(), r["name"].lower()) == wanted), None)
 
     def moved(self, owner: str, name: str) -> Doc | None:
-        """The repository that had this name once."""
+        """Return the repository that had this name earlier."""
         moved = self.store.get("moved", f"{owner}/{name}".lower())
         return self.store.get("repo", moved["repo"]) if moved else None
 
@@ -116,12 +116,12 @@ class Repositories:
     # reading
 
     def heads(self, repo: Doc) -> dict[str, str]:
-        """Branch -> commit."""
+        """Return each branch's commit."""
         listed = git("for-each-ref", "--format=%(objectname) %(refname:strip=2)", "refs/heads", cwd=self.path(repo))
         return {line.split(" ", 1)[1]: line.split(" ", 1)[0] for line in listed.splitlines()}
 
     def sha(self, repo: Doc, ref: str) -> str | None:
-        """The commit that a branch, a tag or a (short) id names."""
+        """Return the commit of a branch, a tag or a (short) id."""
         if not ref or ref.startswith("-"):
             return None
         for full in (f"refs/heads/{ref}", ref):
@@ -135,7 +135,7 @@ class Repositories:
         return not branch.startswith("-") and holds(self.root, "check-ref-format", "--branch", branch)
 
     def commits(self, repo: Doc, base: str | None, head: str, limit: int | None = None) -> list[Doc]:
-        """What head has and base has not, oldest first; without a base the newest `limit`, newest first."""
+        """Return the commits that head has and base does not, oldest first. Without a base: the newest `limit` ones."""
         form = "%H%x1f%T%x1f%P%x1f%an%x1f%ae%x1f%aI%x1f%cn%x1f%ce%x1f%cI%x1f%B%x1e"
         span = ["--reverse", f"{base}..{head}"] if base else [head]
         most = [f"--max-count={limit}"] if limit else []
@@ -152,11 +152,11 @@ class Repositories:
         return found
 
     def files(self, repo: Doc, base: str, head: str) -> list[Doc]:
-        """What changed between their merge base and head."""
+        """Return the changes between the merge base and head."""
         return self._changed(repo, f"{base}...{head}")
 
     def files_of(self, repo: Doc, commit: Doc) -> list[Doc]:
-        """What one commit changed."""
+        """Return the changes of one commit."""
         before = (commit["parents"] or [git("hash-object", "-t", "tree", "/dev/null", cwd=self.path(repo))])[0]
         return self._changed(repo, before, commit["sha"])
 
@@ -197,7 +197,7 @@ class Repositories:
 
 
 def _counts(numstat: str) -> dict[str, tuple[int, int]]:
-    """File -> lines added and removed; a binary file has none."""
+    """Return each file's added and removed lines. A binary file has none."""
     found: dict[str, tuple[int, int]] = {}
     parts = iter(numstat.split("\0"))
     for part in parts:
@@ -212,7 +212,7 @@ def _counts(numstat: str) -> dict[str, tuple[int, int]]:
 
 
 def _patches(diff: str) -> list[str]:
-    """Each file's patch from its first hunk on, in order; empty where there is no hunk."""
+    """Return each file's patch from its first hunk on, in order. Empty for a file without hunks."""
     whole: list[list[str]] = []
     for line in diff.splitlines():
         if line.startswith("diff --git "):

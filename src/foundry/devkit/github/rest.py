@@ -1,4 +1,4 @@
-"""GitHub's REST API below `/api/v3`: what every request goes through before and after its route."""
+"""GitHub's REST API under `/api/v3`: the steps before and after every request's route."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 
 class Rest:
-    """The API's front."""
+    """The entry point of the API."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Rest:
         self.router.add_api_route("/{path:path}", self.answer, methods=METHODS, include_in_schema=False)
 
     async def answer(self, request: Request, path: str) -> Response:
-        """1. Faults, version, credentials. 2. Count. 3. Route. 4. Page, ETag, and the headers every answer has."""
+        """1. Faults, version, credentials. 2. Count. 3. Route. 4. Page, ETag, and the headers of every response."""
         headers = {
             "X-GitHub-Media-Type": "github.v3; format=json", "X-GitHub-Request-Id": _request_id(),
             "X-Content-Type-Options": "nosniff", "Vary": "Accept, Authorization, Cookie, X-GitHub-OTP",
@@ -88,7 +88,7 @@ class Rest:
             headers |= {"ETag": _etag(found, link), "Cache-Control": "private, max-age=60, s-maxage=60"}
             asked = request.headers.get("if-none-match", "")
             if headers["ETag"].removeprefix("W/") in asked:
-                headers |= self.budgets.give_back(caller)  # an answer that has not changed is free
+                headers |= self.budgets.give_back(caller)  # an unchanged response is free
                 return Response(status_code=304, headers=headers)
         return JSONResponse(found, status, headers=headers)
 
@@ -108,7 +108,7 @@ class Rest:
 
 
 def _request_id() -> str:
-    """As GitHub's look: groups of hexadecimal digits, never the same twice."""
+    """Return an id that looks like GitHub's: groups of hexadecimal digits, unique."""
     text = uuid.uuid4().hex.upper()
     return ":".join((text[:4], text[4:10], text[10:17], text[17:24], text[24:]))
 
@@ -133,7 +133,7 @@ def _body(raw: bytes) -> Doc:
         raise Refusal(400, "Problems parsing JSON") from None
     if body is None or body == "":
         return {}
-    if isinstance(body, list):  # some calls take a bare list
+    if isinstance(body, list):  # some calls accept a plain list
         return {"": body}
     if not isinstance(body, dict):
         raise Refusal(400, "Body should be a JSON object")

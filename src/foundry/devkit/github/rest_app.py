@@ -19,7 +19,7 @@ OUTSIDE = "There is at least one repository that does not exist or is not access
 
 
 class AppRoutes:
-    """What an App does with its own token, and what ends an installation's."""
+    """Calls with the App's own token, and the revocation of installation tokens."""
 
     def __init__(
         self, store: Store, access: Access, repos: Repositories, shapes: Shapes, hooks: Hooks, settings: Settings
@@ -88,7 +88,7 @@ class AppRoutes:
         raise Refusal(404, NOT_FOUND)
 
     def _token(self, installation: Doc, wish: Doc) -> Doc:
-        """A token for some of the installation's repositories (by name or id) and some of its permissions."""
+        """Create a token for some of the installation's repositories (by name or id) and permissions."""
         if installation["suspended_at"]:
             raise Refusal(403, SUSPENDED)
         inside = [r for r in self.store.all("repo") if self.access.covers(installation, r)]
@@ -144,7 +144,7 @@ class AppRoutes:
 
 
 def delivery_item(delivery: Doc) -> Doc:
-    """A delivery as the list shows it."""
+    """Return a delivery in the form of the list."""
     return {key: delivery.get(key) for key in ITEM}
 
 

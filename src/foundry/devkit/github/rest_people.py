@@ -10,7 +10,7 @@ from foundry.devkit.github.store import Doc, Store
 
 
 class PeopleRoutes:
-    """Who is who, and what is theirs."""
+    """Calls about people and organizations."""
 
     def __init__(self, store: Store, access: Access, shapes: Shapes) -> None:
         self.store, self.access, self.shapes = store, access, shapes
@@ -59,7 +59,7 @@ class PeopleRoutes:
         raise Refusal(404, NOT_FOUND)
 
     def _installations(self, login: str) -> list[Doc]:
-        """The App's installations that a person can reach: on their account, their organizations, their repositories."""
+        """Return the App's installations that a person can access, by account, organizations or repositories."""
         reach = {r["owner"] for r in self.store.all("repo") if login in r["access"]} | {login}
         reach |= {o["login"] for o in self.store.all("org") if login in o["members"]}
         return [i for i in self.store.all("installation") if i["account"] in reach and not i["suspended_at"]]
@@ -104,10 +104,10 @@ class PeopleRoutes:
         raise Refusal(404, NOT_FOUND)
 
     def _inside(self, ask: Ask, org: Doc) -> bool:
-        """Whether the caller sees the members; to others none is public.
+        """Return True if the caller may see the members. No member is public.
 
         Raises:
-            Refusal: 403, an installation here that may not.
+            Refusal: 403 for an installation here without the permission.
         """
         caller = ask.caller
         if caller.kind == "user":

@@ -1,4 +1,4 @@
-"""REST for pull requests, and for what they share with issues: comments and labels."""
+"""REST for pull requests, and for the comments and labels that they share with issues."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NO_COLLABORATOR = (
 
 
 class PullRoutes:
-    """Below /repos/{owner}/{name}: pulls and issues. There are no issues but pull requests."""
+    """Calls under /repos/{owner}/{name}: pulls and issues. Pull requests are the only issues."""
 
     def __init__(self, store: Store, access: Access, repos: Repositories, shapes: Shapes, pulls: Pulls) -> None:
         self.store, self.access, self.repos, self.shapes, self.pulls = store, access, repos, shapes, pulls
@@ -95,7 +95,7 @@ class PullRoutes:
         return 201, self.shapes.pull(repo, self.pulls.review(repo, pull, [*now, *wanted], ask.by))
 
     def _issue(self, ask: Ask, repo: Doc, number: int, more: list[str]) -> Answer:
-        """Of a pull request, the pull_requests permission does as well as the issues one."""
+        """For a pull request, either the pull_requests or the issues permission is enough."""
         level = "read" if ask.method == "GET" else "write"
         if not any(self.access.allowed(ask.caller, repo, what, level) for what in ("issues", "pull_requests")):
             ask.caller.accepted = f"issues={level}; pull_requests={level}"

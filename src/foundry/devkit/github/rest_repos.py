@@ -11,11 +11,11 @@ from foundry.devkit.github.rest_pulls import PullRoutes
 from foundry.devkit.github.shapes import Shapes
 from foundry.devkit.github.store import Doc, Store
 
-MOST_COMMITS = 250  # in a comparison
+MOST_COMMITS = 250  # maximum in a comparison
 
 
 class RepositoryRoutes:
-    """A repository by its name or, whatever it is called, by its id."""
+    """Calls about a repository, found by its name or its id."""
 
     def __init__(
         self, store: Store, access: Access, repos: Repositories, shapes: Shapes, branches: Branches, pulls: PullRoutes
@@ -54,7 +54,7 @@ class RepositoryRoutes:
     def _branches(self, ask: Ask, repo: Doc, name: list[str]) -> Answer:
         if ask.method == "POST" and len(name) > 1 and name[-1] == "rename":
             old, new = "/".join(name[:-1]), ask.body.get("new_name")
-            default = old == repo["default_branch"]  # which only who administers the repository renames
+            default = old == repo["default_branch"]  # only an administrator may rename the default branch
             self.access.need(ask.caller, repo, *(("administration", "write") if default else ("contents", "write")))
             if not isinstance(new, str):
                 raise not_supplied("new_name")
@@ -152,7 +152,7 @@ class RepositoryRoutes:
         }  # fmt: skip
 
     def _collaborators(self, ask: Ask, repo: Doc, who: list[str]) -> Answer:
-        """A person needs push access to see them, an App to see the repository."""
+        """A person needs push access to see collaborators; an App needs access to the repository."""
         if ask.caller.kind == "nobody":
             raise Refusal(401, "Requires authentication")
         if ask.caller.kind == "user" and LEVELS[self.access.role(repo, ask.caller.login)] < LEVELS["write"]:
@@ -180,7 +180,7 @@ class RepositoryRoutes:
         raise Refusal(404, NOT_FOUND)
 
     def _direct(self, repo: Doc, login: str) -> str | None:
-        """The role of somebody who was given one; what everybody has does not count."""
+        """Return a person's explicit role. Access that everybody has does not count."""
         role = self.access.role(repo, login)
         return role if login in repo["access"] or LEVELS[role] > LEVELS["read"] else None
 

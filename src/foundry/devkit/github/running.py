@@ -1,4 +1,4 @@
-"""The stand-in as a process of its own, for tests and demos."""
+"""Runs the stand-in as a separate process, for tests and demos."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from typing import Any
 import httpx2 as httpx
 import jwt
 
-START_LIMIT = 30.0  # seconds; a cold interpreter and a first key on a busy machine
+START_LIMIT = 30.0  # seconds; a cold interpreter and the first key's generation on a busy machine
 STOP_LIMIT = 10.0  # seconds
 
 
 @dataclass
 class GitHubAt:
-    """The stand-in whose directory this is, for who sets and sees what GitHub's owners do."""
+    """A client of the stand-in with this directory, to make and see the changes of GitHub's owners."""
 
     directory: Path
     identity: dict[str, str] = field(init=False)  # its app.json
@@ -41,19 +41,19 @@ class GitHubAt:
         return self.identity["api_url"]
 
     def control(self, method: str, path: str, body: object = None) -> Any:
-        """One call below /_devkit/; gives its JSON, if it has any."""
+        """Send one call under /_devkit/. Returns its JSON, if there is any."""
         answer = httpx.request(method, f"{self.url}/_devkit/{path}", json=body, trust_env=False)
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
     def app_token(self, *, life: int = 540, age: int = 30) -> str:
-        """The App's own token, a JWT, good for `life` seconds."""
+        """Return the App's own token, a JWT valid for `life` seconds."""
         now = int(time.time())
         claims = {"iat": now - age, "exp": now + life, "iss": self.identity["app_id"]}
         return jwt.encode(claims, self.identity["private_key"], algorithm="RS256")
 
     def token(self, installation: int = 3001, **wish: object) -> str:
-        """An installation's token; `wish` as GitHub's body: repositories, repository_ids, permissions."""
+        """Return an installation's token. `wish` is GitHub's body: repositories, repository_ids, permissions."""
         headers = {"Authorization": f"Bearer {self.app_token()}"}
         url = f"{self.api}/app/installations/{installation}/access_tokens"
         answer = httpx.post(url, json=wish, headers=headers, trust_env=False)
@@ -63,19 +63,19 @@ class GitHubAt:
 
 @dataclass
 class RunningGitHub(GitHubAt):
-    """A stand-in as a process of its own."""
+    """A stand-in in a separate process."""
 
     process: subprocess.Popen[str]
 
     def kill(self) -> None:
-        """As if the machine's power went."""
+        """Kill it, like a power failure."""
         os.kill(self.process.pid, signal.SIGKILL)
         self.process.wait(STOP_LIMIT)
 
 
 @contextmanager
 def running_github(directory: Path, *, webhook: str | None = None, port: int = 0) -> Iterator[RunningGitHub]:
-    """Start it on a free port of 127.0.0.1 (or on this one), and stop it at the end."""
+    """Start it on a free port of 127.0.0.1 (or on the given port), and stop it at the end."""
     command = [sys.executable, "-m", "foundry.devkit.github", "--dir", str(directory), "--port", str(port)]
     command += ["--webhook-url", webhook] if webhook else []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -86,7 +86,7 @@ def running_github(directory: Path, *, webhook: str | None = None, port: int = 0
             line = process.stdout.readline()
             alarm.cancel()
             if not line:
-                raise RuntimeError(f"the stand-in GitHub in {directory} did not start; what it said is above")
+                raise RuntimeError(f"the stand-in GitHub in {directory} did not start; its output is above")
             yield RunningGitHub(directory, process)
         finally:
             alarm.cancel()

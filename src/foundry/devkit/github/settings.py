@@ -1,4 +1,4 @@
-"""What owners change on GitHub's settings pages: installations, members, collaborators, repositories."""
+"""The changes on GitHub's settings pages: installations, members, collaborators, repositories."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from foundry.devkit.github.store import Doc, Store, now
 
 
 class Settings:
-    """The changes, each with its webhook. `by` defaults to an owner of the account."""
+    """Changes of settings, each with its webhook. `by` defaults to an owner of the account."""
 
     def __init__(self, store: Store, access: Access, repos: Repositories, shapes: Shapes, hooks: Hooks) -> None:
         self.store, self.access, self.repos, self.shapes, self.hooks = store, access, repos, shapes, hooks
 
     def owner(self, account: str) -> str:
-        """Somebody who may administer the account."""
+        """Return a person who may administer the account."""
         org = self.store.get("org", account)
         admins = [login for login, role in (org or {"members": {}})["members"].items() if role == "admin"]
         return admins[0] if admins else account
@@ -40,7 +40,7 @@ class Settings:
         return made
 
     def suspend(self, installation: Doc) -> None:
-        """Its tokens are refused and nothing but this is delivered, until it is lifted."""
+        """Suspend an installation: its tokens are refused, and only this event is delivered until it is unsuspended."""
         if not installation["suspended_at"]:
             self._changed(installation | {"suspended_at": now()}, "suspend")
 
@@ -49,7 +49,7 @@ class Settings:
             self._changed(installation | {"suspended_at": None}, "unsuspend")
 
     def permit(self, installation: Doc, permissions: dict[str, str]) -> None:
-        """An owner grants other permissions."""
+        """Change an installation's permissions."""
         self._changed(installation | {"permissions": permissions}, "new_permissions_accepted")
 
     def _changed(self, installation: Doc, action: str) -> None:
@@ -67,7 +67,7 @@ class Settings:
         self.hooks.send("installation", payload, account=account, sender=self.owner(account))
 
     def choose(self, installation: Doc, repositories: list[int] | None) -> None:
-        """Let the App work in these repositories alone; None: in all."""
+        """Limit the App to these repositories. None: all repositories."""
         account = installation["account"]
         own = {r["id"]: r for r in self.store.all("repo") if r["owner"] == account}
         if repositories is not None and not set(repositories) <= own.keys():
@@ -96,7 +96,7 @@ class Settings:
     # people
 
     def give_access(self, repo: Doc, login: str, role: str) -> None:
-        """Make a person a collaborator with this role, or no longer one (`none`)."""
+        """Make a person a collaborator with this role, or remove them (`none`)."""
         if self.store.get("user", login) is None:
             raise Refusal(404, NOT_FOUND)
         before = repo["access"].get(login)
@@ -111,7 +111,7 @@ class Settings:
         self._tell_repo(repo, "member", payload)
 
     def join(self, org: Doc, login: str, role: str) -> None:
-        """Make a person a member (`member`, `admin`) of the organization, or no longer one (`none`)."""
+        """Make a person a member of the organization (`member`, `admin`), or remove them (`none`)."""
         if self.store.get("user", login) is None:
             raise Refusal(404, NOT_FOUND)
         before = org["members"].get(login)
@@ -120,7 +120,7 @@ class Settings:
         )
         self.store.put("org", org["login"], org)
         if (before is None) == (role == "none"):
-            return  # GitHub tells nothing of a changed role
+            return  # GitHub sends no event for a changed role
         member = {"user": self.shapes.account(login), "state": "active", "role": role if role != "none" else before}
         payload = {"action": "member_removed" if role == "none" else "member_added", "membership": member}
         self.hooks.send("organization", payload, account=org["login"], sender=self.owner(org["login"]))
@@ -140,7 +140,7 @@ class Settings:
         return repo
 
     def rename(self, repo: Doc, name: str) -> None:
-        """Its old name leads to it until another repository takes it."""
+        """Rename a repository. The old name redirects to it until another repository uses that name."""
         if self.repos.find(repo["owner"], name):
             raise invalid("Repository", field="name", code="custom", message="name already exists on this account")
         before = repo["name"]
@@ -152,7 +152,7 @@ class Settings:
         )
 
     def transfer(self, repo: Doc, owner: str) -> None:
-        """To another account, whose installation is told."""
+        """Transfer a repository to another account. That account's installation gets an event."""
         account = self.shapes.known(owner)
         if account is None:
             raise Refusal(404, NOT_FOUND)

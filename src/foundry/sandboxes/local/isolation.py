@@ -1,9 +1,10 @@
-"""The walls around a local sandbox: bubblewrap where it works, none otherwise.
+"""The walls around a local sandbox: bubblewrap if it works, otherwise none.
 
-Inside: the system read-only and without the machine's own secrets; the sandbox's home and work directories at the same
-paths as outside, writable; a /tmp, /proc and /dev of its own; no other process in sight. Foundry's data directory,
-people's homes, /var, /srv and /mnt do not exist there. The network is shared, since agents need their models. Agents
-run as user 1000 in a user namespace (some refuse to run as root), which outside is the user who runs Foundry.
+Inside, the system is read-only and without the machine's secrets. The sandbox's home and work directories are writable
+and have the same paths as outside. The sandbox has its own /tmp, /proc and /dev, and sees no other processes. Foundry's
+data directory, people's homes, /var, /srv and /mnt do not exist there. The network is shared because agents need their
+models. Agents run as user 1000 in a user namespace (some refuse to run as root); outside, that is the user who runs
+Foundry.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _SECRET_FOLDERS = ("/etc/ssh", "/etc/ssl/private", "/etc/sudoers.d", "/etc/Netwo
 
 @dataclass(frozen=True)
 class Walls:
-    """How commands are wrapped. `warning` is set where they are not isolated."""
+    """How commands are isolated. `warning` is set if they are not."""
 
     bwrap: str | None
     warning: str | None
@@ -42,12 +43,12 @@ class Walls:
         cwd: Path,
         passwd: Path,
     ) -> list[str]:
-        """The command, inside the walls.
+        """Return the command that runs inside the walls.
 
         Args:
-            writable: directories seen at their own paths; they have to exist.
-            read_only: files and directories seen at their own paths; missing ones are left out.
-            hidden: a directory of which nothing is seen but what is given besides, wherever it lies.
+            writable: directories visible at their own paths; they must exist.
+            read_only: files and directories visible at their own paths; missing ones are skipped.
+            hidden: a directory that is invisible inside, except for the paths given by the other arguments.
             passwd: the file shown as /etc/passwd.
         """
         if self.bwrap is None:
@@ -60,7 +61,7 @@ class Walls:
 
 
 def probe() -> Walls:
-    """Whether bubblewrap works, found out by running it."""
+    """Run bubblewrap to find out whether it works, and return the walls to use."""
     bwrap = shutil.which("bwrap")
     if sys.platform != "linux" or bwrap is None:
         return Walls(None, _warning("bubblewrap (bwrap) is not installed"))
@@ -75,7 +76,7 @@ def probe() -> Walls:
 
 
 def python_paths() -> list[Path]:
-    """What this Python needs to be run inside: its environment, its installation, its packages, Foundry's source."""
+    """Return the paths that this Python needs inside: its environment, installation, packages and Foundry's source."""
     source = Path(__file__).parents[2]  # .../src/foundry or .../site-packages/foundry
     packages = [Path(path) for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
     return [Path(sys.prefix), Path(sys.base_prefix), *packages, source]
@@ -110,7 +111,7 @@ def _system() -> list[str]:
 
 
 def _home() -> list[str]:
-    """Hide the home of the user who runs Foundry where it lies within the system, as a service's may in /opt."""
+    """Hide the home of the user who runs Foundry if it lies in a system directory, such as a service's home in /opt."""
     home = Path.home()
     within = any(home.is_relative_to(path) for path in _SYSTEM if not os.path.islink(path))
     return ["--tmpfs", str(home)] if within and home.is_dir() and str(home) not in _SYSTEM else []

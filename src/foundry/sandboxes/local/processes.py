@@ -1,7 +1,8 @@
-"""What runs on this machine for a sandbox: recognised by more than a pid, and ended for sure.
+"""Finds and ends the processes of a sandbox on this machine. A pid alone does not identify a process.
 
-A process is one's own if it is in the session that Foundry started (pid and start time match), or if its environment
-carries the sandbox's mark: that finds what a Foundry killed between start and record left, and what left its session.
+A process belongs to a sandbox if it is in the session that Foundry started (pid and start time match), or if its
+environment has the sandbox's mark. The mark finds processes whose Foundry was killed before it recorded them, and
+processes that left their session.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-MARK = "FOUNDRY_SANDBOX"  # in the environment of all that a sandbox runs: its directory
+MARK = "FOUNDRY_SANDBOX"  # environment variable of all processes of a sandbox; its value is the directory
 TERM_LIMIT = 2.0  # seconds between SIGTERM and SIGKILL
-KILL_LIMIT = 5.0  # seconds after SIGKILL; more means a process that the kernel holds
+KILL_LIMIT = 5.0  # seconds after SIGKILL; a process that runs longer is stuck in the kernel
 
 
 class Seen(NamedTuple):
@@ -25,28 +26,28 @@ class Seen(NamedTuple):
 
 
 def look(pid: int) -> Seen | None:
-    """A process, from /proc/<pid>/stat; None if there is none."""
+    """Read a process from /proc/<pid>/stat. None if it does not exist."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    fields = text[text.rindex(")") + 2 :].split()  # the name in brackets may hold anything
+    fields = text[text.rindex(")") + 2 :].split()  # the name in brackets may contain anything
     return Seen(fields[0], int(fields[3]), int(fields[19]))
 
 
 def started(pid: int) -> int | None:
-    """When it was started; None if it does not run (any more)."""
+    """Return the process's start time, or None if it does not run."""
     seen = look(pid)
     return None if seen is None or seen.state in "ZX" else seen.started
 
 
 def belonging(mark: Path, pid: int | None, since: int | None) -> set[int]:
-    """The pids of all that runs for a sandbox.
+    """Return the pids of all processes of a sandbox.
 
     Args:
         mark: the sandbox's directory.
-        pid: of the session leader, if known; it may have ended.
-        since: the leader's start time; another process with its pid is not ours.
+        pid: pid of the session leader, if known; it may have exited.
+        since: the leader's start time; another process with the same pid is not ours.
     """
     leader = look(pid) if pid else None
     ours = pid is not None and since is not None and (leader is None or leader.started == since)
@@ -68,7 +69,7 @@ def belonging(mark: Path, pid: int | None, since: int | None) -> set[int]:
 
 
 def end(mark: Path, pid: int | None, since: int | None) -> bool:
-    """SIGTERM all of it, SIGKILL what is left, and wait until nothing is; whether that worked."""
+    """Send SIGTERM to all processes, SIGKILL to the remaining ones, and wait. Returns True if all have exited."""
     for how, limit in ((signal.SIGTERM, TERM_LIMIT), (signal.SIGKILL, KILL_LIMIT)):
         until = time.monotonic() + limit
         while True:
@@ -85,10 +86,10 @@ def end(mark: Path, pid: int | None, since: int | None) -> bool:
 
 
 def hide_argument(pid: int, secret: str) -> bool:
-    """Overwrite an argument of a running process, as `ps` would show it; whether it worked.
+    """Overwrite an argument of a running process, so that `ps` does not show it. Returns True if it worked.
 
-    sandbox-agent 0.4.2 takes its token as an argument only, and keeps a copy of its own once it has read it. What the
-    kernel shows as its command line is the process's memory, which the user who started it may write.
+    sandbox-agent 0.4.2 accepts its token only as an argument, and has its own copy once it has read it. The command
+    line that the kernel shows is the process's memory, which the user who started the process may write.
     """
     try:
         with open(f"/proc/{pid}/stat") as file:

@@ -1,18 +1,18 @@
-"""The local provider: one directory and one detached sandbox-agent a sandbox.
+"""The local provider: one directory and one detached sandbox-agent per sandbox.
 
     <data dir>/sandboxes/<id>/
-      spec.json      what it was created with
+      spec.json      the spec it was created with
       record.json    the process that Foundry started: pid, start time, port; no token
       log            sandbox-agent's own log
       passwd         /etc/passwd as seen inside
       home/          $HOME; agents and their launchers under .local/share/sandbox-agent
-      work/repo      where the repository is cloned
+      work/repo      the clone of the repository
 
-Only home/ and work/ can be written from inside. sandbox-agent is in a session of its own, so it outlives Foundry; it is
-found again by its record, and `start` trusts it only if it answers to the token.
+Only home/ and work/ are writable from inside. sandbox-agent runs in its own process session, so it outlives Foundry.
+Foundry finds it again by its record, and `start` trusts it only if it accepts the token.
 
-Known exposure: sandbox-agent 0.4.2 takes its token as an argument only. It is overwritten in the process's memory as
-soon as it answers, so other users of the machine can see it in `ps` for some tens of milliseconds after a start.
+Known exposure: sandbox-agent 0.4.2 accepts its token only as an argument. Foundry overwrites it in the process's memory
+as soon as it answers, so other users of the machine can see it in `ps` for some tens of milliseconds after a start.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ from foundry.sandboxes.agent import SandboxAgent
 from foundry.sandboxes.local import disk, install, isolation, processes
 
 START_LIMIT = 20.0  # seconds; a cold sandbox-agent on 2 busy cores
-KNOWN_LIMIT = 3.0  # seconds that one which runs already may take to answer
+KNOWN_LIMIT = 3.0  # seconds that an already running sandbox-agent may take to answer
 PORT_TRIES = 5
-LOG_LIMIT = 5_000_000  # bytes, above which the log is set aside at the next start
+LOG_LIMIT = 5_000_000  # bytes; a longer log is rotated at the next start
 
-BIN = ".local/share/sandbox-agent/bin"  # in the home: where sandbox-agent installs agents
+BIN = ".local/share/sandbox-agent/bin"  # in the home directory; sandbox-agent installs agents there
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TAKEN = "Address already in use"
@@ -61,13 +61,13 @@ class LocalProvider:
     """Sandboxes on this machine.
 
     Args:
-        data_dir: Foundry's; sandboxes and sandbox-agent's installation are kept in it.
-        launchers: the argv that runs an agent, by agent name; others are installed by sandbox-agent.
-        extra_read_only: what launchers need to see inside besides the system (see `isolation.python_paths`).
-        extra_path: directories put before the system's on PATH, e.g. node's; seen inside read-only.
-        env: for sandbox-agent and all agents, such as model keys; kept in memory only.
-        binary: the sandbox-agent to run; installed into the data directory when absent.
-        walls: how sandboxes are isolated; found out when absent.
+        data_dir: Foundry's data directory, which holds the sandboxes and sandbox-agent's installation.
+        launchers: the argv that runs an agent, by agent name. sandbox-agent installs the other agents.
+        extra_read_only: paths that launchers need inside, besides the system (see `isolation.python_paths`).
+        extra_path: directories placed first on PATH, such as node's; read-only inside.
+        env: environment for sandbox-agent and all agents, such as model keys; kept only in memory.
+        binary: the sandbox-agent to run. None: it is installed into the data directory.
+        walls: how sandboxes are isolated. None: the provider finds out.
     """
 
     name = "local"
@@ -114,8 +114,9 @@ class LocalProvider:
         return await asyncio.to_thread(self._see, sandbox_id)
 
     async def start(self, sandbox_id: str, token: str) -> Endpoint:
-        """1. One that runs and answers to the token is kept. 2. What else runs for the sandbox is ended. 3. Start
-        one on a free port, on another if that was taken meanwhile. 4. Wait for its answer. 5. Hide the token."""
+        """1. Keep a running sandbox-agent that accepts the token. 2. Otherwise end all processes of the sandbox.
+        3. Start one on a free port, or on another if that was taken meanwhile. 4. Wait until it answers. 5. Hide the
+        token."""
         async with self._lock(sandbox_id):
             sandbox = await self.find(sandbox_id)
             if sandbox is None:
@@ -129,7 +130,9 @@ class LocalProvider:
                 if await self._up(sandbox_id, endpoint, token):
                     await asyncio.to_thread(_hide, self._folder(sandbox_id), endpoint, token)
                     return endpoint
-            raise SandboxStartFailed(f"sandbox {sandbox_id}: {PORT_TRIES} free ports were taken before it could")
+            raise SandboxStartFailed(
+                f"sandbox {sandbox_id}: tried {PORT_TRIES} ports, and each was taken before its start"
+            )
 
     async def stop(self, sandbox_id: str) -> None:
         async with self._lock(sandbox_id):
@@ -177,8 +180,10 @@ class LocalProvider:
             if agent in self._launchers:
                 script = f'#!/bin/sh\nexec {shlex.join(self._launchers[agent])} "$@"\n'
                 _plant(folder / "home", f"{BIN}/agent_processes/{agent}-acp", script)
-                _plant(folder / "home", f"{BIN}/{agent}", script)  # else all but `mock` count as not installed
-        _write(folder / "spec.json", spec.model_dump_json())  # last: with it the sandbox exists
+                _plant(
+                    folder / "home", f"{BIN}/{agent}", script
+                )  # without it every agent except `mock` counts as not installed
+        _write(folder / "spec.json", spec.model_dump_json())  # written last: with this file the sandbox exists
 
     def _see(self, sandbox_id: str) -> ProviderSandbox:
         record = self._record(sandbox_id)
@@ -202,7 +207,7 @@ class LocalProvider:
     # Its processes
 
     def _launch(self, sandbox_id: str, binary: Path, token: str) -> Endpoint:
-        """Start it, detached; the record says before that one may run, and afterwards which."""
+        """Start sandbox-agent, detached. The record first says that one may run, and afterwards which process it is."""
         folder = self._folder(sandbox_id)
         spec = SandboxSpec.model_validate_json((folder / "spec.json").read_text())
         home, work = folder / "home", folder / "work"
@@ -242,7 +247,7 @@ class LocalProvider:
         return Endpoint(url=f"http://127.0.0.1:{port}", pid=child.pid, started=since, port=port)
 
     async def _up(self, sandbox_id: str, endpoint: Endpoint, token: str) -> bool:
-        """Wait until it answers. False if another process had its port; raises if it ended or stays silent."""
+        """Wait until it answers. Returns False if another process had the port; raises if it exits or stays silent."""
         until = time.monotonic() + START_LIMIT
         async with SandboxAgent(endpoint.url, token) as agent:
             while True:
@@ -257,14 +262,14 @@ class LocalProvider:
                     words = (await self.log(sandbox_id, 2000)).strip()
                     if ended and _TAKEN in words[-300:]:
                         return False
-                    what = "ended at once" if ended else f"did not answer within {START_LIMIT:.0f} s"
+                    what = "exited at once" if ended else f"did not answer within {START_LIMIT:.0f} s"
                     raise SandboxStartFailed(f"sandbox-agent of {sandbox_id} {what}; its log ends with: {words}")
                 await asyncio.sleep(0.02)
 
     def _end(self, sandbox_id: str) -> None:
         record = self._record(sandbox_id)
         if not processes.end(self._folder(sandbox_id), record.get("pid"), record.get("started")):
-            raise SandboxRefused(f"sandbox {sandbox_id}: some of its processes do not end, even by SIGKILL")
+            raise SandboxRefused(f"sandbox {sandbox_id}: some of its processes do not exit, even after SIGKILL")
         self._reap()
         (self._folder(sandbox_id) / "record.json").unlink(missing_ok=True)
 
@@ -281,7 +286,7 @@ async def _answers(url: str, token: str) -> bool:
 
 
 def _hide(folder: Path, endpoint: Endpoint, token: str) -> None:
-    """Out of the command lines of sandbox-agent and of the bubblewrap around it."""
+    """Overwrite the token in the command lines of sandbox-agent and of the bubblewrap around it."""
     for pid in processes.belonging(folder, endpoint.pid, endpoint.started):
         processes.hide_argument(pid, token)
 
@@ -293,14 +298,14 @@ def _free_port() -> int:
 
 
 def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
+    """Write a file atomically."""
     scratch = path.with_name(path.name + ".new")
     scratch.write_text(text)
     scratch.replace(path)
 
 
 def _plant(home: Path, name: str, text: str) -> None:
-    """Write an executable below a home that an agent may have filled with links: none is followed."""
+    """Write an executable into a home directory where an agent may have placed links. No link is followed."""
     *folders, last = Path(name).parts
     here = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
@@ -331,7 +336,7 @@ def _tail(path: Path, limit: int) -> str:
 
 
 def _remove(folder: Path) -> None:
-    """Also what agents made read-only. Links are removed, never followed."""
+    """Remove a directory tree, including files that agents made read-only. Links are removed, never followed."""
 
     def again(function: Any, path: str, error: Any) -> None:
         if isinstance(error[1], FileNotFoundError):
@@ -346,5 +351,5 @@ def _remove(folder: Path) -> None:
             os.unlink(path)
 
     if folder.exists():
-        (folder / "spec.json").unlink(missing_ok=True)  # first: without it the sandbox does not exist
+        (folder / "spec.json").unlink(missing_ok=True)  # removed first: without this file the sandbox does not exist
         shutil.rmtree(folder, onerror=again)

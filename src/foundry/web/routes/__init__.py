@@ -1,1 +1,1 @@
-"""The pages' routes: one module a thing. They read as the API does and act through its functions."""
+"""The pages' routes: one module per resource. They read like the API and act through its functions."""

@@ -1,4 +1,4 @@
-"""Runtime issues: the list behind the badge, and what can be done about each (R19, R20)."""
+"""Runtime issues: the list behind the badge, and the actions on each issue (R19, R20)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ router = APIRouter()
 
 @router.get("/organizations/{organization}/issues")
 async def shown(request: Request, who: Signed, organization: str) -> Response:
-    """What went wrong in work that runs by itself."""
+    """Show the runtime issues page."""
     at = await Follower(request, who, "app").position()
     server = await troubles.visible(foundry_of(request), who, APP)
     around = await frame(request, who, organization, f"/live/organizations/{organization}/issues", {"app": at})
@@ -36,21 +36,21 @@ async def shown(request: Request, who: Signed, organization: str) -> Response:
 
 @router.get("/live/organizations/{organization}/issues")
 async def live(request: Request, who: Signed, organization: str, have: str = "") -> Response:
-    """The changes of that page."""
+    """Stream the changes of the runtime issues page."""
     parts = Issues(request, who, organization), ServerIssues(request, who, organization)
     await parts[0].follower.look()
     return stream(request, "issues page", Showing(*parts), have)
 
 
 class Issues(Around):
-    """The badge, and the organization's list."""
+    """The badge and the organization's issue list."""
 
     def troubles(self, found: list[IssueView]) -> list[tuple[str, Markup]]:
         return [*super().troubles(found), ("issues", render.issue_list(self._organization, "organization", found))]
 
 
 class ServerIssues:
-    """The list of what belongs to no organization."""
+    """The list of the server's own issues."""
 
     def __init__(self, request: Request, who: Me, organization: str) -> None:
         self.follower = Follower(request, who, "app")
@@ -70,7 +70,7 @@ class ServerIssues:
 
 @router.post("/organizations/{organization}/issues/clear")
 async def clear(request: Request, who: Signed, organization: str) -> Response:
-    """Forget one issue, or all that the person may clear."""
+    """Clear one issue, or all issues that the person may clear."""
     form = await form_of(request)
     await troubles.clear(foundry_of(request), who, await _scope(request, who, organization, form), form.get("issue"))
     return done(request, f"/organizations/{organization}/issues")
@@ -78,13 +78,13 @@ async def clear(request: Request, who: Signed, organization: str) -> Response:
 
 @router.post("/organizations/{organization}/issues/{issue}/retry")
 async def retry(request: Request, who: Signed, organization: str, issue: str) -> Response:
-    """Send a message that was set aside anew."""
+    """Retry the message that was set aside."""
     return await _settle(request, who, organization, issue, again=True)
 
 
 @router.post("/organizations/{organization}/issues/{issue}/drop")
 async def drop(request: Request, who: Signed, organization: str, issue: str) -> Response:
-    """Forget a message that was set aside."""
+    """Drop the message that was set aside."""
     return await _settle(request, who, organization, issue, again=False)
 
 

@@ -1,4 +1,4 @@
-"""What every page inside an organization has around it, and what of the organization's topic it shows live."""
+"""The frame of every page inside an organization, and the frame's live parts."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from foundry.web.live import Fragments, Leave, Part, versions
 async def frame(
     request: Request, who: Me, organization: str, stream: str, positions: Mapping[str, str] | None = None
 ) -> page.Frame:
-    """The frame of a live page.
+    """Return the frame of a live page.
 
     Args:
-        stream: where the page's changes come from.
-        positions: what the page shows already, read before this.
+        stream: the address of the page's live stream.
+        positions: the topic positions that the page already shows, read earlier.
     """
     foundry, known = foundry_of(request), dict(positions or {})
     if "organization" not in known:
@@ -45,7 +45,7 @@ async def frame(
 
 
 class Around:
-    """A `Part`: the badge of runtime issues, which every page has."""
+    """A `Part`: the runtime issues badge, which every page has."""
 
     def __init__(self, request: Request, who: Me, organization: str) -> None:
         self.follower = Follower(request, who, "organization", organization)
@@ -66,12 +66,12 @@ class Around:
         return [("badge", render.issue_badge(self._organization, found))]
 
     def renamed(self, event: OrganizationChanged) -> None:
-        """The page's frame itself is another one now."""
+        """Reload the page, because its frame has changed."""
         raise Leave
 
 
 class Showing:
-    """A `Show` of parts that are all there from the beginning."""
+    """A `Show` with a fixed set of parts."""
 
     def __init__(self, *parts: Part) -> None:
         self._parts = parts

@@ -1,4 +1,4 @@
-"""The start page, an organization's tasks, and a new one."""
+"""The start page, an organization's tasks, and the form for a new task."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ router = APIRouter()
 
 @router.get("/")
 async def start(request: Request, next: str = "/") -> Response:
-    """To the first organization; or sign in; or what to do about having none."""
+    """Redirect to the first organization, or show the sign-in page or the instructions for having no organization."""
     who = await find_me(request)
     if who is None:
         return html(page.start(None, local_path(next)))
@@ -39,7 +39,7 @@ async def start(request: Request, next: str = "/") -> Response:
 
 @router.get("/organizations/{organization}")
 async def shown(request: Request, who: Signed, organization: str, archived: bool = False) -> Response:
-    """The organization's tasks."""
+    """Show the organization's tasks."""
     follower = Follower(request, who, "organization", organization)
     if archived:
         at = await follower.position()
@@ -54,7 +54,7 @@ async def shown(request: Request, who: Signed, organization: str, archived: bool
 
 @router.get("/live/organizations/{organization}")
 async def live(request: Request, who: Signed, organization: str, archived: bool = False, have: str = "") -> Response:
-    """The changes of that page."""
+    """Stream the changes of the organization's page."""
     part = Tasks(request, who, organization, archived=archived)
     await part.follower.look()
     return stream(request, "organization page", Showing(part), have)
@@ -80,7 +80,7 @@ class Tasks(Around):
 
 
 def row(event: Happened, *, archived: bool) -> Fragments:
-    """What a task's new line does to a list of tasks."""
+    """Return the fragment that updates a task list after a change of one task."""
     task = TaskListed.model_validate_json(event.body).task
     here = (task.state is TaskState.ARCHIVED) == archived
     return [(task.id, render.task_row(task) if here else render.gone(f"task-{task.id}"))]
@@ -98,7 +98,7 @@ async def new(
     from_task: str = "",
     from_checkpoint: str = "",
 ) -> Response:
-    """The form for a new task."""
+    """Show the form for a new task."""
     foundry = foundry_of(request)
     typed = page.Typed(
         repository=repository,
@@ -112,7 +112,7 @@ async def new(
 
 @router.post("/organizations/{organization}/tasks")
 async def create(request: Request, who: Signed, organization: str) -> Response:
-    """Open the task and go to its page; a refusal gives the form again, as it was."""
+    """Create the task and redirect to its page. After a refusal, show the form again with its input."""
     form = await form_of(request)
     key, chosen = form.get("key") or secrets.token_urlsafe(16), form.get("from_checkpoint")
     try:
@@ -147,7 +147,7 @@ async def _form(
 
 @router.get("/live/organizations/{organization}/frame")
 async def live_frame(request: Request, who: Signed, organization: str, have: str = "") -> Response:
-    """The changes around a page that has none of its own."""
+    """Stream the frame's changes, for a page without live content of its own."""
     part = Around(request, who, organization)
     await part.follower.look()
     return stream(request, "other page", Showing(part), have)

@@ -1,4 +1,4 @@
-"""A repository: its tasks, and what happened in it."""
+"""A repository's page: its tasks and its history."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from foundry.web.responses import html
 from foundry.web.routes.layout import Around, Showing, frame
 from foundry.web.routes.organizations import row
 
-ENTRIES = 50  # of the history, on one page
+ENTRIES = 50  # history entries on one page
 
 router = APIRouter()
 
@@ -32,7 +32,7 @@ async def shown(
     archived: bool = False,
     before: Annotated[int | None, Query(ge=0, le=organizations.LARGE)] = None,
 ) -> Response:
-    """The repository's tasks and its history."""
+    """Show the repository's tasks and its history."""
     found = await access.repository_of(request, who, repository)
     at = await Follower(request, who, "repository", repository).position()
     listed = await organizations.repository_tasks(request, who, repository, archived=archived)
@@ -47,7 +47,7 @@ async def shown(
 
 @router.get("/live/repositories/{repository}")
 async def live(request: Request, who: Signed, repository: str, archived: bool = False, have: str = "") -> Response:
-    """The changes of that page."""
+    """Stream the changes of the repository's page."""
     found = await access.repository_of(request, who, repository)
     parts = Around(request, who, found.organization), RepositoryTasks(request, who, repository, archived=archived)
     return stream(request, "repository page", Showing(*parts), have)

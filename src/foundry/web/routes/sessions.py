@@ -1,4 +1,4 @@
-"""What can be done with a session: write to it, stop it, answer it."""
+"""Actions on a session: send a message, stop, resume, answer a permission request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ router = APIRouter(prefix="/sessions/{session}")
 
 @router.get("")
 async def shown(request: Request, who: Signed, session: str) -> Response:
-    """A session has its place on its task's page."""
+    """Redirect to the session on its task's page."""
     found = await access.session_of(request, who, session)
     return RedirectResponse(_there(found.task, session), 303)
 
@@ -31,14 +31,14 @@ def _there(task: str, session: str) -> str:
 
 @router.post("/messages")
 async def send(request: Request, who: Signed, session: str) -> Response:
-    """Send a message; gives the message box again, empty, or with what was typed and why it was refused."""
+    """Send a message. Returns an empty message box, or after a refusal the box with the typed text and the reason."""
     form = await form_of(request)
     text, key = form.get("text", ""), form.get("key") or secrets.token_urlsafe(16)
     try:
         wish = filled(sessions.NewMessage, text=text)
         view = await sessions.send(request, Response(), who, session, wish, key)
     except FoundryError as error:
-        # The same key only where the message may have come: a refusal is remembered under its key.
+        # Keep the key only if the message may have arrived: a refusal is stored under its key.
         again, refusal = key if error.status >= 500 else secrets.token_urlsafe(16), problem(error)
         if by_script(request):
             return html(render.composer(session, again, text, refusal, focus=True), error.status)
@@ -50,35 +50,35 @@ async def send(request: Request, who: Signed, session: str) -> Response:
 
 @router.post("/stop")
 async def stop(request: Request, who: Signed, session: str) -> Response:
-    """End the running prompt."""
+    """Stop the running prompt."""
     await sessions.stop(request, who, session)
     return done(request, f"/sessions/{session}")
 
 
 @router.post("/resume")
 async def resume(request: Request, who: Signed, session: str) -> Response:
-    """Connect to the agent again."""
+    """Start the agent again and connect to it."""
     await sessions.resume(request, who, session)
     return done(request, f"/sessions/{session}")
 
 
 @router.post("/messages/{message}/resend")
 async def resend(request: Request, who: Signed, session: str, message: str) -> Response:
-    """Queue a message again that failed, or may have been sent."""
+    """Queue a message again after it failed or may have been sent."""
     await sessions.resend(request, who, session, message)
     return done(request, f"/sessions/{session}")
 
 
 @router.post("/messages/{message}/withdraw")
 async def withdraw(request: Request, who: Signed, session: str, message: str) -> Response:
-    """Take back a message that is not with the agent."""
+    """Withdraw a message that the agent does not have."""
     await sessions.withdraw(request, who, session, message)
     return done(request, f"/sessions/{session}")
 
 
 @router.post("/permissions/{permission}")
 async def answer(request: Request, who: Signed, session: str, permission: str) -> Response:
-    """Choose one of the options the agent offers."""
+    """Answer the agent's permission request with one of its options."""
     form = await form_of(request)
     await sessions.answer(request, who, session, permission, filled(sessions.Answer, option=form.get("option", "")))
     return done(request, f"/sessions/{session}")

@@ -1,4 +1,4 @@
-"""A task's page: its phases, its sessions, its changes, its sandbox; and what can be done with it."""
+"""A task's page: its phases, sessions, changes and sandbox, and the actions on the task."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ router = APIRouter()
 
 @router.get("/tasks/{task}")
 async def shown(request: Request, who: Signed, task: str, session: str = "") -> Response:
-    """The task with one of its sessions: the one asked for, or the active one."""
+    """Show the task with the requested session, or with its active session."""
     return await _page(request, who, task, session or None)
 
 
 @router.get("/tasks/{task}/changes")
 async def changes(request: Request, who: Signed, task: str) -> Response:
-    """The task with its branch's whole diff."""
+    """Show the task with its branch's whole diff."""
     return await _page(request, who, task, page.CHANGES)
 
 
@@ -87,10 +87,10 @@ async def _page(request: Request, who: Me, task: str, wanted: str | None) -> Res
 
 
 def _session(task: TaskView, wanted: str | None) -> SessionId | None:
-    """Which of the task's sessions to show.
+    """Return the task's session to show.
 
     Raises:
-        NotFound: it has no such session.
+        NotFound: the task has no such session.
     """
     if wanted is None:
         return task.active_session or (task.sessions[0].id if task.sessions else None)
@@ -105,7 +105,7 @@ async def _exists(request: Request, sandbox: SandboxId) -> bool:
 
 @router.get("/live/tasks/{task}")
 async def live(request: Request, who: Signed, task: str, session: str = "", have: str = "") -> Response:
-    """The changes of that page."""
+    """Stream the changes of the task's page."""
     show = TaskPage(request, who, await access.task_of(request, who, task), session or None)
     return stream(request, "task page", show, have)
 
@@ -132,7 +132,7 @@ class TaskPage:
 
 
 class TaskPart:
-    """Everything on the page that is the task's own."""
+    """The parts of the page that show the task itself."""
 
     def __init__(self, page: TaskPage) -> None:
         self.follower = Follower(page.request, page.who, "task", page.task.id, writes=True)
@@ -164,7 +164,7 @@ class TaskPart:
 
 
 class SessionPart:
-    """The conversation: its transcript, and its state with the buttons."""
+    """The session: its transcript, its status and its buttons."""
 
     def __init__(self, request: Request, who: Me, session: str) -> None:
         self.follower = Follower(request, who, "session", session, writes=True)
@@ -173,7 +173,7 @@ class SessionPart:
     async def begun(self, beginning: Beginning) -> Fragments:
         found, may = cast("SessionSnapshot", beginning.snapshot), self.follower.may_write
         transcript = await asyncio.to_thread(render.transcript, self._session, found.transcript, may_write=may)
-        box = render.composer(self._session, secrets.token_urlsafe(16))  # stays as it is where there is one
+        box = render.composer(self._session, secrets.token_urlsafe(16))  # an existing box stays unchanged
         return [("transcript", transcript), ("message box", box), *self._state(found.session)]
 
     async def happened(self, event: Happened) -> Fragments:
@@ -202,7 +202,7 @@ class SessionPart:
 
 
 class SandboxPart:
-    """The card about the sandbox."""
+    """The sandbox's card."""
 
     def __init__(self, request: Request, who: Me, id: SandboxId) -> None:
         self.follower = Follower(request, who, "sandbox", id, writes=True)
@@ -220,7 +220,7 @@ class SandboxPart:
         return [("sandbox", render.sandbox(sandbox, may_write=self.follower.may_write))]
 
 
-# What can be done
+# Actions
 
 
 @router.post("/tasks/{task}/publish")
@@ -240,49 +240,49 @@ async def rename_branch(request: Request, who: Signed, task: str) -> Response:
 
 @router.post("/tasks/{task}/branch/rename/give-up")
 async def give_up_rename(request: Request, who: Signed, task: str) -> Response:
-    """Give up a rename that failed."""
+    """Cancel a rename that failed."""
     await tasks.give_up_rename(request, who, task)
     return done(request, f"/tasks/{task}")
 
 
 @router.post("/tasks/{task}/retry")
 async def retry(request: Request, who: Signed, task: str) -> Response:
-    """Go on where provisioning failed."""
+    """Retry what failed or is overdue."""
     await tasks.retry(request, who, task)
     return done(request, f"/tasks/{task}")
 
 
 @router.post("/tasks/{task}/work")
 async def work(request: Request, who: Signed, task: str) -> Response:
-    """Look at the work tree again."""
+    """Inspect the work tree again."""
     await tasks.refresh(request, who, task)
     return done(request, f"/tasks/{task}")
 
 
 @router.post("/tasks/{task}/upstream")
 async def get_upstream(request: Request, who: Signed, task: str) -> Response:
-    """Get GitHub's commits."""
+    """Fetch the branch and its base from GitHub."""
     await tasks.get_upstream(request, who, task)
     return done(request, f"/tasks/{task}")
 
 
 @router.post("/tasks/{task}/rest")
 async def rest(request: Request, who: Signed, task: str) -> Response:
-    """Stop the sandbox until it is needed again."""
+    """Save the work, then stop the sandbox."""
     await tasks.rest(request, who, task)
     return done(request, f"/tasks/{task}")
 
 
 @router.post("/tasks/{task}/archive")
 async def archive(request: Request, who: Signed, task: str) -> Response:
-    """The task is over; its work is saved before its sandbox goes."""
+    """Archive the task. Its work is saved first, then its sandbox is removed."""
     await tasks.archive(request, who, task, tasks.Archive())
     return done(request, f"/tasks/{task}")
 
 
 @router.post("/tasks/{task}/release")
 async def release(request: Request, who: Signed, task: str) -> Response:
-    """Give back a sandbox that was kept; `discard`: with what could not be saved."""
+    """Remove the sandbox of an archived task. With `discard`, unsaved work is lost."""
     wish = checkpoints.Releasing(discard="discard" in await form_of(request))
     await checkpoints.release(request, who, task, wish)
     return done(request, f"/tasks/{task}")
@@ -297,7 +297,7 @@ async def save(request: Request, who: Signed, task: str) -> Response:
 
 @router.get("/tasks/{task}/checkpoints/{checkpoint}")
 async def checkpoint(request: Request, who: Signed, task: str, checkpoint: str) -> Response:
-    """What a checkpoint holds."""
+    """Show a checkpoint's content."""
     view = await access.task_of(request, who, task)
     found = await checkpoints.shown(request, who, task, checkpoint)
     organization = view.repository.organization
@@ -309,13 +309,13 @@ async def checkpoint(request: Request, who: Signed, task: str, checkpoint: str) 
 
 @router.get("/tasks/{task}/checkpoints/{checkpoint}/patch")
 async def patch(request: Request, who: Signed, task: str, checkpoint: str) -> Response:
-    """The whole change as a patch."""
+    """Download the whole change as a patch."""
     return await checkpoints.patch(request, who, task, checkpoint)
 
 
 @router.post("/tasks/{task}/checkpoints/{checkpoint}/restore")
 async def restore(request: Request, who: Signed, task: str, checkpoint: str) -> Response:
-    """Bring the work back to it."""
+    """Restore the work from this checkpoint."""
     await checkpoints.restore(request, who, task, checkpoint)
     if by_script(request):
         return Response(status_code=204, headers={"HX-Redirect": f"/tasks/{task}"})
@@ -324,7 +324,7 @@ async def restore(request: Request, who: Signed, task: str, checkpoint: str) -> 
 
 @router.post("/tasks/{task}/sessions")
 async def open_session(request: Request, who: Signed, task: str) -> Response:
-    """One more conversation; the page goes to it."""
+    """Open another session and redirect to it."""
     form, answer = await form_of(request), Response()
     wish = filled(tasks.NewSession, agent=form.get("agent"), prompt=form.get("prompt"))
     await tasks.open_session(request, answer, who, task, wish, form.get("key"))

@@ -1,11 +1,11 @@
-// What pages need of scripts: fragments that arrive are put in their place, times tick, Ctrl+Enter sends.
-// Everything can be read without it. No state lives here: it is all in the server and in the page.
+// The pages' only script. It puts arriving fragments in place, updates times, and sends on Ctrl+Enter.
+// Every page is readable without it. It keeps no state: all state is in the server and in the page.
 "use strict";
 
 // Times
 
 const UNITS = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
-let ahead = 0; // milliseconds this clock is ahead of the server's
+let ahead = 0; // milliseconds that this clock is ahead of the server's clock
 
 function span(seconds, parts) {
   const total = Math.max(0, Math.floor(seconds));
@@ -33,12 +33,12 @@ function tick(root) {
   }
 }
 
-// Fragments: each element has an id and goes where that id is, or, if it is new, into `data-into` by `data-order`.
-// So a fragment may come any number of times, and in any order, and the page is the same.
+// Fragments: each element has an id. It replaces the element with that id; a new one goes into `data-into`, sorted by
+// `data-order`. So fragments may arrive repeatedly and in any order, and the page is the same.
 
 const KEEP = {
   beforeAttributeUpdated(name, node) {
-    // What a person has opened or closed stays so.
+    // Details that a person has opened or closed stay that way.
     if (name === "open" && node.nodeName === "DETAILS") return false;
   },
   beforeNodeMorphed(old, fresh) {
@@ -76,7 +76,7 @@ function put(fresh) {
   tick(placed);
 }
 
-// Streamed text: only what fits the text so far is added; what is here already is passed over.
+// Streamed text: adds a delta only if its offset matches the current text; deltas that are already here are skipped.
 function append(delta) {
   const target = document.getElementById(delta.dataset.append);
   const length = Number(target?.dataset.length);
@@ -86,8 +86,8 @@ function append(delta) {
   target.dataset.length = length + Number(delta.dataset.length);
 }
 
-// The page's one stream. A hidden page closes it, so that many open pages do not use up a browser's connections;
-// shown again it says which versions it has and catches up.
+// The page's only stream. A hidden page closes it, so that many open pages do not use up the browser's connections.
+// When the page is shown again, it sends the versions it has and catches up.
 
 function watch(main) {
   const offline = document.getElementById("offline");
@@ -127,7 +127,7 @@ function watch(main) {
   open();
 }
 
-// A transcript follows its end while one looks at the end.
+// Keeps scrolling to the end of a transcript while the person is at the end.
 
 const atEnd = () => innerHeight + scrollY >= document.documentElement.scrollHeight - 120;
 const toEnd = () => { if (document.getElementById("transcript")) scrollTo(0, document.documentElement.scrollHeight); };
@@ -150,13 +150,13 @@ document.addEventListener("htmx:afterRequest", (event) => {
   for (const box of event.target.querySelectorAll?.("textarea") ?? []) box.readOnly = false;
   if (!event.detail.failed || event.detail.xhr.status) return;
   const flash = document.getElementById("flash");
-  if (flash) flash.innerHTML = '<div class="trouble" role="alert"><p class="what">Foundry did not answer.</p><p class="remedy">What you typed is still here. Try again in a moment; nothing is done twice.</p></div>';
+  if (flash) flash.innerHTML = '<div class="trouble" role="alert"><p class="what">Foundry did not answer.</p><p class="remedy">What you typed is still here. Try again in a moment. Nothing is done twice.</p></div>';
 });
 
 document.addEventListener("htmx:afterSettle", (event) => tick(event.detail.elt.parentElement ?? document));
 
 document.addEventListener("toggle", (event) => {
-  // A menu closes when one clicks elsewhere.
+  // A menu closes on a click outside it.
   const menu = event.target;
   if (!menu.matches?.("details.menu[open]")) return;
   const away = (click) => { if (!menu.contains(click.target)) { menu.open = false; document.removeEventListener("click", away); } };
