@@ -53,6 +53,19 @@ def test_every_place_in_the_code_that_a_document_names_is_there() -> None:
     assert [name for name in modules if not list((ROOT / "src" / "foundry").glob(name.rstrip("/")))] == []
 
 
+@pytest.mark.parametrize("document", ["CONTRIBUTING.md", "docs/README.md"])
+def test_every_path_that_a_guide_names_is_there(document: str) -> None:
+    """From the repository's directory or the package's. NAME is any file; the API's paths begin with a slash."""
+    named = re.findall(r"`((?!/)[\w.*/-]*/[\w.*/-]*|\w+\.(?:py|md|toml))`", (ROOT / document).read_text())
+    assert len(named) > 5
+    assert [path for path in named if not _is_there(path.replace("NAME", "*").rstrip("/"))] == []
+
+
+def _is_there(pattern: str) -> bool:
+    anywhere = pattern if "/" in pattern else f"**/{pattern}"
+    return bool(list(ROOT.glob(pattern)) or list((ROOT / "src" / "foundry").glob(anywhere)))
+
+
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))
 def test_setting_is_described(name: str) -> None:
     assert Settings.model_fields[name].description
