@@ -11,6 +11,7 @@ import pytest
 
 import foundry
 from foundry.contracts.errors import FoundryError, error_codes
+from foundry.contracts.task import TaskView
 from foundry.contracts.task_operations import OPERATIONS, Kind, excluded
 from foundry.contracts.time_limits import TABLE
 from foundry.settings import Settings
@@ -64,6 +65,12 @@ def test_every_path_that_a_guide_names_is_there(document: str) -> None:
 def _is_there(pattern: str) -> bool:
     anywhere = pattern if "/" in pattern else f"**/{pattern}"
     return bool(list(ROOT.glob(pattern)) or list((ROOT / "src" / "foundry").glob(anywhere)))
+
+
+def test_every_field_of_a_task_is_explained() -> None:
+    text = (DOCS / "api.md").read_text()
+    fields = text[text.index("## A task's fields") : text.index("## Live")]
+    assert [name for name in TaskView.model_fields if f"`{name}`" not in fields] == []
 
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))
