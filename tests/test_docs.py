@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import foundry
+from foundry.actors.task.actor import Task
 from foundry.contracts.errors import FoundryError, error_codes
 from foundry.contracts.task import TaskView
 from foundry.contracts.task_operations import OPERATIONS, Kind, excluded
@@ -54,7 +55,23 @@ def test_every_place_in_the_code_that_a_document_names_is_there() -> None:
     assert [name for name in modules if not list((ROOT / "src" / "foundry").glob(name.rstrip("/")))] == []
 
 
-@pytest.mark.parametrize("document", ["CONTRIBUTING.md", "docs/README.md"])
+GUIDES = ["CONTRIBUTING.md", "docs/README.md"]
+DECISIONS = [str(page.relative_to(ROOT)) for page in sorted(DOCS.glob("decisions/*.md"))]
+
+
+@pytest.mark.parametrize("decision", DECISIONS)
+def test_what_enforces_a_decision_is_there(decision: str) -> None:
+    tests = re.findall(r"`(tests/[\w/.*]+)`", (ROOT / decision).read_text())
+    assert [path for path in tests if not _is_there(path)] == []
+
+
+def test_the_parts_of_a_task_are_those_that_the_architecture_names() -> None:
+    text = (DOCS / "architecture.md").read_text()
+    named = re.findall(r"^\| `(\w+)` \|", text[text.index("The Task's parts:") :].split("\n\n")[1], re.MULTILINE)
+    assert named == [part.__name__.rpartition(".")[2] for part in Task.parts if "release_0_1" not in part.__name__]
+
+
+@pytest.mark.parametrize("document", GUIDES)
 def test_every_path_that_a_guide_names_is_there(document: str) -> None:
     """From the repository's directory or the package's. NAME is any file; the API's paths begin with a slash."""
     named = re.findall(r"`((?!/)[\w.*/-]*/[\w.*/-]*|\w+\.(?:py|md|toml))`", (ROOT / document).read_text())
