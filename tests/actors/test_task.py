@@ -57,6 +57,7 @@ from foundry.contracts.task_rename import RenameBranch, RenameEnded
 from foundry.contracts.time_limits import TABLE
 from foundry.runtime.actor import Actor, creates, receives
 from foundry.runtime.runtime import House, Runtime
+from foundry.runtime.store.tables import actors
 from foundry.runtime.turn import Reader, Turn
 from foundry.runtime.workflow.workflow_rows import Started, start_rows
 from tests.rules.world import ADA
@@ -352,6 +353,37 @@ async def test_a_prompt_cancels_an_idle_stop_that_has_not_begun_to_stop(tmp_path
         message = await stage.prompt_waits()
         assert await stage.granted() == message
         assert [row.cancelled for row in await stage.running(Kind.IDLE_STOP)] == [True]
+
+
+async def test_publishing_is_refused_while_a_checkpoint_is_restored(tmp_path: Path) -> None:
+    """What is pushed would be half of it."""
+    async with task(tmp_path) as stage:
+        await stage.request(Kind.RESTORE)
+        with pytest.raises(WrongState, match="restored"):
+            await stage.request(Kind.PUBLISH)
+
+
+# what others are told
+
+
+async def test_a_turn_that_changes_nothing_that_is_shown_tells_nobody(tmp_path: Path) -> None:
+    async with task(tmp_path) as stage:
+        view = await stage.view()
+
+        def sent(reader: Reader) -> tuple[int, int]:
+            row = reader.one(select(actors).where(actors.c.actor == str(addresses.task(stage.id))))
+            return row.version, row.seq
+
+        before = await stage.runtime.read(sent)
+        await stage.seen("idle")
+        await stage.request(Kind.GIT_STATUS)
+        await stage.end(Kind.GIT_STATUS)
+        assert await stage.runtime.read(sent) == before
+        assert await stage.view() == view
+        await stage.request(Kind.PUBLISH)
+        after = await stage.runtime.read(sent)
+        assert after[0] == before[0] + 1, "one event"
+        assert after[1] == before[1], "lists do not show that it is being published"
 
 
 # failures

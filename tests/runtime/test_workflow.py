@@ -323,6 +323,58 @@ async def test_a_cancelled_workflow_takes_no_further_step(store_url: str) -> Non
         )
 
 
+@workflow(owner="Ledger", scope=Scope.APP, steps=("only",))
+async def quick(flow: Flow, job: Job) -> None:
+    await flow.ask("only", flow.owner, Note(author="quick", text="over"))
+
+
+@workflow(owner="Ledger", scope=Scope.APP, steps=("only",))
+async def cursed(flow: Flow, job: Job) -> None:
+    """Its owner fails to take its end, until it is cured."""
+    await flow.ask("only", flow.owner, Note(author="cursed", text="over"))
+
+
+async def test_a_cancelled_workflow_ends_when_its_step_has_ended(store_url: str) -> None:
+    """Until then it may still act: its row is there, and its owner is not told."""
+    world = World()
+    async with running(store_url, house(Workflows().add(walk, quick)), world) as runtime:
+        world.hold.clear()
+        started = await runtime.ask(Ledger.at("a"), Begin(workflow="walk"))
+        await eventually(lambda: world.done["one"], lambda n: n == 1)
+        await runtime.ask(Ledger.at("a"), Halt(workflow=started))
+        await runtime.ask(Ledger.at("b"), Begin(workflow="quick"))  # whoever looks at cancelled ones has looked
+        await eventually(lambda: runtime.read(texts, "b"), lambda n: ("quick", "over") in n, limit=20)
+        await eventually(lambda: runtime.read(start_rows), lambda rows: len(rows) == 1)
+        (row,) = await runtime.read(start_rows)
+        assert (row.id, row.cancelled) == (started, True)
+        assert await runtime.read(texts, "a") == []
+
+        world.hold.set()
+        await eventually(lambda: runtime.read(texts, "a"), lambda notes: notes == [("workflow", "cancelled")])
+        assert await runtime.read(start_rows) == []
+
+
+async def test_a_cancelled_workflow_whose_step_does_not_end_is_cut_off(store_url: str) -> None:
+    world = World()
+    async with running(store_url, house(walking()), world, pace=Pace(cut_off=0.1)) as runtime:
+        world.hold.clear()
+        started = await runtime.ask(Ledger.at("a"), Begin(workflow="walk"))
+        await eventually(lambda: world.done["one"], lambda n: n == 1)
+        await runtime.ask(Ledger.at("a"), Halt(workflow=started))
+        await eventually(lambda: runtime.read(texts, "a"), lambda notes: notes == [("workflow", "cancelled")])
+        assert await runtime.read(start_rows) == []
+
+
+async def test_an_end_that_its_owner_fails_to_take_waits_in_its_mailbox(store_url: str) -> None:
+    """The row is gone all the same: nothing waits for a workflow that has ended."""
+    async with running(store_url, house(Workflows().add(cursed)), World()) as runtime:
+        await runtime.ask(Ledger.at("a"), Begin(workflow="cursed"))
+        await eventually(lambda: runtime.read(texts, "a"), lambda notes: ("cursed", "over") in notes)
+        await eventually(lambda: runtime.read(start_rows), lambda rows: rows == [], limit=20)
+        await runtime.ask(Ledger.at("a"), Note(author="cure", text="well"))
+        await eventually(lambda: runtime.read(texts, "a"), lambda n: ("workflow", "cursed:done") in n, limit=20)
+
+
 async def test_a_cancelled_workflow_is_no_issue_any_more(store_url: str) -> None:
     """It would say for ever that the next attempt comes by itself."""
     world = World()

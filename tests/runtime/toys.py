@@ -174,6 +174,10 @@ class Ledger(Actor):
 
     @receives(WorkflowEnded)
     def workflow_ended(self, turn: Turn, message: WorkflowEnded) -> None:
+        if message.workflow == "cursed" and turn.find(notes, author="cure") is None:
+            raise RuntimeError("asked to fail")
+        if message.workflow == "cursed":
+            self._note(turn, "workflow", f"cursed:{message.outcome.value}")
         if t := message.trouble:
             self._note(turn, "workflow", f"{t.step}:{t.attempt}:final:{t.message}")
         if message.outcome is Outcome.CANCELLED:

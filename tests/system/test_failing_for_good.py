@@ -26,6 +26,7 @@ from tests.harness.life import (
     remove_sandbox,
     said,
     saved,
+    script,
     unknown,
     waiting,
 )
@@ -59,6 +60,11 @@ class Story(Life):
             await self.until(self.task, saved)
         return self.task
 
+    async def session(self, task: str) -> str:
+        """The path of the task's newest session."""
+        found = await self.until(task, lambda t: t["sessions"])
+        return f"/api/sessions/{found['sessions'][-1]['id']}"
+
     async def shown(self) -> dict[str, Any]:
         return (await self.foundry.ask("GET", await self.session(self.task)))["session"]
 
@@ -78,6 +84,11 @@ class Story(Life):
         found = await self.until(await self.ready(), saved)
         begin = {"task": found["id"], "id": (await self.checkpoints(found["id"]))[0]["id"]}
         self.task = await self.create("say Hello.", checkpoint=begin)
+
+    async def begin_another_session(self) -> None:
+        """Its agent is installed by itself, not by provisioning."""
+        self.task = ""
+        await self.post(f"/api/tasks/{await self.ready()}/sessions", 201, prompt=script("say Two."))
 
     async def lose_the_sandbox(self) -> None:
         """Of a new task: one that is lost again and again is not recovered a fourth time."""
@@ -223,7 +234,7 @@ class Story(Life):
 
     async def resume(self) -> None:
         await self.post(f"{await self.session(self.task)}/resume", 200)
-        await self.until(self.task, lambda t: saved(t) and not t["sessions"][0]["trouble"])
+        await self.until(self.task, lambda t: saved(t) and not t["sessions"][-1]["trouble"])
 
     async def send_again(self) -> None:
         """What may have been sent is there already, or a person resends it."""
@@ -321,7 +332,9 @@ CASES: dict[str, Case] = {
         Story.begin, Story.task_failed, Story.retry, ("restoring the work",), Story.begin_from_a_checkpoint
     ),
     "recovery": Case(Story.lose_the_sandbox, Story.task_failed, Story.retry),
-    "open_session": Case(Story.begin, Story.resume_offered, Story.resume),
+    "open_session": Case(
+        Story.begin, Story.resume_offered, Story.resume, ("installing agent",), Story.begin_another_session
+    ),
     "prompt": Case(
         Story.talk, Story.nothing_else, Story.send_again, ("gathering context",), Story.talk_to_one_that_forgot
     ),

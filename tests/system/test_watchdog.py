@@ -202,6 +202,17 @@ async def test_getting_githubs_commits(home: Path) -> None:
         await foundry.until(task, lambda t: not t["fetching"] and t["overdue"] is None)
 
 
+async def test_reading_the_work_tree(home: Path) -> None:
+    async with watched(home, "reading the work tree") as foundry:
+        task = await foundry.create("append notes.txt One.")
+        before = await foundry.until(task, saved)
+        with frozen(foundry, before):
+            await foundry.ask("POST", f"/api/tasks/{task}/work", 202)
+            await late(foundry, task, "reading the work tree")
+        await foundry.ask("POST", f"/api/tasks/{task}/retry", 202)
+        await foundry.until(task, lambda t: t["work"]["seen_at"] != before["work"]["seen_at"] and t["overdue"] is None)
+
+
 async def test_saving_and_bringing_back(home: Path) -> None:
     async with watched(home, "saving a checkpoint", "restoring a checkpoint") as foundry:
         task = await foundry.create("append notes.txt One.")

@@ -145,7 +145,7 @@ class SessionSummary(Model):
     title: str = ""
     agent: str
     status: str
-    stopped: bool | None = None  # with its sandbox, because nobody used it; None: release 0.1 does not say
+    stopped: bool | None = None  # with its sandbox, because nobody used it; None: release 0.1 does not tell
     trouble: PhaseTrouble | None = None  # why it is in error, and what to do
     overdue: Overdue | None = None
 

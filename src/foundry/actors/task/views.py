@@ -194,6 +194,7 @@ def sessions_of(rows: Sequence[AnyRow]) -> list[SessionSummary]:
             title=s.title,
             agent=s.agent,
             status=s.status,
+            stopped=s.resting,
             trouble=PhaseTrouble.model_validate_json(s.trouble) if s.trouble else None,
             overdue=Overdue.model_validate_json(s.overdue) if s.overdue else None,
         )
