@@ -157,7 +157,7 @@ class Server:
         doors = Outside(
             github=GitHubOutside(github, self.runtime.read),
             sandboxes=self._boxes,
-            agents=AcpDoor(self._boxes.reach, self._boxes.directory),
+            agents=AcpDoor(self._boxes.reach, self._boxes.directory, self._boxes.started),
         )
         await self.runtime.start(doors)
         await self.runtime.ask(addresses.app_shell(), OpenAppShell())

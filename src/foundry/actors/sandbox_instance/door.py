@@ -23,6 +23,7 @@ from foundry.contracts.sandbox_instance import Compared, Made
 from foundry.contracts.sandbox_provider import (
     Endpoint,
     ProcessResult,
+    ProviderState,
     Room,
     SandboxGone,
     SandboxSpec,
@@ -97,7 +98,7 @@ class Sandboxes:
         return endpoint
 
     async def wait_healthy(self, sandbox: SandboxId) -> None:
-        await (await self.reach(sandbox)).wait_healthy(HEALTHY)
+        await (await self.started(sandbox)).wait_healthy(HEALTHY)
 
     async def exists(self, sandbox: SandboxId) -> bool:
         """Whether the provider knows it and its sandbox-agent answers."""
@@ -133,11 +134,12 @@ class Sandboxes:
         return await self._provider.log(sandbox)
 
     async def install_agent(self, sandbox: SandboxId, agent: str) -> None:
-        await (await self.reach(sandbox)).install_agent(agent)
+        await (await self.started(sandbox)).install_agent(agent)
 
     async def clone(
         self, sandbox: SandboxId, repository: RepositoryRef, *, branch: str, base: str, person: Person, token: str
     ) -> str:
+        await self.started(sandbox)
         git = await self._on(sandbox)
         return await git.clone(repository.clone_url, branch=branch, base=base, person=person, token=token)
 
@@ -241,6 +243,16 @@ class Sandboxes:
             if sandbox not in self._clients:  # else somebody else was faster
                 self._clients[sandbox] = endpoint, self._client(sandbox, endpoint)
         return self._clients[sandbox][1]
+
+    async def started(self, sandbox: SandboxId) -> SandboxAgent:
+        """`reach`, for the steps after the start: a sandbox that was stopped between two of them is started again.
+
+        A step that was recorded does not run again, so after a reboot in the middle nothing else would start it.
+        """
+        found = await self._provider.find(sandbox)
+        if found is not None and found.state is ProviderState.STOPPED:
+            await self.start(sandbox)
+        return await self.reach(sandbox)
 
     async def directory(self, sandbox: SandboxId) -> str:
         """Where the repository is cloned, as agents see it."""
