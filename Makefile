@@ -23,7 +23,7 @@ setup: .venv/.ready src/foundry/web/static/vendor/.ready ## everything `make dem
 src/foundry/web/static/vendor/.ready: .venv/.ready package.json package-lock.json scripts/assets.py
 	@$(BIN)/python scripts/assets.py
 
-demo: setup ## the whole main job once, then it stays up (ARGS=--once: ends with "demo: ok")
+demo: setup ## the whole main job once, then it stays up (ARGS=--once: ends with "demo: ok"; --clean)
 	@$(BIN)/foundry demo $(ARGS)
 
 serve: setup ## Foundry alone

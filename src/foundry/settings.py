@@ -27,7 +27,7 @@ from foundry.contracts.overdue import TABLE
 
 SMEE = ("smee_url", "smee_target")  # their variables have no FOUNDRY_ before them
 ENV_FILES = ("~/misc/env.txt", "~/misc/the-foundry.env", ".env")
-OTHERS = ("FOUNDRY_NO_SKIPS", "FOUNDRY_TEST_CACHE")  # variables that speak to the tests
+OTHERS = ("FOUNDRY_NO_SKIPS", "FOUNDRY_TEST_CACHE", "FOUNDRY_DEMO")  # variables of the tests and the demo
 FOREVER = 10 * 365 * 24 * 3600.0  # seconds
 WEBHOOKS = "/api/rivet/app/webhooks/github"
 

@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
+from foundry.cli import demo_processes
 from foundry.sandboxes.local import processes
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
@@ -82,6 +83,44 @@ def server_of(process: subprocess.Popen[str], words: str) -> int:
     return next(int(pid) for pid in children if words in Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " "))
 
 
+def running_in(home: Path) -> set[int]:
+    """The pids of all that runs for this demo: its servers, and what is in its sandboxes."""
+    in_sandboxes = processes.carrying(processes.MARK)
+    servers = processes.carrying(demo_processes.MARK)
+    below = f"{home}/data/sandboxes/"
+    return {pid for pid, mark in in_sandboxes.items() if mark.startswith(below)} | {
+        pid for pid, mark in servers.items() if mark == str(home)
+    }
+
+
+@contextmanager
+def ada_at(home: Path, url: str) -> Iterator[httpx.Client]:
+    """Somebody at the demo's Foundry, by the machine's own token."""
+    token = (home / "data" / "admin.token").read_text().strip()
+    headers = {"Authorization": f"Bearer {token}", "X-Foundry-As": "ada"}
+    with httpx.Client(base_url=url, headers=headers, timeout=LIMIT) as ada:
+        yield ada
+
+
+@contextmanager
+def bystanders(home: Path) -> Iterator[None]:
+    """Processes that only look as if they were the demo's: they have to live on."""
+    marks = [
+        {processes.MARK: f"{home}2/data/sandboxes/sbx_1"},
+        {demo_processes.MARK: f"{home}2"},
+        {"FOUNDRY_DATA_DIR": f"{home}/data"},
+    ]
+    script = [sys.executable, "-c", "import time; time.sleep(600)", str(home / "data" / "sandboxes" / "sbx_1")]
+    started = [subprocess.Popen(script, cwd=home, env=os.environ | mark) for mark in marks]
+    try:
+        yield
+        assert [process.poll() for process in started] == [None] * len(started)
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
 def test_it_does_the_whole_job_twice_in_a_row_with_the_port_taken(home: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -100,6 +139,80 @@ def test_it_does_the_whole_job_twice_in_a_row_with_the_port_taken(home: Path) ->
     assert again.returncode == 0, again.stdout + again.stderr
     assert "pull request #2 opened" in again.stdout
     assert again.stdout.splitlines()[-1] == "demo: ok"
+    assert running_in(home) == set()
+
+
+def test_a_sandbox_whose_agent_works_ends_with_it(home: Path) -> None:
+    process = subprocess.Popen(**command(home, "--port", "0"), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        read_until(process, "running (running)")
+        assert len(running_in(home)) > 3
+    finally:
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=LIMIT)
+    assert re.search(r"^demo: ended 1 sandbox \(\d+ processes\)$", out, re.M)
+    assert out.splitlines()[-1] == "demo: stopped"
+    assert (process.returncode, err) == (0, "")
+    assert running_in(home) == set()
+    assert list((home / "data" / "sandboxes").iterdir()), "its files are kept"
+
+
+@pytest.mark.long
+def test_a_sandbox_that_nobody_uses_is_stopped_in_order_and_the_next_message_starts_it(home: Path) -> None:
+    with demo_that_stays(home) as process, ada_at(home, read_until(process, "Foundry:  ").split()[1]) as ada:
+        read_until(process, "Ctrl-C ends it")
+        wish = {"repository": "lumen-works/tally", "prompt": "```script\nsay Hello\n```"}
+        task = f"/api/tasks/{ada.post('/api/organizations/2001/tasks', json=wish).json()['id']}"
+        wait_until(lambda: ada.get(task).json()["activity"] == "idle")
+        process.send_signal(signal.SIGINT)
+        assert "their work saved first" in read_until(process, "demo: ")
+        assert process.wait(LIMIT) == 0
+        assert running_in(home) == set()
+
+    with demo_that_stays(home) as process, ada_at(home, read_until(process, "Foundry:  ").split()[1]) as ada:
+        seen = ada.get(task).json()
+        assert (seen["resting"], seen["trouble"]) == (True, None)
+        session = f"/api/sessions/{seen['active_session']}"
+        ada.post(f"{session}/messages", json={"text": "```script\nsay Hello again\n```"})
+        said = wait_until(lambda: [e for e in ada.get(session).json()["transcript"] if "Hello again" in e["text"]])
+        assert said
+
+
+def test_what_a_killed_demo_left_running_is_ended_by_clean_and_nothing_else(home: Path) -> None:
+    process = subprocess.Popen(**command(home, "--port", "0"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    with bystanders(home):
+        try:
+            read_until(process, "running (running)")
+            refused = demo(home, "--clean")
+            assert refused.returncode == 1
+            assert f"a demo (process {process.pid}) runs in {home}" in refused.stderr
+            assert process.poll() is None
+        finally:
+            process.kill()
+            process.communicate(timeout=LIMIT)
+        assert running_in(home)
+        cleaned = demo(home, "--clean")
+        assert cleaned.returncode == 0, cleaned.stderr
+        assert re.search(r"^demo: ended 1 sandbox \(\d+ processes\)$", cleaned.stdout, re.M), cleaned.stdout
+        assert running_in(home) == set()
+        again = demo(home, "--clean")
+        assert (again.returncode, again.stdout) == (0, f"demo: nothing was left running in {home}\n")
+
+
+def test_clean_says_where_there_is_no_demo_and_makes_none(tmp_path: Path) -> None:
+    for place in (tmp_path, tmp_path / "nowhere"):
+        said = demo(place, "--clean")
+        assert (said.returncode, said.stdout) == (0, f"demo: there is no demo in {place}\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_servers_that_a_killed_demo_left_are_ended(home: Path) -> None:
+    """They end with the demo as a rule; one that does not is ended by the next demo, or by --clean."""
+    env = os.environ | {demo_processes.MARK: str(home)}
+    with subprocess.Popen(["sleep", "600"], env=env) as left, bystanders(home):
+        said = demo(home, "--clean")
+        assert said.stdout == "demo: ended 1 server that an earlier demo left running\n"
+        assert left.wait(LIMIT) == -signal.SIGTERM
 
 
 def wait_until(look: Callable[[], Any]) -> Any:
@@ -136,8 +249,7 @@ def test_a_demo_ended_in_the_middle_of_its_job_goes_on_with_it_next_time(home: P
 
     with demo_that_stays(home) as process:
         url = read_until(process, "Foundry:  ").split()[1]
-        token = (home / "data" / "admin.token").read_text().strip()
-        with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}", "X-Foundry-As": "ada"}) as ada:
+        with ada_at(home, url) as ada:
             unfinished = ada.get("/api/organizations/2001/tasks").json()
             assert len(unfinished) == 1
             task = f"/api/tasks/{unfinished[0]['id']}"
@@ -151,6 +263,7 @@ def test_a_demo_ended_in_the_middle_of_its_job_goes_on_with_it_next_time(home: P
 
 
 @pytest.mark.long
+@pytest.mark.timeout(240)  # a sandbox that ended with its demo in the middle of a prompt is started again after 45 s
 def test_ended_at_any_moment_again_and_again_it_goes_on(home: Path) -> None:
     """By Ctrl-C or kill -9, from the first import on. Whatever was begun comes to a good end afterwards."""
     seed = random.SystemRandom().randrange(10**6)
@@ -165,9 +278,7 @@ def test_ended_at_any_moment_again_and_again_it_goes_on(home: Path) -> None:
     with demo_that_stays(home) as process:
         url = read_until(process, "Foundry:  ").split()[1]
         read_until(process, "Ctrl-C ends it")  # after a whole job of its own
-        token = (home / "data" / "admin.token").read_text().strip()
-        headers = {"Authorization": f"Bearer {token}", "X-Foundry-As": "ada"}
-        with httpx.Client(base_url=url, headers=headers, timeout=LIMIT) as ada:
+        with ada_at(home, url) as ada:
             wait_until(lambda: all([ended(ada, task) for task in ada.get("/api/organizations/2001/tasks").json()]))
             wait_until(lambda: not ada.get("/api/app/inspect").json()["workflows"])
 
@@ -199,3 +310,4 @@ def test_a_job_that_cannot_end_says_why_and_is_no_success(home: Path) -> None:
     assert ended.returncode == 1
     assert "demo: ok" not in ended.stdout
     assert "Foundry did not start" in ended.stderr
+    assert "the sandboxes run on, since" in ended.stderr

@@ -77,15 +77,15 @@ class Server:
         typer.echo(f"demo: {self.name} is back; what it was doing goes on")
 
     def stop(self) -> None:
-        """End it in order, or by force after STOP_LIMIT."""
+        """End it in order, or by force after STOP_LIMIT or at another Ctrl-C."""
         if self._process is None:
             return
         self._process.terminate()
         try:
             self._process.wait(STOP_LIMIT)
-        except subprocess.TimeoutExpired:
-            typer.echo(f"demo: {self.name} did not stop in time and is killed", err=True)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
             self._process.kill()
+            typer.echo(f"demo: {self.name} did not stop in time and is killed", err=True)
             self._process.wait()
 
     def _last_line(self) -> str:

@@ -1,7 +1,8 @@
 """`foundry demo`: the whole main job once, with real parts, on this machine alone; then it stays up.
 
 It starts the stand-in GitHub and a Foundry as processes of their own, signs in as a sample person, opens a task for
-the scripted agent, answers its question, merges the pull request, and waits until the task is archived.
+the scripted agent, answers its question, merges the pull request, and waits until the task is archived. When it ends,
+so do its servers and its sandboxes; files are kept, and the next demo goes on with them.
 """
 
 from __future__ import annotations
@@ -18,13 +19,16 @@ from typing import Annotated, Any
 
 import typer
 
+from foundry.cli import demo_processes
 from foundry.cli.child_servers import Server, ServerFailed, free_port
+from foundry.cli.demo_processes import DemoRuns, SandboxesLeft, counted
 
 PORT = 7741
 PERSON = "ada"
 REPOSITORY = "lumen-works/tally"
 START_LIMIT = 120.0  # seconds; the first start installs sandbox-agent
 JOB_LIMIT = 60.0  # seconds the whole job may take
+STOP_LIMIT = 8.0  # seconds in which Foundry may stop its sandboxes in order, before they are ended
 
 
 class DemoFailed(Exception):
@@ -40,35 +44,95 @@ def demo(
     once: Annotated[bool, typer.Option("--once", help="End after the job, with `demo: ok` or the reason.")] = False,
     port: Annotated[int, typer.Option(help="Port to listen on; another is taken if it is not free.")] = PORT,
     data_dir: Annotated[Path | None, typer.Option(help="Where the demo keeps everything.")] = None,
+    clean: Annotated[
+        bool, typer.Option("--clean", help="Only end what a demo that was killed left running; files are kept.")
+    ] = False,
 ) -> None:
     """The whole main job once, on this machine alone: no account, no key."""
     home = (data_dir or _default_dir()).absolute()
-    home.mkdir(parents=True, exist_ok=True)
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
-        with _github(home) as (hub, github), _foundry(home, port) as (house, url):
-            Job(url, github, home).run()
-            typer.echo("")
-            typer.echo(f"Foundry:          {url}   (sign in as any sample person)")
-            typer.echo(f"Stand-in GitHub:  {github}")
-            if once:
-                typer.echo("demo: ok")
-                return
-            typer.echo("Ctrl-C ends it; what it has made is kept and found again.")
-            while True:
-                time.sleep(1)
-                hub.keep_up()
-                house.keep_up()
-    except (DemoFailed, ServerFailed) as error:
+        if clean:
+            _clean(home)
+        else:
+            home.mkdir(parents=True, exist_ok=True)
+            _listen_to_signals()
+            with demo_processes.only_demo(home):
+                _run(home, port, once)
+    except (DemoFailed, DemoRuns, SandboxesLeft, ServerFailed) as error:
         typer.echo(f"demo: {error}", err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         typer.echo("demo: stopped")
         raise typer.Exit(130 if once else 0) from None
+    if once:
+        typer.echo("demo: ok")
+
+
+def _run(home: Path, port: int, once: bool) -> None:
+    """The job; then, unless it is once only, until somebody ends it."""
+    _end_servers(home)
+    with _sandboxes(home), _github(home) as (hub, github), _foundry(home, port) as (house, url):
+        job = Job(url, github, home)
+        try:
+            job.run()
+            typer.echo("")
+            typer.echo(f"Foundry:          {url}   (sign in as any sample person)")
+            typer.echo(f"Stand-in GitHub:  {github}")
+            if once:
+                return
+            typer.echo("Ctrl-C ends it and its sandboxes; what it has made is kept and found again.")
+            while True:
+                time.sleep(1)
+                hub.keep_up()
+                house.keep_up()
+        finally:
+            job.stop_sandboxes()
+
+
+def _listen_to_signals() -> None:
+    """SIGINT, SIGTERM and a closed terminal end the demo in order."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup wants it to live on
+            signal.signal(number, _interrupt)
 
 
 def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
+
+
+def _clean(home: Path) -> None:
+    """End the servers and sandboxes that a killed demo left in this directory. Raises DemoRuns, SandboxesLeft."""
+    if not any((home / part).is_dir() for part in ("data", "github")):
+        typer.echo(f"demo: there is no demo in {home}")
+        return
+    with demo_processes.only_demo(home):
+        servers, sandboxes = _end_servers(home), demo_processes.end_sandboxes(home)
+    if sandboxes:
+        typer.echo(f"demo: ended {sandboxes}")
+    if not servers and not sandboxes:
+        typer.echo(f"demo: nothing was left running in {home}")
+
+
+def _end_servers(home: Path) -> int:
+    """End, and say so, what a killed demo left of its servers; how many."""
+    if servers := demo_processes.end_servers(home):
+        typer.echo(f"demo: ended {counted(servers, 'server', 's')} that an earlier demo left running")
+    return servers
+
+
+@contextmanager
+def _sandboxes(home: Path) -> Iterator[None]:
+    """Ends what runs in the sandboxes when the servers have ended; it takes seconds at most and is not interrupted."""
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        try:
+            if ended := demo_processes.end_sandboxes(home):
+                typer.echo(f"demo: ended {ended}")
+        except SandboxesLeft as left:
+            typer.echo(f"demo: {left}", err=True)  # why the demo itself ends is said besides
 
 
 # the servers
@@ -85,6 +149,7 @@ def _github(home: Path) -> Iterator[tuple[Server, str]]:
             ["foundry.devkit.github", "--dir", str(directory), "--port", str(port)],
             home / "github.log",
             ready=lambda line: json.loads(line)["ready"],
+            env={demo_processes.MARK: str(home)},
         )
     )
 
@@ -101,6 +166,7 @@ def _last_port(known: Path) -> int | None:
 def _foundry(home: Path, port: int) -> Iterator[tuple[Server, str]]:
     app = json.loads((home / "github" / "app.json").read_text())
     env = {
+        demo_processes.MARK: str(home),
         "FOUNDRY_DATA_DIR": str(home / "data"),
         "FOUNDRY_GITHUB_APP_ID": app["app_id"],
         "FOUNDRY_GITHUB_APP_PRIVATE_KEY": app["private_key"],
@@ -177,6 +243,32 @@ class Job:
         task = self._until(task["id"], lambda t: t["state"] == "archived")
         self._line(f"{task['archived']}, and the task is archived")
         typer.echo(f"  {time.monotonic() - self._began:6.2f} s in all")
+
+    def stop_sandboxes(self) -> None:
+        """Have Foundry stop those whose agents are idle: their work is saved, and the next message starts them again.
+
+        What works, what another person alone may see, and what takes over STOP_LIMIT is left as it is.
+        """
+        import httpx
+
+        end = time.monotonic() + STOP_LIMIT
+        try:
+            paths = [f"/api/organizations/{one['id']}/tasks" for one in self._ask("GET", "/api/app")["organizations"]]
+            tasks = [f"/api/tasks/{task['id']}" for path in paths for task in self._ask("GET", path)]
+            if tasks := self._to_stop(tasks):
+                typer.echo("demo: stopping the sandboxes, their work saved first (Ctrl-C: at once)")
+            while tasks and time.monotonic() < end:
+                for task in tasks:
+                    self._http.post(f"{task}/rest")  # refused while something is saved, so it is asked again
+                time.sleep(0.2)
+                tasks = self._to_stop(tasks)
+        except (DemoFailed, httpx.HTTPError):
+            return  # Foundry has ended, or nobody has signed in yet
+
+    def _to_stop(self, tasks: list[str]) -> list[str]:
+        """Those of these tasks whose sandbox runs with an idle agent."""
+        seen = {task: self._ask("GET", task) for task in tasks}
+        return [t for t, found in seen.items() if found["activity"] == "idle" and not found["resting"]]
 
     def _sign_in(self) -> None:
         """As a browser does: to GitHub, choose a person, come back with a code."""

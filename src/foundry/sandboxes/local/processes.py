@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,13 @@ class Seen(NamedTuple):
     state: str  # of /proc/<pid>/stat; Z is a zombie
     session: int
     started: int  # clock ticks since boot
+
+
+class Ended(NamedTuple):
+    """Pids: all that were found and told to end, and those that run all the same."""
+
+    found: set[int]
+    left: set[int]
 
 
 def look(pid: int) -> Seen | None:
@@ -50,38 +58,62 @@ def belonging(mark: Path, pid: int | None, since: int | None) -> set[int]:
     """
     leader = look(pid) if pid else None
     ours = pid is not None and since is not None and (leader is None or leader.started == since)
-    wanted = f"{MARK}={mark}".encode()
     found: set[int] = set()
-    for name in os.listdir("/proc"):
-        if not name.isdigit() or int(name) == os.getpid():
-            continue
-        seen = look(int(name))
-        if seen is None or seen.state in "ZX":
-            continue
-        if ours and seen.session == pid and since is not None and seen.started >= since:
-            found.add(int(name))
-            continue
-        with contextlib.suppress(OSError):
-            if wanted in Path(f"/proc/{name}/environ").read_bytes().split(b"\0"):
-                found.add(int(name))
+    for one, seen in _others():
+        in_session = ours and seen.session == pid and since is not None and seen.started >= since
+        if in_session or str(mark) in _variable(one, MARK):
+            found.add(one)
     return found
+
+
+def carrying(name: str) -> dict[int, str]:
+    """Every running process but this one that has the variable in its environment, with the variable's value."""
+    return {pid: values[0] for pid, _ in _others() if (values := _variable(pid, name))}
 
 
 def end(mark: Path, pid: int | None, since: int | None) -> bool:
     """SIGTERM all of it, SIGKILL what is left, and wait until nothing is; whether that worked."""
-    for how, limit in ((signal.SIGTERM, TERM_LIMIT), (signal.SIGKILL, KILL_LIMIT)):
+    return not end_all(lambda: belonging(mark, pid, since)).left
+
+
+def end_all(find: Callable[[], set[int]], term_limit: float = TERM_LIMIT) -> Ended:
+    """End what `find` finds, until it finds nothing: SIGTERM, and SIGKILL after `term_limit` seconds."""
+    found: set[int] = set()
+    living: set[int] = set()
+    for how, limit in ((signal.SIGTERM, term_limit), (signal.SIGKILL, KILL_LIMIT)):
         until = time.monotonic() + limit
-        while True:
-            living = belonging(mark, pid, since)
-            if not living:
-                return True
-            for one in living:
+        told: set[int] = set()
+        while living := find():
+            for one in living - told:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(one, how)
+            told |= living
             if time.monotonic() > until:
                 break
             time.sleep(0.05)
-    return False
+        found |= told
+        if not living:
+            break
+    return Ended(found, living)
+
+
+def _others() -> Iterator[tuple[int, Seen]]:
+    """All that runs on this machine, but this process."""
+    for name in os.listdir("/proc"):
+        if name.isdigit() and int(name) != os.getpid():
+            seen = look(int(name))
+            if seen is not None and seen.state not in "ZX":
+                yield int(name), seen
+
+
+def _variable(pid: int, name: str) -> list[str]:
+    """The values that a process's environment has for it; none also where it may not be looked at."""
+    try:
+        words = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
+    begin = f"{name}=".encode()
+    return [os.fsdecode(word.removeprefix(begin)) for word in words if word.startswith(begin)]
 
 
 def hide_argument(pid: int, secret: str) -> bool:

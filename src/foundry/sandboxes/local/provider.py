@@ -29,7 +29,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from foundry.contracts.sandbox_provider import (
     Endpoint,
@@ -185,7 +185,7 @@ class LocalProvider:
         _write(folder / "spec.json", spec.model_dump_json())  # last: with it the sandbox exists
 
     def _see(self, sandbox_id: str) -> ProviderSandbox:
-        record = self._record(sandbox_id)
+        record = _record(self._folder(sandbox_id))
         pid, since, port = record.get("pid"), record.get("started"), record.get("port")
         self._reap()
         endpoint = None
@@ -197,12 +197,6 @@ class LocalProvider:
             endpoint=endpoint,
             repository_path=self.repository_path(sandbox_id),
         )
-
-    def _record(self, sandbox_id: str) -> dict[str, Any]:
-        try:
-            return json.loads((self._folder(sandbox_id) / "record.json").read_text())
-        except (FileNotFoundError, ValueError):
-            return {}
 
     # Its processes
 
@@ -267,7 +261,7 @@ class LocalProvider:
                 await asyncio.sleep(0.02)
 
     def _end(self, sandbox_id: str) -> None:
-        record = self._record(sandbox_id)
+        record = _record(self._folder(sandbox_id))
         if not processes.end(self._folder(sandbox_id), record.get("pid"), record.get("started")):
             raise SandboxRefused(f"sandbox {sandbox_id}: some of its processes do not end, even by SIGKILL")
         self._reap()
@@ -275,6 +269,56 @@ class LocalProvider:
 
     def _reap(self) -> None:
         self._children = {pid: child for pid, child in self._children.items() if child.poll() is None}
+
+
+class EndedSandboxes(NamedTuple):
+    """What `end_all` did."""
+
+    sandboxes: set[str]  # ids of those that ran
+    processes: int  # how many of theirs were ended
+    left: set[int]  # pids that run all the same, because the kernel holds them
+
+
+def end_all(data_dir: Path) -> EndedSandboxes:
+    """End all that runs in the sandboxes of a data directory. Their files stay, and each can be started again.
+
+    For whoever has stopped the directory's Foundry and holds its lock; a Foundry that runs would start them again.
+    """
+    root = data_dir.absolute() / "sandboxes"
+    ran: set[str] = set()
+
+    def living() -> set[int]:
+        found = _running_in(root)
+        ran.update(found)
+        return {pid for pids in found.values() for pid in pids}
+
+    ended = processes.end_all(living)
+    if not ended.left:
+        for record in root.glob("*/record.json"):
+            record.unlink(missing_ok=True)
+    return EndedSandboxes(ran, len(ended.found - ended.left), ended.left)
+
+
+def _running_in(root: Path) -> dict[str, set[int]]:
+    """The pids of what runs, by sandbox; also of a sandbox whose directory is gone."""
+    found: dict[str, set[int]] = {}
+    real = root.resolve()
+    for pid, mark in processes.carrying(processes.MARK).items():
+        if (folder := Path(mark)).parent.resolve() == real:
+            found.setdefault(folder.name, set()).add(pid)
+    for folder in root.iterdir() if root.is_dir() else ():
+        record = _record(folder)
+        if pids := processes.belonging(folder, record.get("pid"), record.get("started")):
+            found.setdefault(folder.name, set()).update(pids)
+    return found
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    """What was written down of a sandbox's sandbox-agent: port, and pid and start once it was started."""
+    try:
+        return json.loads((folder / "record.json").read_text())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return {}
 
 
 async def _answers(url: str, token: str) -> bool:
