@@ -48,7 +48,10 @@ def command(home: Path, *arguments: str) -> dict[str, Any]:
 
 
 def _as_from_a_terminal() -> None:
-    """A shell lets what it starts in the background ignore Ctrl-C, the tests perhaps and all below them."""
+    """A shell lets what it starts in the background ignore Ctrl-C, the tests perhaps and all below them.
+
+    The demo listens to it all the same, but not before its first line.
+    """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -140,6 +143,40 @@ def test_it_does_the_whole_job_twice_in_a_row_with_the_port_taken(home: Path) ->
     assert "pull request #2 opened" in again.stdout
     assert again.stdout.splitlines()[-1] == "demo: ok"
     assert running_in(home) == set()
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_one_in_the_background_of_a_script_is_ended_by_a_signal(home: Path, sign: signal.Signals) -> None:
+    """The shell starts it with SIGINT ignored."""
+    how = command(home, "--port", "0")
+    script = ["/bin/sh", "-c", '"$@" & echo $!; wait $!', "script", *how["args"]]
+    shell = subprocess.Popen(**how | {"args": script}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert shell.stdout
+    demo = int(shell.stdout.readline())
+    try:
+        read_until(shell, "demo: starting the stand-in GitHub")
+        os.kill(demo, sign)
+        said, _ = shell.communicate(timeout=LIMIT)
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(demo, signal.SIGKILL)
+        shell.wait(LIMIT)
+    assert said.splitlines()[-1] == "demo: stopped"
+    assert shell.returncode == 0
+    assert running_in(home) == set()
+
+
+def test_nohup_lets_it_outlive_its_terminal(home: Path) -> None:
+    how = command(home, "--port", "0") | {"preexec_fn": lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)}
+    process = subprocess.Popen(**how, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        read_until(process, "demo: starting the stand-in GitHub")
+        process.send_signal(signal.SIGHUP)
+        read_until(process, "demo: starting Foundry")
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=LIMIT)
+    assert process.returncode == 0
 
 
 def test_a_sandbox_whose_agent_works_ends_with_it(home: Path) -> None:

@@ -64,7 +64,7 @@ def demo(
     except KeyboardInterrupt:
         typer.echo("demo: stopped")
         raise typer.Exit(130 if once else 0) from None
-    if once:
+    if once and not clean:
         typer.echo("demo: ok")
 
 
@@ -90,10 +90,15 @@ def _run(home: Path, port: int, once: bool) -> None:
 
 
 def _listen_to_signals() -> None:
-    """SIGINT, SIGTERM and a closed terminal end the demo in order."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:  # nohup wants it to live on
-            signal.signal(number, _interrupt)
+    """SIGINT, SIGTERM and a closed terminal end the demo in order.
+
+    SIGINT also where it was ignored at the start, as shells do it for what a script starts with `&`. A SIGHUP that is
+    ignored stays so, since that is what `nohup` is for.
+    """
+    signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _interrupt)
 
 
 def _interrupt(number: int, frame: object) -> None:
