@@ -15,10 +15,17 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 PROBE_LIMIT = 10.0  # seconds
 
 USER = 1000  # uid and gid inside
+
+GIT = "/usr/bin/git"
+GIT_REMEDY = (
+    "Sandboxes see the system's directories, not people's homes. Install git there "
+    f"({GIT}; Debian: apt install git), then start Foundry again."
+)
 
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix/store", "/gnu/store")
 _SECRET_FILES = ("/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/sudoers", "/etc/krb5.keytab")
@@ -52,11 +59,18 @@ class Walls:
         """
         if self.bwrap is None:
             return list(command)
-        inner = [path for path in read_only if path.is_relative_to(hidden)]
-        outer = [path for path in read_only if not path.is_relative_to(hidden)]
-        words = [*_system(), *_home(), *_binds("--ro-bind-try", outer), "--tmpfs", str(hidden)]
-        words += [*_binds("--ro-bind-try", inner), "--ro-bind", str(passwd), "/etc/passwd", *_binds("--bind", writable)]
+        words = _shown(read_only, hidden)
+        words += ["--ro-bind", str(passwd), "/etc/passwd", *_binds("--bind", writable)]
         return [self.bwrap, *words, "--chdir", str(cwd), "--", *command]
+
+    def runs(self, command: Sequence[str], *, read_only: Sequence[Path], hidden: Path) -> bool:
+        """Whether this command, which has to be quick, succeeds inside the walls of a sandbox without files."""
+        around = [] if self.bwrap is None else [self.bwrap, *_shown(read_only, hidden), "--chdir", "/", "--"]
+        try:
+            done = subprocess.run([*around, *command], capture_output=True, timeout=PROBE_LIMIT, check=False, env={})
+        except (OSError, subprocess.TimeoutExpired):
+            return False
+        return done.returncode == 0
 
 
 def probe() -> Walls:
@@ -74,6 +88,31 @@ def probe() -> Walls:
     return Walls(bwrap, None)
 
 
+class FoundGit(NamedTuple):
+    path: str
+    warning: str | None  # what to do, where the first git on the path is not the one or none can be run
+
+
+def find_git(walls: Walls, path: str, *, read_only: Sequence[Path], hidden: Path) -> FoundGit:
+    """The first git on the path that runs inside the walls; the first of all if none does.
+
+    Args:
+        path: directories with colons between them.
+        read_only, hidden: as for `Walls.wrap`.
+    """
+    folders = dict.fromkeys(folder for folder in path.split(":") if folder.startswith("/"))
+    gits = [git for folder in folders if os.access(git := f"{folder}/git", os.X_OK) and os.path.isfile(git)]
+    for git in gits:
+        if walls.runs([git, "--version"], read_only=read_only, hidden=hidden):
+            if git == gits[0]:
+                return FoundGit(git, None)
+            return FoundGit(git, f"{gits[0]} does not run inside sandboxes; {git} is used there.")
+    if not gits:
+        return FoundGit(GIT, f"git is not installed on this machine. {GIT_REMEDY}")
+    names = " nor ".join(gits)
+    return FoundGit(gits[0], f"{names} does not run inside sandboxes, so every clone will fail. {GIT_REMEDY}")
+
+
 def python_paths() -> list[Path]:
     """What this Python needs to be run inside: its environment, its installation, its packages, Foundry's source."""
     source = Path(__file__).parents[2]  # .../src/foundry or .../site-packages/foundry
@@ -86,6 +125,14 @@ def _warning(reason: str) -> str:
         f"Sandboxes are not isolated from this machine: {reason}. Agents run as the user who runs Foundry and can read "
         "that user's files. Install bubblewrap and allow user namespaces, or use another provider."
     )
+
+
+def _shown(read_only: Sequence[Path], hidden: Path) -> list[str]:
+    """bubblewrap's words for all that is seen besides a sandbox's own files."""
+    inner = [path for path in read_only if path.is_relative_to(hidden)]
+    outer = [path for path in read_only if not path.is_relative_to(hidden)]
+    words = [*_system(), *_home(), *_binds("--ro-bind-try", outer), "--tmpfs", str(hidden)]
+    return [*words, *_binds("--ro-bind-try", inner)]
 
 
 def _system() -> list[str]:
