@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
@@ -142,6 +143,56 @@ def test_it_does_the_whole_job_twice_in_a_row_with_the_port_taken(home: Path) ->
     assert again.returncode == 0, again.stdout + again.stderr
     assert "pull request #2 opened" in again.stdout
     assert again.stdout.splitlines()[-1] == "demo: ok"
+    assert running_in(home) == set()
+
+
+SCRIPTED = [sys.executable, "-m", "foundry.devkit.agent"]
+
+
+def with_launchers(home: Path, text: str) -> dict[str, Any]:
+    how = command(home, "--port", "0")
+    return how | {"env": how["env"] | {"FOUNDRY_AGENT_LAUNCHERS": text}}
+
+
+def test_launchers_of_ones_own_are_used_beside_the_scripted_agent(home: Path) -> None:
+    how = with_launchers(home, json.dumps({"claude": SCRIPTED}))
+    process = subprocess.Popen(**how, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        read_until(process, "demo: agents with a launcher of yours: claude")
+        url = read_until(process, "Foundry:  ").split()[1]  # after the job with the scripted agent
+        with ada_at(home, url) as ada:
+            wish = {"repository": "lumen-works/tally", "prompt": "```script\nsay I am yours\n```", "agent": "claude"}
+            made = ada.post("/api/organizations/2001/tasks", json=wish)
+            assert made.status_code == 201, made.text
+            session = f"/api/sessions/{made.json()['active_session']}"
+            wait_until(lambda: "I am yours" in json.dumps(ada.get(session).json().get("transcript", [])[1:]))
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=LIMIT)
+
+
+def test_who_replaces_the_scripted_agent_is_told(home: Path) -> None:
+    process = subprocess.Popen(
+        **with_launchers(home, json.dumps({"mock": ["/bin/false"]})), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    try:
+        read_until(process, "demo: your launcher runs mock instead of the scripted agent")
+        read_until(process, "signed in")
+        assert "/bin/false" in environment(server_of(process, "foundry.cli serve"))["FOUNDRY_AGENT_LAUNCHERS"]
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=LIMIT)
+
+
+def environment(pid: int) -> dict[str, str]:
+    return dict(word.partition("=")[::2] for word in Path(f"/proc/{pid}/environ").read_text().split("\0"))
+
+
+def test_launchers_that_cannot_be_read_are_named(home: Path) -> None:
+    said = subprocess.run(**with_launchers(home, "{"), capture_output=True, timeout=LIMIT)
+    assert said.returncode == 1
+    assert re.search("FOUNDRY_AGENT_LAUNCHERS.*JSON", said.stderr)
+    assert "Traceback" not in said.stderr
     assert running_in(home) == set()
 
 

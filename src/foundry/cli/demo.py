@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,6 +25,7 @@ from foundry.cli.demo_processes import DemoRuns, SandboxesLeft, counted
 
 PORT = 7741
 PERSON = "ada"
+AGENT = "mock"  # the scripted one
 REPOSITORY = "lumen-works/tally"
 START_LIMIT = 120.0  # seconds; the first start installs sandbox-agent
 JOB_LIMIT = 60.0  # seconds the whole job may take
@@ -180,14 +181,14 @@ def _foundry(home: Path, port: int) -> Iterator[tuple[Server, str]]:
         "FOUNDRY_GITHUB_WEBHOOK_SECRET": app["webhook_secret"],
         "FOUNDRY_GITHUB_API_URL": app["api_url"],
         "FOUNDRY_GITHUB_WEB_URL": app["web_url"],
-        "FOUNDRY_AGENT_LAUNCHERS": json.dumps({"mock": [sys.executable, "-m", "foundry.devkit.agent"]}),
-        "FOUNDRY_DEFAULT_AGENT": "mock",
+        "FOUNDRY_DEFAULT_AGENT": AGENT,
         "FOUNDRY_AUTO_PUBLISH": "true",
         "FOUNDRY_DEVKIT_SIGN_IN": "true",
         "FOUNDRY_HOST": "127.0.0.1",
         "FOUNDRY_DATABASE_URL": "",
         "FOUNDRY_PUBLIC_URL": "",
     }
+    env["FOUNDRY_AGENT_LAUNCHERS"] = json.dumps(_launchers(env))
     if (free := free_port(port)) is None:
         typer.echo(f"demo: port {port} is taken; taking another")
         free = free_port()
@@ -202,6 +203,22 @@ def _foundry(home: Path, port: int) -> Iterator[tuple[Server, str]]:
             env=env,
         )
     )
+
+
+def _launchers(env: Mapping[str, str]) -> dict[str, list[str]]:
+    """The scripted agent as `mock`, and the launchers of the person's own settings, which are stronger.
+
+    Raises:
+        BadSetting: a setting has a value that cannot be used.
+    """
+    from foundry.settings import load
+
+    own = load(environ={**os.environ, **env}).settings.agent_launchers
+    if own:
+        typer.echo(f"demo: agents with a launcher of yours: {', '.join(sorted(own))}")
+    if AGENT in own:
+        typer.echo(f"demo: your launcher runs {AGENT} instead of the scripted agent, so the job may not end well")
+    return {AGENT: [sys.executable, "-m", "foundry.devkit.agent"]} | own
 
 
 def _running(server: Server) -> Iterator[tuple[Server, str]]:
