@@ -23,7 +23,7 @@ setup: .venv/.ready src/foundry/web/static/vendor/.ready ## install only what `m
 src/foundry/web/static/vendor/.ready: .venv/.ready package.json package-lock.json scripts/assets.py
 	@$(BIN)/python scripts/assets.py
 
-demo: setup ## run the whole workflow once, then keep running (ARGS=--once: exit with "demo: ok")
+demo: setup ## run the whole workflow once, then keep running (ARGS=--once: exit with "demo: ok"; --clean: end leftovers)
 	@$(BIN)/foundry demo $(ARGS)
 
 serve: setup ## run only Foundry

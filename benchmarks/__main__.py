@@ -1,6 +1,7 @@
 """`python -m benchmarks [--doc] [runtime edge ...]`: measure, print one table, write benchmarks/results/latest.json.
 
-`--doc` also puts the table into docs/benchmarks.md.
+`--doc` also puts the table into docs/benchmarks.md, unless a row failed. A failed row shows its reason in the table.
+The other rows are still measured, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -8,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import structlog
 import uvloop
 
 from benchmarks import coordinator, edge, replicas, runtime, start, transcript
-from benchmarks.rows import Row, document, write
+from benchmarks.rows import Failed, Row, document, row, tried, write
 
 PARTS = {
     "runtime": runtime.measure,
@@ -25,12 +27,31 @@ PARTS = {
 }
 
 
-async def main(names: list[str]) -> list[Row]:
+Part = Callable[[], Awaitable[list[Row]]]
+
+
+async def main(names: Sequence[str], parts: Mapping[str, Part] = PARTS) -> list[Row]:
+    """Measure the named parts, or all. A part that fails as a whole is one failed row."""
     rows: list[Row] = []
-    for name, measure in PARTS.items():
+    for name, measure in parts.items():
         if not names or name in names:
-            rows += await measure()
+            found = await tried(measure())
+            rows += [row(f"all rows of {name}", found, "")] if isinstance(found, Failed) else found
     return rows
+
+
+def finish(rows: Sequence[Row], *, doc: bool) -> int:
+    """Write the table. Returns the exit code."""
+    write(rows)
+    failed = sum(1 for one in rows if one.failure)
+    if failed:
+        print(
+            f"bench: {failed} of {len(rows)} rows failed" + (", so docs/benchmarks.md was not changed" if doc else "")
+        )
+        return 1
+    if doc:
+        document(rows)
+    return 0
 
 
 if __name__ == "__main__":
@@ -38,6 +59,4 @@ if __name__ == "__main__":
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         rows = runner.run(main([name for name in sys.argv[1:] if name != "--doc"]))
-    write(rows)
-    if "--doc" in sys.argv:
-        document(rows)
+    sys.exit(finish(rows, doc="--doc" in sys.argv))

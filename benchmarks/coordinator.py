@@ -16,7 +16,7 @@ from tests.rules.world import world
 from tests.waiting import eventually
 
 from benchmarks.filled import ORG, line, repository
-from benchmarks.rows import Row, row
+from benchmarks.rows import Failed, Row, row, tried
 from foundry.actors.organization.actor import Organization
 from foundry.actors.organization.tables import organization_repositories, organization_tasks, organizations
 from foundry.contracts import addresses
@@ -135,15 +135,19 @@ async def heard_of_a_turn(url: str) -> float:
 
 async def measure() -> list[Row]:
     with tempfile.TemporaryDirectory() as home:
-        each = await heard_of_a_turn(f"sqlite:///{Path(home)}/foundry.db")
+        each = await tried(heard_of_a_turn(f"sqlite:///{Path(home)}/foundry.db"))
     with tempfile.TemporaryDirectory() as home:
         numbers = iter(range(2 * ROUNDS))
-        rates = await best(lambda: nullcontext(f"sqlite:///{Path(home)}/{next(numbers)}.db"))
+        rates = await tried(best(lambda: nullcontext(f"sqlite:///{Path(home)}/{next(numbers)}.db")))
     rows = [row("messages to an Organization for one turn of an agent", each, "messages"), _row("SQLite", rates)]
     if binaries() is not None:
-        with cluster() as server:
-            rows.append(_row("PostgreSQL", await best(lambda: database(server))))
+        rows.append(_row("PostgreSQL", await tried(on_postgres())))
     return rows
+
+
+async def on_postgres() -> dict[int, float]:
+    with cluster() as server:
+        return await best(lambda: database(server))
 
 
 async def best(fresh: Callable[[], AbstractContextManager[str]]) -> dict[int, float]:
@@ -155,6 +159,6 @@ async def best(fresh: Callable[[], AbstractContextManager[str]]) -> dict[int, fl
     return rates
 
 
-def _row(store: str, rates: dict[int, float]) -> Row:
+def _row(store: str, rates: dict[int, float] | Failed) -> Row:
     what = f"one Organization, updates of its {MANY:,} tasks, {store}"
     return row(what, rates[MANY], "messages/s", f"with {FEW} tasks", rates[FEW], ratio_least=0.7)

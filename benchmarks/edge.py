@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2 as httpx
 from tests.api.edge import ORG, TOKEN, URL, Edge, listening, running
 
-from benchmarks.rows import Row, row
+from benchmarks.rows import Row, row, tried
 
 TASKS = 60
 
@@ -51,5 +51,5 @@ async def measure() -> list[Row]:
             listening(edge) as url,
             httpx.AsyncClient(base_url=url, headers=headers) as http,
         ):
-            made, read = await create(http, edge), await nothing(http)
+            made, read = await tried(create(http, edge)), await tried(nothing(http))
     return [row("create a task over HTTP, SQLite, p50", made, "ms", "reading one organization", read, most=15.0)]

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from tests.postgres import binaries, cluster, database
 
 from benchmarks.house import counters
-from benchmarks.rows import Row, row
+from benchmarks.rows import Failed, Row, row, tried
 from benchmarks.runtime import AT_ONCE, running
 from foundry.runtime.store.migrate import engine_of
 
@@ -63,12 +63,12 @@ def _counted(url: str) -> int:
 async def measure() -> list[Row]:
     if binaries() is None:
         return []
-    rates: dict[int, float] = {}
+    rates: dict[int, float | Failed] = {}
     with cluster() as server:
         for replicas in (1, 3):
             with database(server) as url:
                 async with running(url):
                     pass
-                rates[replicas] = await asyncio.to_thread(turns, url, replicas)
+                rates[replicas] = await tried(asyncio.to_thread(turns, url, replicas))
     what = f"{CALLERS} at once over 200 actors, 3 replicas, PostgreSQL"
     return [row(what, rates[3], "turns/s", "1 replica, the same load", rates[1])]

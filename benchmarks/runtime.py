@@ -8,7 +8,6 @@ import sqlite3
 import statistics
 import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,7 +17,7 @@ from sqlalchemy import select
 from tests.postgres import binaries, cluster, database
 
 from benchmarks.house import Count, Counter, Create, Sink, house
-from benchmarks.rows import Row, row
+from benchmarks.rows import Failed, Row, row, tried
 from foundry.contracts.messages import Address
 from foundry.runtime.runtime import Runtime
 from foundry.runtime.store.migrate import engine_of, open_store
@@ -176,42 +175,53 @@ def pgbench(url: str, clients: int, seconds: int = 4) -> tuple[float, float]:
     return float(latency[1]), float(rate[1])
 
 
+Found = tuple[float | Failed, float | Failed, float | Failed]
+
+
+async def turns(url: str) -> Found:
+    """Return milliseconds per turn alone, turns per second with 64 at once, and milliseconds per message."""
+    async with running(url) as runtime:
+        return await tried(alone(runtime)), await tried(together(runtime)), await tried(message(runtime))
+
+
 async def on_sqlite() -> list[Row]:
     with tempfile.TemporaryDirectory() as home:
         path = Path(home) / "foundry.db"
-        async with running(f"sqlite:///{path}") as runtime:
-            alone_ms, rate, message_ms = await alone(runtime), await together(runtime), await message(runtime)
-        raw: list[float] = []
-        thread = threading.Thread(target=lambda: raw.extend(raw_sqlite(path)))
-        thread.start()
-        await asyncio.to_thread(thread.join)
+        found = await tried(turns(f"sqlite:///{path}"))
+        raw = await tried(asyncio.to_thread(raw_sqlite, path))
     return [
         row(
-            "one turn alone, SQLite, p50", alone_ms, "ms", "raw sqlite3, same writes", raw[0], most=1.0, ratio_most=3.0
+            "one turn alone, SQLite, p50", found[0], "ms", "raw sqlite3, same writes", raw[0], most=1.0, ratio_most=3.0
         ),
         row(
             "64 at once over 200 actors, SQLite",
-            rate,
+            found[1],
             "turns/s",
             "raw sqlite3, one commit each",
             raw[1],
             ratio_least=1.2,
         ),
-        row("message, committed to applied, SQLite, p50", message_ms, "ms", most=3.0),
+        row("message, committed to applied, SQLite, p50", found[2], "ms", most=3.0),
     ]
 
 
 async def on_postgres() -> list[Row]:
-    with cluster() as server, database(server) as url:
-        async with running(url) as runtime:
-            alone_ms, rate, message_ms = await alone(runtime), await together(runtime), await message(runtime)
-        one = await asyncio.to_thread(pgbench, url, 1)
-        many = await asyncio.to_thread(pgbench, url, 8)
+    found = await tried(with_pgbench())
+    mine, one, many = found[0], found[1], found[2]
+    clients = "pgbench, 8 clients"
     return [
-        row("one turn alone, PostgreSQL, p50", alone_ms, "ms", "pgbench, 1 client, mean", one[0], most=2.5),
-        row("64 at once over 200 actors, PostgreSQL", rate, "turns/s", "pgbench, 8 clients", many[1], ratio_least=0.4),
-        row("message, committed to applied, PostgreSQL, p50", message_ms, "ms", most=3.0),
+        row("one turn alone, PostgreSQL, p50", mine[0], "ms", "pgbench, 1 client, mean", one[0], most=2.5),
+        row("64 at once over 200 actors, PostgreSQL", mine[1], "turns/s", clients, many[1], ratio_least=0.4),
+        row("message, committed to applied, PostgreSQL, p50", mine[2], "ms", most=3.0),
     ]
+
+
+async def with_pgbench() -> tuple[Found | Failed, tuple[float, float] | Failed, tuple[float, float] | Failed]:
+    """Measure Foundry, pgbench with one client, and pgbench with eight, on one server."""
+    with cluster() as server, database(server) as url:
+        mine = await tried(turns(url))
+        one = await tried(asyncio.to_thread(pgbench, url, 1))
+        return mine, one, await tried(asyncio.to_thread(pgbench, url, 8))
 
 
 async def measure() -> list[Row]:

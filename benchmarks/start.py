@@ -20,7 +20,7 @@ from tests.harness.replicas import own_port
 from tests.sandboxes.conftest import CACHE
 
 from benchmarks.filled import EVENTS, SESSIONS, fill
-from benchmarks.rows import Row, row
+from benchmarks.rows import Row, row, tried
 from foundry.sandboxes.local import install
 
 LIVES = 3  # starts on each database; the median counts
@@ -38,23 +38,33 @@ class Life:
     seconds: float
 
     def megabytes(self) -> float:
-        """RSS of the process and of all below it."""
+        """Return the RSS of the process and all its descendants. Fails if the process has exited."""
+        assert self.process.poll() is None, f"the server exited with {self.process.returncode}"
         return sum(_resident(pid) for pid in _tree(self.process.pid)) / 1024
 
 
 def _tree(pid: int) -> list[int]:
-    children = [int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in _words(task / "children")]
+    """Return a process and its descendants. A process that exits meanwhile has no descendants."""
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+    except FileNotFoundError:
+        tasks = []
+    children = [int(child) for task in tasks for child in _read(task / "children").split()]
     return [pid, *(below for child in children for below in _tree(child))]
 
 
-def _words(path: Path) -> list[str]:
-    return path.read_text().split() if path.exists() else []
-
-
 def _resident(pid: int) -> int:
-    """KiB."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+    """Return KiB. 0 for a process that has exited: its status has no such line, even before it is reaped."""
+    lines = _read(Path(f"/proc/{pid}/status")).splitlines()
+    return next((int(line.split()[1]) for line in lines if line.startswith("VmRSS")), 0)
+
+
+def _read(path: Path) -> str:
+    """Read a file of /proc. Empty if its process has exited."""
+    try:
+        return path.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 @contextmanager
@@ -124,27 +134,29 @@ def used(home: Path, data: Path) -> float:
         return life.megabytes()
 
 
-def _measured() -> list[Row]:
+def prepare(home: Path) -> None:
+    """Make an empty and a full database, each in a data directory that was used once."""
     if not install.binary(CACHE).exists():
         asyncio.run(install.install(CACHE))
+    for name in ("empty", "full"):
+        (home / name).mkdir(mode=0o700)
+        (home / name / "sandbox-agent").symlink_to(CACHE / "sandbox-agent")
+    fill(home / "full" / "foundry.db")
+    for name in ("empty", "full"):
+        with living(home, home / name):  # the first start makes keys and the other database
+            pass
+
+
+async def measure() -> list[Row]:
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch)
-        for name in ("empty", "full"):
-            (home / name).mkdir(mode=0o700)
-            (home / name / "sandbox-agent").symlink_to(CACHE / "sandbox-agent")
-        fill(home / "full" / "foundry.db")
-        for name in ("empty", "full"):
-            with living(home, home / name):  # the first start makes keys and the other database
-                pass
-        empty, full = lives(home, home / "empty"), lives(home, home / "full")
-        opened = used(home, home / "full")
+        await asyncio.to_thread(prepare, home)
+        empty = await tried(asyncio.to_thread(lives, home, home / "empty"))
+        full = await tried(asyncio.to_thread(lives, home, home / "full"))
+        opened = await tried(asyncio.to_thread(used, home, home / "full"))
     beside = "on an empty database"
     return [
         row("exec to ready, 11,000 actors, 1,000,000 events", full[0], "s", beside, empty[0], most=3.0),
         row("RSS when ready, 11,000 actors, 1,000,000 events", full[1], "MB", beside, empty[1], most=250.0),
         row(f"the same after {READ} of the sessions were opened, 8 at once", opened, "MB", "when ready", full[1]),
     ]
-
-
-async def measure() -> list[Row]:
-    return await asyncio.to_thread(_measured)

@@ -13,7 +13,7 @@ from typing import Any
 from tests.actors.task_session_stage import Stage, stage, update, words
 from tests.postgres import binaries, cluster, database
 
-from benchmarks.rows import Row, row
+from benchmarks.rows import Failed, Row, row, tried
 from foundry.actors.session_status_sync.worker import BATCH
 from foundry.contracts.messages import Address
 from foundry.contracts.session_stream import Ingest, StreamItem
@@ -91,16 +91,20 @@ async def on(url: str, said: list[str]) -> float:
         return await told(session, said)
 
 
+async def on_postgres(said: list[str]) -> float | Failed:
+    with cluster() as server, database(server) as url:
+        return await on(url, said)
+
+
 async def measure() -> list[Row]:
     said = spoken()
     with tempfile.TemporaryDirectory() as home:
-        rate = await on(f"sqlite:///{home}/foundry.db", said)
-        beside = await asyncio.to_thread(raw, Path(home) / "raw.db", said)
+        rate = await tried(on(f"sqlite:///{home}/foundry.db", said))
+        beside = await tried(asyncio.to_thread(raw, Path(home) / "raw.db", said))
     what = "transcript events stored and delivered"
     kept = "raw sqlite3, a row each, as many a commit"
     rows = [row(f"{what}, SQLite", rate, "events/s", kept, beside, least=10_000)]
     if binaries() is not None:
-        with cluster() as server, database(server) as url:
-            other = await on(url, said)
+        other = await tried(on_postgres(said))
         rows.append(row(f"{what}, PostgreSQL", other, "events/s", "on SQLite", rate, least=10_000))
     return rows

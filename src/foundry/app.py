@@ -10,7 +10,6 @@ import asyncio
 import logging
 import os
 import secrets
-import shutil
 import signal
 import socket
 import sys
@@ -162,7 +161,7 @@ class Server:
         doors = Outside(
             github=GitHubOutside(github, self.runtime.read),
             sandboxes=self._boxes,
-            agents=AcpDoor(self._boxes.reach, self._boxes.directory),
+            agents=AcpDoor(self._boxes.reach, self._boxes.directory, self._boxes.started),
         )
         await self.runtime.start(doors)
         for task in await self.runtime.read(release_0_1.stale):
@@ -201,7 +200,6 @@ class Server:
 
     async def _sandboxes(self, secret: bytes) -> Sandboxes:
         binary = await install.install(self.settings.data_dir, self._progress)
-        git = shutil.which("git") or "/usr/bin/git"
         provider = LocalProvider(
             self.settings.data_dir,
             launchers=self.settings.agent_launchers,
@@ -210,11 +208,14 @@ class Server:
         )
         if provider.warning:
             log.warning("sandboxes are not isolated", reason=provider.warning)
+        git = await asyncio.to_thread(provider.find_git)
+        if git.warning:
+            log.warning("a git is not visible inside sandboxes", reason=git.warning)
 
         async def known(sandbox: SandboxId) -> Endpoint | None:
             return await self.runtime.read(endpoint, sandbox)
 
-        return Sandboxes(provider, secret, known, Blobs(self.runtime), git=git)
+        return Sandboxes(provider, secret, known, Blobs(self.runtime), git=git.path)
 
 
 def admin_token(data_dir: Path) -> str:

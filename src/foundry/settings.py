@@ -28,7 +28,7 @@ from foundry.contracts.time_limits import TABLE
 
 SMEE = ("smee_url", "smee_target")  # their environment variables have no FOUNDRY_ prefix
 ENV_FILES = ("~/misc/env.txt", "~/misc/the-foundry.env", ".env")
-OTHERS = ("FOUNDRY_NO_SKIPS", "FOUNDRY_TEST_CACHE")  # variables that only the tests read
+OTHERS = ("FOUNDRY_NO_SKIPS", "FOUNDRY_TEST_CACHE", "FOUNDRY_DEMO")  # variables that only the tests and the demo read
 FOREVER = 10 * 365 * 24 * 3600.0  # seconds
 WEBHOOKS = "/api/rivet/app/webhooks/github"
 

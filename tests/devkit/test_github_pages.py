@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
+from xml.etree import ElementTree
 
 import httpx2 as httpx
 import pytest
@@ -55,6 +57,19 @@ def test_close_reopen_and_ready_for_review(hub: Hub, browser: httpx.Client) -> N
         assert hub.get(f"{TALLY}/pulls/{pull['number']}")["state"] == expected
     browser.post(f"{url}/ready")
     assert hub.get(f"{TALLY}/pulls/{pull['number']}")["draft"] is False
+
+
+def test_every_page_has_an_icon(hub: Hub, browser: httpx.Client) -> None:
+    """Without it, browsers request /favicon.ico and show a 404 in the console."""
+    pull = f"/lumen-works/tally/pull/{hub.pull()['number']}"
+    for path in ("/", "/login", "/lumen-works/tally", pull, "/lumen-works/nothing"):
+        page = browser.get(path)
+        link = re.search(r'<link rel="icon" href="(/[^"]+)" type="image/svg\+xml">', page.text)
+        assert link, path
+        assert "img-src 'self'" in page.headers["Content-Security-Policy"]
+        for icon in (browser.get(link[1]), browser.get("/favicon.ico")):
+            assert (icon.status_code, icon.headers["Content-Type"]) == (200, "image/svg+xml")
+            assert ElementTree.fromstring(icon.text).tag.endswith("svg")
 
 
 def test_a_form_from_another_site_does_nothing(hub: Hub, browser: httpx.Client) -> None:

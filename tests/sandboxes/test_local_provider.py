@@ -21,7 +21,7 @@ from foundry.contracts.sandbox_provider import (
 from foundry.sandboxes.agent import SandboxAgent
 from foundry.sandboxes.local import processes
 from foundry.sandboxes.local.isolation import Walls
-from foundry.sandboxes.local.provider import LocalProvider
+from foundry.sandboxes.local.provider import LocalProvider, end_all
 from tests.sandboxes.conftest import TOKEN, Lab, make
 from tests.waiting import eventually
 
@@ -190,6 +190,36 @@ async def test_stop_ends_what_left_the_session_too(lab: Lab, binary: Path):
         await eventually(lambda: len(processes.belonging(mark, None, None)), lambda count: count >= 3)
     await provider.stop("sbx_1")
     assert processes.belonging(mark, endpoint.pid, endpoint.started) == set()
+
+
+async def test_all_sandboxes_of_a_data_directory_end_at_once_and_those_of_others_run_on(lab: Lab, tmp_path: Path):
+    other = make(tmp_path / "other", lab.provider._binary, lab.provider._walls)
+    ids = ["sbx_1", "sbx_2", "sbx_3"]
+    for one in ids:
+        await lab.provider.create(one, SandboxSpec())
+        await lab.provider.start(one, TOKEN)
+    await other.create("sbx_1", SandboxSpec())
+    theirs = await other.start("sbx_1", TOKEN)
+    try:
+        (lab.data_dir / "sandboxes" / "sbx_2" / "record.json").unlink()  # its Foundry was killed before it wrote it
+        gone = lab.data_dir / "sandboxes" / "sbx_gone"  # its directory is removed, but one of its processes runs
+        stray = await asyncio.create_subprocess_exec("sleep", "60", env={processes.MARK: str(gone)})
+
+        ended = await asyncio.to_thread(end_all, lab.data_dir)
+        assert ended.sandboxes == {*ids, "sbx_gone"}
+        assert ended.processes >= 4
+        assert ended.left == set()
+        assert await stray.wait() == -signal.SIGTERM
+        for one in ids:
+            assert processes.belonging(lab.data_dir / "sandboxes" / one, None, None) == set()
+            found = await lab.provider.find(one)
+            assert found is not None
+            assert found.state is ProviderState.STOPPED
+        assert (await other.find("sbx_1") or theirs).endpoint == theirs
+        assert await asyncio.to_thread(end_all, lab.data_dir) == (set(), 0, set())
+        assert await lab.provider.start("sbx_1", TOKEN)
+    finally:
+        await other.delete("sbx_1")
 
 
 async def test_one_that_cannot_start_says_why(lab: Lab, walls: Walls):

@@ -77,15 +77,15 @@ class Server:
         typer.echo(f"demo: {self.name} is back; its work continues")
 
     def stop(self) -> None:
-        """Stop the server gracefully; kill it after STOP_LIMIT."""
+        """Stop the server gracefully; kill it after STOP_LIMIT or at the next Ctrl-C."""
         if self._process is None:
             return
         self._process.terminate()
         try:
             self._process.wait(STOP_LIMIT)
-        except subprocess.TimeoutExpired:
-            typer.echo(f"demo: {self.name} did not stop in time; killing it", err=True)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
             self._process.kill()
+            typer.echo(f"demo: {self.name} did not stop in time; it was killed", err=True)
             self._process.wait()
 
     def _last_line(self) -> str:

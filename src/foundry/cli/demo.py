@@ -1,7 +1,8 @@
-"""`foundry demo`: the whole main job once, with real parts, on this machine alone; then it stays up.
+"""`foundry demo`: run the whole workflow once, with real parts, on this machine alone; then keep running.
 
-It starts the stand-in GitHub and a Foundry as processes of their own, signs in as a sample person, opens a task for
-the scripted agent, answers its question, merges the pull request, and waits until the task is archived.
+The demo starts the stand-in GitHub and a Foundry as child processes, signs in as a sample person, and opens a task for
+the scripted agent. It answers the agent's question, merges the pull request, and waits until the task is archived. When
+the demo exits, it stops its servers and sandboxes. Files are kept, and the next demo continues with them.
 """
 
 from __future__ import annotations
@@ -12,25 +13,29 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from foundry.cli import demo_processes
 from foundry.cli.child_servers import Server, ServerFailed, free_port
+from foundry.cli.demo_processes import DemoRuns, SandboxesLeft, counted
 
 PORT = 7741
 PERSON = "ada"
+AGENT = "mock"  # the scripted agent
 REPOSITORY = "lumen-works/tally"
 START_LIMIT = 120.0  # seconds; the first start installs sandbox-agent
-JOB_LIMIT = 60.0  # seconds the whole job may take
+JOB_LIMIT = 60.0  # seconds that the whole workflow may take
 STAND_INS = ("acp", "jwt")  # modules that the extra `devkit` brings
+STOP_LIMIT = 8.0  # seconds that Foundry may take to stop its sandboxes gracefully; then the demo ends them
 
 
 class DemoFailed(Exception):
-    """The job did not come to its end; the text says why."""
+    """The workflow did not finish. The text says why."""
 
 
 def _default_dir() -> Path:
@@ -39,45 +44,112 @@ def _default_dir() -> Path:
 
 
 def demo(
-    once: Annotated[bool, typer.Option("--once", help="End after the job, with `demo: ok` or the reason.")] = False,
-    port: Annotated[int, typer.Option(help="Port to listen on; another is taken if it is not free.")] = PORT,
-    data_dir: Annotated[Path | None, typer.Option(help="Where the demo keeps everything.")] = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="Exit after the workflow. Prints `demo: ok` or the reason.")
+    ] = False,
+    port: Annotated[int, typer.Option(help="Port to listen on. If it is taken, the demo uses another.")] = PORT,
+    data_dir: Annotated[Path | None, typer.Option(help="The directory of the demo's files.")] = None,
+    clean: Annotated[
+        bool, typer.Option("--clean", help="Only end what a killed demo left running. Files are kept.")
+    ] = False,
 ) -> None:
-    """The whole main job once, on this machine alone: no account, no key."""
+    """Run the whole workflow once on this machine. It needs no account and no key."""
     home = (data_dir or _default_dir()).absolute()
-    home.mkdir(parents=True, exist_ok=True)
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
-        _check_installed()
-        with _github(home) as (hub, github), _foundry(home, port) as (house, url):
-            Job(url, github, home).run()
-            typer.echo("")
-            typer.echo(f"Foundry:          {url}   (sign in as any sample person)")
-            typer.echo(f"Stand-in GitHub:  {github}")
-            if once:
-                typer.echo("demo: ok")
-                return
-            typer.echo("Ctrl-C ends it; what it has made is kept and found again.")
-            while True:
-                time.sleep(1)
-                hub.keep_up()
-                house.keep_up()
-    except (DemoFailed, ServerFailed) as error:
+        if clean:
+            _clean(home)
+        else:
+            home.mkdir(parents=True, exist_ok=True)
+            _listen_to_signals()
+            _check_installed()
+            with demo_processes.only_demo(home):
+                _run(home, port, once)
+    except (DemoFailed, DemoRuns, SandboxesLeft, ServerFailed) as error:
         typer.echo(f"demo: {error}", err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         typer.echo("demo: stopped")
         raise typer.Exit(130 if once else 0) from None
+    if once and not clean:
+        typer.echo("demo: ok")
+
+
+def _run(home: Path, port: int, once: bool) -> None:
+    """Run the workflow. Without `once`, keep running until somebody stops the demo."""
+    _end_servers(home)
+    with _sandboxes(home), _github(home) as (hub, github), _foundry(home, port) as (house, url):
+        job = Job(url, github, home)
+        try:
+            job.run()
+            typer.echo("")
+            typer.echo(f"Foundry:          {url}   (sign in as any sample person)")
+            typer.echo(f"Stand-in GitHub:  {github}")
+            if once:
+                return
+            typer.echo("Ctrl-C stops the demo and its sandboxes. Files are kept for the next demo.")
+            while True:
+                time.sleep(1)
+                hub.keep_up()
+                house.keep_up()
+        finally:
+            job.stop_sandboxes()
+
+
+def _listen_to_signals() -> None:
+    """Stop the demo gracefully on SIGINT, SIGTERM and a closed terminal.
+
+    Shells make a process ignore SIGINT if a script starts it with `&`; the demo handles SIGINT then too. It keeps
+    ignoring SIGHUP if it was started that way, because `nohup` is for that.
+    """
+    signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _interrupt)
 
 
 def _check_installed() -> None:
-    """Here rather than by the stand-ins, which are processes of their own and would only log it."""
+    """Raise DemoFailed if the extra `devkit` is missing. The stand-ins are other processes and would only log it."""
     if not all(map(importlib.util.find_spec, STAND_INS)):
         raise DemoFailed('the stand-in GitHub and agent are not installed. Run: pip install "foundry[devkit]"')
 
 
 def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
+
+
+def _clean(home: Path) -> None:
+    """End the servers and sandboxes that a killed demo left running. Raises DemoRuns, SandboxesLeft."""
+    if not any((home / part).is_dir() for part in ("data", "github")):
+        typer.echo(f"demo: there is no demo in {home}")
+        return
+    with demo_processes.only_demo(home):
+        servers, sandboxes = _end_servers(home), demo_processes.end_sandboxes(home)
+    if sandboxes:
+        typer.echo(f"demo: ended {sandboxes}")
+    if not servers and not sandboxes:
+        typer.echo(f"demo: nothing was left running in {home}")
+
+
+def _end_servers(home: Path) -> int:
+    """End the servers that a killed demo left running, and print that. Returns their number."""
+    if servers := demo_processes.end_servers(home):
+        typer.echo(f"demo: ended {counted(servers, 'server', 's')} that an earlier demo left running")
+    return servers
+
+
+@contextmanager
+def _sandboxes(home: Path) -> Iterator[None]:
+    """End all processes of the sandboxes after the servers have exited. Takes a few seconds and ignores signals."""
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        try:
+            if ended := demo_processes.end_sandboxes(home):
+                typer.echo(f"demo: ended {ended}")
+        except SandboxesLeft as left:
+            typer.echo(f"demo: {left}", err=True)  # the caller prints why the demo exits
 
 
 # the servers
@@ -94,6 +166,7 @@ def _github(home: Path) -> Iterator[tuple[Server, str]]:
             ["foundry.devkit.github", "--dir", str(directory), "--port", str(port)],
             home / "github.log",
             ready=lambda line: json.loads(line)["ready"],
+            env={demo_processes.MARK: str(home)},
         )
     )
 
@@ -110,6 +183,7 @@ def _last_port(known: Path) -> int | None:
 def _foundry(home: Path, port: int) -> Iterator[tuple[Server, str]]:
     app = json.loads((home / "github" / "app.json").read_text())
     env = {
+        demo_processes.MARK: str(home),
         "FOUNDRY_DATA_DIR": str(home / "data"),
         "FOUNDRY_GITHUB_APP_ID": app["app_id"],
         "FOUNDRY_GITHUB_APP_PRIVATE_KEY": app["private_key"],
@@ -118,14 +192,14 @@ def _foundry(home: Path, port: int) -> Iterator[tuple[Server, str]]:
         "FOUNDRY_GITHUB_WEBHOOK_SECRET": app["webhook_secret"],
         "FOUNDRY_GITHUB_API_URL": app["api_url"],
         "FOUNDRY_GITHUB_WEB_URL": app["web_url"],
-        "FOUNDRY_AGENT_LAUNCHERS": json.dumps({"mock": [sys.executable, "-m", "foundry.devkit.agent"]}),
-        "FOUNDRY_DEFAULT_AGENT": "mock",
+        "FOUNDRY_DEFAULT_AGENT": AGENT,
         "FOUNDRY_AUTO_PUBLISH": "true",
         "FOUNDRY_DEVKIT_SIGN_IN": "true",
         "FOUNDRY_HOST": "127.0.0.1",
         "FOUNDRY_DATABASE_URL": "",
         "FOUNDRY_PUBLIC_URL": "",
     }
+    env["FOUNDRY_AGENT_LAUNCHERS"] = json.dumps(_launchers(env))
     if (free := free_port(port)) is None:
         typer.echo(f"demo: port {port} is taken; taking another")
         free = free_port()
@@ -140,6 +214,22 @@ def _foundry(home: Path, port: int) -> Iterator[tuple[Server, str]]:
             env=env,
         )
     )
+
+
+def _launchers(env: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the scripted agent as `mock`, and the launchers of the person's own settings, which take precedence.
+
+    Raises:
+        BadSetting: a setting has an invalid value.
+    """
+    from foundry.settings import load
+
+    own = load(environ={**os.environ, **env}).settings.agent_launchers
+    if own:
+        typer.echo(f"demo: agents with your own launcher: {', '.join(sorted(own))}")
+    if AGENT in own:
+        typer.echo(f"demo: your launcher runs {AGENT} instead of the scripted agent; the workflow may fail")
+    return {AGENT: [sys.executable, "-m", "foundry.devkit.agent"]} | own
 
 
 def _running(server: Server) -> Iterator[tuple[Server, str]]:
@@ -186,6 +276,33 @@ class Job:
         task = self._until(task["id"], lambda t: t["state"] == "archived")
         self._line(f"{task['archived']}, and the task is archived")
         typer.echo(f"  {time.monotonic() - self._began:6.2f} s in all")
+
+    def stop_sandboxes(self) -> None:
+        """Have Foundry save the work of sandboxes with idle agents and stop them. The next message starts them again.
+
+        Skips sandboxes with working agents, sandboxes that this person may not see, and those that take longer than
+        STOP_LIMIT.
+        """
+        import httpx2 as httpx
+
+        end = time.monotonic() + STOP_LIMIT
+        try:
+            paths = [f"/api/organizations/{one['id']}/tasks" for one in self._ask("GET", "/api/app")["organizations"]]
+            tasks = [f"/api/tasks/{task['id']}" for path in paths for task in self._ask("GET", path)]
+            if tasks := self._to_stop(tasks):
+                typer.echo("demo: saving the sandboxes' work and stopping them (Ctrl-C: stop at once)")
+            while tasks and time.monotonic() < end:
+                for task in tasks:
+                    self._http.post(f"{task}/rest")  # refused while a checkpoint is being saved; the loop asks again
+                time.sleep(0.2)
+                tasks = self._to_stop(tasks)
+        except (DemoFailed, httpx.HTTPError):
+            return  # Foundry has exited, or nobody has signed in yet
+
+    def _to_stop(self, tasks: list[str]) -> list[str]:
+        """Return the tasks whose sandbox runs and whose agent is idle."""
+        seen = {task: self._ask("GET", task) for task in tasks}
+        return [t for t, found in seen.items() if found["activity"] == "idle" and not found["resting"]]
 
     def _sign_in(self) -> None:
         """As a browser does: to GitHub, choose a person, come back with a code."""

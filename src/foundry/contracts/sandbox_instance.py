@@ -138,6 +138,12 @@ class GitFailed(FoundryError, code="git_failed", status=502):
     remedy = "Read git's words; if GitHub or the network was away, retry."
 
 
+class GitNotVisible(FoundryError, code="git_not_visible", status=502):
+    """The sandbox has no working git at the path that Foundry uses."""
+
+    remedy = "Install git where sandboxes see it, such as /usr/bin/git, restart Foundry, then retry."
+
+
 class GitRejected(FoundryError, code="git_rejected", status=409):
     """GitHub has commits on the branch that the sandbox does not have."""
 

@@ -21,6 +21,7 @@ from foundry.contracts.sandbox_instance import Compared, Made
 from foundry.contracts.sandbox_provider import (
     Endpoint,
     ProcessResult,
+    ProviderState,
     Room,
     SandboxGone,
     SandboxSpec,
@@ -93,7 +94,7 @@ class Sandboxes:
         return endpoint
 
     async def wait_healthy(self, sandbox: SandboxId) -> None:
-        await (await self.reach(sandbox)).wait_healthy(HEALTHY)
+        await (await self.started(sandbox)).wait_healthy(HEALTHY)
 
     async def exists(self, sandbox: SandboxId) -> bool:
         """Whether the provider knows it and its sandbox-agent answers."""
@@ -129,11 +130,12 @@ class Sandboxes:
         return await self._provider.log(sandbox)
 
     async def install_agent(self, sandbox: SandboxId, agent: str) -> None:
-        await (await self.reach(sandbox)).install_agent(agent)
+        await (await self.started(sandbox)).install_agent(agent)
 
     async def clone(
         self, sandbox: SandboxId, repository: RepositoryRef, *, branch: str, base: str, person: Person, token: str
     ) -> str:
+        await self.started(sandbox)
         git = await self._on(sandbox)
         return await git.clone(repository.clone_url, branch=branch, base=base, person=person, token=token)
 
@@ -237,6 +239,16 @@ class Sandboxes:
             if sandbox not in self._clients:  # else somebody else was faster
                 self._clients[sandbox] = endpoint, self._client(sandbox, endpoint)
         return self._clients[sandbox][1]
+
+    async def started(self, sandbox: SandboxId) -> SandboxAgent:
+        """Return the client like `reach`, but first start the sandbox if it was stopped between two steps.
+
+        A recorded step does not run again. After a reboot in the middle, nothing else would start the sandbox.
+        """
+        found = await self._provider.find(sandbox)
+        if found is not None and found.state is ProviderState.STOPPED:
+            await self.start(sandbox)
+        return await self.reach(sandbox)
 
     async def directory(self, sandbox: SandboxId) -> str:
         """Where the repository is cloned, as agents see it."""

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 from foundry.contracts.branch_names import BranchTaken
 from foundry.contracts.people import Person
-from foundry.contracts.sandbox_instance import BaseMissing, GitConfigRefused, GitFailed, GitRejected
-from foundry.contracts.sandbox_provider import ProcessResult, SandboxGone
+from foundry.contracts.sandbox_instance import BaseMissing, GitConfigRefused, GitFailed, GitNotVisible, GitRejected
+from foundry.contracts.sandbox_provider import ProcessResult, SandboxGone, SandboxRefused
 from foundry.contracts.task import ChangedFile, WorkTree
 
 DIFF_LIMIT = 256 * 1024  # characters of a stored diff
@@ -44,6 +44,8 @@ DANGEROUS = re.compile(
     r"remote\..*\.(proxy|uploadpack|receivepack|vcs|proxyauthmethod)$|submodule\..*\.update$)"
 )
 
+NO_PROGRAM = (126, 127)  # a shell's exit codes for a program that it cannot run
+NOT_SPAWNED = "failed to spawn process"  # the error of sandbox-agent 0.4.2 for a program that it cannot run
 NO_REPOSITORY = re.compile(r"fatal: (not a git repository|unable to read config file)")
 
 CLONE = """
@@ -288,7 +290,12 @@ class Git:
     async def _refuse_dangerous_config(self) -> None:
         config = f"{self._path}/.git/config"
         argv = [self._git, "config", "--file", config, "--no-includes", "--list", "-z", "--name-only"]
-        listed = await self._run(argv, cwd=None, env=environment(), timeout=QUICK)
+        try:
+            listed = await self._run(argv, cwd=None, env=environment(), timeout=QUICK)
+        except SandboxRefused as refused:
+            if NOT_SPAWNED in refused.detail:
+                raise self._not_visible() from refused
+            raise
         names = {name for name in self._checked(listed, "config").split("\0") if name}
         bad = sorted(name for name in names if DANGEROUS.match(name.lower()))
         if bad:
@@ -299,10 +306,15 @@ class Git:
             raise GitFailed(f"git {what} did not end in time")
         if what != "clone" and done.exit_code == 128 and NO_REPOSITORY.search(done.stderr):
             raise SandboxGone("git finds no repository in the sandbox any more")
+        if done.exit_code in NO_PROGRAM and f"{self._git}: " in done.stderr:
+            raise self._not_visible()
         if done.exit_code != 0:
             words = (done.stderr or done.stdout).strip()[-800:]
             raise GitFailed(f"git {what} ended with {done.exit_code}: {words}")
         return done.stdout
+
+    def _not_visible(self) -> GitNotVisible:
+        return GitNotVisible(f"{self._git}, which Foundry selected at its start, does not run in the sandbox")
 
 
 def _names(status: str) -> list[str]:

@@ -36,21 +36,24 @@ class AcpDoor:
     Args:
         reach: the long-lived client of a sandbox's sandbox-agent; a prompt's POST stays open in it behind the scenes.
         directory: where the sandbox has its repository; agents work there.
+        started: like `reach`, but starts a sandbox that was stopped meanwhile. Agents are opened through it.
     """
 
     def __init__(
         self,
         reach: Callable[[SandboxId], Awaitable[SandboxAgent]],
         directory: Callable[[SandboxId], Awaitable[str]],
+        started: Callable[[SandboxId], Awaitable[SandboxAgent]] | None = None,
     ) -> None:
         self._reach = reach
+        self._started = started or reach
         self._directory = directory
 
     async def open(
         self, sandbox: SandboxId, server_id: str, agent: str, *, earlier: AgentSession | None, load: bool = False
     ) -> AgentSession:
         """1. Find what a first try opened. 2. Start and greet the agent. 3. Resume, load or begin a session."""
-        acp, cwd = (await self._reach(sandbox)).acp, await self._directory(sandbox)
+        acp, cwd = (await self._started(sandbox)).acp, await self._directory(sandbox)
         known = server_id in {server.server_id for server in await acp.servers()}
         offers = await acp.initialize(server_id, agent)
         load = offers.can_load and (load or not offers.can_resume)

@@ -19,6 +19,11 @@ from foundry.devkit.github.settings import Settings
 from foundry.devkit.github.shapes import Shapes
 from foundry.devkit.github.store import Doc, Store
 
+ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><rect width="24" height="24" rx="5" fill="#1f883d"/>
+<path d="M8 6v12M8 15c0-4 8-2 8-6" fill="none" stroke="#fff" stroke-width="2"/>
+<g fill="#fff"><circle cx="8" cy="6" r="2.5"/><circle cx="8" cy="18" r="2.5"/><circle cx="16" cy="8" r="2.5"/></g></svg>
+"""  # a branch that leaves its base
+
 NO_PUSH = "You cannot do this: it needs write access to the repository. Choose somebody else at the top."
 
 
@@ -36,6 +41,11 @@ class Pages:
         add("/login", self.sign_in, methods=["GET"])
         add("/login", self.signed_in, methods=["POST"])
         add("/_avatars/{login}.svg", self.avatar, methods=["GET"])
+        for path in (
+            "/favicon.svg",
+            "/favicon.ico",
+        ):  # browsers request the second if a page links none, such as a diff
+            add(path, self.icon, methods=["GET"])
         add("/{owner}/{name}", self.repository, methods=["GET"])
         add("/{owner}/{name}/pull/{number:int}.diff", self.raw_diff, methods=["GET"])
         add("/{owner}/{name}/pull/{number:int}", self.pull, methods=["GET"])
@@ -158,7 +168,14 @@ class Pages:
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 40"><rect width="40" height="40" fill="hsl({hue} 45% 45%)"/>'
             f'<text x="20" y="27" font-size="20" text-anchor="middle" fill="#fff" font-family="sans-serif">{letter}</text></svg>'
         )
-        return Response(svg, media_type="image/svg+xml", headers={"Cache-Control": "max-age=86400"})
+        return _svg(svg)
+
+    async def icon(self) -> Response:
+        return _svg(ICON)
+
+
+def _svg(text: str) -> Response:
+    return Response(text, media_type="image/svg+xml", headers={"Cache-Control": "max-age=86400"})
 
 
 def _nothing(what: str) -> Response:

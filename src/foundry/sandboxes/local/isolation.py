@@ -16,10 +16,17 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 PROBE_LIMIT = 10.0  # seconds
 
 USER = 1000  # uid and gid inside
+
+GIT = "/usr/bin/git"
+GIT_REMEDY = (
+    "Sandboxes see system directories, but not people's homes. Install git in a system directory "
+    f"({GIT}; Debian: apt install git), then restart Foundry."
+)
 
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix/store", "/gnu/store")
 _SECRET_FILES = ("/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/sudoers", "/etc/krb5.keytab")
@@ -53,11 +60,18 @@ class Walls:
         """
         if self.bwrap is None:
             return list(command)
-        inner = [path for path in read_only if path.is_relative_to(hidden)]
-        outer = [path for path in read_only if not path.is_relative_to(hidden)]
-        words = [*_system(), *_home(), *_binds("--ro-bind-try", outer), "--tmpfs", str(hidden)]
-        words += [*_binds("--ro-bind-try", inner), "--ro-bind", str(passwd), "/etc/passwd", *_binds("--bind", writable)]
+        words = _shown(read_only, hidden)
+        words += ["--ro-bind", str(passwd), "/etc/passwd", *_binds("--bind", writable)]
         return [self.bwrap, *words, "--chdir", str(cwd), "--", *command]
+
+    def runs(self, command: Sequence[str], *, read_only: Sequence[Path], hidden: Path) -> bool:
+        """Run a quick command inside the walls of a sandbox without files. Returns True if it succeeded."""
+        around = [] if self.bwrap is None else [self.bwrap, *_shown(read_only, hidden), "--chdir", "/", "--"]
+        try:
+            done = subprocess.run([*around, *command], capture_output=True, timeout=PROBE_LIMIT, check=False, env={})
+        except (OSError, subprocess.TimeoutExpired):
+            return False
+        return done.returncode == 0
 
 
 def probe() -> Walls:
@@ -75,6 +89,31 @@ def probe() -> Walls:
     return Walls(bwrap, None)
 
 
+class FoundGit(NamedTuple):
+    path: str
+    warning: str | None  # set if it is not the first git on the path, or if none runs; says what to do
+
+
+def find_git(walls: Walls, path: str, *, read_only: Sequence[Path], hidden: Path) -> FoundGit:
+    """Return the first git on the path that runs inside the walls. If none does, return the first one.
+
+    Args:
+        path: directories, separated by colons.
+        read_only, hidden: as for `Walls.wrap`.
+    """
+    folders = dict.fromkeys(folder for folder in path.split(":") if folder.startswith("/"))
+    gits = [git for folder in folders if os.access(git := f"{folder}/git", os.X_OK) and os.path.isfile(git)]
+    for git in gits:
+        if walls.runs([git, "--version"], read_only=read_only, hidden=hidden):
+            if git == gits[0]:
+                return FoundGit(git, None)
+            return FoundGit(git, f"{gits[0]} does not run inside sandboxes; Foundry uses {git} there.")
+    if not gits:
+        return FoundGit(GIT, f"git is not installed on this machine. {GIT_REMEDY}")
+    names = f"{gits[0]} does" if len(gits) == 1 else f"{' and '.join(gits)} do"
+    return FoundGit(gits[0], f"{names} not run inside sandboxes, so every clone will fail. {GIT_REMEDY}")
+
+
 def python_paths() -> list[Path]:
     """Return the paths that this Python needs inside: its environment, installation, packages and Foundry's source."""
     source = Path(__file__).parents[2]  # .../src/foundry or .../site-packages/foundry
@@ -87,6 +126,14 @@ def _warning(reason: str) -> str:
         f"Sandboxes are not isolated from this machine: {reason}. Agents run as the user who runs Foundry and can read "
         "that user's files. Install bubblewrap and allow user namespaces, or use another provider."
     )
+
+
+def _shown(read_only: Sequence[Path], hidden: Path) -> list[str]:
+    """Return bubblewrap's arguments for all visible paths except the sandbox's own files."""
+    inner = [path for path in read_only if path.is_relative_to(hidden)]
+    outer = [path for path in read_only if not path.is_relative_to(hidden)]
+    words = [*_system(), *_home(), *_binds("--ro-bind-try", outer), "--tmpfs", str(hidden)]
+    return [*words, *_binds("--ro-bind-try", inner)]
 
 
 def _system() -> list[str]:

@@ -11,6 +11,7 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,13 @@ class Seen(NamedTuple):
     state: str  # of /proc/<pid>/stat; Z is a zombie
     session: int
     started: int  # clock ticks since boot
+
+
+class Ended(NamedTuple):
+    """Pids: `found` are all processes that got a signal, `left` are those that still run."""
+
+    found: set[int]
+    left: set[int]
 
 
 def look(pid: int) -> Seen | None:
@@ -51,38 +59,62 @@ def belonging(mark: Path, pid: int | None, since: int | None) -> set[int]:
     """
     leader = look(pid) if pid else None
     ours = pid is not None and since is not None and (leader is None or leader.started == since)
-    wanted = f"{MARK}={mark}".encode()
     found: set[int] = set()
-    for name in os.listdir("/proc"):
-        if not name.isdigit() or int(name) == os.getpid():
-            continue
-        seen = look(int(name))
-        if seen is None or seen.state in "ZX":
-            continue
-        if ours and seen.session == pid and since is not None and seen.started >= since:
-            found.add(int(name))
-            continue
-        with contextlib.suppress(OSError):
-            if wanted in Path(f"/proc/{name}/environ").read_bytes().split(b"\0"):
-                found.add(int(name))
+    for one, seen in _others():
+        in_session = ours and seen.session == pid and since is not None and seen.started >= since
+        if in_session or str(mark) in _variable(one, MARK):
+            found.add(one)
     return found
+
+
+def carrying(name: str) -> dict[int, str]:
+    """Return the pids of other processes that have this environment variable, each with the variable's value."""
+    return {pid: values[0] for pid, _ in _others() if (values := _variable(pid, name))}
 
 
 def end(mark: Path, pid: int | None, since: int | None) -> bool:
     """Send SIGTERM to all processes, SIGKILL to the remaining ones, and wait. Returns True if all have exited."""
-    for how, limit in ((signal.SIGTERM, TERM_LIMIT), (signal.SIGKILL, KILL_LIMIT)):
+    return not end_all(lambda: belonging(mark, pid, since)).left
+
+
+def end_all(find: Callable[[], set[int]], term_limit: float = TERM_LIMIT) -> Ended:
+    """End the processes that `find` returns until it returns none: SIGTERM, and SIGKILL after `term_limit` seconds."""
+    found: set[int] = set()
+    living: set[int] = set()
+    for how, limit in ((signal.SIGTERM, term_limit), (signal.SIGKILL, KILL_LIMIT)):
         until = time.monotonic() + limit
-        while True:
-            living = belonging(mark, pid, since)
-            if not living:
-                return True
-            for one in living:
+        signalled: set[int] = set()
+        while living := find():
+            for one in living - signalled:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(one, how)
+            signalled |= living
             if time.monotonic() > until:
                 break
             time.sleep(0.05)
-    return False
+        found |= signalled
+        if not living:
+            break
+    return Ended(found, living)
+
+
+def _others() -> Iterator[tuple[int, Seen]]:
+    """Yield all running processes of this machine except this one."""
+    for name in os.listdir("/proc"):
+        if name.isdigit() and int(name) != os.getpid():
+            seen = look(int(name))
+            if seen is not None and seen.state not in "ZX":
+                yield int(name), seen
+
+
+def _variable(pid: int, name: str) -> list[str]:
+    """Return the variable's values in a process's environment. Empty if the environment is not readable."""
+    try:
+        words = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
+    begin = f"{name}=".encode()
+    return [os.fsdecode(word.removeprefix(begin)) for word in words if word.startswith(begin)]
 
 
 def hide_argument(pid: int, secret: str) -> bool:

@@ -29,7 +29,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from foundry.contracts.sandbox_provider import (
     Endpoint,
@@ -102,6 +102,11 @@ class LocalProvider:
 
     def repository_path(self, sandbox_id: str) -> str:
         return str(self._folder(sandbox_id) / "work" / "repo")
+
+    def find_git(self) -> isolation.FoundGit:
+        """Return the git to use inside sandboxes. Takes about 20 ms."""
+        path = f"{os.environ.get('PATH', '')}:{_PATH}"
+        return isolation.find_git(self._walls, path, read_only=self._read_only, hidden=self._data_dir)
 
     async def create(self, sandbox_id: str, spec: SandboxSpec) -> ProviderSandbox:
         async with self._lock(sandbox_id):
@@ -186,7 +191,7 @@ class LocalProvider:
         _write(folder / "spec.json", spec.model_dump_json())  # written last: with this file the sandbox exists
 
     def _see(self, sandbox_id: str) -> ProviderSandbox:
-        record = self._record(sandbox_id)
+        record = _record(self._folder(sandbox_id))
         pid, since, port = record.get("pid"), record.get("started"), record.get("port")
         self._reap()
         endpoint = None
@@ -197,12 +202,6 @@ class LocalProvider:
             state=ProviderState.RUNNING if endpoint else ProviderState.STOPPED,
             endpoint=endpoint,
         )
-
-    def _record(self, sandbox_id: str) -> dict[str, Any]:
-        try:
-            return json.loads((self._folder(sandbox_id) / "record.json").read_text())
-        except (FileNotFoundError, ValueError):
-            return {}
 
     # Its processes
 
@@ -267,7 +266,7 @@ class LocalProvider:
                 await asyncio.sleep(0.02)
 
     def _end(self, sandbox_id: str) -> None:
-        record = self._record(sandbox_id)
+        record = _record(self._folder(sandbox_id))
         if not processes.end(self._folder(sandbox_id), record.get("pid"), record.get("started")):
             raise SandboxRefused(f"sandbox {sandbox_id}: some of its processes do not exit, even after SIGKILL")
         self._reap()
@@ -275,6 +274,56 @@ class LocalProvider:
 
     def _reap(self) -> None:
         self._children = {pid: child for pid, child in self._children.items() if child.poll() is None}
+
+
+class EndedSandboxes(NamedTuple):
+    """What `end_all` did."""
+
+    sandboxes: set[str]  # ids of the sandboxes that ran
+    processes: int  # number of ended processes
+    left: set[int]  # pids that still run; they are stuck in the kernel
+
+
+def end_all(data_dir: Path) -> EndedSandboxes:
+    """End all processes of the sandboxes of a data directory. Their files are kept, and they can be started again.
+
+    Call it only after the directory's Foundry was stopped, and hold its lock: a running Foundry would start them again.
+    """
+    root = data_dir.absolute() / "sandboxes"
+    ran: set[str] = set()
+
+    def living() -> set[int]:
+        found = _running_in(root)
+        ran.update(found)
+        return {pid for pids in found.values() for pid in pids}
+
+    ended = processes.end_all(living)
+    if not ended.left:
+        for record in root.glob("*/record.json"):
+            record.unlink(missing_ok=True)
+    return EndedSandboxes(ran, len(ended.found - ended.left), ended.left)
+
+
+def _running_in(root: Path) -> dict[str, set[int]]:
+    """Return the pids of running processes by sandbox, including sandboxes whose directory is gone."""
+    found: dict[str, set[int]] = {}
+    real = root.resolve()
+    for pid, mark in processes.carrying(processes.MARK).items():
+        if (folder := Path(mark)).parent.resolve() == real:
+            found.setdefault(folder.name, set()).add(pid)
+    for folder in root.iterdir() if root.is_dir() else ():
+        record = _record(folder)
+        if pids := processes.belonging(folder, record.get("pid"), record.get("started")):
+            found.setdefault(folder.name, set()).update(pids)
+    return found
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    """Read a sandbox's record of its sandbox-agent: the port, and once started, the pid and start time."""
+    try:
+        return json.loads((folder / "record.json").read_text())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return {}
 
 
 async def _answers(url: str, token: str) -> bool:
