@@ -14,13 +14,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import structlog
 import uvloop
 
-from benchmarks import coordinator, edge, replicas, runtime, start, transcript
+from benchmarks import coordinator, edge, replicas, runtime, start, task, transcript
 from benchmarks.rows import Failed, Row, document, row, tried, write
 
 PARTS = {
     "runtime": runtime.measure,
     "replicas": replicas.measure,
     "transcript": transcript.measure,
+    "task": task.measure,
     "coordinator": coordinator.measure,
     "edge": edge.measure,
     "start": start.measure,
