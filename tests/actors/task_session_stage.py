@@ -17,13 +17,13 @@ from sqlalchemy import Column, Integer, String, Text, select
 from foundry.actors.session_status_sync.actor import SessionStatusSync
 from foundry.actors.session_status_sync.worker import WORKER
 from foundry.actors.task_session.actor import TaskSession
-from foundry.actors.task_session.views import fold, session_snapshot
+from foundry.actors.task_session.views import session_snapshot
 from foundry.actors.task_session.workflows import WORKFLOWS
 from foundry.actors.watchdog import Watchdog
 from foundry.contracts import addresses
 from foundry.contracts.ids import MessageId, OrganizationId, RepositoryId, SandboxId, SessionId, TaskId, UserId, new_id
 from foundry.contracts.issues import Outcome, WorkflowEnded
-from foundry.contracts.messages import APP, Address, Birth, Command, Json, Message, ScopeId
+from foundry.contracts.messages import APP, Address, Birth, Command, Event, Json, Message, ScopeId
 from foundry.contracts.people import Person
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.sandbox_instance import SandboxMoved
@@ -502,6 +502,26 @@ async def _begin(stage_: Stage, prompt: str | None, grants: bool) -> None:
     )
     await stage_.task_says(create)
     await eventually(lambda: stage_.runtime.read(lambda r: r.exists(stage_.address)))
+
+
+# what a client does
+
+
+def fold(entries: dict[str, Entry], event: Event) -> None:
+    """Apply one event of the session's topic to a transcript, as every client does.
+
+    Raises:
+        ValueError: a delta does not fit the text so far; take a fresh snapshot.
+    """
+    if isinstance(event, EntryChanged):
+        entries[event.entry.id] = event.entry
+    elif isinstance(event, MessageDelta):
+        known = entries.get(event.entity)
+        if known is None and event.offset == 0:
+            known = Entry(id=event.entity, position=event.position, kind=event.kind, complete=False, at=event.at)
+        if known is None or len(known.text) != event.offset:
+            raise ValueError(f"a delta at {event.offset} does not fit entry {event.entity}")
+        entries[event.entity] = known.model_copy(update={"text": known.text + event.text})
 
 
 # what an agent says

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from foundry.actors.task_session.transitions import Verdict, verdict
-from foundry.actors.watchdog import WATCHDOG, Watchdog, began, key
+from foundry.actors.watchdog import WATCHDOG, Watchdog, key
 from foundry.contracts.session_stream import Signs
 from foundry.contracts.time_limits import TABLE
 
@@ -29,14 +29,6 @@ def test_what_is_late(stands: dict[str, int], now: int, late: str | None, again:
     found, wait = SHORT.look(stands, now)
     assert (found.what if found else None) == late
     assert wait == (None if again is None else timedelta(milliseconds=again))
-
-
-def test_what_stood_before_keeps_its_time_and_another_of_its_kind_begins_anew() -> None:
-    assert began('{"publishing|one": 5}', [key("publishing", "one"), key("cloning", "x")], 9) == {
-        "publishing|one": 5,
-        "cloning|x": 9,
-    }
-    assert began('{"publishing|one": 5}', [key("publishing", "two")], 9) == {"publishing|two": 9}
 
 
 @pytest.mark.parametrize("what", sorted(TABLE))

@@ -6,8 +6,7 @@ before anything outside is asked, never after. All decisions are pure functions 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -50,17 +49,6 @@ class Watchdog:
 
 
 WATCHDOG = Watchdog({})
-
-
-def began(before: str, standing: Iterable[str], now: int) -> dict[str, int]:
-    """Since when each of these stands: what stood before keeps its time.
-
-    Args:
-        before: JSON of what this gave last.
-        standing: a row's name and, after a bar, a mark: with another mark it is another thing that begins now.
-    """
-    known: dict[str, int] = json.loads(before)
-    return {key: known.get(key, now) for key in standing}
 
 
 def key(what: str, mark: object) -> str:

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Column,
@@ -35,7 +35,6 @@ from foundry.contracts.stored_names import current, stored
 from foundry.runtime.store.base import Effects, NewBirth, NewEvent, NewMail, NewStart, Opened, Transaction
 from foundry.runtime.store.tables import actors, events, workflows
 
-W = TypeVar("W", bound=Model)
 AnyRow = Row[*tuple[Any, ...]]
 Query = Select[*tuple[Any, ...]]
 Ids = Callable[[str, int], str]  # prefix, Unix milliseconds -> a fresh id

@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 from foundry.contracts.errors import WrongState
-from foundry.contracts.task import Phase, TaskState
+from foundry.contracts.task import TaskState
 
 NEXT: dict[TaskState, frozenset[TaskState]] = {
     TaskState.PROVISIONING: frozenset({TaskState.READY, TaskState.FAILED, TaskState.ARCHIVED}),
@@ -15,7 +15,6 @@ NEXT: dict[TaskState, frozenset[TaskState]] = {
     TaskState.ARCHIVED: frozenset(),
 }
 
-PHASES = tuple(Phase)
 SLUG = 40  # characters of a branch made from a title
 
 

@@ -93,7 +93,7 @@ def prompt_sent(turn: Turn, command: PromptSent) -> None:
 
 @handles(PromptUnknown)
 def prompt_unknown(turn: Turn, command: PromptUnknown) -> None:
-    """Never sent again by it The stream gets some time to show that it has arrived."""
+    """It is never sent again automatically. The stream gets some time to show that it has arrived."""
     c = conversation(turn)
     row = c.message(command.message)
     if c.state.running == command.message and row and row.state == MessageState.SENDING:

@@ -21,7 +21,7 @@ from foundry.actors.task_session.tables import (
 from foundry.contracts import addresses
 from foundry.contracts.errors import NotFound
 from foundry.contracts.ids import MessageId, OrganizationId, PermissionId, RepositoryId, SessionId, TaskId, UserId
-from foundry.contracts.messages import Event, utc
+from foundry.contracts.messages import utc
 from foundry.contracts.overdue import Overdue
 from foundry.contracts.people import Person
 from foundry.contracts.repository import RepositoryRef
@@ -30,7 +30,6 @@ from foundry.contracts.task_session import (
     Entry,
     EntryChanged,
     EntryKind,
-    MessageDelta,
     MessageState,
     PermissionOption,
     PermissionState,
@@ -125,23 +124,6 @@ def session_view(reader: Reader, session: SessionId) -> SessionView:
     )
 
 
-def fold(entries: dict[str, Entry], event: Event) -> None:
-    """Apply one event of the session's topic to a transcript, as every client does.
-
-    Raises:
-        ValueError: a delta does not fit the text so far; take a fresh snapshot.
-    """
-    if isinstance(event, EntryChanged):
-        entries[event.entry.id] = event.entry
-    elif isinstance(event, MessageDelta):
-        known = entries.get(event.entity)
-        if known is None and event.offset == 0:
-            known = Entry(id=event.entity, position=event.position, kind=event.kind, complete=False, at=event.at)
-        if known is None or len(known.text) != event.offset:
-            raise ValueError(f"a delta at {event.offset} does not fit entry {event.entity}")
-        entries[event.entity] = known.model_copy(update={"text": known.text + event.text})
-
-
 def _folded(rows: Sequence[AnyRow]) -> list[Entry]:
     """The entries of these stored events, in order. Deltas are joined once, so that a long text stays linear."""
     entries: dict[str, Entry] = {}
@@ -196,12 +178,6 @@ def _is_news(event: AnyRow, read: int) -> bool:
     body = json.loads(event.body)
     entry = body.get("entry", body)
     return entry["kind"] in (EntryKind.AGENT, EntryKind.PERMISSION) and entry["position"] > read
-
-
-def sessions_wanted(reader: Reader) -> list[SessionId]:
-    """The sessions whose agent's stream is to be followed."""
-    rows = reader.all(select(sessions.c.session).where(sessions.c.connected.is_(True)))
-    return [SessionId(row.session) for row in rows]
 
 
 def recent(reader: Reader, session: SessionId, without: str) -> str:

@@ -41,7 +41,6 @@ from foundry.runtime.host import Host
 
 T = TypeVar("T")
 R = TypeVar("R")
-J = TypeVar("J", bound=Model)
 
 DEADLINE = 30.0  # seconds one attempt may last
 TRIES = 5
