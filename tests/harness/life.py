@@ -217,8 +217,9 @@ class Life:
         await self.let_rest(task)
         found = await self.until(task, lambda t: t["resting"])
         await self.foundry.see(f"/api/sandboxes/{found['sandbox']}", lambda s: s["state"] == "stopped")
-        place = await self.say(task, "say I slept well.")
-        await self.foundry.see(place, lambda s: said(s, "I slept well."))
+        words = f"I slept well, {found['work']['seen_at']}."  # other words each time, for who does this again and again
+        place = await self.say(task, f"say {words}")
+        await self.foundry.see(place, lambda s: said(s, words))
         await self.rests(task)
 
     async def loses_its_sandbox(self, task: str) -> None:
