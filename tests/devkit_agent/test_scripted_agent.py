@@ -177,13 +177,14 @@ async def test_it_follows_the_answer_to_its_question(stage: Stage, answer: str |
 
 async def test_a_cancel_stops_the_running_command_and_the_session_goes_on(stage: Stage):
     session = await stage.session()
-    turn = asyncio.create_task(stage.ask(session, "run echo begun; sleep 4242", "say never"))
+    command = f"sleep 4242.{os.getpid()}"  # other runs of this test have their own
+    turn = asyncio.create_task(stage.ask(session, f"run echo begun; {command}", "say never"))
     await eventually(lambda: "begun" in str(stage.person.heard))
     with pytest.raises(acp.RequestError):
         await stage.ask(session, "say meanwhile")
     await stage.agent.cancel(session_id=session)
     assert await asyncio.wait_for(turn, 5.0) == "cancelled"
-    assert not subprocess.run(["pgrep", "-f", "sleep 4242"], capture_output=True, check=False).stdout  # noqa: ASYNC221
+    assert not subprocess.run(["pgrep", "-f", command], capture_output=True, check=False).stdout  # noqa: ASYNC221
     assert await stage.ask(session, "say later") == "end_turn"
 
 
