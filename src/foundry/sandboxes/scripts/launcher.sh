@@ -1,0 +1,14 @@
+#!/bin/sh
+# launcher [ARGUMENT ...]: stands where sandbox-agent expects an agent, and becomes the command in the file beside it,
+# which has the launcher's name plus `.words`: one word per line, a line break written as \n, a backslash as two.
+given=$#
+while IFS= read -r word; do
+  word=$(printf '%bx' "$word") # the x keeps trailing line breaks
+  set -- "$@" "${word%x}"
+done <"$0.words"
+while [ "$given" -gt 0 ]; do # move the arguments behind the words
+  set -- "$@" "$1"
+  shift
+  given=$((given - 1))
+done
+exec "$@"
