@@ -102,7 +102,7 @@ def shown(known: RemoteHead | None, work: WorkTree, branch: str) -> Upstream | N
         return Upstream(head=known.head, state=UpstreamState.AHEAD, said=said)
     if not work.behind:
         return Upstream(head=known.head, state=UpstreamState.EVEN)
-    commits = "1 commit of GitHub's is" if work.behind == 1 else f"{work.behind} commits of GitHub's are"
+    commits = "1 commit from GitHub is" if work.behind == 1 else f"{work.behind} commits from GitHub are"
     said = f"{commits} fetched as origin/{branch}: ask the agent to merge or rebase."
     return Upstream(head=known.head, state=UpstreamState.FETCHED, said=said)
 
