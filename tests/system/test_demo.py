@@ -49,11 +49,12 @@ def command(home: Path, *arguments: str) -> dict[str, Any]:
 
 
 def _as_from_a_terminal() -> None:
-    """A shell lets what it starts in the background ignore Ctrl-C, the tests perhaps and all below them.
+    """What a shell starts in the background ignores Ctrl-C, and what nohup starts the end of the terminal: maybe the tests.
 
-    The demo handles it nevertheless, but not before its first line.
+    The demo handles Ctrl-C nevertheless, but not before its first line.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def demo(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -109,7 +109,9 @@ def test_every_row_is_made_to_hang_by_some_test() -> None:
 
 
 def kill_server(foundry: Whole, task: dict[str, Any]) -> None:
-    """sandbox-agent and all that it runs."""
-    for pid in processes.belonging(folder(foundry.server.settings.data_dir, task["sandbox"]), None, None):
-        with contextlib.suppress(ProcessLookupError):  # bubblewrap takes its children with it
-            os.kill(pid, signal.SIGKILL)
+    """sandbox-agent and all that it runs, at once: none of them can say that another one is gone."""
+    pids = processes.belonging(folder(foundry.server.settings.data_dir, task["sandbox"]), None, None)
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):  # bubblewrap takes its children with it
+                os.kill(pid, number)
