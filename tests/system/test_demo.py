@@ -49,7 +49,7 @@ def command(home: Path, *arguments: str) -> dict[str, Any]:
 
 
 def _as_from_a_terminal() -> None:
-    """What a shell starts in the background ignores Ctrl-C, and what nohup starts the end of the terminal: maybe the tests.
+    """What a shell starts in the background ignores Ctrl-C; what nohup starts ignores the end of its terminal.
 
     The demo handles Ctrl-C nevertheless, but not before its first line.
     """
