@@ -209,9 +209,10 @@ async def test_a_sync_that_fails_is_one_issue_and_the_next_that_succeeds_ends_it
             )
             assert issue.trouble.step == "listing repositories"
             assert "no, thank you" in issue.trouble.message
-            state = await stage.tree.read(github_state, ORG)
+            state = await eventually(
+                lambda: stage.tree.read(github_state, ORG), lambda found: found.syncing_since is None
+            )
             assert "no, thank you" in state.trouble
-            assert state.syncing_since is None
         await stage.tree.ask(here, SyncOrganization())
         await eventually(lambda: stage.tree.read(issues, ORG), lambda found: not found)
-        assert (await stage.tree.read(github_state, ORG)).trouble == ""
+        await eventually(lambda: stage.tree.read(github_state, ORG), lambda found: found.trouble == "")
