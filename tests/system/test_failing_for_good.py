@@ -239,6 +239,7 @@ class Story(Life):
     async def send_again(self) -> None:
         """What may have been sent is there already, or a person resends it."""
         place = await self.session(self.task)
+        await self.session_is(lambda s: all(m["state"] != "sending" for m in s["messages"]))  # the issue comes first
         for message in (await self.shown())["messages"]:
             if message["state"] == "unknown":
                 await self.post(f"{place}/messages/{message['id']}/resend", 200)
