@@ -98,6 +98,7 @@ async def test_who_may_only_read_sees_no_button_and_is_refused(edge: Edge):
         shown = page(await grace.get(path))
         assert 'id="task-head"' in shown
         assert "composer" not in shown
+        assert not re.search(r"^\s*None\s*$", shown, re.MULTILINE), "nothing stands where the message box would"
         assert 'method="post"' not in shown.replace('method="post" action="/auth/sign-out"', "")
         refused = await grace.post(f"{path}/archive", headers=SCRIPT)
         assert refused.status_code == 403

@@ -148,7 +148,7 @@ def task(
         work: the work tree with its diff, if the changes are shown.
     """
     selected = talk.session.id if talk else CHANGES
-    values: dict[str, object] = {"changes": None, "transcript": None, "state": None, "composer": None}
+    values: dict[str, object] = {"changes": "", "transcript": "", "state": "", "composer": ""}
     if talk is None:
         values["changes"] = render.changes(task, work or task.work)
     else:
