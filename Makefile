@@ -34,6 +34,7 @@ check: setup .venv/.ready-dev ## style, types, who may import whom, the house's 
 	@$(BIN)/ruff format --check .
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
+	@$(BIN)/shellcheck src/foundry/sandboxes/scripts/*.sh .ci/run
 	@$(BIN)/python -m pytest -q tests/test_architecture.py
 
 test: check ## check, then all tests, in WORKERS processes; ARGS go to pytest

@@ -18,12 +18,15 @@ import httpx
 
 from foundry.contracts.sandbox_provider import ProcessResult
 from foundry.sandboxes.calls import Calls
+from foundry.sandboxes.scripts import script
 from foundry.sandboxes.sse import events
 
 GRACE = 10.0  # seconds that a run's answer may come after its own timeout
 FOLLOW_QUIET = 60.0  # seconds without a byte, keep-alives included, after which a followed log counts as broken
 START_SLACK = 1000.0  # milliseconds between an agent process's start and what sandbox-agent says of it
 INPUT_LIMIT = 48_000  # bytes a request, so that it stays below the server's limit in base64 too
+
+KILL, PROCESSES = script("kill"), script("processes")
 
 
 @dataclass(frozen=True)
@@ -182,12 +185,11 @@ class Processes:
 
     async def kill_family(self, family: Family) -> None:
         """SIGKILL to all of them."""
-        await self.run("/bin/sh", ["-c", 'kill -9 "$@" 2>/dev/null', "kill", *map(str, family)])
+        await self.run("/bin/sh", ["-c", KILL, "kill", *map(str, family)])
 
     async def _everyone(self) -> tuple[list[_Process], int, int]:
         """All processes in sight; sandbox-agent's pid; the pid of the shell that looked."""
-        script = "cat /proc/[0-9]*/stat 2>/dev/null; cat /proc/uptime; date +%s%3N; getconf CLK_TCK; echo $PPID $$"
-        *stats, uptime, now, hertz, ids = (await self.run("/bin/sh", ["-c", script])).stdout.splitlines()
+        *stats, uptime, now, hertz, ids = (await self.run("/bin/sh", ["-c", PROCESSES])).stdout.splitlines()
         boot_ms = int(now) - float(uptime.split()[0]) * 1000
         everyone: list[_Process] = []
         for line in stats:
