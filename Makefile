@@ -29,11 +29,12 @@ demo: setup ## run the whole workflow once, then keep running (ARGS=--once: exit
 serve: setup ## run only Foundry
 	@$(BIN)/foundry serve $(ARGS)
 
-check: setup .venv/.ready-dev deadcode ## check style, types, imports, dead code and the code's rules
+check: setup .venv/.ready-dev deadcode ## check style, types, imports, shell scripts, dead code and the code's rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
+	@$(BIN)/shellcheck src/foundry/sandboxes/scripts/*.sh .ci/run
 	@$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_unused.py
 
 deadcode: setup .venv/.ready-dev ## find functions, classes and variables that nothing uses; exceptions: pyproject.toml

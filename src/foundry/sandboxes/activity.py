@@ -7,28 +7,12 @@ environment. A process that waits for the network uses no time, so an idle sandb
 from __future__ import annotations
 
 from foundry.sandboxes.processes import Processes
+from foundry.sandboxes.scripts import script
 
 LOOK = 3  # seconds
 IDLE = 5  # clock ticks (10 ms each) in that time that count as idle
 
-# utime and stime are fields 14 and 15 of /proc/PID/stat, the 12th and 13th after the name's closing bracket
-SCRIPT = f"""
-ticks() {{
-    sum=0
-    for stat in /proc/[0-9]*/stat; do
-        pid=${{stat#/proc/}}; pid=${{pid%/stat}}
-        if [ "$pid" = "$$" ]; then continue; fi
-        if [ -n "$FOUNDRY_SANDBOX" ] && ! grep -qzxF "FOUNDRY_SANDBOX=$FOUNDRY_SANDBOX" "/proc/$pid/environ" 2>/dev/null
-        then continue; fi
-        read -r line 2>/dev/null < "$stat" || continue
-        set -- ${{line##*) }}
-        sum=$((sum + ${{12}} + ${{13}}))
-    done
-    echo "$sum"
-}}
-before=$(ticks); sleep {LOOK}; after=$(ticks)
-echo $((after - before))
-"""
+BUSY = script("busy")
 
 
 async def busy(processes: Processes) -> bool:
@@ -36,7 +20,7 @@ async def busy(processes: Processes) -> bool:
 
     When a process exits meanwhile, the total drops; that counts as work too.
     """
-    found = await processes.run("/bin/sh", ["-c", SCRIPT], timeout=LOOK + 20)
+    found = await processes.run("/bin/sh", ["-c", BUSY, "busy", str(LOOK)], timeout=LOOK + 20)
     try:
         used = int(found.stdout.strip())
     except ValueError:

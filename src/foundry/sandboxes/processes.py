@@ -15,10 +15,13 @@ from typing import Any, NamedTuple
 
 from foundry.contracts.sandbox_provider import ProcessResult
 from foundry.sandboxes.calls import Calls
+from foundry.sandboxes.scripts import script
 
 GRACE = 10.0  # seconds after a run's timeout within which the response may arrive
 START_SLACK = 1000.0  # milliseconds between an agent process's real start and the time that sandbox-agent reports
 INPUT_LIMIT = 48_000  # bytes per request, so that it stays below the server's limit in base64 too
+
+KILL, PROCESSES = script("kill"), script("processes")
 
 
 @dataclass(frozen=True)
@@ -150,12 +153,11 @@ class Processes:
 
     async def kill_family(self, family: Family) -> None:
         """Send SIGKILL to all of them."""
-        await self.run("/bin/sh", ["-c", 'kill -9 "$@" 2>/dev/null', "kill", *map(str, family)])
+        await self.run("/bin/sh", ["-c", KILL, "kill", *map(str, family)])
 
     async def _everyone(self) -> tuple[list[_Process], int, int]:
         """Return all visible processes, sandbox-agent's pid, and the pid of the shell that listed them."""
-        script = "cat /proc/[0-9]*/stat 2>/dev/null; cat /proc/uptime; date +%s%3N; getconf CLK_TCK; echo $PPID $$"
-        *stats, uptime, now, hertz, ids = (await self.run("/bin/sh", ["-c", script])).stdout.splitlines()
+        *stats, uptime, now, hertz, ids = (await self.run("/bin/sh", ["-c", PROCESSES])).stdout.splitlines()
         boot_ms = int(now) - float(uptime.split()[0]) * 1000
         everyone: list[_Process] = []
         for line in stats:

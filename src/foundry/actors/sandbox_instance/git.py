@@ -19,6 +19,7 @@ from foundry.contracts.people import Person
 from foundry.contracts.sandbox_instance import BaseMissing, GitConfigRefused, GitFailed, GitNotVisible, GitRejected
 from foundry.contracts.sandbox_provider import ProcessResult, SandboxGone, SandboxRefused
 from foundry.contracts.task import ChangedFile, WorkTree
+from foundry.sandboxes.scripts import script
 
 DIFF_LIMIT = 256 * 1024  # characters of a stored diff
 FILES_LIMIT = 500  # files that are not committed and are named
@@ -48,98 +49,8 @@ NO_PROGRAM = (126, 127)  # a shell's exit codes for a program that it cannot run
 NOT_SPAWNED = "failed to spawn process"  # the error of sandbox-agent 0.4.2 for a program that it cannot run
 NO_REPOSITORY = re.compile(r"fatal: (not a git repository|unable to read config file)")
 
-CLONE = """
-set -eu
-git=$1 path=$2 url=$3 branch=$4 base=$5 name=$6 email=$7
-if [ ! -d "$path/.git" ]; then
-  rm -rf "$path.partial"
-  "$git" clone --quiet "$url" "$path.partial"
-  cd "$path.partial"
-  if "$git" show-ref --verify --quiet "refs/remotes/origin/$branch"; then
-    "$git" checkout --quiet -B "$branch" "origin/$branch"
-    "$git" update-ref refs/foundry/pushed "origin/$branch"
-  else
-    "$git" show-ref --verify --quiet "refs/remotes/origin/$base" || exit 64
-    "$git" checkout --quiet --no-track -b "$branch" "origin/$base"
-  fi
-  "$git" update-ref refs/foundry/base "$("$git" merge-base HEAD "origin/$base")"
-  "$git" config user.name "$name"
-  "$git" config user.email "$email"
-  cd ..
-  mv "$path.partial" "$path"
-fi
-"$git" -C "$path" rev-parse HEAD
-"""
-
-
-RENAME = """
-set -eu
-git=$1 old=$2 new=$3
-has() { "$git" show-ref --verify --quiet "refs/$1"; }
-if has "heads/$old"; then
-  ! has "heads/$new" || exit 66
-  "$git" branch -m "$old" "$new"
-fi
-if [ "$("$git" config --get "branch.$new.merge" || true)" = "refs/heads/$old" ]; then
-  "$git" config "branch.$new.merge" "refs/heads/$new"
-fi
-if has "remotes/origin/$old"; then
-  commit=$("$git" rev-parse "refs/remotes/origin/$old")
-  "$git" update-ref -d "refs/remotes/origin/$old"
-  "$git" update-ref "refs/remotes/origin/$new" "$commit"
-fi
-"""
-
-
-# What GitHub has of branch and base. The refs are set only if nobody, a push, has set them meanwhile.
-FETCH = """
-set -eu
-git=$1 url=$2 branch=$3 base=$4
-new=refs/foundry/fetched tracking="refs/remotes/origin/$branch" zero=0000000000000000000000000000000000000000
-at() { "$git" rev-parse --quiet --verify "$1" || true; }
-pushed=$(at refs/foundry/pushed) tracked=$(at "$tracking")
-listed=$("$git" ls-remote "$url" "refs/heads/$branch" "refs/heads/$base")
-has() { printf '%s\\n' "$listed" | cut -f 2 | grep -qxF "refs/heads/$1"; }
-set --
-if has "$base"; then set -- "+refs/heads/$base:refs/remotes/origin/$base"; fi
-if has "$branch"; then set -- "$@" "+refs/heads/$branch:$new"; fi
-if [ $# -gt 0 ]; then
-  "$git" fetch --quiet --no-tags --no-recurse-submodules --no-write-fetch-head --no-auto-maintenance "$url" "$@"
-fi
-if has "$branch"; then
-  found=$(at "$new")
-  printf 'update %s %s %s\\n' refs/foundry/pushed "$found" "${pushed:-$zero}" "$tracking" "$found" "${tracked:-$zero}" \
-    | "$git" update-ref --stdin 2>/dev/null || true
-  "$git" update-ref -d "$new"
-  at refs/foundry/pushed
-else
-  [ -z "$pushed" ] || "$git" update-ref -d refs/foundry/pushed "$pushed" || true
-  [ -z "$tracked" ] || "$git" update-ref -d "$tracking" "$tracked" || true
-fi
-"""
-
-FORWARD = """
-set -eu
-git=$1 branch=$2
-there=$("$git" rev-parse --quiet --verify refs/foundry/pushed) || exit 0
-[ "$("$git" symbolic-ref --quiet --short HEAD || true)" = "$branch" ] || exit 0
-[ -z "$("$git" status --porcelain --untracked-files=all)" ] || exit 0
-"$git" merge-base --is-ancestor HEAD "$there" || exit 0
-commits=$("$git" rev-list --count "HEAD..$there")
-if ! words=$("$git" merge --ff-only --no-stat --no-overwrite-ignore "$there" 2>&1); then
-  case $words in *overwritten*) exit 0 ;; esac  # a file that git ignores is in the way
-  printf '%s\\n' "$words" >&2
-  exit 1
-fi
-echo "$commits"
-"""
-
-# Where the branch leaves its base, which may have been merged into it, or rebased upon
-FORK = """
-git=$1 base=$2
-fork=$("$git" merge-base HEAD "refs/remotes/origin/$base" 2>/dev/null) || exit 0
-[ "$("$git" rev-parse refs/foundry/base)" = "$fork" ] || "$git" update-ref refs/foundry/base "$fork"
-"""
+CLONE, FETCH, FORWARD = script("git-clone"), script("git-fetch"), script("git-forward")
+RENAME, FORK = script("git-rename"), script("git-fork")
 
 
 class Runner(Protocol):

@@ -21,7 +21,6 @@ import asyncio
 import contextlib
 import json
 import os
-import shlex
 import shutil
 import socket
 import stat
@@ -45,12 +44,14 @@ from foundry.contracts.sandbox_provider import (
 )
 from foundry.sandboxes.agent import SandboxAgent
 from foundry.sandboxes.local import disk, install, isolation, processes
+from foundry.sandboxes.scripts import script
 
 START_LIMIT = 20.0  # seconds; a cold sandbox-agent on 2 busy cores
 KNOWN_LIMIT = 3.0  # seconds that an already running sandbox-agent may take to answer
 PORT_TRIES = 5
 LOG_LIMIT = 5_000_000  # bytes; a longer log is rotated at the next start
 
+LAUNCHER = script("launcher")
 BIN = ".local/share/sandbox-agent/bin"  # in the home directory; sandbox-agent installs agents there
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -183,11 +184,11 @@ class LocalProvider:
         _write(folder / "passwd", f"foundry:x:{inside}:{inside}:Foundry:{folder / 'home'}:/bin/sh\n")
         for agent in spec.agents:
             if agent in self._launchers:
-                script = f'#!/bin/sh\nexec {shlex.join(self._launchers[agent])} "$@"\n'
-                _plant(folder / "home", f"{BIN}/agent_processes/{agent}-acp", script)
-                _plant(
-                    folder / "home", f"{BIN}/{agent}", script
-                )  # without it every agent except `mock` counts as not installed
+                words = "".join(f"{_line(word)}\n" for word in self._launchers[agent])
+                # without the second one every agent except `mock` counts as not installed
+                for place in (f"{BIN}/agent_processes/{agent}-acp", f"{BIN}/{agent}"):
+                    _plant(folder / "home", f"{place}.words", words)
+                    _plant(folder / "home", place, LAUNCHER)
         _write(folder / "spec.json", spec.model_dump_json())  # written last: with this file the sandbox exists
 
     def _see(self, sandbox_id: str) -> ProviderSandbox:
@@ -351,6 +352,11 @@ def _write(path: Path, text: str) -> None:
     scratch = path.with_name(path.name + ".new")
     scratch.write_text(text)
     scratch.replace(path)
+
+
+def _line(word: str) -> str:
+    """Encode a word of a command as one line for launcher.sh."""
+    return word.replace("\\", "\\\\").replace("\n", "\\n")
 
 
 def _plant(home: Path, name: str, text: str) -> None:
