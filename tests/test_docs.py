@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 import foundry
+from foundry.actors.task.actor import Task
 from foundry.contracts.errors import FoundryError, error_codes
+from foundry.contracts.task import TaskView
 from foundry.contracts.task_operations import OPERATIONS, Kind, excluded
 from foundry.contracts.time_limits import TABLE
 from foundry.settings import Settings
@@ -51,6 +53,41 @@ def test_every_place_in_the_code_that_a_document_names_is_there() -> None:
     modules = re.findall(r"`([a-z_*/]+(?:/|\.py))`", (DOCS / "glossary.md").read_text())
     assert len(modules) > 30
     assert [name for name in modules if not list((ROOT / "src" / "foundry").glob(name.rstrip("/")))] == []
+
+
+GUIDES = ["CONTRIBUTING.md", "docs/README.md"]
+DECISIONS = [str(page.relative_to(ROOT)) for page in sorted(DOCS.glob("decisions/*.md"))]
+
+
+@pytest.mark.parametrize("decision", DECISIONS)
+def test_what_enforces_a_decision_is_there(decision: str) -> None:
+    tests = re.findall(r"`(tests/[\w/.*]+)`", (ROOT / decision).read_text())
+    assert [path for path in tests if not _is_there(path)] == []
+
+
+def test_the_parts_of_a_task_are_those_that_the_architecture_names() -> None:
+    text = (DOCS / "architecture.md").read_text()
+    named = re.findall(r"^\| `(\w+)` \|", text[text.index("The Task's parts:") :].split("\n\n")[1], re.MULTILINE)
+    assert named == [part.__name__.rpartition(".")[2] for part in Task.parts if "release_0_1" not in part.__name__]
+
+
+@pytest.mark.parametrize("document", GUIDES)
+def test_every_path_that_a_guide_names_is_there(document: str) -> None:
+    """From the repository's directory or the package's. NAME is any file; the API's paths begin with a slash."""
+    named = re.findall(r"`((?!/)[\w.*/-]*/[\w.*/-]*|\w+\.(?:py|md|toml))`", (ROOT / document).read_text())
+    assert len(named) > 5
+    assert [path for path in named if not _is_there(path.replace("NAME", "*").rstrip("/"))] == []
+
+
+def _is_there(pattern: str) -> bool:
+    anywhere = pattern if "/" in pattern else f"**/{pattern}"
+    return bool(list(ROOT.glob(pattern)) or list((ROOT / "src" / "foundry").glob(anywhere)))
+
+
+def test_every_field_of_a_task_is_explained() -> None:
+    text = (DOCS / "api.md").read_text()
+    fields = text[text.index("## A task's fields") : text.index("## Live")]
+    assert [name for name in TaskView.model_fields if f"`{name}`" not in fields] == []
 
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))

@@ -24,8 +24,7 @@ from tests.test_docs import every_error_code
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = ROOT / "src" / "foundry" / "web" / "templates"
 
-# Rewritten by whoever changes these files next. The lists must shrink to empty.
-NOT_YET = {"docs/states.md", "docs/architecture.md"}
+# Rewritten by whoever changes these files next. The list must shrink to empty.
 NOT_YET_ERRORS = {
     "git_failed",  # contracts/sandbox_instance.py
     "github_not_installed",  # contracts/github_state.py
@@ -132,13 +131,11 @@ def test_the_list_finds_each_of_the_old_texts(sentence: str) -> None:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_document_has_no_banned_phrase(path: Path) -> None:
-    if str(path.relative_to(ROOT)) not in NOT_YET:
-        assert found(prose(path.read_text())) == []
+    assert found(prose(path.read_text())) == []
 
 
 def test_what_is_excluded_still_needs_it() -> None:
-    """A name leaves the lists with the rewrite."""
-    assert [name for name in NOT_YET if not found(prose((ROOT / name).read_text()))] == []
+    """A name leaves the list with the rewrite."""
     assert [code for code in NOT_YET_ERRORS if not found(_said(code))] == []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from foundry.actors.task_session.jobs import SendPrompt
 from foundry.actors.task_session.views import personal_view
 from foundry.contracts.errors import BadInput, NotFound, WrongState
 from foundry.contracts.ids import MessageId
@@ -403,6 +404,48 @@ async def test_queued_messages_survive_a_stop(url: str) -> None:
         two = await at.send("two")
         await at.ask(StopSession(person=ADA))
         await at.stream(stopped(rpc, "cancelled"))
+        await at.until(lambda v: v.running == two)
+
+
+async def held(at: Stage) -> MessageId:
+    """A message that is next, while the agent is still being told to stop the last one."""
+    _, rpc = await at.run("one")
+    two = await at.send("two")
+    await at.ask(StopSession(person=ADA))
+    await at.stream(stopped(rpc, "cancelled"))
+    await at.until(lambda v: v.running == two)
+    return two
+
+
+async def test_a_message_is_held_until_nothing_stops_the_last_one(url: str) -> None:
+    async with stage(url) as at:
+        two = await held(at)
+        assert len(await at.started("prompt")) == 1, "a cancel that arrives late would end it"
+        await at.end("stop")
+        job = SendPrompt.model_validate_json((await at.started("prompt"))[-1])
+        assert (job.message, job.text) == (two, "two")
+        await at.stream(stopped(job.rpc_id))
+        await eventually(lambda: outcomes(at), lambda o: o == ["cancelled", "end_turn"])
+
+
+async def test_a_held_message_is_stopped_without_the_agent(url: str) -> None:
+    async with stage(url) as at:
+        await held(at)
+        await at.ask(StopSession(person=ADA))
+        assert (await at.view()).status == SessionStatus.IDLE
+        await at.end("stop")
+        assert (len(await at.started("prompt")), len(await at.started("stop"))) == (1, 1)
+        await eventually(lambda: outcomes(at), lambda o: o == ["cancelled", "cancelled"])
+
+
+async def test_a_held_message_waits_for_the_next_agent(url: str) -> None:
+    async with stage(url) as at:
+        two = await held(at)
+        await at.stream({"method": "_adapter/agent_exited"})
+        [message] = [m for m in (await at.view()).messages if m.id == two]
+        assert message.state == MessageState.QUEUED, "it surely did not reach the one that is gone"
+        await at.end("stop")
+        await at.open(how="load")
         await at.until(lambda v: v.running == two)
 
 

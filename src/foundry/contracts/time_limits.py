@@ -32,8 +32,15 @@ SESSIONS: dict[str, Row] = {
     ),
     # where Foundry acts automatically when the time is over
     "prompt unknown": Row(10, "The message may have been sent.", "Look at the work, then resend.", (A.RESEND,)),
-    "stopping": Row(30, "The agent did not stop when asked.", "It is ended and restarted.", (A.RESTART_AGENT,)),
-    "sandbox unreachable": Row(45, "The sandbox does not answer.", "The agent is restarted.", (A.RESTART_AGENT,)),
+    "stopping": Row(
+        30,
+        "The agent did not stop when asked.",
+        "Wait for the agent to restart, or resume the session.",
+        (A.RESTART_AGENT,),
+    ),
+    "sandbox unreachable": Row(
+        45, "The sandbox does not answer.", "Wait for the agent to restart, or resume the session.", (A.RESTART_AGENT,)
+    ),
 }
 
 TABLE: dict[str, Row] = {

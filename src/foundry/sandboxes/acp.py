@@ -69,7 +69,6 @@ class Initialized:
 @dataclass(frozen=True)
 class ServerInfo:
     server_id: str
-    agent: str
     created_ms: int  # Unix time; within milliseconds of its agent process's start
 
 
@@ -102,7 +101,7 @@ class Acp:
 
     async def servers(self) -> list[ServerInfo]:
         found = await self._calls.ask("GET", "/v1/acp")
-        return [ServerInfo(one["serverId"], one["agent"], one["createdAtMs"]) for one in found["servers"]]
+        return [ServerInfo(one["serverId"], one["createdAtMs"]) for one in found["servers"]]
 
     async def post(
         self, server_id: str, message: Json, *, agent: str | None = None, limit: float = REQUEST_LIMIT

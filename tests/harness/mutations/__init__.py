@@ -237,4 +237,11 @@ MUTATIONS = (
         "    _publish(turn, command, automatic=False)",
         ("tests/actors/test_task.py",),
     ),
+    Mutation(
+        "a message is given to an agent that is still being told to stop the last one",
+        "actors/task_session/messages.py",
+        'None if turn.running("stop") else send_prompt(c, session, row, rpc_id, entry)',
+        "send_prompt(c, session, row, rpc_id, entry)",
+        ("tests/actors/test_task_session.py",),
+    ),
 )

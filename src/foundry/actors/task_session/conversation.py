@@ -270,6 +270,11 @@ class Conversation:
             signs, quiet=quiet, said_last=said_last, tools=bool(self.transcript.open_cards("tool:")), asks=bool(waits)
         )
 
+    def held(self) -> AnyRow | None:
+        """The message that is next, and not with the agent yet: that is still being told to stop the last one."""
+        row = self.message(self.state.running) if self.state.running else None
+        return row if row is not None and row.state == MessageState.SENDING and not row.workflow else None
+
     def cancel_sending(self) -> None:
         row = self.message(self.state.running) if self.state.running else None
         if row and row.workflow:
@@ -314,6 +319,8 @@ class Conversation:
 
     def cut_off(self) -> None:
         """The agent is gone: the running prompt may have been executed, and nobody waits for an answer."""
+        if self.held() is not None:
+            self.take_back("not_sent")
         self.cancel_sending()
         self.end_prompt(MessageState.UNKNOWN, "unknown", status=None)
         self.state.lost = None  # its server's stream has ended

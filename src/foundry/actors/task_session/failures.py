@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from foundry.actors.task_session.config import limit
 from foundry.actors.task_session.conversation import Conversation, conversation
+from foundry.actors.task_session.messages import send_held
 from foundry.actors.task_session.tables import session_permissions
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.issues import Trouble, WorkflowEnded, WorkflowRecovered, WorkflowTrouble
@@ -22,10 +23,12 @@ def attempt_failed(turn: Turn, command: WorkflowTrouble) -> None:
 
 @receives(WorkflowEnded)
 def workflow_ended(turn: Turn, message: WorkflowEnded) -> None:
-    """A failure ends what the workflow was for."""
-    conversation(turn).attentive = True
+    """1. A failure ends what the workflow was for. 2. What was held until the agent was told to stop is sent."""
+    c = conversation(turn)
+    c.attentive = True
     if message.trouble is not None:
         _take(turn, message.trouble)
+    send_held(c)
 
 
 def _take(turn: Turn, trouble: Trouble) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from foundry.actors.task_session.config import limit
-from foundry.actors.task_session.conversation import conversation
+from foundry.actors.task_session.conversation import Conversation, conversation
 from foundry.actors.task_session.drafts import keep
 from foundry.actors.task_session.starts import (
     send_prompt,
@@ -47,7 +47,10 @@ def send_message(turn: Turn, command: SendMessage) -> None:
 
 @receives(PromptGranted)
 def granted(turn: Turn, message: PromptGranted) -> None:
-    """1. Mark it sending, with its JSON-RPC id. 2. Show it in the transcript. 3. Start to send it."""
+    """1. Mark it sending, with its JSON-RPC id. 2. Show it in the transcript. 3. Start to send it.
+
+    While the agent is still being told to stop the last one, it is held: a late cancel would end this one instead.
+    """
     c = conversation(turn)
     row, session = c.message(message.message), c.agent_session()
     if row is None or row.state != MessageState.QUEUED or c.status not in ABLE or session is None:
@@ -60,7 +63,7 @@ def granted(turn: Turn, message: PromptGranted) -> None:
     data = {"message": row.message, "login": person.login, "name": person.name, "avatar_url": person.avatar_url}
     entry = row.entry or c.transcript.add(EntryKind.USER, row.text, data)
     rpc_id = turn.new_id("rpc")
-    workflow = send_prompt(c, session, row, rpc_id, entry)
+    workflow = None if turn.running("stop") else send_prompt(c, session, row, rpc_id, entry)
     c.move_message(row, MessageState.SENDING, rpc=rpc_id, entry=entry, workflow=workflow, outcome="", doubtful=False)
     c.state.running, c.state.lost, c.state.stopping = row.message, None, False
     c.state.prompted = True
@@ -68,6 +71,14 @@ def granted(turn: Turn, message: PromptGranted) -> None:
     turn.schedule("quiet", limit(turn, "agent quiet"))
     c.well()
     c.move(SessionStatus.RUNNING)
+
+
+def send_held(c: Conversation) -> None:
+    """Start to send the message that was held, once nothing tells the agent to stop any more."""
+    row, session = c.held(), c.agent_session()
+    if row is not None and session is not None and not c.turn.running("stop"):
+        workflow = send_prompt(c, session, row, row.rpc, row.entry)
+        c.turn.update(session_messages, {"message": row.message}, workflow=workflow)
 
 
 @handles(PromptSent)

@@ -27,11 +27,16 @@ from foundry.runtime.turn import Turn
 
 @handles(StopSession)
 def stop(turn: Turn, command: StopSession) -> None:
-    """1. Tell the agent. 2. It waits for no answer any more. 3. The stream says when it has stopped."""
+    """1. Tell the agent. 2. It waits for no answer any more. 3. The stream says when it has stopped.
+
+    A message that is held has not been given to the agent: it is cancelled at once.
+    """
     c = conversation(turn)
     if c.status is not SessionStatus.RUNNING:
         raise WrongState(f"the session is {c.status.value}; nothing runs that could be stopped")
-    if not c.state.stopping:
+    if c.held() is not None:
+        c.end_prompt(MessageState.CANCELLED, "cancelled")
+    elif not c.state.stopping:
         c.state.stopping = True
         tell_to_stop(c, c.drop_permissions())
         turn.schedule("stop", limit(turn, "stopping"))

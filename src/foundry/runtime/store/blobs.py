@@ -7,7 +7,6 @@ nobody waits long behind it; so the row that refers to it is written afterwards,
 from __future__ import annotations
 
 from functools import partial
-from typing import TypeVar
 
 from sqlalchemy import delete, func, insert, select
 
@@ -18,8 +17,6 @@ from foundry.runtime.store.tables import blobs
 from foundry.runtime.turn import Reader
 
 PART = 512 * 1024  # bytes of one row: some milliseconds of a writer's time
-
-T = TypeVar("T")
 
 
 class Blobs:

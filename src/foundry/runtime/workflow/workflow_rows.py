@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from sqlalchemy import select
 
@@ -11,9 +11,6 @@ from foundry.contracts.messages import Address, ScopeId
 from foundry.contracts.stored_names import current
 from foundry.runtime.store.tables import workflows
 from foundry.runtime.turn import Reader
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 class Started(NamedTuple):

@@ -355,7 +355,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _line(word: str) -> str:
-    """Encode a word of a command as one line for launcher.sh."""
+    """Return a word of a command as launcher.sh reads it."""
     return word.replace("\\", "\\\\").replace("\n", "\\n")
 
 

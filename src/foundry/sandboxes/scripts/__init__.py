@@ -1,7 +1,7 @@
-"""The shell scripts that run in sandboxes, one file each. A comment at the top names the arguments and the output.
+"""The shell scripts that run in sandboxes, one file each. The second line of a script documents its arguments.
 
-The modules that use a script read it once, at import, and pass it to the shell with `-c`, so a sandbox needs no copy.
-Values are arguments, never part of the text. `make check` checks the scripts with shellcheck.
+Each is read once, when the module that runs it is imported, and passed to the shell with `-c`: a sandbox needs no copy.
+Values are passed as arguments, never inserted into the text. `make check` runs shellcheck on all of them.
 """
 
 from __future__ import annotations

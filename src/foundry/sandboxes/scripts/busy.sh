@@ -1,5 +1,5 @@
 #!/bin/sh
-# busy SECONDS: print the clock ticks that the processes of this sandbox use in this time.
+# busy SECONDS: print the clock ticks that the processes of this sandbox use within so many seconds.
 look=$1
 
 # utime and stime are fields 14 and 15 of /proc/PID/stat, the 12th and 13th after the name's closing bracket
@@ -11,7 +11,7 @@ ticks() {
     if [ -n "$FOUNDRY_SANDBOX" ] && ! grep -qzxF "FOUNDRY_SANDBOX=$FOUNDRY_SANDBOX" "/proc/$pid/environ" 2>/dev/null
     then continue; fi
     read -r line 2>/dev/null <"$stat" || continue
-    # shellcheck disable=SC2086  # each field becomes an argument
+    # shellcheck disable=SC2086  # each field becomes one
     set -- ${line##*) }
     sum=$((sum + ${12} + ${13}))
   done

@@ -1,7 +1,7 @@
 #!/bin/sh
-# git-clone GIT PATH URL BRANCH BASE NAME EMAIL: clone. Create the branch from its base, or check it out if the remote
-# has it. Only a complete clone gets its final name. An existing clone is not changed. Prints the head.
-# Exits with 64 if the remote does not have the base.
+# git-clone GIT PATH URL BRANCH BASE NAME EMAIL: clone, then create the branch from its base, or check it out if the
+# remote has it. The clone gets its final name when it is complete; an existing clone is left alone. Prints the head.
+# Exits with 64 if the remote has no such base.
 set -eu
 git=$1 path=$2 url=$3 branch=$4 base=$5 name=$6 email=$7
 if [ ! -d "$path/.git" ]; then

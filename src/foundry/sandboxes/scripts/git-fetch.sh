@@ -1,6 +1,6 @@
 #!/bin/sh
-# git-fetch GIT URL BRANCH BASE: fetch branch and base from the remote. Sets the refs only if nothing else, such as a
-# push, has set them meanwhile. Prints the branch's head on the remote, or nothing if the remote does not have it.
+# git-fetch GIT URL BRANCH BASE: fetch branch and base. The refs are set only if nobody, such as a push, has set them in
+# the meantime. Prints the head of the remote branch, or nothing if the remote does not have it.
 set -eu
 git=$1 url=$2 branch=$3 base=$4
 new=refs/foundry/fetched tracking="refs/remotes/origin/$branch" zero=0000000000000000000000000000000000000000

@@ -1,6 +1,6 @@
 #!/bin/sh
-# git-rename GIT OLD NEW: rename a branch and its remote-tracking branch. Skips those that do not exist.
-# Exits with 66 if another branch has the new name.
+# git-rename GIT OLD NEW: rename a branch, its upstream setting and its remote-tracking ref; those that are missing are
+# skipped. Exits with 66 if another branch has the new name.
 set -eu
 git=$1 old=$2 new=$3
 has() { "$git" show-ref --verify --quiet "refs/$1"; }

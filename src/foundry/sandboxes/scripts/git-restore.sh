@@ -1,12 +1,11 @@
 #!/bin/sh
-# git-restore GIT BUNDLE BRANCH SAVED_BRANCH HEAD WORK BASE BASE_BRANCH keep|no [EXCLUDED ...]: restore what git-save
-# wrote, from the parts BUNDLE.part-*. Excluded paths are not removed. `keep` does not change branch and files if the
-# remote has newer commits after HEAD. Prints NAME=VALUE lines.
-# Exits with 65 if the commit that the bundle is based on is missing.
+# git-restore GIT BUNDLE BRANCH SAVED_BRANCH HEAD WORK BASE BASE_BRANCH keep|no [PATH ...]: restore what git-save wrote,
+# from the parts BUNDLE.part-*. Each PATH stays in the work tree. With `keep`, branch and files are left alone if the
+# remote has newer commits than HEAD. Prints NAME=VALUE lines. Exits with 65 if the bundle's base commit is missing.
 set -eu
 git=$1 bundle=$2 branch=$3 saved_branch=$4 head=$5 work=$6 base=$7 base_branch=$8 newer=$9
 shift 9
-for excluded do set -- "$@" -e "/$excluded"; shift; done
+for spared do set -- "$@" -e "/$spared"; shift; done
 cat "$bundle".part-* >"$bundle"
 rm -f "$bundle".part-*
 trap 'rm -f "$bundle"' EXIT

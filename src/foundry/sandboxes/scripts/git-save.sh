@@ -1,5 +1,5 @@
 #!/bin/sh
-# git-save GIT OUT KNOWN: write OUT.bundle and OUT.patch.gz, unless the fingerprint of the work is KNOWN.
+# git-save GIT OUT KNOWN: write OUT.bundle and OUT.patch.gz, unless everything to save has the fingerprint KNOWN.
 # Prints NAME=VALUE lines.
 set -eu
 git=$1 out=$2 known=$3

@@ -1,3 +1,3 @@
 #!/bin/sh
-# kill PID ...: send SIGKILL to all of them. Prints no error for a process that has exited.
+# kill PID ...: send SIGKILL to all of them. One that has already exited is ignored.
 kill -9 "$@" 2>/dev/null

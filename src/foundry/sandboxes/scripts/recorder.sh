@@ -1,6 +1,6 @@
 #!/bin/bash
-# recorder SERVER FOLDER BLOCK BLOCKS HELD: record the stream of an agent's server; sandboxes/recorder.py describes how.
-# FOLDER is relative to the home directory. BLOCK and HELD are bytes. Reads sandbox-agent's token from standard input.
+# recorder SERVER FOLDER BLOCK BLOCKS HELD: record the stream of an agent's server, as sandboxes/recorder.py describes.
+# FOLDER is relative to the home directory; BLOCK and HELD are bytes. Reads sandbox-agent's token from standard input.
 export LC_ALL=C
 umask 077
 shopt -s nullglob
