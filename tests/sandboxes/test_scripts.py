@@ -1,4 +1,4 @@
-"""The shell scripts that run in sandboxes: files, looked at by shellcheck, in the wheel, and no text in Python."""
+"""The shell scripts that run in sandboxes are files, pass shellcheck and are in the wheel. Python has no shell text."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_script_is_used(file: Path):
 
 
 def test_no_shell_text_stands_in_python():
-    """What comes after `-c` is one plain command at most."""
+    """The text after `-c` is at most one plain command."""
     for room in ("sandboxes", "actors"):
         for path in (SRC / room).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text())):
@@ -74,7 +74,7 @@ WORDS = ["", " two  spaces ", "-n", "a'b\"c", "back\\slash \\n", "$HOME `id` * %
 
 
 async def test_a_launcher_passes_every_word_on_as_it_is(lab: Lab):
-    """Those of the settings, and behind them the arguments that sandbox-agent gives."""
+    """The words of the settings come first, then the arguments from sandbox-agent."""
     shown = [sys.executable, "-c", "import sys; print(sys.argv[1:])"]
     provider = LocalProvider(
         lab.data_dir, launchers={"mock": [*shown, *WORDS]}, binary=lab.provider._binary, walls=lab.provider._walls

@@ -21,7 +21,7 @@ done
 remote=$("$git" rev-parse --quiet --verify "refs/remotes/origin/$branch" || true)
 if [ "$newer" = keep ] && [ -n "$remote" ] && [ "$remote" != "$head" ] \
     && "$git" merge-base --is-ancestor "$head" "$remote"; then
-  printf 'newer=%s\n' "$remote"  # GitHub has gone on: what was not committed no longer fits by itself
+  printf 'newer=%s\n' "$remote"  # GitHub has newer commits: uncommitted changes may not apply to them
 else
   "$git" checkout --quiet --force -B "$branch" "$head"
   "$git" clean -f -d --quiet "$@"

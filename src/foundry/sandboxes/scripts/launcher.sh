@@ -1,5 +1,5 @@
 #!/bin/sh
-# launcher [ARGUMENT ...]: stands where sandbox-agent expects an agent, and becomes the command in the file beside it,
+# launcher [ARGUMENT ...]: sandbox-agent runs this file as an agent. It executes the command in the file beside it,
 # which has the launcher's name plus `.words`: one word per line, a line break written as \n, a backslash as two.
 given=$#
 while IFS= read -r word; do

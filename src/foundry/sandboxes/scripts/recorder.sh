@@ -12,7 +12,7 @@ exec 9>lock
 flock -n 9 || { echo recording; exit 0; }
 port=$(tr '\0' '\n' </proc/$PPID/cmdline | sed -n '/^--port$/{n;p;}')
 
-# the id of the last event that has begun; its own line may be the last one, and cut
+# the id of the last event that has started; its line may be the last one and incomplete
 last_id() {
   local segments=([0-9]*-*) id
   ((${#segments[@]})) || { echo 0; return; }
@@ -20,7 +20,7 @@ last_id() {
   echo "${id:-${segments[-1]#*-}}"
 }
 
-# let go of the oldest, and name the next one
+# remove the oldest segments, and name the next one
 next_segment() {
   local segments=([0-9]*-*) number=0 total
   while ((${#segments[@]})); do
