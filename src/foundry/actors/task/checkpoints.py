@@ -9,7 +9,7 @@ from __future__ import annotations
 from foundry.actors.task import operations
 from foundry.actors.task.jobs import Restore, Save, SaveWish
 from foundry.actors.task.tables import checkpoints, former_branches, tasks, wanted_checkpoints
-from foundry.contracts.ids import CheckpointId, MessageId, SandboxId, SessionId, TaskId
+from foundry.contracts.ids import CheckpointId, SandboxId, TaskId
 from foundry.contracts.messages import millis
 from foundry.contracts.task import (
     CheckpointNotSaved,
@@ -98,13 +98,7 @@ def begin_wanted(turn: Turn) -> None:
     if wanted is None or operations.in_the_way(turn, Kind.CHECKPOINT):
         return
     turn.delete(wanted_checkpoints)
-    session, message = wanted.session, wanted.message
-    wish = SaveWish(
-        reason=CheckpointReason(wanted.reason),
-        session=SessionId(session) if session else None,
-        message=MessageId(message) if message else None,
-    )
-    operations.begin(turn, Kind.CHECKPOINT, next_save(turn, wish), keep_failure=True)
+    operations.begin(turn, Kind.CHECKPOINT, next_save(turn, SaveWish.of(wanted)), keep_failure=True)
 
 
 def next_save(turn: Turn, wish: SaveWish) -> Save:

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, Column, MetaData, String, Table, Text, select
 
 from foundry.actors.task.jobs import RemoteHead, SaveWish
-from foundry.actors.task.operations import failure_of, running
+from foundry.actors.task.operations import running
 from foundry.actors.task.remote_branch import remote_head, stored
 from foundry.actors.task.tables import (
     diffs,
@@ -28,12 +28,13 @@ from foundry.actors.task.tables import (
     tasks,
     wanted_checkpoints,
 )
+from foundry.actors.task.views import SHOWN, pull_request_of, rename_of
 from foundry.contracts import addresses
-from foundry.contracts.ids import MessageId, OrganizationId, RepositoryId, SessionId, TaskId
+from foundry.contracts.ids import OrganizationId, RepositoryId, TaskId
 from foundry.contracts.issues import Adopt
+from foundry.contracts.messages import Model
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.task import BranchRename, Phase, PullRequestRef, TaskState, WorkTree
-from foundry.contracts.task_checkpoints import CheckpointReason
 from foundry.contracts.task_operations import Kind
 from foundry.runtime.actor import handles
 from foundry.runtime.turn import AnyRow, Reader, Turn
@@ -152,19 +153,20 @@ def old_values(turn: Turn) -> dict[str, Any]:
     lost = sorted(turn.all(lost_sandboxes), key=lambda one: one.at)
     gone = [one.sandbox for one in lost if not one.replaced]
     head = remote_head(turn.find(remote_branches))
+    wanted = turn.find(wanted_checkpoints)
     publishing = kept.get(Kind.PUBLISH)
     fetching = kept.get(Kind.FETCH)
     return {
         "trouble": _trouble(turn, kept),
         "workflow": live.get(Kind.PROVISION) or live.get(Kind.RECOVERY),
         "publishing": publishing.step if publishing and Kind.PUBLISH in live else "",
-        "pull_request": _pull_request(row),
-        "save_wanted": _save_wanted(turn.find(wanted_checkpoints)),
+        "pull_request": _json(pull_request_of(row)),
+        "save_wanted": _json(SaveWish.of(wanted) if wanted else None),
         "save_trouble": kept[Kind.CHECKPOINT].failure if Kind.CHECKPOINT in kept else None,
         "resting": bool(row.sandbox_stopped),
-        "rename": _rename(turn.find(renames), kept.get(Kind.RENAME)),
+        "rename": _json(rename_of(turn.find(renames), kept.get(Kind.RENAME))),
         "former_branches": json.dumps(sorted(one.branch for one in turn.all(former_branches))),
-        "upstream": head.model_dump_json() if head else None,
+        "upstream": _json(head),
         "fetch_writes": bool(fetching and fetching.holds and Kind.FETCH in live),
         "rebuilt": json.dumps([one.at for one in lost]),
         "lost_sandbox": gone[-1] if gone else None,
@@ -175,7 +177,7 @@ def old_values(turn: Turn) -> dict[str, Any]:
 
 
 def _trouble(turn: Turn, kept: dict[str, AnyRow]) -> str | None:
-    for kind in (Kind.PROVISION, Kind.RECOVERY, Kind.PUBLISH):
+    for kind in SHOWN:
         if kind in kept and kept[kind].failure:
             return kept[kind].failure
     row = turn.one(tasks)
@@ -185,37 +187,8 @@ def _trouble(turn: Turn, kept: dict[str, AnyRow]) -> str | None:
     return None
 
 
-def _pull_request(row: AnyRow) -> str | None:
-    if row.pull_request_number is None:
-        return None
-    return PullRequestRef(number=row.pull_request_number, state=row.pull_request_ended or "open").model_dump_json()
-
-
-def _save_wanted(row: AnyRow | None) -> str | None:
-    if row is None:
-        return None
-    wish = SaveWish(
-        reason=CheckpointReason(row.reason),
-        session=SessionId(row.session) if row.session else None,
-        message=MessageId(row.message) if row.message else None,
-    )
-    return wish.model_dump_json()
-
-
-def _rename(row: AnyRow | None, kept: AnyRow | None) -> str | None:
-    if row is None:
-        return None
-    return BranchRename(
-        old=row.old,
-        new=row.new,
-        step=kept.step if kept else "",
-        replaces=row.replaces,
-        touched=row.touched,
-        asked=row.asked,
-        giving_up=row.giving_up,
-        merged=row.merged,
-        trouble=failure_of(kept),
-    ).model_dump_json()
+def _json(found: Model | None) -> str | None:
+    return found and found.model_dump_json()
 
 
 # old -> new

@@ -103,7 +103,7 @@ def view(rows: Rows) -> TaskView:
     active = next((one for one in known if one.id == row.active_session), None)
     kept = {Kind(one.kind): one for one in rows.all(operations) if one.kind in set(Kind)}
     runs = {one.name for one in rows.running() if not one.cancelling}
-    rename = _rename(rows, kept.get(Kind.RENAME))
+    rename = rename_of(rows.find(renames), kept.get(Kind.RENAME))
     trouble = next((one for kind in SHOWN if (one := failure_of(kept.get(kind)))), None)
     if trouble is None and active and row.state == TaskState.READY and row.phase != Phase.RUNNING:
         trouble = active.trouble
@@ -122,7 +122,7 @@ def view(rows: Rows) -> TaskView:
         activity=active.status if active else "",
         trouble=trouble or (rename and rename.trouble),
         overdue=Overdue.model_validate_json(row.overdue) if row.overdue else active and active.overdue,
-        pull_request=_pull_request(row),
+        pull_request=pull_request_of(row),
         created_by=Person.model_validate_json(row.person),
         created_at=utc(row.created_at),
         changed_at=utc(row.changed_at),
@@ -163,8 +163,13 @@ def repository_of(row: AnyRow) -> RepositoryRef:
     return RepositoryRef.of(RepositoryId(row.repository_id), OrganizationId(row.organization))
 
 
-def _rename(rows: Rows, kept: AnyRow | None) -> BranchRename | None:
-    row = rows.find(renames)
+def rename_of(row: AnyRow | None, kept: AnyRow | None) -> BranchRename | None:
+    """The rename that is under way or failed half-way.
+
+    Args:
+        row: of `renames`.
+        kept: of `operations`, for its step and its failure.
+    """
     if row is None:
         return None
     return BranchRename(
@@ -180,7 +185,7 @@ def _rename(rows: Rows, kept: AnyRow | None) -> BranchRename | None:
     )
 
 
-def _pull_request(row: AnyRow) -> PullRequestRef | None:
+def pull_request_of(row: AnyRow) -> PullRequestRef | None:
     """Its number, and what the task made of it; the rest is joined where it is shown."""
     if row.pull_request_number is None:
         return None
