@@ -236,6 +236,11 @@ class Turn:
         statement = _update(table, tuple(found), tuple(values))
         return self._tx.connection.execute(statement, {**_binds(found, self.key), **values}).rowcount
 
+    def put(self, table: Table, where: Mapping[str, object] | None = None, /, **values: object) -> None:
+        """Change the actor's own rows that have the values in `where`; insert one if there are none."""
+        if not self.update(table, where, **values):
+            self.insert(table, **(where or {}), **values)
+
     def delete(self, table: Table, **where: object) -> int:
         """Remove the actor's own rows with these values; gives how many."""
         self._written(table)

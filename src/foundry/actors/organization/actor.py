@@ -69,10 +69,7 @@ class Organization(Actor):
             "changed_at": millis(task.changed_at),
             "summary": task.model_dump_json(),
         }
-        if known is None:
-            turn.insert(organization_tasks, task=task.id, **values)
-        else:
-            turn.update(organization_tasks, {"task": task.id}, **values)
+        turn.put(organization_tasks, {"task": task.id}, **values)
         repository = turn.find(organization_repositories, repository=task.repository.id)
         _publish(turn, task if repository is None else task.at(RepositoryRef.model_validate_json(repository.ref)))
 

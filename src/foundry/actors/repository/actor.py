@@ -93,10 +93,7 @@ class Repository(Actor):
             "changed_at": millis(task.changed_at),
             "summary": task.model_dump_json(),
         }
-        if known is None:
-            turn.insert(repository_tasks, task=task.id, **values)
-        else:
-            turn.update(repository_tasks, {"task": task.id}, **values)
+        turn.put(repository_tasks, {"task": task.id}, **values)
         self._publish(turn, task, RepositoryRef.model_validate_json(turn.one(repositories).ref))
         if known is None:
             text = f"Task “{task.title}” was created"

@@ -143,5 +143,4 @@ def known(turn: Turn) -> RemoteHead | None:
 
 def _put(turn: Turn, head: RemoteHead) -> None:
     values = stored(head)
-    if not turn.update(remote_branches, **values):
-        turn.insert(remote_branches, **values)
+    turn.put(remote_branches, **values)

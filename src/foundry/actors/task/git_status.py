@@ -24,6 +24,5 @@ def work_seen(turn: Turn, command: WorkSeen) -> bool:
     """Answered with whether there is something to publish."""
     work = command.work
     turn.update(tasks, work=work.model_copy(update={"diff": ""}).model_dump_json())
-    if not turn.update(diffs, diff=work.diff):
-        turn.insert(diffs, diff=work.diff)
+    turn.put(diffs, diff=work.diff)
     return work.unpushed > 0

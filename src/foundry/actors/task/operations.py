@@ -156,8 +156,7 @@ def begin(turn: Turn, kind: Kind, job: Model, *, step: str = "", keep_failure: b
 
 def put(turn: Turn, kind: Kind, **values: object) -> None:
     """Change what is kept of an operation."""
-    if not turn.update(operations, {"kind": kind.value}, **values):
-        turn.insert(operations, kind=kind.value, **values)
+    turn.put(operations, {"kind": kind.value}, **values)
 
 
 def failed(turn: Turn, kind: Kind, trouble: Trouble) -> None:

@@ -84,5 +84,4 @@ def retain(turn: Turn, reason: str) -> None:
 
 
 def _put(turn: Turn, retained: str, remove_at: int | None) -> None:
-    if not turn.update(releases, retained=retained, remove_at=remove_at):
-        turn.insert(releases, retained=retained, remove_at=remove_at)
+    turn.put(releases, retained=retained, remove_at=remove_at)
