@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from foundry.contracts.ids import WorkflowId
 from foundry.contracts.messages import Command, Message, Model, ScopeId
+from foundry.contracts.stored_names import COMING_VALUES
 
 
 class IssueKind(StrEnum):
@@ -20,6 +21,12 @@ class IssueKind(StrEnum):
     SANDBOXES_MISSING = "sandboxes_missing"  # the provider has none of those that are recorded
     SANDBOX_UNKNOWN = "sandbox_unknown"  # the provider has some that nobody uses
     DISK_LOW = "disk_low"  # little room is left where the sandboxes lie
+
+    @classmethod
+    def _missing_(cls, value: object) -> IssueKind | None:
+        """Release 0.3 calls one differently."""
+        now = COMING_VALUES.get(str(value))
+        return cls(now) if now else None
 
 
 class Trouble(Model):

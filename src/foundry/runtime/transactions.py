@@ -21,6 +21,7 @@ import structlog
 from foundry.contracts.errors import FoundryError, KeyReused, NotFound, error_codes
 from foundry.contracts.issues import IssueKind, Trouble, TroubleRaised
 from foundry.contracts.messages import APP, Address, Birth, Command, Message, Model, ScopeId
+from foundry.contracts.stored_names import COMING_MESSAGES
 from foundry.runtime.actor import Handler, Kind
 from foundry.runtime.host import Host
 from foundry.runtime.store.base import (
@@ -226,7 +227,7 @@ class MailWork(Work):
         if opened.deleted:
             tx.dropped(str(self.address))
             return
-        handler = self.kind.words.get(mail.word)
+        handler = self.kind.words.get(COMING_MESSAGES.get(mail.word, mail.word))
         if handler is None and self._left_to_others(tx, mail):
             raise _MayBeNewer
         if handler is None:
