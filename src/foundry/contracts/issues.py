@@ -7,7 +7,6 @@ from enum import StrEnum
 
 from foundry.contracts.ids import WorkflowId
 from foundry.contracts.messages import Command, Message, Model, ScopeId
-from foundry.contracts.stored_names import COMING_VALUES
 
 
 class IssueKind(StrEnum):
@@ -21,12 +20,6 @@ class IssueKind(StrEnum):
     SANDBOXES_MISSING = "sandboxes_missing"  # the provider has none of those that are recorded
     SANDBOX_UNKNOWN = "sandbox_unknown"  # the provider has some that nobody uses
     DISK_LOW = "disk_low"  # little room is left where the sandboxes lie
-
-    @classmethod
-    def _missing_(cls, value: object) -> IssueKind | None:
-        """Release 0.3 calls one differently."""
-        now = COMING_VALUES.get(str(value))
-        return cls(now) if now else None
 
 
 class Trouble(Model):
@@ -113,7 +106,3 @@ class WorkflowEnded(Message):
     workflow_id: WorkflowId
     outcome: Outcome
     trouble: Trouble | None = None  # why it failed or was lost
-
-
-class Adopt(Command[None]):
-    """To a workflow's owner: take over what a replica of release 0.1 has written of it. Goes with release 0.3."""

@@ -9,7 +9,6 @@ from foundry.contracts.errors import FoundryError
 from foundry.contracts.ids import SandboxId, TaskId
 from foundry.contracts.messages import Birth, Command, Event, Message, Model
 from foundry.contracts.sandbox_provider import Endpoint
-from foundry.contracts.stored_names import COMING_VALUES
 
 
 class SandboxState(StrEnum):
@@ -21,12 +20,6 @@ class SandboxState(StrEnum):
     KEPT = "kept"  # released by its task, but its work is nowhere else
     LOST = "lost"  # the provider no longer has it
     DELETED = "deleted"
-
-    @classmethod
-    def _missing_(cls, value: object) -> SandboxState | None:
-        """Release 0.3 calls one differently."""
-        now = COMING_VALUES.get(str(value))
-        return cls(now) if now else None
 
 
 class SandboxView(Model):

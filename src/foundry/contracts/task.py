@@ -145,7 +145,7 @@ class SessionSummary(Model):
     title: str = ""
     agent: str
     status: str
-    stopped: bool | None = None  # with its sandbox, because nobody used it; None: release 0.1 does not tell
+    stopped: bool = False  # with its sandbox, because nobody used it
     trouble: PhaseTrouble | None = None  # why it is in error, and what to do
     overdue: Overdue | None = None
 
@@ -337,20 +337,12 @@ class CheckpointNotSaved(Command[None]):
     remedy: str
 
 
-class SaveEnded(Command[None]):
-    """The next save, if one is wanted, may begin."""
-
-
 class RestSandbox(Command[TaskView]):
     """To Task: stop its sandbox now, the work saved first; whatever needs it starts it again."""
 
 
 class GoToRest(Command[list[SessionId]]):
     """The work is saved: the sessions whose agents go with the sandbox; none: it is needed after all."""
-
-
-class RestEnded(Command[None]):
-    """The sandbox is stopped, or stays."""
 
 
 class CheckpointRestored(Command[None]):
@@ -409,9 +401,3 @@ class PromptEnded(Message):
     session: SessionId
     message: str
     outcome: str  # end_turn, cancelled, failed, unknown, ...
-
-
-class SessionReady(Message):
-    """TaskSession -> Task: the agent's session exists."""
-
-    session: SessionId

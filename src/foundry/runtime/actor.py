@@ -45,9 +45,6 @@ class Actor:
     def at(cls, key: str) -> Address:
         return Address(cls.__name__, key)
 
-    def before_turn(self, turn: Turn) -> None:
-        """What every turn of an actor that exists begins with."""
-
     def after_turn(self, turn: Turn) -> None:
         """What every turn ends with, whichever handler it had: what follows from the rows as they are now."""
 

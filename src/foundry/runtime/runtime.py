@@ -163,21 +163,18 @@ class Runtime:
         except Busy as error:
             raise Unavailable(f"the store did not take the change: {error}") from error
 
-    async def end_workflow(
-        self, owner: Address, ended: WorkflowEnded, generation: int | None, *, gone: bool = False
-    ) -> None:
+    async def end_workflow(self, owner: Address, ended: WorkflowEnded, generation: int | None) -> None:
         """Delete a workflow's row and give its end to its owner, in one transaction; nothing if that was done before.
 
         Args:
             generation: only if the row still has this one; None: whichever it has.
-            gone: the row is deleted already, by a replica of release 0.1.
 
         Raises:
             Unavailable: the database was away; nothing was applied, asking again is right.
         """
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         try:
-            self.store.submit(EndWork(self, owner, ended, future, generation, gone=gone))
+            self.store.submit(EndWork(self, owner, ended, future, generation))
             await future
         except Busy as error:
             raise Unavailable(f"the store did not take the workflow's end: {error}") from error

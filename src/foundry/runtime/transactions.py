@@ -21,7 +21,7 @@ import structlog
 from foundry.contracts.errors import FoundryError, KeyReused, NotFound, error_codes
 from foundry.contracts.issues import IssueKind, Trouble, TroubleRaised
 from foundry.contracts.messages import APP, Address, Birth, Command, Message, Model, ScopeId
-from foundry.contracts.stored_names import COMING_MESSAGES
+from foundry.contracts.stored_names import NOT_READ
 from foundry.runtime.actor import Handler, Kind
 from foundry.runtime.host import Host
 from foundry.runtime.store.base import (
@@ -101,8 +101,6 @@ def take(host: Host, tx: Transaction, kind: Kind, address: Address, opened: Open
          birth: Birth | None = None) -> tuple[Turn, object]:  # fmt: skip
     """Call a handler and then the actor's `after_turn`. Gives the turn and the handler's answer."""
     turn = Turn(tx, address, opened, host.ids, kind.actor.config, birth)
-    if opened.exists:
-        kind.actor.before_turn(turn)
     answer = call(turn)
     if not turn.effects.deleted:
         kind.actor.after_turn(turn)
@@ -227,7 +225,9 @@ class MailWork(Work):
         if opened.deleted:
             tx.dropped(str(self.address))
             return
-        handler = self.kind.words.get(COMING_MESSAGES.get(mail.word, mail.word))
+        if mail.word in NOT_READ:
+            return
+        handler = self.kind.words.get(mail.word)
         if handler is None and self._left_to_others(tx, mail):
             raise _MayBeNewer
         if handler is None:

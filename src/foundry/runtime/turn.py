@@ -31,7 +31,7 @@ from foundry import RELEASE
 from foundry.contracts.errors import NotFound
 from foundry.contracts.ids import WorkflowId
 from foundry.contracts.messages import Address, Birth, Event, Message, Model, ScopeId, millis, utc
-from foundry.contracts.stored_names import current, stored
+from foundry.contracts.stored_names import current
 from foundry.runtime.store.base import Effects, NewBirth, NewEvent, NewMail, NewStart, Opened, Transaction
 from foundry.runtime.store.tables import actors, events, workflows
 
@@ -331,7 +331,7 @@ class Turn:
     def start(self, workflow: str, job: Model) -> WorkflowId:
         """Start a workflow owned by this actor, after the commit; its name is one of those registered for it."""
         workflow_id = self.new_id("wfl")
-        self.effects.starts.append(NewStart(workflow_id, stored(workflow), self.scope, job.model_dump_json(), RELEASE))
+        self.effects.starts.append(NewStart(workflow_id, workflow, self.scope, job.model_dump_json(), RELEASE))
         return WorkflowId(workflow_id)
 
     def cancel(self, workflow: WorkflowId) -> None:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from foundry.actors.github_state import release_0_1
 from foundry.actors.github_state.jobs import ListInstallations, ReadOrganization
 from foundry.actors.github_state.tables import github_states
 from foundry.contracts.addresses import coordinator
-from foundry.contracts.github_state import SyncEnded, SyncOrganization
+from foundry.contracts.github_state import SyncOrganization
 from foundry.contracts.ids import OrganizationId
 from foundry.contracts.issues import Outcome, TroubleEnded, WorkflowEnded, WorkflowRecovered, WorkflowTrouble
 from foundry.contracts.messages import APP, millis, utc
@@ -45,7 +44,7 @@ def begin_sync(turn: Turn) -> None:
             return
         turn.cancel(running.id)
     if turn.key == APP:
-        workflow = turn.start("sync_installations", ListInstallations())
+        turn.start("sync_installations", ListInstallations())
     else:
         job = ReadOrganization(
             organization=OrganizationId(turn.key),
@@ -53,8 +52,7 @@ def begin_sync(turn: Turn) -> None:
             installation=row.installation,
             personal=row.personal,
         )
-        workflow = turn.start("sync_organization", job)
-    release_0_1.syncs(turn, workflow)
+        turn.start("sync_organization", job)
     turn.update(github_states, sync_again=False)
     turn.schedule("sync", RESYNC)
 
@@ -65,8 +63,6 @@ def sync_ended(turn: Turn, message: WorkflowEnded) -> None:
     row, trouble = turn.one(github_states), message.trouble
     if message.outcome is Outcome.CANCELLED:
         return
-    if not turn.running():
-        release_0_1.syncs(turn, None)
     if trouble is None:
         _end_issue(turn, row.fingerprint)
         turn.update(github_states, synced_at=millis(turn.now), trouble="", fingerprint=None)
@@ -78,11 +74,6 @@ def sync_ended(turn: Turn, message: WorkflowEnded) -> None:
     shown = f"{trouble.step}: {trouble.message}"
     turn.update(github_states, sync_again=False, trouble=shown, fingerprint=trouble.fingerprint)
     turn.schedule("sync", RETRY)
-
-
-@handles(SyncEnded)
-def release_0_1_ended(turn: Turn, command: SyncEnded) -> None:
-    """Asked by workflows that release 0.1 began; their `WorkflowEnded` follows."""
 
 
 @handles(WorkflowTrouble)
@@ -99,7 +90,6 @@ def workflow_recovered(turn: Turn, command: WorkflowRecovered) -> None:
 def stop_sync(turn: Turn) -> None:
     for running in turn.running():
         turn.cancel(running.id)
-    release_0_1.syncs(turn, None)
     _end_issue(turn, turn.one(github_states).fingerprint)
     turn.update(github_states, sync_again=False, trouble="", fingerprint=None)
     turn.unschedule("sync")

@@ -18,7 +18,6 @@ from foundry.actors.task import (
     publishing,
     recovery,
     release,
-    release_0_1,
     sessions,
     work_tree,
 )
@@ -61,14 +60,10 @@ class Task(Actor):
         recovery,
         release,
         overdue,
-        release_0_1,
     )
 
     def __init__(self, config: TaskConfig | None = None) -> None:
         self.config = config or TaskConfig()
-
-    def before_turn(self, turn: Turn) -> None:
-        release_0_1.adopt(turn)
 
     def after_turn(self, turn: Turn) -> None:
         """1. What waited and may begin now, begins. 2. Alarms. 3. Show what has changed; tell who lists the task."""
@@ -78,7 +73,6 @@ class Task(Actor):
         overdue.set_alarm(turn)
         idle_stop.set_alarm(turn)
         turn.local = _show(turn)
-        release_0_1.mirror(turn)
 
     def view(self, turn: Turn) -> TaskView:
         return cast(TaskView, turn.local)

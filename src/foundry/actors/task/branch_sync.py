@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from foundry.actors.task import operations
 from foundry.actors.task.jobs import Fetch, RemoteHead
-from foundry.actors.task.release_0_1 import repository_of
 from foundry.actors.task.remote_branch import after_news, after_push, after_rejection, remote_head, shown, stored
 from foundry.actors.task.tables import remote_branches, renames, task_sessions_known, tasks, waiting_prompts
+from foundry.actors.task.views import repository_of
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.issues import Trouble
 from foundry.contracts.messages import millis
@@ -74,7 +74,7 @@ def _fetch(turn: Turn, *, automatic: bool, forward: bool) -> None:
     row, head = turn.one(tasks), known(turn)
     job = Fetch(
         sandbox=SandboxId(row.sandbox),
-        repository=repository_of(turn),
+        repository=repository_of(row),
         branch=row.branch,
         base=row.base,
         known=head.head if head else None,

@@ -18,7 +18,6 @@ from foundry.contracts.task import (
     PhaseTrouble,
     RestoreCheckpoint,
     SaveCheckpoint,
-    SaveEnded,
 )
 from foundry.contracts.task_checkpoints import CheckpointMissing, CheckpointReason, Saved
 from foundry.contracts.task_operations import Kind
@@ -56,11 +55,6 @@ def checkpoint_not_saved(turn: Turn, command: CheckpointNotSaved) -> None:
     """Shown with the work; the sandbox is retained until it can be saved, or is discarded."""
     trouble = PhaseTrouble(code=command.code, message=command.message, remedy=command.remedy, attempt=1)
     operations.put(turn, Kind.CHECKPOINT, failure=trouble.model_dump_json())
-
-
-@handles(SaveEnded)
-def release_0_1_ended(turn: Turn, command: SaveEnded) -> None:
-    """Asked by workflows that release 0.1 began; their `WorkflowEnded` follows."""
 
 
 @handles(RestoreCheckpoint)

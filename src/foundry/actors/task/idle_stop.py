@@ -9,7 +9,7 @@ from foundry.actors.task.tables import task_sessions_known, tasks
 from foundry.contracts.errors import WrongState
 from foundry.contracts.ids import SessionId
 from foundry.contracts.issues import Trouble
-from foundry.contracts.task import GoToRest, Phase, RestEnded, RestSandbox, TaskState
+from foundry.contracts.task import GoToRest, Phase, RestSandbox, TaskState
 from foundry.contracts.task_checkpoints import CheckpointReason
 from foundry.contracts.task_operations import Kind
 from foundry.contracts.task_session import SessionStatus
@@ -55,11 +55,6 @@ def begin_to_stop(turn: Turn, command: GoToRest) -> list[SessionId]:
         for session in going:
             turn.update(task_sessions_known, {"session": session}, resting=True)
     return going
-
-
-@handles(RestEnded)
-def release_0_1_ended(turn: Turn, command: RestEnded) -> None:
-    """Asked by workflows that release 0.1 began; their `WorkflowEnded` follows."""
 
 
 def not_stopped(turn: Turn, trouble: Trouble) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from foundry.actors.task import branch_rename, operations, overdue, recovery, release, release_0_1, sessions
+from foundry.actors.task import branch_rename, operations, overdue, recovery, release, sessions
 from foundry.actors.task.jobs import Provision
 from foundry.actors.task.tables import task_sessions_known, tasks, waiting_prompts, wanted_checkpoints
 from foundry.actors.task.transitions import advance
@@ -51,7 +51,6 @@ def create(turn: Turn, command: CreateTask) -> None:
         created_at=now,
         changed_at=now,
     )
-    release_0_1.created(turn, command.repository)
     sessions.add(turn, command.session, command.agent, command.prompt, command.person)
     operations.begin(turn, Kind.PROVISION, Provision(task=command.id))
 

@@ -51,7 +51,6 @@ BRANCHES = (
     select(
         tasks.c.task,
         tasks.c.repository_id,
-        tasks.c.repository,
         tasks.c.organization,
         tasks.c.branch,
         tasks.c.pull_request_number,
@@ -158,8 +157,6 @@ SHOWN = (Kind.PROVISION, Kind.RECOVERY, Kind.PUBLISH)  # whose failure is the ta
 
 def repository_of(row: AnyRow) -> RepositoryRef:
     """The task's repository by its id; whoever shows or uses more of it looks it up."""
-    if not row.repository_id:  # release 0.1 has made the task, and no turn of this release was taken yet
-        return RepositoryRef.model_validate_json(row.repository)
     return RepositoryRef.of(RepositoryId(row.repository_id), OrganizationId(row.organization))
 
 

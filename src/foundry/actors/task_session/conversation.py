@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import cast
 
-from foundry.actors.task_session import release_0_1
 from foundry.actors.task_session.config import watchdog
 from foundry.actors.task_session.gaps import try_all
 from foundry.actors.task_session.jobs import CloseServer, Connect
@@ -439,7 +438,6 @@ class Conversation:
         changes = {name: value for name, value in self.state.values().items() if value != before[name]}
         if changes:
             self.turn.update(sessions, **changes)
-        release_0_1.mirror(self.turn, self.opening)
 
 
 def standing(c: Conversation, running: AnyRow | None, asked: Sequence[AnyRow]) -> dict[str, int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from foundry.actors.task_session import release_0_1
 from foundry.actors.task_session.conversation import Conversation, conversation
 from foundry.actors.task_session.gaps import fill, give_up
 from foundry.actors.task_session.jobs import CloseServer
@@ -28,7 +27,7 @@ from foundry.contracts.session_stream import (
     FillGaps,
     SessionOpened,
 )
-from foundry.contracts.task import SessionReady, title_of
+from foundry.contracts.task import title_of
 from foundry.contracts.task_session import (
     CloseSession,
     CreateSession,
@@ -64,7 +63,6 @@ def create(turn: Turn, message: CreateSession) -> None:
         created_at=now,
     )
     turn.insert(sessions, **state.values())
-    release_0_1.created(turn, message.repository)
     c = conversation(turn)
     if message.prompt:
         c.queue(message.message or MessageId(turn.new_id("msg")), message.prompt, message.person)
@@ -84,7 +82,6 @@ def open_agent(turn: Turn, message: OpenAgent) -> None:
         reconnect(c, "A person asked to retry.")
     elif c.status in ABLE:
         c.tell_again()
-        c.tell(SessionReady(session=SessionId(turn.key)))  # what 0.1 waits for
 
 
 @handles(ChooseServer)
@@ -122,7 +119,6 @@ def opened(turn: Turn, command: SessionOpened) -> None:
             server_id=opened.server_id,
         ),
     )
-    c.tell(SessionReady(session=SessionId(turn.key)))  # what 0.1 waits for
 
 
 def _say_how(c: Conversation, how: Literal["new", "load", "resume"]) -> None:

@@ -23,7 +23,7 @@ from foundry.contracts.doors import Doors
 from foundry.contracts.errors import FoundryError, Unavailable
 from foundry.contracts.ids import WorkflowId
 from foundry.contracts.inspection import StepSeen, WorkflowSeen
-from foundry.contracts.issues import Adopt, EndTrouble, IssueKind, Outcome, RecordTrouble, Trouble, WorkflowEnded
+from foundry.contracts.issues import EndTrouble, IssueKind, Outcome, RecordTrouble, Trouble, WorkflowEnded
 from foundry.contracts.messages import ScopeId
 from foundry.runtime.async_tools import ended, woken
 from foundry.runtime.host import Host
@@ -101,7 +101,6 @@ class WorkflowSystem:
         self._cut_off = pace.cut_off
         self._background: list[asyncio.Task[None]] = []
         self._wake = asyncio.Event()
-        self._seen: list[Started] = []  # at the last look
         self._handed: set[str] = set()
         self._one_process = url.startswith("sqlite")
         self._sweep = pace.sweep
@@ -184,22 +183,11 @@ class WorkflowSystem:
         self._wake.clear()
         rows = await self._host.read(start_rows)
         self._handed &= {row.id for row in rows}  # other replicas end some of those handed over here
-        await self._ended_by_release_0_1(rows)
         for row in rows:
             if row.cancelled:
                 await self.cancelled(row)
             elif row.id not in self._handed and await self.ours(row):
                 await self.hand(row.id)
-
-    async def _ended_by_release_0_1(self, rows: list[Started]) -> None:
-        """A replica of it deletes a row without a word to the owner, who may wait for the end."""
-        now = {row.id for row in rows}
-        gone = [row for row in self._seen if row.id not in now]
-        self._seen = rows
-        if gone and not self._one_process and await self.recovery.older():
-            for row in gone:
-                ended = WorkflowEnded(workflow=row.name, workflow_id=row.id, outcome=Outcome.DONE)
-                await self._host.end_workflow(row.owner, ended, None, gone=True)
 
     async def ours(self, row: Started) -> bool:
         """Whether this process should begin it: what it does not know may be a newer replica's."""
@@ -264,8 +252,6 @@ class WorkflowSystem:
             return
         try:
             execution.flow = self._flow(declared, row)
-            if row.release is None and Adopt in self._host.registry.kind(row.owner).handlers:
-                await outlast(lambda: self._host.ask(row.owner, Adopt()))
             await self._carry_out(declared, row, execution.flow)
         except dbos_error.DBOSUnexpectedStepError as error:
             log.error("a workflow of another version", workflow=row.name, id=row.id, error=str(error))
@@ -316,11 +302,9 @@ class WorkflowSystem:
             await self._host.system(row.owner, lambda tx: tx.execute(clear, row.id, row.generation))
 
         resume = resumed if row.generation else None
-        flow = Flow(
+        return Flow(
             self._host, self._doors, declared, row.id, row.owner, self._scope(row), lambda: self._standing(row), resume
         )
-        flow.earlier = row.release is None
-        return flow
 
     def _scope(self, row: Started) -> ScopeId:
         """Where its issues are."""

@@ -88,7 +88,6 @@ class Workflow:
     releases: Mapping[str, str]  # step -> the workflow or command that releases what it made
     run: Callable[[Flow, Any], Awaitable[None]]
     job: type[Model]
-    earlier: tuple[str, ...] = ()  # steps that only those have which release 0.1 began
 
 
 @dataclass
@@ -121,7 +120,6 @@ def workflow(
     scope: Scope | None = None,
     steps: tuple[str, ...] = (),
     releases: Mapping[str, str] | None = None,
-    earlier: tuple[str, ...] = (),
 ) -> Callable[[Callable[[Flow, Any], Awaitable[None]]], Workflow]:
     """Declare a workflow; its function is `async def name(flow, job) -> None`.
 
@@ -139,7 +137,7 @@ def workflow(
         if not (isinstance(job, type) and issubclass(job, Model)):
             raise RegistrationError(f"workflow {name}: its second parameter is `job`, of a Model's type")
         assert scope is not None
-        return Workflow(name, owner, scope, steps, releases or {}, run, job, earlier)
+        return Workflow(name, owner, scope, steps, releases or {}, run, job)
 
     return declare
 
@@ -166,7 +164,6 @@ class Flow:
         self.scope = scope
         self.standing = standing
         self._resumed = resumed  # after a crash: to be called when it has come further than that
-        self.earlier = False  # release 0.1 began it: its steps are those of then
         self.cancelled = asyncio.Event()  # a pause before the next attempt need not be waited for
         self._number = 0
         self._asked: Counter[tuple[str, str, Address]] = Counter()
@@ -231,7 +228,7 @@ class Flow:
         tries: int,
         backoff: tuple[float, ...] = BACKOFF,
     ) -> T:
-        if step not in self._workflow.steps and not (self.earlier and step in self._workflow.earlier):
+        if step not in self._workflow.steps:
             raise RegistrationError(f"workflow {self._workflow.name} has no step {step!r}")
         self._number += 1
         attempts = Attempts(self, step, tries, deadline, backoff)

@@ -24,7 +24,6 @@ class Started(NamedTuple):
     crashes: int
     job: str
     cancelled: bool
-    release: str | None  # that began it; None: 0.1
 
 
 def start_rows(reader: Reader, workflow_id: str | None = None) -> list[Started]:
@@ -42,7 +41,6 @@ def start_rows(reader: Reader, workflow_id: str | None = None) -> list[Started]:
             r.crashes,
             r.job,
             bool(r.cancelled),
-            r.release,
         )
         for r in reader.all(query)
     ]

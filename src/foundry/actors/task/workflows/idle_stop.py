@@ -11,14 +11,14 @@ from foundry.actors.task.workflows.checkpoint import saving
 from foundry.actors.task.workflows.ensure_running import ensure_running
 from foundry.contracts import addresses
 from foundry.contracts.sandbox_instance import SandboxMoved, SandboxState
-from foundry.contracts.task import GoToRest, RestEnded
+from foundry.contracts.task import GoToRest
 from foundry.contracts.task_session import RestSession
 from foundry.runtime.workflow.flow import Flow, Scope, workflow
 
 STEPS = ("saving the work", "forgetting old ones", "going to rest", "stopping sandbox")
 
 
-@workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS, earlier=("at rest",))
+@workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS)
 async def idle_stop(flow: Flow, job: Rest) -> None:
     await ensure_running(flow, "saving the work", job.save.sandbox)
     outcome = await saving(flow, job.save)
@@ -28,5 +28,3 @@ async def idle_stop(flow: Flow, job: Rest) -> None:
         await flow.do("stopping sandbox", flow.doors.sandboxes.stop, job.save.sandbox)
         stopped = SandboxMoved(state=SandboxState.STOPPED)
         await flow.ask("stopping sandbox", addresses.sandbox(job.save.sandbox), stopped)
-    if flow.earlier:
-        await flow.ask("at rest", flow.owner, RestEnded())
