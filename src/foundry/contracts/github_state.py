@@ -110,7 +110,7 @@ class GitHubStateView(Model):
     active: bool = True
     synced_at: datetime | None = None
     syncing_since: datetime | None = None
-    trouble: str = ""  # why the last sync failed; empty: it did not
+    failure: str = ""  # why the last sync failed; empty: it did not
 
 
 # Webhooks: what Foundry uses of a payload; the rest is left out when it is read

@@ -32,7 +32,7 @@ from foundry.runtime.topic import Hub, Published
 from foundry.runtime.transactions import After, AskWork, SystemWork
 from foundry.runtime.turn import Ids, Reader
 from foundry.runtime.upkeep.inspection import inspection
-from foundry.runtime.upkeep.overdue_monitor import Lateness
+from foundry.runtime.upkeep.overdue_monitor import OverdueMonitor
 from foundry.runtime.upkeep.retention import Upkeep
 from foundry.runtime.worker.supervisor import Supervisor, WorkerKind
 from foundry.runtime.workflow.ended import EndWork
@@ -98,8 +98,8 @@ class Runtime:
         if self.flows:
             await self.flows.start(doors)
         upkeep = Upkeep(self._kept, self.system)
-        late = Lateness(self, self.store, self.pace.late)
-        for run in (self.dispatcher.run, self.hub.run, self.timer.run, self.supervisor.run, upkeep.run, late.run):
+        overdue = OverdueMonitor(self, self.store, self.pace.overdue)
+        for run in (self.dispatcher.run, self.hub.run, self.timer.run, self.supervisor.run, upkeep.run, overdue.run):
             self._background.append(asyncio.create_task(_forever(run), name=run.__qualname__))
         if self._notifier:
             self._notifier.start()

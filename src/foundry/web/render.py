@@ -64,7 +64,7 @@ ISSUES = {
     IssueKind.WORKFLOW_CRASHED: "Crashed",
     IssueKind.WORKFLOW_LOST: "Lost",
     IssueKind.SCHEDULE_FAILING: "Failing",
-    IssueKind.LATE: "Overdue",
+    IssueKind.OVERDUE: "Overdue",
     IssueKind.SANDBOXES_MISSING: "Missing",
     IssueKind.SANDBOX_UNKNOWN: "Unknown",
     IssueKind.DISK_LOW: "Disk low",
@@ -92,9 +92,9 @@ def task_badge(task: TaskSummary) -> tuple[str, str]:
         )
     if task.state is TaskState.FAILED:
         return "bad", "Failed"
-    if task.trouble is not None and task.trouble.retry_at is None:
+    if task.failure is not None and task.failure.retry_at is None:
         return "bad", "Needs attention"
-    if task.trouble is not None:
+    if task.failure is not None:
         return "wait", "Retrying"
     if task.activity == SessionStatus.ERROR:
         return "bad", "Agent error"
@@ -136,7 +136,7 @@ def gone(element: str) -> Markup:
 
 def issue_badge(organization: str, issues: Sequence[IssueView]) -> Markup:
     """Render the top bar's badge (R19), which links to the runtime issues."""
-    worst = any(issue.trouble.retry_at is None for issue in issues)
+    worst = any(issue.failure.retry_at is None for issue in issues)
     return template("fragments/issue_badge.html", organization=organization, count=len(issues), worst=worst)
 
 
@@ -147,7 +147,7 @@ def issue_list(organization: str, scope: str, issues: Sequence[IssueView]) -> Ma
         scope: `organization` or `app`.
     """
     lines = [
-        {"issue": issue, "word": ISSUES[issue.trouble.kind], "where": actor_link(issue.trouble.actor)}
+        {"issue": issue, "word": ISSUES[issue.failure.kind], "where": actor_link(issue.failure.actor)}
         for issue in issues
     ]
     return template("fragments/issue_list.html", organization=organization, scope=scope, lines=lines)
@@ -199,14 +199,14 @@ def phases(task: TaskView, *, may_write: bool = True) -> Markup:
     """Render the provisioning phases, with the current one's age, attempt and failure (R25). Empty afterwards."""
     order = list(PHASES)
     at = order.index(task.phase)
-    over = task.state is TaskState.ARCHIVED or (task.phase is Phase.RUNNING and task.trouble is None)
+    over = task.state is TaskState.ARCHIVED or (task.phase is Phase.RUNNING and task.failure is None)
     steps = [
         {"name": PHASES[phase], "state": "done" if n < at else "now" if n == at else "next"}
         for n, phase in enumerate(order)
         if phase is not Phase.RUNNING and (phase is not Phase.RESTORING or task.begins_from)
     ]
     retryable = task.state is TaskState.FAILED or (
-        task.state is TaskState.READY and task.trouble is not None and task.phase is not Phase.RUNNING
+        task.state is TaskState.READY and task.failure is not None and task.phase is not Phase.RUNNING
     )
     return template(
         "fragments/phases.html",
@@ -267,7 +267,7 @@ def checkpoints(task: TaskView, listed: Sequence[CheckpointView], *, may_write: 
         task=task,
         lines=lines,
         can_save=may_write and task.state is TaskState.READY,
-        can_release=may_write and task.kept != "",
+        can_release=may_write and task.retained != "",
     )
 
 
@@ -286,7 +286,7 @@ def sandbox(view: SandboxView | None, *, may_write: bool = True) -> Markup:
         SandboxState.STARTING: "busy",
         SandboxState.RUNNING: "good",
         SandboxState.UNREACHABLE: "bad",
-        SandboxState.KEPT: "wait",
+        SandboxState.RETAINED: "wait",
         SandboxState.LOST: "bad",
     }
     tone = "quiet" if view is None else tones.get(view.state, "quiet")
@@ -306,7 +306,7 @@ def session_state(session: SessionView, *, may_write: bool = True) -> Markup:
         tone, word = "wait", "Waiting for an answer"
     elif session.stopping:
         tone, word = "busy", "Stopping"
-    elif session.resting:
+    elif session.sandbox_stopped:
         tone, word = "quiet", "Stopped; starts on the next message"
     shown = [m for m in session.messages if m.state is not MessageState.SENDING]
     return template(

@@ -21,7 +21,7 @@ app_sessions = owned_table(
 
 app_issues = issue_table("AppShell", "app_issues")
 
-app_strays = owned_table(
+app_orphans = owned_table(
     "AppShell",
     "app_strays",
     Column("app", String, primary_key=True),
@@ -29,5 +29,5 @@ app_strays = owned_table(
     Column("since", BigInteger, nullable=False),
     Column("disk", BigInteger),  # bytes
     Column("removing", Boolean, nullable=False, server_default="0"),  # somebody asked for that
-    Column("trouble", Text, nullable=False, server_default=""),  # why it could not be removed
+    Column("trouble", Text, key="failure", nullable=False, server_default=""),  # why it could not be removed
 )

@@ -13,7 +13,7 @@ from foundry.actors.github_state.tables import github_states
 from foundry.contracts.addresses import coordinator
 from foundry.contracts.github_state import SyncOrganization
 from foundry.contracts.ids import OrganizationId
-from foundry.contracts.issues import Outcome, TroubleEnded, WorkflowEnded, WorkflowRecovered, WorkflowTrouble
+from foundry.contracts.issues import AttemptFailed, FailureEnded, Outcome, WorkflowEnded, WorkflowRecovered
 from foundry.contracts.messages import APP, millis, utc
 from foundry.runtime.actor import due, handles, receives
 from foundry.runtime.turn import Turn
@@ -60,41 +60,41 @@ def begin_sync(turn: Turn) -> None:
 @receives(WorkflowEnded)
 def sync_ended(turn: Turn, message: WorkflowEnded) -> None:
     """1. What the last failed one left is over, or replaced by this one's. 2. Once more if something happened."""
-    row, trouble = turn.one(github_states), message.trouble
+    row, failure = turn.one(github_states), message.failure
     if message.outcome is Outcome.CANCELLED:
         return
-    if trouble is None:
+    if failure is None:
         _end_issue(turn, row.fingerprint)
-        turn.update(github_states, synced_at=millis(turn.now), trouble="", fingerprint=None)
+        turn.update(github_states, synced_at=millis(turn.now), failure="", fingerprint=None)
         if row.sync_again:
             begin_sync(turn)
         return
-    if row.fingerprint != trouble.fingerprint:
+    if row.fingerprint != failure.fingerprint:
         _end_issue(turn, row.fingerprint)
-    shown = f"{trouble.step}: {trouble.message}"
-    turn.update(github_states, sync_again=False, trouble=shown, fingerprint=trouble.fingerprint)
+    shown = f"{failure.step}: {failure.message}"
+    turn.update(github_states, sync_again=False, failure=shown, fingerprint=failure.fingerprint)
     turn.schedule("sync", RETRY)
 
 
-@handles(WorkflowTrouble)
-def workflow_trouble(turn: Turn, command: WorkflowTrouble) -> None:
+@handles(AttemptFailed)
+def attempt_failed(turn: Turn, command: AttemptFailed) -> None:
     """An attempt failed: shown."""
-    turn.update(github_states, trouble=f"{command.trouble.step}: {command.trouble.message}")
+    turn.update(github_states, failure=f"{command.failure.step}: {command.failure.message}")
 
 
 @handles(WorkflowRecovered)
 def workflow_recovered(turn: Turn, command: WorkflowRecovered) -> None:
-    turn.update(github_states, trouble="")
+    turn.update(github_states, failure="")
 
 
 def stop_sync(turn: Turn) -> None:
     for running in turn.running():
         turn.cancel(running.id)
     _end_issue(turn, turn.one(github_states).fingerprint)
-    turn.update(github_states, sync_again=False, trouble="", fingerprint=None)
+    turn.update(github_states, sync_again=False, failure="", fingerprint=None)
     turn.unschedule("sync")
 
 
 def _end_issue(turn: Turn, fingerprint: str | None) -> None:
     if fingerprint:
-        turn.send(coordinator(turn.scope), TroubleEnded(fingerprint=fingerprint))
+        turn.send(coordinator(turn.scope), FailureEnded(fingerprint=fingerprint))

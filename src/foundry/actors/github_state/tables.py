@@ -18,7 +18,7 @@ github_states = owned_table(
     Column("active", Boolean, nullable=False, server_default="1"),
     Column("sync_again", Boolean, nullable=False, server_default="0"),  # something changed while it ran
     Column("synced_at", BigInteger),
-    Column("trouble", Text, nullable=False, server_default=""),
+    Column("trouble", Text, key="failure", nullable=False, server_default=""),
     Column("fingerprint", String),  # of the issue that the last failed sync left
 )
 

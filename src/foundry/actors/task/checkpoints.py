@@ -15,7 +15,7 @@ from foundry.contracts.task import (
     CheckpointNotSaved,
     CheckpointRestored,
     CheckpointSaved,
-    PhaseTrouble,
+    PhaseFailure,
     RestoreCheckpoint,
     SaveCheckpoint,
 )
@@ -53,8 +53,8 @@ def checkpoint_saved(turn: Turn, command: CheckpointSaved) -> list[CheckpointId]
 @handles(CheckpointNotSaved)
 def checkpoint_not_saved(turn: Turn, command: CheckpointNotSaved) -> None:
     """Shown with the work; the sandbox is retained until it can be saved, or is discarded."""
-    trouble = PhaseTrouble(code=command.code, message=command.message, remedy=command.remedy, attempt=1)
-    operations.put(turn, Kind.CHECKPOINT, failure=trouble.model_dump_json())
+    failure = PhaseFailure(code=command.code, message=command.message, remedy=command.remedy, attempt=1)
+    operations.put(turn, Kind.CHECKPOINT, failure=failure.model_dump_json())
 
 
 @handles(RestoreCheckpoint)

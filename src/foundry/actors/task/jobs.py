@@ -85,7 +85,7 @@ class Publish(Model):
     title: str
     body: str
     draft: bool
-    by_itself: bool  # after an agent's turn: nothing new is no trouble
+    by_itself: bool  # after an agent's turn: nothing new is not a failure
     person: Person
 
 
@@ -142,7 +142,7 @@ class RenameWish(Model):
     giving_up: bool
 
 
-class Rest(Model):
+class IdleStop(Model):
     """Stop a sandbox that nobody uses, once its work is saved."""
 
     save: Save

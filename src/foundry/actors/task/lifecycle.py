@@ -82,7 +82,7 @@ def _retry_session(turn: Turn, row: AnyRow) -> None:
     if known.status != SessionStatus.ERROR and not row.overdue:
         raise WrongState(f"the session is {known.status}; only a failed one is retried")
     turn.update(tasks, attempt=row.attempt + 1, phase_since=millis(turn.now))
-    turn.update(task_sessions_known, {"session": known.session}, trouble=None)
+    turn.update(task_sessions_known, {"session": known.session}, failure=None)
     turn.send(addresses.session(SessionId(known.session)), OpenAgent(anew=True))
 
 

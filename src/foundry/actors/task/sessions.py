@@ -38,9 +38,9 @@ def session_seen(turn: Turn, message: SessionSeen) -> None:
     told: dict[str, object] = {
         "status": seen.status,
         "title": seen.title,
-        "trouble": seen.trouble.model_dump_json() if seen.trouble else None,
+        "failure": seen.failure.model_dump_json() if seen.failure else None,
         "overdue": seen.overdue.model_dump_json() if seen.overdue else None,
-        "resting": seen.stopped,
+        "sandbox_stopped": seen.stopped,
     }
     there = seen.status in ABLE
     turn.update(task_sessions_known, {"session": seen.id}, **told)

@@ -50,7 +50,7 @@ operations = owned_table(
     Column("kind", String, primary_key=True),
     Column("step", String, nullable=False, server_default=""),  # as it is shown
     Column("holds", Boolean, nullable=False, server_default="0"),  # it has taken the work tree, late
-    Column("failure", Text),  # PhaseTrouble: of its last attempt
+    Column("failure", Text),  # PhaseFailure: of its last attempt
 )
 
 task_sessions_known = owned_table(
@@ -62,10 +62,10 @@ task_sessions_known = owned_table(
     Column("agent", String, nullable=False),
     Column("title", String, nullable=False, server_default=""),
     Column("status", String, nullable=False),
-    Column("trouble", Text),  # PhaseTrouble
+    Column("trouble", Text, key="failure"),  # PhaseFailure
     Column("overdue", Text),  # Overdue
     Column("opening", Boolean, nullable=False, server_default="0"),  # its agent has been asked for
-    Column("resting", Boolean, nullable=False, server_default="0"),  # its agent was stopped with the sandbox
+    Column("resting", Boolean, key="sandbox_stopped", nullable=False, server_default="0"),  # with its agent
 )
 
 waiting_prompts = owned_table(

@@ -7,7 +7,9 @@ from sqlalchemy import BigInteger, Boolean, Column, Integer, String, Text
 from foundry.actors.task_session.row import State
 from foundry.runtime.store.tables import columns_of, owned_table
 
-sessions = owned_table("TaskSession", "sessions", *columns_of(State, index=["task"]))
+STORED = {"failure": "trouble", "sandbox_stopped": "resting"}  # fields whose columns keep an older name
+
+sessions = owned_table("TaskSession", "sessions", *columns_of(State, index=["task"], stored=STORED))
 
 session_agents = owned_table(
     "TaskSession",

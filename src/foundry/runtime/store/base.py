@@ -156,7 +156,7 @@ class Transaction(Protocol):
         ...
 
     def infrastructure(self, error: BaseException) -> bool:
-        """Whether this is the database's trouble (away, full, locked), not the turn's."""
+        """Whether this is the database's failure (away, full, locked), not the turn's."""
         ...
 
     def conflict(self, error: BaseException) -> bool:

@@ -7,6 +7,7 @@ one id. What a dead process leaves is `Recovery`'s.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable
@@ -23,7 +24,7 @@ from foundry.contracts.doors import Doors
 from foundry.contracts.errors import FoundryError, Unavailable
 from foundry.contracts.ids import WorkflowId
 from foundry.contracts.inspection import StepSeen, WorkflowSeen
-from foundry.contracts.issues import EndTrouble, IssueKind, Outcome, RecordTrouble, Trouble, WorkflowEnded
+from foundry.contracts.issues import EndFailure, Failure, IssueKind, Outcome, RecordFailure, WorkflowEnded
 from foundry.contracts.messages import ScopeId
 from foundry.runtime.async_tools import ended, woken
 from foundry.runtime.host import Host
@@ -215,7 +216,7 @@ class WorkflowSystem:
             if status.status == "PENDING" and await self.recovery.runs_elsewhere(status.executor_id):
                 return  # that one ends it
             await DBOS.cancel_workflow_async(row.id)
-        ended, coordinator = EndTrouble(fingerprint=fingerprint(row.id)), self._host.coordinator(self._scope(row))
+        ended, coordinator = EndFailure(fingerprint=fingerprint(row.id)), self._host.coordinator(self._scope(row))
         try:
             await outlast(lambda: self._host.ask(coordinator, ended))
         except FoundryError as refusal:  # there is no such coordinator any more, so no issue of its
@@ -264,22 +265,22 @@ class WorkflowSystem:
             self.poke()  # nothing of it runs any more
 
     async def _carry_out(self, declared: Workflow, row: Started, flow: Flow) -> None:
-        outcome, trouble = Outcome.DONE, None
+        outcome, failure = Outcome.DONE, None
         try:
             await declared.run(flow, declared.job.model_validate_json(row.job))
         except StepFailed as failed:
-            log.info("workflow failed", workflow=row.name, id=row.id, step=failed.trouble.step)
-            outcome, trouble = Outcome.FAILED, failed.trouble
+            log.info("workflow failed", workflow=row.name, id=row.id, step=failed.failure.step)
+            outcome, failure = Outcome.FAILED, failed.failure
         except dbos_error.DBOSUnexpectedStepError:
             raise
         except Exception as error:
             log.exception("workflow raised", workflow=row.name, id=row.id)
-            outcome, trouble = Outcome.FAILED, flow.trouble("", 1, error, None)
-            await DBOS.run_step_async({"name": "on-error"}, flow.report, trouble)
+            outcome, failure = Outcome.FAILED, flow.failure("", 1, error, None)
+            await DBOS.run_step_async({"name": "on-error"}, flow.report, failure)
         else:
             await flow.went_on()
         await flow.check()
-        await self._end(row, outcome, trouble, row.generation)  # no step: a repeat finds the row gone
+        await self._end(row, outcome, failure, row.generation)  # no step: a repeat finds the row gone
 
     async def _not_ours(self, row: Started, why: str) -> None:
         """With other replicas about, one of them may be newer: it goes on there once this one is stopped."""
@@ -302,8 +303,9 @@ class WorkflowSystem:
             await self._host.system(row.owner, lambda tx: tx.execute(clear, row.id, row.generation))
 
         resume = resumed if row.generation else None
+        standing = functools.partial(self._standing, row)
         return Flow(
-            self._host, self._doors, declared, row.id, row.owner, self._scope(row), lambda: self._standing(row), resume
+            self._host, self._doors, declared, row.id, row.owner, self._scope(row), standing, resume, row.release
         )
 
     def _scope(self, row: Started) -> ScopeId:
@@ -312,19 +314,19 @@ class WorkflowSystem:
         return scope_of(declared, row.scope) if declared else row.scope
 
     async def _end(
-        self, row: Started, outcome: Outcome, trouble: Trouble | None = None, generation: int | None = None
+        self, row: Started, outcome: Outcome, failure: Failure | None = None, generation: int | None = None
     ) -> None:
         """One turn of its owner: the row goes, and the owner acts on it.
 
         Args:
             generation: only the execution of this one may end it; None: nothing of it runs.
         """
-        ended = WorkflowEnded(workflow=row.name, workflow_id=row.id, outcome=outcome, trouble=trouble)
+        ended = WorkflowEnded(workflow=row.name, workflow_id=row.id, outcome=outcome, failure=failure)
         await outlast(lambda: self._host.end_workflow(row.owner, ended, generation))
         self._handed.discard(row.id)
 
     async def refuse(self, row: Started, kind: IssueKind, message: str) -> None:
-        trouble = Trouble(
+        failure = Failure(
             kind=kind,
             actor=str(row.owner),
             scope=self._scope(row),
@@ -335,8 +337,8 @@ class WorkflowSystem:
             message=message,
             remedy="Retry it from the thing it worked for; the server's log says what happened.",
         )
-        await outlast(lambda: self._host.ask(self._host.coordinator(trouble.scope), RecordTrouble(trouble=trouble)))
-        await self._end(row, Outcome.LOST, trouble)
+        await outlast(lambda: self._host.ask(self._host.coordinator(failure.scope), RecordFailure(failure=failure)))
+        await self._end(row, Outcome.LOST, failure)
 
     # for an inspection
 

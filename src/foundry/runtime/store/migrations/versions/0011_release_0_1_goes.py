@@ -39,6 +39,7 @@ AND session NOT IN (SELECT session FROM session_open_entries)
 RENAMED = (
     "UPDATE workflows SET name = 'git_status' WHERE name = 'inspect'",
     "UPDATE workflows SET name = 'idle_stop' WHERE name = 'rest'",
+    "UPDATE sandboxes SET state = 'retained' WHERE state = 'kept'",
 )
 
 
