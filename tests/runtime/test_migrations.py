@@ -177,7 +177,7 @@ def test_a_database_of_the_release_before_the_last_is_refused_in_two_lines(store
     with pytest.raises(DatabaseTooOld) as caught:
         migrate(store_url)
     assert "revision is 0009" in caught.value.detail
-    assert caught.value.remedy.startswith(f"Start Foundry {LAST} on it first.")
+    assert caught.value.remedy.startswith(f"Start Foundry {LAST} on it first, ")
     assert "\n" not in caught.value.detail + caught.value.remedy
 
 
