@@ -16,8 +16,8 @@ from foundry.api.snapshots import AppSnapshot
 from foundry.api.subscription import Beginning, Follower, Happened
 from foundry.contracts.messages import APP, ScopeId
 from foundry.contracts.organization import IssuesChanged, IssueView
+from foundry.web import fragments
 from foundry.web import pages as page
-from foundry.web import render
 from foundry.web.live import Fragments, stream
 from foundry.web.responses import Form, done, form_of, html
 from foundry.web.routes.layout import Around, Showing, frame
@@ -46,7 +46,10 @@ class Issues(Around):
     """The badge and the organization's issue list."""
 
     def troubles(self, found: list[IssueView]) -> list[tuple[str, Markup]]:
-        return [*super().troubles(found), ("issues", render.issue_list(self._organization, "organization", found))]
+        return [
+            *super().troubles(found),
+            ("issues", fragments.issues.issue_list(self._organization, "organization", found)),
+        ]
 
 
 class ServerIssues:
@@ -65,7 +68,7 @@ class ServerIssues:
         return self._list(IssuesChanged.model_validate_json(event.body).issues)
 
     def _list(self, found: list[IssueView]) -> Fragments:
-        return [("server issues", render.issue_list(self._organization, "app", found))]
+        return [("server issues", fragments.issues.issue_list(self._organization, "app", found))]
 
 
 @router.post("/organizations/{organization}/issues/clear")

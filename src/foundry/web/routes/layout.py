@@ -17,8 +17,8 @@ from foundry.api.subscription import Beginning, Follower, Happened
 from foundry.contracts.ids import OrganizationId
 from foundry.contracts.messages import ScopeId
 from foundry.contracts.organization import IssuesChanged, IssueView, OrganizationChanged
+from foundry.web import fragments
 from foundry.web import pages as page
-from foundry.web import render
 from foundry.web.live import Fragments, Leave, Part, versions
 
 
@@ -63,7 +63,7 @@ class Around:
         return ()
 
     def troubles(self, found: list[IssueView]) -> list[tuple[str, Markup]]:
-        return [("badge", render.issue_badge(self._organization, found))]
+        return [("badge", fragments.issues.badge(self._organization, found))]
 
     def renamed(self, event: OrganizationChanged) -> None:
         """Reload the page, because its frame has changed."""

@@ -18,8 +18,8 @@ from foundry.api.subscription import Beginning, Follower, Happened
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.ids import OrganizationId
 from foundry.contracts.task import TaskListed, TaskState
+from foundry.web import fragments
 from foundry.web import pages as page
-from foundry.web import render
 from foundry.web.live import Fragments, Leave, stream
 from foundry.web.responses import Form, filled, form_of, html
 from foundry.web.routes.layout import Around, Showing, frame
@@ -71,7 +71,7 @@ class Tasks(Around):
         if self._archived:
             raise Leave
         found = cast("OrganizationSnapshot", beginning.snapshot)
-        return [*self.troubles(found.issues), ("tasks", render.task_list(found.tasks, archived=False))]
+        return [*self.troubles(found.issues), ("tasks", fragments.tasks.task_list(found.tasks, archived=False))]
 
     async def happened(self, event: Happened) -> Fragments:
         if event.word == "TaskListed":
@@ -83,7 +83,7 @@ def row(event: Happened, *, archived: bool) -> Fragments:
     """Return the fragment that updates a task list after a change of one task."""
     task = TaskListed.model_validate_json(event.body).task
     here = (task.state is TaskState.ARCHIVED) == archived
-    return [(task.id, render.task_row(task) if here else render.gone(f"task-{task.id}"))]
+    return [(task.id, fragments.tasks.row(task) if here else fragments.page.gone(f"task-{task.id}"))]
 
 
 # A new task

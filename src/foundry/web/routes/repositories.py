@@ -12,8 +12,8 @@ from foundry.api import access, organizations
 from foundry.api.auth import Me, Signed
 from foundry.api.snapshots import RepositorySnapshot
 from foundry.api.subscription import Beginning, Follower, Happened
+from foundry.web import fragments
 from foundry.web import pages as page
-from foundry.web import render
 from foundry.web.live import Fragments, Leave, stream
 from foundry.web.responses import html
 from foundry.web.routes.layout import Around, Showing, frame
@@ -64,7 +64,7 @@ class RepositoryTasks:
         if self._archived:
             raise Leave
         found = cast("RepositorySnapshot", beginning.snapshot)
-        return [("tasks", render.task_list(found.tasks, archived=False))]
+        return [("tasks", fragments.tasks.task_list(found.tasks, archived=False))]
 
     async def happened(self, event: Happened) -> Fragments:
         return row(event, archived=self._archived) if event.word == "TaskListed" else ()

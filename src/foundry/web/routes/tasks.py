@@ -25,8 +25,8 @@ from foundry.contracts.sandbox_instance import SandboxChanged, SandboxView
 from foundry.contracts.task import TaskChanged, TaskView
 from foundry.contracts.task_checkpoints import CheckpointView
 from foundry.contracts.task_session import Entry, EntryChanged, MessageDelta, SessionChanged, SessionStatus, SessionView
+from foundry.web import fragments
 from foundry.web import pages as page
-from foundry.web import render
 from foundry.web.live import Fragments, Part, stream
 from foundry.web.responses import by_script, done, filled, form_of, html
 from foundry.web.routes.layout import Around, frame
@@ -152,14 +152,16 @@ class TaskPart:
         if self._listed[0] != task.checkpoint:
             self._listed = task.checkpoint, await read(checkpoint_list, task.id)
         found = [
-            ("task head", render.task_head(task, may_write=may)),
-            ("phases", render.phases(task, may_write=may)),
-            ("tabs", render.tabs(task, selected, may_write=may, agents=foundry_of(self._page.request).agents)),
-            ("work", render.work(task, may_write=may)),
-            ("checkpoints", render.checkpoints(task, self._listed[1], may_write=may)),
+            ("task head", fragments.task.head(task, may_write=may)),
+            ("phases", fragments.task.phases(task, may_write=may)),
+            ("tabs", fragments.task.tabs(task, selected, may_write=may, agents=foundry_of(self._page.request).agents)),
+            ("work", fragments.task.work(task, may_write=may)),
+            ("checkpoints", fragments.checkpoints.checkpoint_list(task, self._listed[1], may_write=may)),
         ]
         if selected == page.CHANGES:
-            found.append(("changes", await asyncio.to_thread(render.changes, task, await read(task_diff, task.id))))
+            found.append(
+                ("changes", await asyncio.to_thread(fragments.task.changes, task, await read(task_diff, task.id)))
+            )
         return found
 
 
@@ -172,8 +174,8 @@ class SessionPart:
 
     async def begun(self, beginning: Beginning) -> Fragments:
         found, may = cast("SessionSnapshot", beginning.snapshot), self.follower.may_write
-        transcript = await asyncio.to_thread(render.transcript, self._session, found.transcript, may_write=may)
-        box = render.composer(self._session, secrets.token_urlsafe(16))  # an existing box stays unchanged
+        transcript = await asyncio.to_thread(fragments.transcript.whole, self._session, found.transcript, may_write=may)
+        box = fragments.session.composer(self._session, secrets.token_urlsafe(16))  # an existing box stays unchanged
         return [("transcript", transcript), ("message box", box), *self._state(found.session)]
 
     async def happened(self, event: Happened) -> Fragments:
@@ -183,21 +185,26 @@ class SessionPart:
                 return self._state(SessionChanged.model_validate_json(event.body).session)
             case "EntryChanged":
                 entry = EntryChanged.model_validate_json(event.body).entry
-                return [(entry.id, render.entry(self._session, entry, may_write=may))]
+                return [(entry.id, fragments.transcript.entry(self._session, entry, may_write=may))]
             case "MessageDelta":
                 said = MessageDelta.model_validate_json(event.body)
                 if said.offset:
-                    return [(f"{said.entity}+{said.offset}", render.delta(said.entity, said.offset, said.text))]
+                    return [
+                        (
+                            f"{said.entity}+{said.offset}",
+                            fragments.transcript.delta(said.entity, said.offset, said.text),
+                        )
+                    ]
                 begun = Entry(
                     id=said.entity, position=said.position, kind=said.kind, text=said.text, complete=False, at=said.at
                 )
-                return [(begun.id, render.entry(self._session, begun, may_write=may))]
+                return [(begun.id, fragments.transcript.entry(self._session, begun, may_write=may))]
         return ()
 
     def _state(self, session: SessionView) -> list[tuple[str, Markup]]:
-        found = [("state", render.session_state(session, may_write=self.follower.may_write))]
+        found = [("state", fragments.session.state(session, may_write=self.follower.may_write))]
         if session.status is SessionStatus.CLOSED or not self.follower.may_write:
-            found.append(("message box", render.gone("composer")))
+            found.append(("message box", fragments.page.gone("composer")))
         return found
 
 
@@ -217,7 +224,7 @@ class SandboxPart:
         return self._card(SandboxChanged.model_validate_json(event.body).sandbox)
 
     def _card(self, sandbox: SandboxView) -> Fragments:
-        return [("sandbox", render.sandbox(sandbox, may_write=self.follower.may_write))]
+        return [("sandbox", fragments.sandbox.card(sandbox, may_write=self.follower.may_write))]
 
 
 # Actions
