@@ -19,7 +19,7 @@ from foundry.api.problems import problem
 from foundry.api.subscription import POSITION, Beginning, Follower, Happened, Lost
 from foundry.contracts.errors import BadInput, FoundryError
 
-RETRY = 1_000  # milliseconds before a browser reconnects
+RETRY = 1.0  # seconds before a browser reconnects
 TOPICS = ("app", "organization", "pull_requests", "repository", "task", "session", "sandbox")
 
 router = APIRouter(tags=["realtime"])
@@ -75,7 +75,7 @@ def event_stream(foundry: Foundry, topic: str, lines: AsyncGenerator[str]) -> St
         streams = foundry.metrics.streams.labels(topic)
         streams.inc()
         try:
-            yield f"retry: {RETRY}\n\n"
+            yield f"retry: {round(1000 * RETRY)}\n\n"
             async for line in lines:
                 yield line
         finally:

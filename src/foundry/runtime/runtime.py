@@ -42,7 +42,7 @@ from foundry.runtime.workflow.flow import Workflows
 R = TypeVar("R")
 T = TypeVar("T")
 
-READ_THREADS = 8
+READ_THREADS = 8  # reads at once
 
 log = structlog.get_logger("foundry.runtime")
 

@@ -23,8 +23,8 @@ from foundry.runtime.transactions import After, followed_by, take, tell
 from foundry.runtime.turn import Reader
 
 SWEEP = 1.0  # seconds between two looks when nothing is known to be due earlier
-FIRED_AT_ONCE = 256
-BACKOFF = (1_000, 5_000, 30_000, 60_000)  # milliseconds until a schedule that failed is due again
+FIRED_AT_ONCE = 256  # schedules that one look fires, at most
+BACKOFF = (1.0, 5.0, 30.0, 60.0)  # seconds until a schedule that failed is due again
 TOLD_AT = 3  # failures in a row until it is a runtime issue
 
 log = structlog.get_logger("foundry.schedule")
@@ -117,7 +117,7 @@ class DueWork(Work):
         if not found:
             return
         tries = int(str(found[0][0]))
-        again = tx.now + BACKOFF[min(tries, len(BACKOFF)) - 1]
+        again = tx.now + round(1000 * BACKOFF[min(tries, len(BACKOFF)) - 1])
         tx.execute(
             "UPDATE schedules SET due_at=? WHERE actor=? AND name=? AND generation=?",
             again, str(self.address), self.name, self.generation,

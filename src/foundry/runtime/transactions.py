@@ -37,8 +37,8 @@ from foundry.runtime.turn import Turn
 
 MAIL_BATCH = 32  # messages of one actor applied by one work
 TRIES = 5  # of a message, then it is set aside
-BACKOFF = (200, 1_000, 5_000, 30_000)  # milliseconds before tries 2 to 5
-NEWER = 600_000  # milliseconds that a word nobody here knows is left to other replicas
+BACKOFF = (0.2, 1.0, 5.0, 30.0)  # seconds before tries 2 to 5
+NEWER = 600.0  # seconds that a message of an unknown type is left to other replicas
 
 
 log = structlog.get_logger("foundry.runtime")
@@ -237,7 +237,7 @@ class MailWork(Work):
 
     def _left_to_others(self, tx: Transaction, mail: Mail) -> bool:
         """Of a newer version, while replicas are replaced one by one; but not for ever."""
-        if tx.now - mail.sent_at > NEWER:
+        if tx.now - mail.sent_at > 1000 * NEWER:
             return False
         others = "SELECT 1 FROM leases WHERE name LIKE 'replica:%' AND name<>? AND expires_at>?"
         return bool(tx.execute(others, f"replica:{self.host.executor}", tx.now))
@@ -246,16 +246,17 @@ class MailWork(Work):
         """Retried with back-off, only this sender's later messages wait; after `TRIES` it is set aside."""
         text = f"{type(error).__name__}: {error}"
         last = mail.tries + 1 >= TRIES
-        wait = 0 if last else BACKOFF[mail.tries]
+        wait = 0.0 if last else BACKOFF[mail.tries]  # seconds
         with tx.savepoint():
             opened = tx.open(str(self.address))
-            tx.mail_failed(mail, text + "\n" + traceback.format_exc(limit=-6), tx.now + wait, set_aside=last)
+            again = tx.now + round(1000 * wait)
+            tx.mail_failed(mail, text + "\n" + traceback.format_exc(limit=-6), again, set_aside=last)
             if last:
                 trouble = self._trouble(opened.scope, mail, text)
                 # The mailbox itself is the sender: the failing actor may not even exist.
                 receiver = tell(self.host, tx, trouble.scope, f"mailbox:{mail.id}", 1, TroubleRaised(trouble=trouble))
                 self.afters.append(After(self.address, receivers={receiver}))
-        self.again = wait / 1000 if self.again is None else min(self.again, wait / 1000)
+        self.again = wait if self.again is None else min(self.again, wait)
 
     def _trouble(self, scope: str, mail: Mail, text: str) -> Trouble:
         return Trouble(

@@ -23,7 +23,7 @@ from foundry.api.subscription import POSITION, Beginning, Follower, Happened, Lo
 from foundry.contracts.errors import BadInput, FoundryError
 
 GATHER = 0.03  # seconds; events within this time are sent together
-BEHIND = 512  # queued items for a slow browser; beyond that its topics wait, and may need a fresh snapshot
+QUEUED = 512  # items queued for a slow browser; beyond that its topics wait, and may need a fresh snapshot
 
 Fragments = Iterable[tuple[str, Markup]]
 """Fragments with their names. A later fragment replaces earlier ones of the same name."""
@@ -76,7 +76,7 @@ class Live:
     def __init__(self, show: Show, have: Mapping[str, str]) -> None:
         self._show = show
         self._have = dict(have)
-        self._queue: asyncio.Queue[_Said | _Over] = asyncio.Queue(BEHIND)
+        self._queue: asyncio.Queue[_Said | _Over] = asyncio.Queue(QUEUED)
         self._followed: dict[str, tuple[Part, asyncio.Task[None]]] = {}
 
     async def lines(self) -> AsyncGenerator[str]:

@@ -43,7 +43,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 DEADLINE = 30.0  # seconds one attempt may last
-TRIES = 5
+TRIES = 5  # attempts of a step
 BACKOFF = (0.5, 2.0, 5.0, 15.0, 30.0)  # seconds before the next attempt
 AWAY = 1.0  # seconds between tries while our own database is away; these are not counted
 

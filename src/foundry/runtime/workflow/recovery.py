@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from foundry.runtime.workflow.engine import WorkflowSystem
 
 COMPARE = 60.0  # seconds between comparisons of our rows with DBOS
-CRASHES = 5
+CRASHES = 5  # resumptions in one step, then it becomes a runtime issue
 SUSPECT = 3  # crashes in one step
 TRIAL = 3.0  # seconds that a suspect has for getting further before the next one goes on as well
 LOOK = 0.2  # seconds between looks whether a suspect got further

@@ -35,8 +35,8 @@ STEPS = (
 RELEASES = {"renaming in the sandbox": "rename, giving up", "reserving the name": "rename, giving up"}
 
 WAIT_DEADLINE = 60.0  # seconds GitHub may take for what follows from a rename
-WAIT_TRIES = 3
-BODY_LIMIT = 65_000  # characters; GitHub takes 65,536
+WAIT_TRIES = 3  # attempts of a step that waits for GitHub
+DESCRIPTION_LIMIT = 65_000  # characters of a pull request's body; GitHub takes 65,536
 
 
 @workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES)
@@ -144,7 +144,7 @@ async def wait(doors: Doors, wish: RenameWish, replaces: int | None) -> PullRequ
 async def open_replacement(doors: Doors, wish: RenameWish, old: OldPullRequest) -> PullRequestRef:
     """Like the old one, and it says which that was."""
     why = f"Replaces #{old.number}, which GitHub closed when the branch `{wish.old}` was renamed to `{wish.new}`."
-    body = f"{old.body[: BODY_LIMIT - len(why)]}\n\n---\n{why}".lstrip()
+    body = f"{old.body[: DESCRIPTION_LIMIT - len(why)]}\n\n---\n{why}".lstrip()
     return await doors.github.replace_pull_request(wish.repository, old, head=wish.new, body=body)
 
 
