@@ -102,7 +102,7 @@ class Handler:
 
 
 @dataclass
-class Kind:
+class ActorKind:
     """One actor kind as the runtime knows it."""
 
     name: str
@@ -118,13 +118,13 @@ class Kind:
             raise RegistrationError(f"{self.name} does not handle {word.__name__}") from None
 
 
-def kind_of(actor: Actor) -> Kind:
+def kind_of(actor: Actor) -> ActorKind:
     """Read the marks of an actor's methods.
 
     Raises:
         RegistrationError: two methods for one word, or a create whose word carries no `Birth`.
     """
-    kind = Kind(type(actor).__name__, actor)
+    kind = ActorKind(type(actor).__name__, actor)
     for method in _marked(actor):
         for mark in cast("tuple[_Marked, ...]", getattr(method, _MARK)):
             if isinstance(mark.word, str):
@@ -165,7 +165,7 @@ class Registry:
     def __init__(self, kinds: Sequence[Actor]) -> None:
         self.kinds = {kind.name: kind for kind in map(kind_of, kinds)}
 
-    def kind(self, address: Address) -> Kind:
+    def kind(self, address: Address) -> ActorKind:
         try:
             return self.kinds[address.kind]
         except KeyError:

@@ -21,7 +21,7 @@ import structlog
 from foundry.contracts.errors import FoundryError, KeyReused, NotFound, error_codes
 from foundry.contracts.issues import IssueKind, Trouble, TroubleRaised
 from foundry.contracts.messages import APP, Address, Birth, Command, Message, Model, ScopeId
-from foundry.runtime.actor import Handler, Kind
+from foundry.runtime.actor import ActorKind, Handler
 from foundry.runtime.host import Host
 from foundry.runtime.store.base import (
     Effects,
@@ -72,7 +72,7 @@ def followed_by(address: Address, effects: Effects) -> After:
     )
 
 
-def apply(host: Host, tx: Transaction, kind: Kind, address: Address, handler: Handler, word: Model,
+def apply(host: Host, tx: Transaction, kind: ActorKind, address: Address, handler: Handler, word: Model,
           *, ask: tuple[str, str, str | None] | None = None,
           opened: Opened | None = None) -> tuple[object, After, StoredAsk | None]:  # fmt: skip
     """One turn: open, call the handler, close. Gives the answer, what follows, or what the key remembered.
@@ -96,7 +96,7 @@ def apply(host: Host, tx: Transaction, kind: Kind, address: Address, handler: Ha
     return answer, followed_by(address, effects), None
 
 
-def take(host: Host, tx: Transaction, kind: Kind, address: Address, opened: Opened, call: Callable[[Turn], object],
+def take(host: Host, tx: Transaction, kind: ActorKind, address: Address, opened: Opened, call: Callable[[Turn], object],
          birth: Birth | None = None) -> tuple[Turn, object]:  # fmt: skip
     """Call a handler and then the actor's `after_turn`. Gives the turn and the handler's answer."""
     turn = Turn(tx, address, opened, host.ids, kind.actor.config, birth)

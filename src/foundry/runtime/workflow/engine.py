@@ -29,10 +29,10 @@ from foundry.runtime.async_tools import ended, woken
 from foundry.runtime.host import Host
 from foundry.runtime.intervals import Pace
 from foundry.runtime.workflow.flow import (
+    ExecutionStopped,
     Flow,
     Standing,
     StepFailed,
-    Stopped,
     Workflow,
     Workflows,
     fingerprint,
@@ -68,7 +68,7 @@ def _step(info: StepInfo) -> StepSeen:
 @DBOS.workflow(name="foundry")
 async def _run(workflow_id: str) -> None:
     if _current is None:
-        raise Stopped
+        raise ExecutionStopped
     await _current.execute(WorkflowId(workflow_id))
 
 
@@ -254,7 +254,7 @@ class WorkflowSystem:
         self._handed.add(workflow_id)
         rows = await outlast(lambda: self._host.read(start_rows, workflow_id))
         if not rows or rows[0].cancelled:
-            raise Stopped
+            raise ExecutionStopped
         row = rows[0]
         execution = self._tasks[task] = Execution(row)
         task.add_done_callback(self._done)
@@ -300,7 +300,7 @@ class WorkflowSystem:
         until = asyncio.get_running_loop().time() + NEWER
         while asyncio.get_running_loop().time() < until and not await outlast(self.recovery.alone):
             if await outlast(lambda: self._standing(row)) is not Standing.LIVE:
-                raise Stopped
+                raise ExecutionStopped
             await asyncio.sleep(1.0)
         await self.refuse(row, IssueKind.WORKFLOW_LOST, why)
 

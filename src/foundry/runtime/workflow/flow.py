@@ -65,7 +65,7 @@ class Standing(StrEnum):
     OVER = "over"  # the workflow was cancelled or has ended
 
 
-class Stopped(asyncio.CancelledError):
+class ExecutionStopped(asyncio.CancelledError):
     """This execution is over without an outcome: cancelled, or another one has taken over. DBOS records nothing."""
 
 
@@ -253,10 +253,10 @@ class Flow:
         """Go on only while this execution is the live one.
 
         Raises:
-            Stopped: it is not.
+            ExecutionStopped: it is not.
         """
         if await outlast(self.standing) is not Standing.LIVE:
-            raise Stopped
+            raise ExecutionStopped
 
     def trouble(self, step: str, attempt: int, error: BaseException, retry_at: datetime | None) -> Trouble:
         """An error of ours or of anybody's, normalised (R18)."""
@@ -342,7 +342,7 @@ class Attempts:
                 await self.flow.report(trouble)
                 if await outlast(self.flow.standing) is Standing.OVER:  # cancelled meanwhile, perhaps by who was told
                     await self.flow.end_issue()
-                    raise Stopped from None
+                    raise ExecutionStopped from None
                 if final:
                     return {"failed": trouble.model_dump(mode="json")}
                 await woken(self.flow.cancelled, delay)

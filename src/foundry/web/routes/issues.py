@@ -13,7 +13,7 @@ from foundry.api import issues as troubles
 from foundry.api.auth import Me, Signed
 from foundry.api.context import foundry_of
 from foundry.api.snapshots import AppSnapshot
-from foundry.api.subscription import Beginning, Follower, Happened
+from foundry.api.subscription import Subscriber, TopicEvent, TopicSnapshot
 from foundry.contracts.messages import APP, ScopeId
 from foundry.contracts.organization import IssuesChanged, IssueView
 from foundry.web import fragments
@@ -28,7 +28,7 @@ router = APIRouter()
 @router.get("/organizations/{organization}/issues")
 async def shown(request: Request, who: Signed, organization: str) -> Response:
     """Show the runtime issues page."""
-    at = await Follower(request, who, "app").position()
+    at = await Subscriber(request, who, "app").position()
     server = await troubles.visible(foundry_of(request), who, APP)
     around = await frame(request, who, organization, f"/live/organizations/{organization}/issues", {"app": at})
     return html(page.issues(around, server))
@@ -38,7 +38,7 @@ async def shown(request: Request, who: Signed, organization: str) -> Response:
 async def live(request: Request, who: Signed, organization: str, have: str = "") -> Response:
     """Stream the changes of the runtime issues page."""
     parts = Issues(request, who, organization), ServerIssues(request, who, organization)
-    await parts[0].follower.look()
+    await parts[0].subscriber.look()
     return stream(request, "issues page", Showing(*parts), have)
 
 
@@ -56,13 +56,13 @@ class ServerIssues:
     """The list of the server's own issues."""
 
     def __init__(self, request: Request, who: Me, organization: str) -> None:
-        self.follower = Follower(request, who, "app")
+        self.subscriber = Subscriber(request, who, "app")
         self._organization = organization
 
-    async def begun(self, beginning: Beginning) -> Fragments:
+    async def begun(self, beginning: TopicSnapshot) -> Fragments:
         return self._list(cast("AppSnapshot", beginning.snapshot).issues)
 
-    async def happened(self, event: Happened) -> Fragments:
+    async def happened(self, event: TopicEvent) -> Fragments:
         if event.word != "IssuesChanged":
             return ()
         return self._list(IssuesChanged.model_validate_json(event.body).issues)
