@@ -41,10 +41,6 @@ class Actor:
     config: object = None  # what the parts are given as `turn.config`
     keeps_events: ClassVar[bool] = False  # its events are its state (a transcript), never purged by age
 
-    @classmethod
-    def at(cls, key: str) -> Address:
-        return Address(cls.__name__, key)
-
     def before_turn(self, turn: Turn) -> None:
         """What every turn of an actor that exists begins with."""
 

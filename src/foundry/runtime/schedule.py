@@ -9,6 +9,7 @@ lets one of them through. What is due is said by the clock that due times are wr
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import structlog
 from sqlalchemy import Connection, func, select
@@ -19,7 +20,7 @@ from foundry.runtime.async_tools import woken
 from foundry.runtime.host import Host
 from foundry.runtime.store.base import Store, Transaction, Work
 from foundry.runtime.store.tables import schedules
-from foundry.runtime.transactions import After, followed_by, take, tell
+from foundry.runtime.transactions import After, attempt, followed_by, take, tell
 from foundry.runtime.turn import Reader
 
 SWEEP = 1.0  # seconds between two looks when nothing is known to be due earlier
@@ -78,15 +79,7 @@ class DueWork(Work):
         return f"schedule {self.name} of {self.address}"
 
     def run(self, tx: Transaction) -> None:
-        try:
-            with tx.savepoint():
-                self._turn(tx)
-        except Exception as error:
-            if tx.infrastructure(error):
-                raise
-            log.warning("schedule failed", actor=str(self.address), name=self.name, exc_info=error)
-            with tx.savepoint():
-                self._failed(tx, error)
+        attempt(tx, partial(self._turn, tx), partial(self._failed, tx))
 
     def _turn(self, tx: Transaction) -> None:
         opened = tx.open(str(self.address))
@@ -107,6 +100,7 @@ class DueWork(Work):
 
     def _failed(self, tx: Transaction, error: Exception) -> None:
         """It stays due, later each time up to a minute; from the third failure on it is a runtime issue."""
+        log.warning("schedule failed", actor=str(self.address), name=self.name, exc_info=error)
         opened = tx.open(str(self.address))
         text = f"{type(error).__name__}: {error}"
         found = tx.execute(

@@ -14,6 +14,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import structlog
@@ -106,6 +107,27 @@ def take(host: Host, tx: Transaction, kind: ActorKind, address: Address, opened:
     if not turn.effects.deleted:
         kind.actor.after_turn(turn)
     return turn, answer
+
+
+def attempt(tx: Transaction, turn: Callable[[], object], failed: Callable[[Exception], None]) -> bool:
+    """Call `turn` behind a savepoint. If it fails, undo what it wrote and call `failed`, behind one too.
+
+    Returns:
+        True if the turn succeeded.
+
+    Raises:
+        Exception: the database failed, not the turn. The store then repeats the whole transaction.
+    """
+    try:
+        with tx.savepoint():
+            turn()
+    except Exception as error:
+        if tx.infrastructure(error):
+            raise
+        with tx.savepoint():
+            failed(error)
+        return False
+    return True
 
 
 class AskWork(Work):
@@ -205,16 +227,8 @@ class MailWork(Work):
             if mail.sender in waiting:
                 continue
             began = time.perf_counter()
-            try:
-                with tx.savepoint():
-                    self._apply(tx, mail)
-            except _MayBeNewer:  # the sweep comes back to it, here and there
+            if not attempt(tx, partial(self._apply, tx, mail), partial(self._failed, tx, mail)):
                 waiting.add(mail.sender)
-            except Exception as error:
-                if tx.infrastructure(error):
-                    raise
-                waiting.add(mail.sender)
-                self._failed(tx, mail, error)
             self.slowest = max(self.slowest or 0.0, time.perf_counter() - began)
         if len(mails) == MAIL_BATCH:
             self.again = 0
@@ -243,19 +257,20 @@ class MailWork(Work):
         return bool(tx.execute(others, f"replica:{self.host.executor}", tx.now))
 
     def _failed(self, tx: Transaction, mail: Mail, error: Exception) -> None:
-        """Retried with back-off, only this sender's later messages wait; after `TRIES` it is set aside."""
+        """Retry with back-off; only this sender's later messages wait. After `TRIES` the message is set aside."""
+        if isinstance(error, _MayBeNewer):
+            return  # the sweep tries it again, here and on the other replicas
         text = f"{type(error).__name__}: {error}"
         last = mail.tries + 1 >= TRIES
         wait = 0.0 if last else BACKOFF[mail.tries]  # seconds
-        with tx.savepoint():
-            opened = tx.open(str(self.address))
-            again = tx.now + round(1000 * wait)
-            tx.mail_failed(mail, text + "\n" + traceback.format_exc(limit=-6), again, set_aside=last)
-            if last:
-                trouble = self._trouble(opened.scope, mail, text)
-                # The mailbox itself is the sender: the failing actor may not even exist.
-                receiver = tell(self.host, tx, trouble.scope, f"mailbox:{mail.id}", 1, TroubleRaised(trouble=trouble))
-                self.afters.append(After(self.address, receivers={receiver}))
+        opened = tx.open(str(self.address))
+        again = tx.now + round(1000 * wait)
+        tx.mail_failed(mail, text + "\n" + traceback.format_exc(limit=-6), again, set_aside=last)
+        if last:
+            trouble = self._trouble(opened.scope, mail, text)
+            # The mailbox itself is the sender: the failing actor may not even exist.
+            receiver = tell(self.host, tx, trouble.scope, f"mailbox:{mail.id}", 1, TroubleRaised(trouble=trouble))
+            self.afters.append(After(self.address, receivers={receiver}))
         self.again = wait if self.again is None else min(self.again, wait)
 
     def _trouble(self, scope: str, mail: Mail, text: str) -> Trouble:
@@ -292,14 +307,14 @@ class SystemWork(Work):
         self.error: Exception | None = None
 
     def run(self, tx: Transaction) -> None:
-        try:
-            with tx.savepoint():
-                tx.open(str(self.address))
-                self.result = self.function(tx)
-        except Exception as error:
-            if tx.infrastructure(error):
-                raise
-            self.error = error
+        attempt(tx, partial(self._change, tx), self._failed)
+
+    def _change(self, tx: Transaction) -> None:
+        tx.open(str(self.address))
+        self.result = self.function(tx)
+
+    def _failed(self, error: Exception) -> None:
+        self.error = error
 
     def settle(self) -> None:
         if self.future.done():

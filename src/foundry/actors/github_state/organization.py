@@ -49,18 +49,15 @@ ACCESS_EVENTS = {"member", "membership", "organization", "team", "team_add", "pu
 def granted(turn: Turn, message: InstallationGranted) -> None:
     """1. Remember the installation. 2. The organization exists. 3. Read everything."""
     seen = message.installation
-    values = {
-        "installation": seen.id,
-        "login": seen.login,
-        "name": seen.name,
-        "avatar_url": seen.avatar_url,
-        "personal": seen.personal,
-        "active": True,
-    }
-    if turn.born:
-        turn.insert(github_states, **values)
-    else:
-        turn.update(github_states, **values)
+    turn.put(
+        github_states,
+        installation=seen.id,
+        login=seen.login,
+        name=seen.name,
+        avatar_url=seen.avatar_url,
+        personal=seen.personal,
+        active=True,
+    )
     _tell_organization(turn)
     begin_sync(turn)
 
@@ -172,10 +169,7 @@ def _repositories(turn: Turn, repositories: Iterable[RepositoryRef]) -> None:
         known, ref = turn.find(github_repositories, repository=repository.id), repository.model_dump_json()
         if known is not None and known.ref == ref:
             continue
-        if known is None:
-            turn.insert(github_repositories, repository=repository.id, ref=ref)
-        else:
-            turn.update(github_repositories, {"repository": repository.id}, ref=ref)
+        turn.put(github_repositories, {"repository": repository.id}, ref=ref)
         parent = addresses.organization(repository.organization)
         seen = RepositorySeen(parent=parent, scope=turn.scope, repository=repository)
         turn.send(addresses.repository(repository.id), seen)
@@ -228,10 +222,7 @@ def _pull_request(turn: Turn, new: PullRequestView, *, by_event: bool = False, r
     if row is not None and old is not None and (old == new or not _newer(row, new.state, at, reopened=reopened)):
         return False
     values = {"state": new.state.value, "head": new.head, "updated_at": at, "view": new.model_dump_json()}
-    if row is None:
-        turn.insert(github_pull_requests, repository=new.repository, number=new.number, **values)
-    else:
-        turn.update(github_pull_requests, {"repository": new.repository, "number": new.number}, **values)
+    turn.put(github_pull_requests, {"repository": new.repository, "number": new.number}, **values)
     entity = f"{new.repository}#{new.number}"
     turn.publish(PullRequestChanged(entity=entity, repository=new.repository, pull_request=new))
     if new.head_repository == new.repository:  # a fork's branch is nobody's task
@@ -261,11 +252,7 @@ def _tell_repository(turn: Turn, new: PullRequestView, action: str) -> None:
 def record_permission(turn: Turn, command: RecordPermission) -> None:
     where = {"repository": command.repository, "login": command.login.lower()}
     known = turn.find(github_permissions, **where)
-    values = {"access": command.access.value, "checked_at": millis(turn.now)}
-    if known is None:
-        turn.insert(github_permissions, **where, **values)
-    else:
-        turn.update(github_permissions, where, **values)
+    turn.put(github_permissions, where, access=command.access.value, checked_at=millis(turn.now))
     if known is not None and known.access != command.access:
         _access_changed(turn, command.repository, command.login)
 

@@ -10,8 +10,8 @@ from foundry.actors.organization.tables import (
 )
 from foundry.actors.organization.views import repository_refs, view
 from foundry.actors.runtime_issues import IssueBook
+from foundry.actors.task_index import put_line
 from foundry.contracts.issues import EndTrouble, RecordTrouble, TroubleEnded, TroubleRaised, TroublesOver
-from foundry.contracts.messages import millis
 from foundry.contracts.organization import (
     ClearIssues,
     OrganizationChanged,
@@ -47,29 +47,17 @@ class Organization(Actor):
         known = turn.find(organizations)
         if known is not None and all(getattr(known, name) == value for name, value in values.items()):
             return
-        if known is None:
-            turn.insert(organizations, **values)
-        else:
-            turn.update(organizations, **values)
+        turn.put(organizations, **values)
         turn.publish(OrganizationChanged(entity="organization", organization=view(turn.one(organizations))))
 
     # the lookup index (R1)
 
     @receives(TaskSeen)
     def task_seen(self, turn: Turn, message: TaskSeen) -> None:
-        """A task's line is new or changed; what is older than the line here is ignored."""
+        """Store the task's line and publish it, unless the stored line is newer."""
         task = message.task
-        known = turn.find(organization_tasks, task=task.id)
-        if known is not None and known.changed_at > millis(task.changed_at):
+        if not put_line(turn, organization_tasks, task, repository=task.repository.id):
             return
-        values = {
-            "repository": task.repository.id,
-            "archived": task.archived is not None,
-            "created_at": millis(task.created_at),
-            "changed_at": millis(task.changed_at),
-            "summary": task.model_dump_json(),
-        }
-        turn.put(organization_tasks, {"task": task.id}, **values)
         repository = turn.find(organization_repositories, repository=task.repository.id)
         _publish(turn, task if repository is None else task.at(RepositoryRef.model_validate_json(repository.ref)))
 
@@ -85,13 +73,8 @@ class Organization(Actor):
             if known is not None and known.ref == ref:
                 continue
             changed += 1
-            if known is None:
-                turn.insert(
-                    organization_repositories, repository=repository.id, full_name=repository.full_name, ref=ref
-                )
-            else:
-                where = {"repository": repository.id}
-                turn.update(organization_repositories, where, full_name=repository.full_name, ref=ref)
+            where = {"repository": repository.id}
+            turn.put(organization_repositories, where, full_name=repository.full_name, ref=ref)
             for row in turn.all(organization_tasks, repository=repository.id):
                 _publish(turn, TaskSummary.model_validate_json(row.summary).at(repository))
         if changed:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from foundry.actors.repository.reservations import free_branch, refuse_taken, reserved
 from foundry.actors.repository.tables import repositories, repository_branches, repository_tasks
+from foundry.actors.task_index import put_line
 from foundry.contracts import addresses
 from foundry.contracts.history import HistoryEntry
 from foundry.contracts.ids import RepositoryId, TaskId
@@ -36,10 +37,7 @@ class Repository(Actor):
     def seen(self, turn: Turn, message: RepositorySeen) -> None:
         """GitHub knows it; again when its name, owner or default branch changed, which its tasks then show."""
         repository = message.repository
-        if turn.born:
-            turn.insert(repositories, organization=repository.organization, ref=repository.model_dump_json())
-            return
-        turn.update(repositories, organization=repository.organization, ref=repository.model_dump_json())
+        turn.put(repositories, organization=repository.organization, ref=repository.model_dump_json())
         for row in turn.all(repository_tasks):
             self._publish(turn, TaskSummary.model_validate_json(row.summary), repository)
 
@@ -82,18 +80,11 @@ class Repository(Actor):
 
     @receives(TaskSeen)
     def task_seen(self, turn: Turn, message: TaskSeen) -> None:
-        """1. What is older than the line here is ignored. 2. Its beginning and its end are history."""
-        known = turn.find(repository_tasks, task=message.task.id)
-        if known is not None and known.changed_at > millis(message.task.changed_at):
-            return
+        """1. Store the task's line, unless the stored line is newer. 2. Tell History of its start and its end."""
         task = message.task
-        values = {
-            "archived": task.archived is not None,
-            "created_at": millis(task.created_at),
-            "changed_at": millis(task.changed_at),
-            "summary": task.model_dump_json(),
-        }
-        turn.put(repository_tasks, {"task": task.id}, **values)
+        known = turn.find(repository_tasks, task=task.id)
+        if not put_line(turn, repository_tasks, task):
+            return
         self._publish(turn, task, RepositoryRef.model_validate_json(turn.one(repositories).ref))
         if known is None:
             text = f"Task “{task.title}” was created"

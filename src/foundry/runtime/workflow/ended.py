@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import structlog
 
@@ -10,7 +11,7 @@ from foundry.contracts.issues import WorkflowEnded
 from foundry.contracts.messages import Address
 from foundry.runtime.host import Host
 from foundry.runtime.store.base import Transaction, Work
-from foundry.runtime.transactions import After, apply, post
+from foundry.runtime.transactions import After, apply, attempt, post
 
 log = structlog.get_logger("foundry.workflow")
 
@@ -34,16 +35,7 @@ class EndWork(Work):
         return f"end of {self.ended.workflow} of {self.address}"
 
     def run(self, tx: Transaction) -> None:
-        try:
-            with tx.savepoint():
-                self._turn(tx)
-        except Exception as error:
-            if tx.infrastructure(error):
-                raise
-            log.exception("the end of a workflow was not taken; its owner's mailbox has it", work=self.label())
-            with tx.savepoint():
-                if self._removed(tx):
-                    self._mailed(tx)
+        attempt(tx, partial(self._turn, tx), partial(self._failed, tx))
 
     def _turn(self, tx: Transaction) -> None:
         opened = tx.open(str(self.address))
@@ -62,6 +54,11 @@ class EndWork(Work):
         if gone:
             tx.execute("DELETE FROM asks WHERE workflow=?", self.ended.workflow_id)
         return bool(gone) or self.gone
+
+    def _failed(self, tx: Transaction, error: Exception) -> None:
+        log.error("the end of a workflow was not taken; its owner's mailbox has it", work=self.label(), exc_info=error)
+        if self._removed(tx):
+            self._mailed(tx)
 
     def _mailed(self, tx: Transaction) -> None:
         sender = f"workflow:{self.ended.workflow_id}"
