@@ -243,11 +243,16 @@ class Sandboxes:
     async def started(self, sandbox: SandboxId) -> SandboxAgent:
         """Return the client like `reach`, but first start the sandbox if it was stopped between two steps.
 
-        A recorded step does not run again. After a reboot in the middle, nothing else would start the sandbox.
+        A recorded step does not run again. After a reboot in the middle, nothing else would start the sandbox. If an
+        earlier step did so and Foundry restarted since, the sandbox runs at another address than the recorded one.
         """
         found = await self._provider.find(sandbox)
-        if found is not None and found.state is ProviderState.STOPPED:
-            await self.start(sandbox)
+        if found is not None:
+            known = self._clients.get(sandbox)
+            endpoint = known[0] if known else await self._endpoint(sandbox)
+            moved = None not in (found.endpoint, endpoint) and found.endpoint != endpoint
+            if moved or found.state is ProviderState.STOPPED:
+                await self.start(sandbox)
         return await self.reach(sandbox)
 
     async def directory(self, sandbox: SandboxId) -> str:
