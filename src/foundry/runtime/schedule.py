@@ -2,8 +2,8 @@
 
 A turn that fails leaves its schedule due, tried again later and later; from the third time on it is a runtime issue.
 
-One timer per process looks at the earliest due time; on several replicas each may fire, and the actor's row lock
-lets one of them through. What is due is said by the clock that due times are written by: on PostgreSQL the database's.
+One timer per process waits for the earliest due time. With several replicas each may fire, and the actor's row lock
+lets one through. The clock that writes due times also decides what is due: on PostgreSQL the database's clock.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Timer:
             await woken(self._wake, max(0.01, wait))
 
     def _fire(self) -> float:
-        """Submit what is due; gives the seconds until the next look."""
+        """Submit what is due. Return the seconds until the next look."""
 
         def look(connection: Connection) -> tuple[list[tuple[str, str, int]], float]:
             reader, now = Reader(connection), self._store.now(connection)
@@ -128,7 +128,7 @@ class DueWork(Work):
             retry_at=utc(again),
             code=IssueKind.SCHEDULE_FAILING.value,
             message=text,
-            remedy="It is tried again by itself. If it goes on, the server's log has where it fails.",
+            remedy="Foundry retries automatically. If it fails again and again, the server's log shows where.",
         )
         raised = TroubleRaised(trouble=trouble)
         self.after.receivers.add(tell(self.host, tx, trouble.scope, self._sender(), tries, raised))

@@ -109,7 +109,7 @@ class Subscription:
         """What comes after this version, in order, each once.
 
         Raises:
-            Resync: events were missed; take a fresh snapshot and subscribe anew.
+            Resync: events were missed; take a fresh snapshot and subscribe again.
         """
         self.version = after
         self._advance()
@@ -141,7 +141,7 @@ class Hub:
         self._watchers: dict[Address, set[Subscription]] = defaultdict(set)
 
     def subscribe(self, address: Address) -> Subscription:
-        """Begin to collect events; read the snapshot afterwards, so that none falls between the two."""
+        """Start to collect events. Read the snapshot afterwards, so that no event falls between the two."""
         subscription = Subscription(self, address)
         self._watchers[address].add(subscription)
         return subscription

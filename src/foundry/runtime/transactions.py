@@ -46,7 +46,7 @@ log = structlog.get_logger("foundry.runtime")
 
 
 class _MayBeNewer(Exception):
-    """The word is unknown here, and another replica is about which may know it."""
+    """This release does not know the message's type, but another running replica may."""
 
 
 @dataclass(slots=True)
@@ -76,7 +76,7 @@ def followed_by(address: Address, effects: Effects) -> After:
 def apply(host: Host, tx: Transaction, kind: ActorKind, address: Address, handler: Handler, word: Model,
           *, ask: tuple[str, str, str | None] | None = None,
           opened: Opened | None = None) -> tuple[object, After, StoredAsk | None]:  # fmt: skip
-    """One turn: open, call the handler, close. Gives the answer, what follows, or what the key remembered.
+    """Apply one turn: open, call the handler, close. Return the answer, what follows, and the key's stored answer.
 
     Args:
         opened: the actor's row, where this transaction has it already and nothing was written to it since.
@@ -99,7 +99,7 @@ def apply(host: Host, tx: Transaction, kind: ActorKind, address: Address, handle
 
 def take(host: Host, tx: Transaction, kind: ActorKind, address: Address, opened: Opened, call: Callable[[Turn], object],
          birth: Birth | None = None) -> tuple[Turn, object]:  # fmt: skip
-    """Call a handler and then the actor's `after_turn`. Gives the turn and the handler's answer."""
+    """Call a handler, then the actor's `after_turn`. Return the turn and the handler's answer."""
     turn = Turn(tx, address, opened, host.ids, kind.actor.config, birth)
     if opened.exists:
         kind.actor.before_turn(turn)
@@ -195,7 +195,7 @@ class AskWork(Work):
         if self.after:
             self.host.committed(self.after)
         if self.future.done():
-            return  # whoever asked has gone; what was applied stays applied
+            return  # the caller is gone; what was applied stays applied
         if self.error:
             self.future.set_exception(self.error)
         else:
@@ -250,7 +250,7 @@ class MailWork(Work):
         self.afters.append(after)
 
     def _left_to_others(self, tx: Transaction, mail: Mail) -> bool:
-        """Of a newer version, while replicas are replaced one by one; but not for ever."""
+        """Return True if a newer replica may know the message's type, for at most `NEWER` seconds after it was sent."""
         if tx.now - mail.sent_at > 1000 * NEWER:
             return False
         others = "SELECT 1 FROM leases WHERE name LIKE 'replica:%' AND name<>? AND expires_at>?"
@@ -330,12 +330,12 @@ class SystemWork(Work):
 
 
 def tell(host: Host, tx: Transaction, scope: ScopeId, sender: str, seq: int, message: Message) -> str:
-    """A message to the scope's coordinator from the runtime itself; gives the receiver."""
+    """Send a message from the runtime to the scope's coordinator. Return the receiver."""
     return post(tx, host.coordinator(scope), sender, seq, message)
 
 
 def post(tx: Transaction, to: Address, sender: str, seq: int, message: Message) -> str:
-    """Put a message into a mailbox; gives the receiver."""
+    """Put a message into a mailbox. Return the receiver."""
     tx.execute(
         "INSERT INTO mailbox (receiver, sender, seq, word, body, sent_at) VALUES (?,?,?,?,?,?)",
         str(to), sender, seq, type(message).__name__, message.model_dump_json(), tx.now,
@@ -344,7 +344,7 @@ def post(tx: Transaction, to: Address, sender: str, seq: int, message: Message) 
 
 
 def digest(command: Command[Any]) -> str:
-    """Whether two are the same. A field that a later version adds changes nothing as long as nobody sets it."""
+    """Return a digest that is equal for equal commands. A field that a later version adds counts only if it is set."""
     return hashlib.sha256(command.model_dump_json(exclude_defaults=True).encode()).hexdigest()
 
 
@@ -353,7 +353,7 @@ def dump_refusal(error: FoundryError) -> str:
 
 
 def load_refusal(text: str) -> FoundryError:
-    """The refusal as it was first given; of an unknown code if the class has gone since."""
+    """Return the stored refusal. If its class no longer exists, the code is that of the base class."""
     data = json.loads(text)
     cls = error_codes().get(data["code"], FoundryError)
     return cls(data["detail"], field=data["field"], remedy=data["remedy"])

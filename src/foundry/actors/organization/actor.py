@@ -28,7 +28,7 @@ from foundry.runtime.turn import Turn
 class Organization(Actor):
     """Owns the lookup index (tasks, repositories) that every list is read from, and the runtime issues.
 
-    Never asks its children for anything and never waits for work of theirs (R16): they tell it what changed.
+    Never asks its children for anything and never waits for their work (R16). They report what changed.
     """
 
     topic = "organization"
@@ -36,7 +36,7 @@ class Organization(Actor):
 
     @creates(OrganizationSeen)
     def seen(self, turn: Turn, message: OrganizationSeen) -> None:
-        """GitHub knows it, and the App is installed there; again for what changed (R13)."""
+        """The App is installed in this organization, or the organization has changed at GitHub (R13)."""
         values = {
             "login": message.login,
             "name": message.name,
@@ -63,7 +63,7 @@ class Organization(Actor):
 
     @receives(RepositoriesSeen)
     def repositories_seen(self, turn: Turn, message: RepositoriesSeen) -> None:
-        """1. Keep the repositories the App may see. 2. A renamed one's tasks show its new name."""
+        """1. Store the repositories that the App may see. 2. Show the new name of a renamed one on its tasks."""
         changed = 0
         for gone in message.gone:
             changed += turn.delete(organization_repositories, repository=gone)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Set
 from foundry.contracts.branch_names import BranchTaken
 from foundry.runtime.turn import AnyRow
 
-NAME_LIMIT = 200  # bytes, as contracts.tasks.branch_problem has it
+NAME_LIMIT = 200  # bytes, as in contracts.branch_names.branch_problem
 
 
 def reserved(rows: Iterable[AnyRow]) -> dict[str, str]:

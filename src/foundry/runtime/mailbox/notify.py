@@ -126,7 +126,7 @@ class Notifier:
         if self._news:
             self._something.set()
 
-    # one part each, begun again when its connection breaks
+    # one part each, started again when its connection breaks
 
     async def _keep(self, part: Callable[[], Any]) -> None:
         failures = 0

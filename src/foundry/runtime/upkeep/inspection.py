@@ -29,7 +29,7 @@ ROW_LIMIT = 200  # rows of one list
 
 
 def inspection(reader: Reader, now: int, executor: str) -> Inspection:
-    """All of it but what DBOS knows of the workflows.
+    """Everything except what DBOS knows about the workflows.
 
     Args:
         now: Unix milliseconds, by the clock that the rows' times are written by.

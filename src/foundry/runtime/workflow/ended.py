@@ -17,9 +17,9 @@ log = structlog.get_logger("foundry.workflow")
 
 
 class EndWork(Work):
-    """A workflow has ended: its row and the answers its steps remembered go, and its owner hears of it, in one turn.
+    """A workflow has ended. One turn deletes its row and its steps' stored answers, and notifies its owner.
 
-    An owner whose turn fails hears of it by its mailbox instead, with the tries, and the runtime issue, of a message.
+    If the owner's turn fails, the notice goes into the owner's mailbox, and is retried like any message.
     """
 
     def __init__(self, host: Host, owner: Address, ended: WorkflowEnded, future: asyncio.Future[None],
@@ -46,7 +46,7 @@ class EndWork(Work):
         _, self.after, _ = apply(self.host, tx, kind, self.address, handler, self.ended, opened=opened)
 
     def _removed(self, tx: Transaction) -> bool:
-        """Whether it is this that ends it."""
+        """Delete the row. Return True if this work ends the workflow."""
         gone = tx.execute(
             "DELETE FROM workflows WHERE id=? AND generation=coalesce(?, generation) RETURNING id",
             self.ended.workflow_id, self.generation,

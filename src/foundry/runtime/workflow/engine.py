@@ -73,7 +73,7 @@ async def _run(workflow_id: str) -> None:
 
 
 async def _if_it_can(last_words: Awaitable[None]) -> None:
-    """What a stop writes; with the database away, others find out by themselves."""
+    """Write at a stop. If the database is unavailable, other replicas find out by the lease."""
     try:
         async with asyncio.timeout(LAST_WORDS):
             await last_words
@@ -192,7 +192,7 @@ class WorkflowSystem:
                 await self.hand(row.id)
 
     async def _ended_by_release_0_1(self, rows: list[Started]) -> None:
-        """A replica of it deletes a row without a word to the owner, who may wait for the end."""
+        """A replica of release 0.1 deletes a row without notifying the owner, who may wait for the end."""
         now = {row.id for row in rows}
         gone = [row for row in self._seen if row.id not in now]
         self._seen = rows
@@ -202,7 +202,7 @@ class WorkflowSystem:
                 await self._host.end_workflow(row.owner, ended, None, gone=True)
 
     async def ours(self, row: Started) -> bool:
-        """Whether this process should begin it: what it does not know may be a newer replica's."""
+        """Return True if this process should start it. An unknown workflow may belong to a newer replica."""
         return row.name in self._declared.by_name or await self.recovery.alone()
 
     async def hand(self, workflow_id: str) -> None:
@@ -216,7 +216,7 @@ class WorkflowSystem:
         await DBOS.resume_workflow_async(workflow_id, queue_name=QUEUE)
 
     async def cancelled(self, row: Started) -> None:
-        """It ends once nothing of it runs: the step under way may go on for a while, then it is cut off.
+        """Cancel it. It ends once its running step is over; after a time limit the step is cancelled.
 
         Whoever cancelled it needs no issue about it: one that says it will be retried would never end.
         """
@@ -235,7 +235,7 @@ class WorkflowSystem:
         await self._end(row, Outcome.CANCELLED)
 
     def _runs_here(self, row: Started) -> bool:
-        """Whether it does; if so it is told that it is cancelled, and its time is limited."""
+        """Return True if it runs here. If so, tell it that it is cancelled, and limit its time."""
         for task, execution in self._tasks.items():
             if execution.row.id == row.id:
                 if execution.flow:
@@ -275,7 +275,7 @@ class WorkflowSystem:
         execution = self._tasks.pop(task, None)
         if execution and execution.cut_off:
             execution.cut_off.cancel()
-            self.poke()  # nothing of it runs any more
+            self.poke()  # its last step is over
 
     async def _carry_out(self, declared: Workflow, row: Started, flow: Flow) -> None:
         outcome, trouble = Outcome.DONE, None
@@ -333,7 +333,7 @@ class WorkflowSystem:
         """One turn of its owner: the row goes, and the owner acts on it.
 
         Args:
-            generation: only the execution of this one may end it; None: nothing of it runs.
+            generation: only the execution with this generation may end it; None: no execution runs.
         """
         ended = WorkflowEnded(workflow=row.name, workflow_id=row.id, outcome=outcome, trouble=trouble)
         await outlast(lambda: self._host.end_workflow(row.owner, ended, generation))

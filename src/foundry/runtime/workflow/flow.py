@@ -209,7 +209,7 @@ class Flow:
         return await self._step(step, lambda: self._host.read(view, *args), TypeAdapter(returns), DEADLINE, TRIES)
 
     async def patched(self, change: str) -> bool:
-        """Whether a step that this version has added is to be taken: `if await flow.patched("greeting"): ...`.
+        """Return True if this execution takes a step that this version added: `if await flow.patched("greeting"): ...`.
 
         False for a workflow that an earlier version has brought past this point: it goes on as it began. Each change
         has a name of its own (docs/decisions/0010).
@@ -298,7 +298,7 @@ class Flow:
             self._resumed = None
 
     async def went_on(self) -> None:
-        """Where a crash came in between, nobody knows here what was said before it."""
+        """After a crash, this execution does not know what was reported before."""
         if self._resumed:
             await self.recovered()
 

@@ -76,11 +76,11 @@ class Recovery:
         await self._beat(int(self._pace.term * 1000))
 
     async def leave(self) -> None:
-        """This process ends now: nobody need wait until it is silent."""
+        """This process ends now. Release its leases, so that others need not wait until they expire."""
         await self._beat(0)
 
     async def put_down(self, running: Iterable[Started]) -> None:
-        """What runs here is interrupted in order: that is no crash of its."""
+        """Mark what runs here as interrupted by a graceful stop, so that it does not count as a crash."""
 
         def uncount(tx: Transaction) -> None:
             for row in running:
@@ -111,11 +111,11 @@ class Recovery:
         await self._host.system(REPLICA, beat)
 
     async def older(self) -> bool:
-        """Whether a replica of release 0.1 lives: it says no release."""
+        """Return True if a replica of release 0.1 runs. Such a replica records no release."""
         return bool(await self._living() - await self._living("release:%"))
 
     async def _living(self, name: str = "replica:%") -> set[str]:
-        """The executors that are not gone."""
+        """Return the executors whose leases have not expired."""
 
         def living(reader: Reader, now: int) -> set[str]:
             query = select(leases.c.holder).where(leases.c.name.like(name), leases.c.expires_at > now)
@@ -127,11 +127,11 @@ class Recovery:
         return await self._host.read(living, now)
 
     async def runs_elsewhere(self, executor: str | None) -> bool:
-        """Whether this executor is another process, and alive."""
+        """Return True if this executor is another process that is alive."""
         return executor != self._host.executor and executor in await self._living()
 
     async def alone(self) -> bool:
-        """Whether there is no other replica."""
+        """Return True if there are no other replicas."""
         return not await self._living() - {self._host.executor}
 
     async def compare(self) -> None:
@@ -195,7 +195,7 @@ class Recovery:
             self._on_trial = row.id, asyncio.get_running_loop().time() + TRIAL
 
     async def _trial_lasts(self) -> bool:
-        """Whether the one on trial has neither got further nor ended."""
+        """Return True if the suspect has neither reached another step nor ended."""
         if self._on_trial is None or asyncio.get_running_loop().time() > self._on_trial[1]:
             return False
         return any(row.crashes for row in await self._host.read(start_rows, self._on_trial[0]))
