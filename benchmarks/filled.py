@@ -167,7 +167,7 @@ def _task(one: TaskSummary, number: int, at: int) -> dict[str, Any]:
         "sandbox": f"sbx_{number % SANDBOXES:026d}",
         "active_session": f"ses_{number:026d}" if number < SESSIONS else None,
         "archived": one.archived.value if one.archived else None,
-        "resting": one.archived is None,
+        "sandbox_stopped": one.archived is None,
         "created_at": at,
         "changed_at": at,
     }
@@ -190,14 +190,16 @@ def _sessions(connection: Connection, now: int) -> None:
             title=f"Change number {number}",
             status="idle",
             status_since=now - DAY,
-            trouble=None,
+            failure=None,
             told="",
             created_at=now - DAY,
-            resting=True,
+            sandbox_stopped=True,
             prompted=True,
         )
         rows.append({"session": key, **state.values()})
-        known.append({"task": task, "session": key, "number": 1, "agent": "mock", "status": "idle", "resting": True})
+        known.append(
+            {"task": task, "session": key, "number": 1, "agent": "mock", "status": "idle", "sandbox_stopped": True}
+        )
         streams.append(
             {"session": key, "sandbox": state.sandbox, "server": f"acp_{number}", "following": False, "since": now}
         )

@@ -169,3 +169,18 @@ def test_an_error_has_no_banned_phrase(code: str) -> None:
 @pytest.mark.parametrize("what", sorted(TABLE))
 def test_an_overdue_state_has_no_banned_phrase(what: str) -> None:
     assert found(f"{TABLE[what].reason} {TABLE[what].remedy}") == []
+
+
+OLD_NAMES = re.compile(r"trouble|(?<![a-z])stray|(?<![a-z])resting|IssueKind\.LATE|SandboxState\.KEPT", re.IGNORECASE)
+STORED = (  # lines and files that hold the names of a release before
+    re.compile(r"contracts/stored_names\.py$|store/migrations/versions/|store/releases\.py$"),
+    re.compile(r'^\s*Column\("\w+", \w+, key="\w+"|^STORED = |"app_strays"'),
+)
+
+
+def test_the_code_has_no_old_names() -> None:
+    """Names of fields, classes and functions are the vocabulary's; what is stored has them in one table."""
+    files = [path for path in (ROOT / "src").rglob("*") if path.suffix in (".py", ".html", ".css", ".js")]
+    own = [path for path in files if not STORED[0].search(path.as_posix()) and "vendor" not in path.parts]
+    lines = [(path, line) for path in own for line in path.read_text().splitlines() if OLD_NAMES.search(line)]
+    assert [(path.name, line) for path, line in lines if not STORED[1].search(line)] == []

@@ -36,7 +36,7 @@ from foundry.contracts.task import (
     PublishTask,
     RefreshWork,
     RestoreCheckpoint,
-    RestSandbox,
+    StopSandbox,
     TaskState,
     TaskView,
     WorkTree,
@@ -306,16 +306,16 @@ async def test_one_that_failed_is_not_tried_again_by_itself_but_when_asked(one: 
 
 async def test_a_sandbox_that_rests_is_woken_only_by_who_asks(one: Published) -> None:
     await one.until(lambda t: not t.saving)
-    await one.ask(RestSandbox())
-    await one.until(lambda t: t.resting)
+    await one.ask(StopSandbox())
+    await one.until(lambda t: t.sandbox_stopped)
     await one.pushed(THEIRS)
     view = await one.is_(UpstreamState.AHEAD)
-    assert view.resting
+    assert view.sandbox_stopped
     assert one.hub.done["fetch"] == 0
     woken = one.hub.done["wake"]
     await one.ask(GetUpstream())
     view = await one.until(lambda t: t.work.head == THEIRS and not t.fetching)
-    assert not view.resting
+    assert not view.sandbox_stopped
     assert one.hub.done["wake"] > woken
 
 
@@ -370,8 +370,8 @@ async def test_what_github_would_not_take_is_got_by_itself(one: Published) -> No
     one.hub.refusals = [GitRejected("! [rejected] (fetch first)")]
     await one.ask(PublishTask(person=ADA))
     view = await one.is_(UpstreamState.FETCHED)
-    assert view.trouble
-    assert "let the agent merge origin/" in view.trouble.remedy
+    assert view.failure
+    assert "let the agent merge origin/" in view.failure.remedy
     assert view.work.behind == 1
     held.set()
 

@@ -22,17 +22,17 @@ from foundry.actors.task.workflows import WORKFLOWS
 from foundry.contracts import addresses
 from foundry.contracts.errors import WrongState
 from foundry.contracts.ids import MessageId, OrganizationId, RepositoryId, SandboxId, SessionId, TaskId, new_id
-from foundry.contracts.issues import IssueKind, Outcome, Trouble, WorkflowEnded
+from foundry.contracts.issues import Failure, IssueKind, Outcome, WorkflowEnded
 from foundry.contracts.messages import Address, Birth, Command, Message, ScopeId
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.sandbox_instance import SandboxMissing
 from foundry.contracts.task import (
     ArchiveTask,
+    BeginIdleStop,
     BeginPhase,
     CheckpointSaved,
     CreateTask,
     GetUpstream,
-    GoToRest,
     Named,
     Phase,
     PromptEnded,
@@ -42,11 +42,11 @@ from foundry.contracts.task import (
     PublishTask,
     RefreshWork,
     RestoreCheckpoint,
-    RestSandbox,
     RetryProvisioning,
     SaveCheckpoint,
     SessionSeen,
     SessionSummary,
+    StopSandbox,
     TaskState,
     TaskView,
 )
@@ -70,7 +70,7 @@ ASKED = {  # what a person asks for, by operation
     Kind.PUBLISH: PublishTask(person=ADA),
     Kind.FETCH: GetUpstream(),
     Kind.RENAME: RenameBranch(name="better"),
-    Kind.IDLE_STOP: RestSandbox(),
+    Kind.IDLE_STOP: StopSandbox(),
 }
 """Restoring needs a checkpoint's id, so `Stage.request` makes its command; the rest nobody asks for."""
 BESIDE = sorted({*ASKED, Kind.RESTORE})
@@ -118,7 +118,7 @@ class Stage:
             await self.ask(RenameEnded())
         for row in await self.running(kind):
             ended = WorkflowEnded(
-                workflow=row.name, workflow_id=row.id, outcome=outcome, trouble=_trouble(row) if failed else None
+                workflow=row.name, workflow_id=row.id, outcome=outcome, failure=_failure(row) if failed else None
             )
             await self.runtime.end_workflow(row.owner, ended, None)
 
@@ -150,8 +150,8 @@ class Stage:
         await self.say(SessionSeen(session=SessionSummary(id=self.session, agent="mock", status=status, stopped=False)))
 
 
-def _trouble(row: Started) -> Trouble:
-    return Trouble(
+def _failure(row: Started) -> Failure:
+    return Failure(
         kind=IssueKind.WORKFLOW_FAILED,
         actor=str(row.owner),
         scope=row.scope,
@@ -325,7 +325,7 @@ async def test_a_prompt_that_waits_behind_an_operation_is_granted_at_its_end(
     async with task(tmp_path) as stage:
         await stage.request(kind)
         if OPERATIONS[kind].holds is Holds.LATE:
-            await stage.ask(MayForward() if kind is Kind.FETCH else GoToRest())
+            await stage.ask(MayForward() if kind is Kind.FETCH else BeginIdleStop())
         message = await stage.prompt_waits()
         assert await stage.granted() is None
         (row,) = await stage.running(kind)
@@ -334,7 +334,7 @@ async def test_a_prompt_that_waits_behind_an_operation_is_granted_at_its_end(
             assert await stage.granted() is None, "it may still write, until it has ended"
         await stage.end(kind, outcome)
         if kind is Kind.IDLE_STOP:  # its agent has to be woken first
-            assert (await stage.view()).resting is False
+            assert (await stage.view()).sandbox_stopped is False
             await stage.seen("idle")
         assert await stage.granted() == message
 
@@ -395,7 +395,7 @@ async def test_a_failure_is_shown_and_it_can_be_asked_for_again(tmp_path: Path, 
         await stage.request(kind)
         await stage.end(kind, Outcome.FAILED)
         view = await stage.view()
-        said = [view.note, *(one.message for one in (view.trouble, view.save_trouble) if one)]
+        said = [view.note, *(one.message for one in (view.failure, view.checkpoint_failure) if one)]
         assert any("the network is down" in words for words in said), said
         await stage.request(kind)
         assert len(await stage.running(kind)) == 1
@@ -422,9 +422,9 @@ async def test_provisioning_that_failed_is_retried(tmp_path: Path) -> None:
     async with task(tmp_path, ready=False) as stage:
         await stage.end(Kind.PROVISION, Outcome.FAILED)
         view = await stage.view()
-        assert (view.state, view.trouble and view.trouble.message) == (TaskState.FAILED, "the network is down")
+        assert (view.state, view.failure and view.failure.message) == (TaskState.FAILED, "the network is down")
         view = await stage.ask(RetryProvisioning())
-        assert (view.state, view.attempt, view.trouble) == (TaskState.PROVISIONING, 2, None)
+        assert (view.state, view.attempt, view.failure) == (TaskState.PROVISIONING, 2, None)
         assert len(await stage.running(Kind.PROVISION)) == 1
 
 
@@ -432,7 +432,7 @@ async def test_a_release_that_failed_retains_the_sandbox(tmp_path: Path) -> None
     async with task(tmp_path) as stage:
         await stage.ask(ArchiveTask(person=ADA))
         await stage.end(Kind.RELEASE, Outcome.FAILED)
-        assert (await stage.view()).kept == "the network is down Retry."
+        assert (await stage.view()).retained == "the network is down Retry."
 
 
 async def test_an_archived_task_ends_everything_that_ends_with_its_sandbox(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from foundry.actors.user_github_data.actor import UserGitHubData
 from foundry.contracts import addresses
 from foundry.contracts.app_shell import OpenAppShell
 from foundry.contracts.ids import OrganizationId, RepositoryId, TaskId, UserId
-from foundry.contracts.issues import IssueKind, Trouble
+from foundry.contracts.issues import Failure, IssueKind
 from foundry.contracts.messages import Address, Birth, Command, Event, Message, ScopeId
 from foundry.contracts.organization import (
     IssuesChanged,
@@ -229,8 +229,8 @@ def line(number: int, *, title: str = "", second: int = 0, **more: Any) -> TaskS
     )
 
 
-def trouble(fingerprint: str, message: str = "it broke", **more: Any) -> Trouble:
-    return Trouble(
+def failure(fingerprint: str, message: str = "it broke", **more: Any) -> Failure:
+    return Failure(
         kind=more.pop("kind", IssueKind.STEP_RETRYING),
         actor="Task:tsk_1",
         scope=more.pop("scope", ScopeId(ORG)),

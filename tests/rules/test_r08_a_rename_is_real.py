@@ -197,8 +197,8 @@ async def test_one_that_failed_half_way_goes_on_when_it_is_retried(one: Renamed)
     await one.rename()
     failed = await one.failed()
     assert failed.rename is not None
-    assert failed.rename.trouble is not None
-    assert failed.rename.trouble.remedy
+    assert failed.rename.failure is not None
+    assert failed.rename.failure.remedy
     assert one.hub.local == "better"
     await one.ask(RetryProvisioning())
     assert (await one.ended()).branch == "better"

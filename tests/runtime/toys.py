@@ -1,4 +1,4 @@
-"""A small house to try the runtime in: ledgers that note what they are told, and a coordinator that notes trouble."""
+"""A small house to try the runtime in: ledgers that note what they are told, and a coordinator that notes failure."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from sqlalchemy import Column, Integer, String, Text, select
 
 from foundry.contracts.errors import WrongState
 from foundry.contracts.issues import (
-    EndTrouble,
-    KeepTrouble,
+    AttemptFailed,
+    EndFailure,
+    FailureEnded,
+    FailureRaised,
+    KeepFailure,
     Outcome,
-    RecordTrouble,
-    TroubleEnded,
-    TroubleRaised,
+    RecordFailure,
     WorkflowEnded,
     WorkflowRecovered,
-    WorkflowTrouble,
 )
 from foundry.contracts.messages import Address, Birth, Command, Event, Message, Model, ScopeId
 from foundry.runtime.actor import Actor, creates, due, handles, receives
@@ -43,9 +43,9 @@ notes = owned_table(
     Column("author", String, nullable=False),
     Column("text", Text, nullable=False),
 )
-troubles = owned_table(
+failures = owned_table(
     "Coordinator",
-    "toy_troubles",
+    "toy_failures",
     Column("coordinator", String, primary_key=True),
     Column("number", Integer, primary_key=True),
     Column("fingerprint", String, nullable=False),
@@ -189,9 +189,9 @@ class Ledger(Toy):
     def halt(self, turn: Turn, command: Halt) -> None:
         turn.cancel(command.workflow)  # type: ignore[arg-type]
 
-    @handles(WorkflowTrouble)
-    def trouble(self, turn: Turn, command: WorkflowTrouble) -> None:
-        t = command.trouble
+    @handles(AttemptFailed)
+    def failure(self, turn: Turn, command: AttemptFailed) -> None:
+        t = command.failure
         self._note(turn, "workflow", f"{t.step}:{t.attempt}:again:{t.message}")
 
     @receives(WorkflowEnded)
@@ -200,7 +200,7 @@ class Ledger(Toy):
             raise RuntimeError("asked to fail")
         if message.workflow == "cursed":
             self._note(turn, "workflow", f"cursed:{message.outcome.value}")
-        if t := message.trouble:
+        if t := message.failure:
             self._note(turn, "workflow", f"{t.step}:{t.attempt}:final:{t.message}")
         if message.outcome is Outcome.CANCELLED:
             self._note(turn, "workflow", "cancelled")
@@ -249,29 +249,29 @@ class Coordinator(Toy):
         pass
 
     def _add(self, turn: Turn, fingerprint: str, body: str) -> None:
-        turn.insert(troubles, number=len(turn.all(troubles)), fingerprint=fingerprint, body=body)
+        turn.insert(failures, number=len(turn.all(failures)), fingerprint=fingerprint, body=body)
         turn.publish(Changed(entity="recorded"))
 
-    @receives(TroubleRaised)
-    def raised(self, turn: Turn, message: TroubleRaised) -> None:
-        self._add(turn, message.trouble.fingerprint, message.trouble.model_dump_json())
+    @receives(FailureRaised)
+    def raised(self, turn: Turn, message: FailureRaised) -> None:
+        self._add(turn, message.failure.fingerprint, message.failure.model_dump_json())
 
-    @receives(TroubleEnded)
-    def works_again(self, turn: Turn, message: TroubleEnded) -> None:
-        turn.delete(troubles, fingerprint=message.fingerprint)
+    @receives(FailureEnded)
+    def works_again(self, turn: Turn, message: FailureEnded) -> None:
+        turn.delete(failures, fingerprint=message.fingerprint)
 
-    @handles(RecordTrouble)
-    def record(self, turn: Turn, command: RecordTrouble) -> None:
-        self._add(turn, command.trouble.fingerprint, command.trouble.model_dump_json())
+    @handles(RecordFailure)
+    def record(self, turn: Turn, command: RecordFailure) -> None:
+        self._add(turn, command.failure.fingerprint, command.failure.model_dump_json())
 
-    @handles(KeepTrouble)
-    def keep(self, turn: Turn, command: KeepTrouble) -> None:
-        turn.delete(troubles, fingerprint=command.trouble.fingerprint)
-        self._add(turn, command.trouble.fingerprint, command.trouble.model_dump_json())
+    @handles(KeepFailure)
+    def keep(self, turn: Turn, command: KeepFailure) -> None:
+        turn.delete(failures, fingerprint=command.failure.fingerprint)
+        self._add(turn, command.failure.fingerprint, command.failure.model_dump_json())
 
-    @handles(EndTrouble)
-    def ended(self, turn: Turn, command: EndTrouble) -> None:
-        turn.delete(troubles, fingerprint=command.fingerprint)
+    @handles(EndFailure)
+    def ended(self, turn: Turn, command: EndFailure) -> None:
+        turn.delete(failures, fingerprint=command.fingerprint)
         turn.publish(Changed(entity="ended"))
 
 
@@ -294,8 +294,8 @@ def texts(reader: Reader, ledger: str) -> list[tuple[str, str]]:
     return [(row.author, row.text) for row in rows]
 
 
-def all_troubles(reader: Reader) -> list[str]:
-    return [row.body for row in reader.all(select(troubles.c.body).order_by(troubles.c.number))]
+def all_failures(reader: Reader) -> list[str]:
+    return [row.body for row in reader.all(select(failures.c.body).order_by(failures.c.number))]
 
 
 def house(workflows: Workflows | None = None, workers: tuple[WorkerKind, ...] = ()) -> House:

@@ -115,18 +115,18 @@ def test_an_agent_may_send_anything_as_an_entrys_data(kind: EntryKind) -> None:
 @pytest.mark.parametrize("state", list(TaskState))
 @pytest.mark.parametrize("phase", list(Phase))
 def test_a_task_can_be_shown_in_every_phase(state: TaskState, phase: Phase) -> None:
-    for trouble in (None, s.trouble()):
-        task = s.task(state=state, phase=phase, trouble=trouble)
+    for failure in (None, s.failure()):
+        task = s.task(state=state, phase=phase, failure=failure)
         outline(
             fragments.task.head(task)
             + fragments.task.phases(task)
             + fragments.task.tabs(task, "changes")
             + fragments.tasks.row(task)
         )
-        if state is TaskState.FAILED and trouble:
+        if state is TaskState.FAILED and failure:
             shown = fragments.task.phases(task)
-            assert trouble.message in shown
-            assert trouble.remedy.replace("'", "&#39;") in shown
+            assert failure.message in shown
+            assert failure.remedy.replace("'", "&#39;") in shown
             assert "/retry" in shown, "a failure has a way on (R25)"
             assert "/retry" not in fragments.task.phases(task, may_write=False)
 
@@ -148,7 +148,7 @@ def test_how_github_has_the_branch_is_said_with_the_way_on(state: UpstreamState,
 
 @pytest.mark.parametrize("status", list(SessionStatus))
 def test_a_session_in_error_says_why_and_offers_a_way_on(status: SessionStatus) -> None:
-    session = s.session(status=status, trouble=s.session_trouble() if status is SessionStatus.ERROR else None)
+    session = s.session(status=status, failure=s.session_failure() if status is SessionStatus.ERROR else None)
     html = fragments.session.state(session)
     outline(html)
     assert ("/resume" in html) == (status is SessionStatus.ERROR)

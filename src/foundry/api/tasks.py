@@ -33,8 +33,8 @@ from foundry.contracts.task import (
     Prompt,
     PublishTask,
     RefreshWork,
-    RestSandbox,
     RetryProvisioning,
+    StopSandbox,
     TaskSummary,
     TaskView,
     Title,
@@ -201,11 +201,11 @@ async def get_upstream(request: Request, who: Signed, task: str, key: Idempotenc
     return await ask_task(request, who, found, GetUpstream(), key)
 
 
-@router.post("/tasks/{task}/rest", status_code=202)
-async def rest(request: Request, who: Signed, task: str, key: IdempotencyKey = None) -> TaskView:
+@router.post("/tasks/{task}/idle-stop", status_code=202)
+async def idle_stop(request: Request, who: Signed, task: str, key: IdempotencyKey = None) -> TaskView:
     """Save the work, then stop the idle sandbox. The next message starts it again."""
     found = await access.task_of(request, who, task, change=True)
-    return await ask_task(request, who, found, RestSandbox(), key)
+    return await ask_task(request, who, found, StopSandbox(), key)
 
 
 @router.post("/tasks/{task}/sessions", status_code=201)

@@ -293,7 +293,7 @@ class Walkthrough:
                 typer.echo("demo: saving the sandboxes' work and stopping them (Ctrl-C: stop at once)")
             while tasks and time.monotonic() < end:
                 for task in tasks:
-                    self._http.post(f"{task}/rest")  # refused while a checkpoint is being saved; the loop asks again
+                    self._http.post(f"{task}/idle-stop")  # refused while a checkpoint is saved; the loop asks again
                 time.sleep(0.2)
                 tasks = self._to_stop(tasks)
         except (DemoFailed, httpx.HTTPError):
@@ -302,7 +302,7 @@ class Walkthrough:
     def _to_stop(self, tasks: list[str]) -> list[str]:
         """Return the tasks whose sandbox runs and whose agent is idle."""
         seen = {task: self._ask("GET", task) for task in tasks}
-        return [t for t, found in seen.items() if found["activity"] == "idle" and not found["resting"]]
+        return [t for t, found in seen.items() if found["activity"] == "idle" and not found["sandbox_stopped"]]
 
     def _sign_in(self) -> None:
         """As a browser does: to GitHub, choose a person, come back with a code."""
@@ -337,8 +337,8 @@ class Walkthrough:
 
         def step(found: dict[str, Any]) -> bool:
             if found["state"] == "failed":
-                trouble = found["trouble"]
-                raise DemoFailed(f"{found['phase']} failed: {trouble['message']} {trouble['remedy']}")
+                failure = found["failure"]
+                raise DemoFailed(f"{found['phase']} failed: {failure['message']} {failure['remedy']}")
             status = found["activity"]
             said = f"{found['phase']}" + (f" ({status})" if found["phase"] == "running" else "")
             said = found["publishing"] or said

@@ -15,7 +15,7 @@ from pydantic import ConfigDict, ValidationError
 
 from foundry.contracts.errors import BadInput, FoundryError
 from foundry.contracts.github_payloads import GitHubAccount, GitHubPullRequest
-from foundry.contracts.ids import OrganizationId, RepositoryId, UserId, WorkflowId
+from foundry.contracts.ids import OrganizationId, RepositoryId, UserId
 from foundry.contracts.messages import APP, Address, Birth, Command, Event, Message, Model
 from foundry.contracts.people import Access
 from foundry.contracts.repository import RepositoryRef
@@ -110,7 +110,7 @@ class GitHubStateView(Model):
     active: bool = True
     synced_at: datetime | None = None
     syncing_since: datetime | None = None
-    trouble: str = ""  # why the last sync failed; empty: it did not
+    failure: str = ""  # why the last sync failed; empty: it did not
 
 
 # Webhooks: what Foundry uses of a payload; the rest is left out when it is read
@@ -259,12 +259,6 @@ class DescribePullRequest(Command[None]):
     """To GitHubState(org), by a step: one pull request as GitHub describes it now."""
 
     pull_request: PullRequestView
-
-
-class SyncEnded(Command[None]):
-    """To GitHubState, by a sync's last step; only the sync it waits for counts."""
-
-    workflow: WorkflowId
 
 
 # Asked by the edge and by other rooms' workflows

@@ -9,6 +9,7 @@ from foundry.contracts.errors import FoundryError
 from foundry.contracts.ids import SandboxId, TaskId
 from foundry.contracts.messages import Birth, Command, Event, Message, Model
 from foundry.contracts.sandbox_provider import Endpoint
+from foundry.contracts.stored_names import VALUES
 
 
 class SandboxState(StrEnum):
@@ -17,9 +18,15 @@ class SandboxState(StrEnum):
     STARTING = "starting"
     RUNNING = "running"
     UNREACHABLE = "unreachable"
-    KEPT = "kept"  # released by its task, but its work is nowhere else
+    RETAINED = "retained"  # released by its task, but its work is nowhere else
     LOST = "lost"  # the provider no longer has it
     DELETED = "deleted"
+
+    @classmethod
+    def _missing_(cls, value: object) -> SandboxState | None:
+        """Read the name that release 0.2 stored."""
+        now = VALUES.get(str(value))
+        return cls(now) if now else None
 
 
 class SandboxView(Model):
@@ -51,28 +58,28 @@ class Compared(Model):
     unknown: list[SandboxId] = []  # there, and not among those recorded
 
 
-class Stray(Model):
+class Orphan(Model):
     """A sandbox that its provider has and that nobody uses: not recorded, or taken for lost. Work may be in it."""
 
     id: SandboxId
     disk: int | None = None  # bytes, as last measured
-    trouble: str = ""  # why it could not be removed
+    failure: str = ""  # why it could not be removed
 
 
-class StrayView(Stray):
+class OrphanView(Orphan):
     """One as the server's admin sees it."""
 
     since: datetime  # when it was first seen
     removing: bool = False  # somebody asked for that
 
 
-class StraysSeen(Command[list[SandboxId]]):
-    """To AppShell, by who compared: all strays there are now. Answered with those that are to be removed."""
+class OrphansSeen(Command[list[SandboxId]]):
+    """To AppShell, by who compared: all orphans there are now. Answered with those that are to be removed."""
 
-    strays: list[Stray]
+    orphans: list[Orphan]
 
 
-class RemoveStray(Command[StrayView]):
+class RemoveOrphan(Command[OrphanView]):
     """To AppShell, by the edge: remove this one, with all that is in it, when sandboxes are compared next."""
 
     sandbox: SandboxId

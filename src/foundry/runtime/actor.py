@@ -41,9 +41,6 @@ class Actor:
     config: object = None  # what the parts are given as `turn.config`
     keeps_events: ClassVar[bool] = False  # its events are its state (a transcript), never purged by age
 
-    def before_turn(self, turn: Turn) -> None:
-        """What every turn of an actor that exists begins with."""
-
     def after_turn(self, turn: Turn) -> None:
         """What every turn ends with, whichever handler it had: what follows from the rows as they are now."""
 

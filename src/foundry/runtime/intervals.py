@@ -15,4 +15,4 @@ class Pace:
     term: float = 10.0  # a lease without renewal, a replica without a heartbeat
     renew: float = 3.0  # between renewals and heartbeats
     cut_off: float = 30.0  # that a step of a cancelled workflow may go on, until it is cut off
-    late: float = 60.0  # that a message or a schedule may wait beyond its time, until that is an issue
+    overdue: float = 60.0  # that a message or a schedule may wait beyond its time, until that is an issue

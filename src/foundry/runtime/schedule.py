@@ -14,7 +14,7 @@ from functools import partial
 import structlog
 from sqlalchemy import Connection, func, select
 
-from foundry.contracts.issues import IssueKind, Trouble, TroubleEnded, TroubleRaised
+from foundry.contracts.issues import Failure, FailureEnded, FailureRaised, IssueKind
 from foundry.contracts.messages import APP, Address, ScopeId, utc
 from foundry.runtime.async_tools import woken
 from foundry.runtime.host import Host
@@ -95,7 +95,7 @@ class DueWork(Work):
         self.after = followed_by(self.address, turn.effects)
         tries = int(str(row[0][0]))
         if tries >= TOLD_AT:
-            ended = TroubleEnded(fingerprint=self.label())
+            ended = FailureEnded(fingerprint=self.label())
             self.after.receivers.add(tell(self.host, tx, ScopeId(opened.scope), self._sender(), tries + 1, ended))
 
     def _failed(self, tx: Transaction, error: Exception) -> None:
@@ -118,7 +118,7 @@ class DueWork(Work):
         )  # fmt: skip
         if tries < TOLD_AT:
             return
-        trouble = Trouble(
+        failure = Failure(
             kind=IssueKind.SCHEDULE_FAILING,
             actor=str(self.address),
             scope=ScopeId(opened.scope or APP),
@@ -130,8 +130,8 @@ class DueWork(Work):
             message=text,
             remedy="Foundry retries automatically. If it fails again and again, the server's log shows where.",
         )
-        raised = TroubleRaised(trouble=trouble)
-        self.after.receivers.add(tell(self.host, tx, trouble.scope, self._sender(), tries, raised))
+        raised = FailureRaised(failure=failure)
+        self.after.receivers.add(tell(self.host, tx, failure.scope, self._sender(), tries, raised))
 
     def _sender(self) -> str:
         """Not the actor: what it sends in its own turns is numbered by it."""

@@ -20,8 +20,9 @@ from typing import Any
 import structlog
 
 from foundry.contracts.errors import FoundryError, KeyReused, NotFound, error_codes
-from foundry.contracts.issues import IssueKind, Trouble, TroubleRaised
+from foundry.contracts.issues import Failure, FailureRaised, IssueKind
 from foundry.contracts.messages import APP, Address, Birth, Command, Message, Model, ScopeId
+from foundry.contracts.stored_names import NOT_READ, current_message
 from foundry.runtime.actor import ActorKind, Handler
 from foundry.runtime.host import Host
 from foundry.runtime.store.base import (
@@ -101,8 +102,6 @@ def take(host: Host, tx: Transaction, kind: ActorKind, address: Address, opened:
          birth: Birth | None = None) -> tuple[Turn, object]:  # fmt: skip
     """Call a handler, then the actor's `after_turn`. Return the turn and the handler's answer."""
     turn = Turn(tx, address, opened, host.ids, kind.actor.config, birth)
-    if opened.exists:
-        kind.actor.before_turn(turn)
     answer = call(turn)
     if not turn.effects.deleted:
         kind.actor.after_turn(turn)
@@ -240,7 +239,9 @@ class MailWork(Work):
         if opened.deleted:
             tx.dropped(str(self.address))
             return
-        handler = self.kind.words.get(mail.word)
+        if mail.word in NOT_READ:
+            return
+        handler = self.kind.words.get(current_message(mail.word))
         if handler is None and self._left_to_others(tx, mail):
             raise _MayBeNewer
         if handler is None:
@@ -267,14 +268,14 @@ class MailWork(Work):
         again = tx.now + round(1000 * wait)
         tx.mail_failed(mail, text + "\n" + traceback.format_exc(limit=-6), again, set_aside=last)
         if last:
-            trouble = self._trouble(opened.scope, mail, text)
+            failure = self._failure(opened.scope, mail, text)
             # The mailbox itself is the sender: the failing actor may not even exist.
-            receiver = tell(self.host, tx, trouble.scope, f"mailbox:{mail.id}", 1, TroubleRaised(trouble=trouble))
+            receiver = tell(self.host, tx, failure.scope, f"mailbox:{mail.id}", 1, FailureRaised(failure=failure))
             self.afters.append(After(self.address, receivers={receiver}))
         self.again = wait if self.again is None else min(self.again, wait)
 
-    def _trouble(self, scope: str, mail: Mail, text: str) -> Trouble:
-        return Trouble(
+    def _failure(self, scope: str, mail: Mail, text: str) -> Failure:
+        return Failure(
             kind=IssueKind.MESSAGE_SET_ASIDE,
             actor=str(self.address),
             scope=ScopeId(scope or APP),

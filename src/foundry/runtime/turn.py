@@ -31,7 +31,7 @@ from foundry import RELEASE
 from foundry.contracts.errors import NotFound
 from foundry.contracts.ids import WorkflowId
 from foundry.contracts.messages import Address, Birth, Event, Message, Model, ScopeId, millis, utc
-from foundry.contracts.stored_names import current, stored
+from foundry.contracts.stored_names import current_workflow
 from foundry.runtime.store.base import Effects, NewBirth, NewEvent, NewMail, NewStart, Opened, Transaction
 from foundry.runtime.store.tables import actors, events, workflows
 
@@ -125,7 +125,7 @@ _RUNNING = (
 
 def _running(connection: Connection, owner: Address) -> list[Running]:
     rows = connection.execute(_RUNNING, {"owner": str(owner)}).all()
-    return [Running(WorkflowId(r.id), current(r.name), r.started_at, bool(r.cancelled)) for r in rows]
+    return [Running(WorkflowId(r.id), current_workflow(r.name), r.started_at, bool(r.cancelled)) for r in rows]
 
 
 class Turn:
@@ -324,14 +324,14 @@ class Turn:
         if self._running is None:
             self._running = _running(self._tx.connection, self.address)
         now, cancelled = millis(self.now), set(self.effects.cancels)
-        begun = [Running(WorkflowId(one.id), current(one.name), now, False) for one in self.effects.starts]
+        begun = [Running(WorkflowId(one.id), one.name, now, False) for one in self.effects.starts]
         found = [one._replace(cancelling=True) if one.id in cancelled else one for one in (*self._running, *begun)]
         return found if name is None else [one for one in found if one.name == name]
 
     def start(self, workflow: str, job: Model) -> WorkflowId:
         """Start a workflow owned by this actor, after the commit; its name is one of those registered for it."""
         workflow_id = self.new_id("wfl")
-        self.effects.starts.append(NewStart(workflow_id, stored(workflow), self.scope, job.model_dump_json(), RELEASE))
+        self.effects.starts.append(NewStart(workflow_id, workflow, self.scope, job.model_dump_json(), RELEASE))
         return WorkflowId(workflow_id)
 
     def cancel(self, workflow: WorkflowId) -> None:

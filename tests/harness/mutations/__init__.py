@@ -148,16 +148,16 @@ MUTATIONS = (
     Mutation(
         "a retained sandbox is removed when its time is over",
         "actors/task/release.py",
-        "    if command.kept or not command.waits:\n        retain(turn, command.kept)",
-        "    if command.kept:\n        turn.update(releases, retained=command.kept)\n"
+        "    if command.retained or not command.waits:\n        retain(turn, command.retained)",
+        "    if command.retained:\n        turn.update(releases, retained=command.retained)\n"
         "    elif not command.waits:\n        retain(turn, '')",
         ("tests/actors/test_release.py",),
     ),
     Mutation(
         "a sandbox that nobody uses is removed though nobody asked for that",
         "actors/app_shell/actor.py",
-        "for row in turn.all(app_strays, removing=True)]",
-        "for row in turn.all(app_strays)]",
+        "for row in turn.all(app_orphans, removing=True)]",
+        "for row in turn.all(app_orphans)]",
         ("tests/actors/test_disk_usage.py",),
     ),
     Mutation(

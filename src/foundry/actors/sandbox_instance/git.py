@@ -166,7 +166,7 @@ class Git:
         return int((await self.script(FORWARD, branch, limit=FORWARD_LIMIT)).strip() or 0)
 
     async def rename_branch(self, old: str, new: str) -> None:
-        """Rename it with what it follows; index and files stay as they are. One that is not there is no trouble:
+        """Rename it with what it follows; index and files stay as they are. One that is not there is not a failure:
         what is pushed is what is checked out.
 
         Raises:

@@ -12,7 +12,7 @@ from foundry.actors.task.tables import former_branches, renames, tasks
 from foundry.contracts.branch_names import BranchTaken
 from foundry.contracts.errors import WrongState
 from foundry.contracts.ids import RepositoryId, TaskId
-from foundry.contracts.issues import Trouble
+from foundry.contracts.issues import Failure
 from foundry.contracts.task import PullRequestRef, PullRequestSeen, TaskState
 from foundry.contracts.task_operations import OPERATIONS, Kind
 from foundry.contracts.task_rename import BranchRenamed, GiveUpRename, RenameBranch, RenameEnded, RenameStep
@@ -125,15 +125,15 @@ def rename_ended(turn: Turn, command: RenameEnded) -> None:
     _act_on_merge(turn, known, merged=pull is not None and pull.state == "merged")
 
 
-def rename_failed(turn: Turn, trouble: Trouble) -> None:
+def rename_failed(turn: Turn, failure: Failure) -> None:
     """If nothing was changed yet, the rename is over. Otherwise a person decides: retry or give up."""
     known = turn.find(renames)
     if known is None:
         return
-    operations.failed(turn, Kind.RENAME, trouble)
+    operations.failed(turn, Kind.RENAME, failure)
     if not known.touched:
         _forget(turn)
-        turn.update(tasks, note=f"The branch was not renamed: {trouble.message}. {trouble.remedy}")
+        turn.update(tasks, note=f"The branch was not renamed: {failure.message}. {failure.remedy}")
     _act_on_merge(turn, known, merged=False)
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from foundry.actors.task import operations
 from foundry.actors.task.jobs import Fetch, RemoteHead
-from foundry.actors.task.release_0_1 import repository_of
 from foundry.actors.task.remote_branch import after_news, after_push, after_rejection, remote_head, shown, stored
 from foundry.actors.task.tables import remote_branches, renames, task_sessions_known, tasks, waiting_prompts
+from foundry.actors.task.views import repository_of
 from foundry.contracts.ids import SandboxId
-from foundry.contracts.issues import Trouble
+from foundry.contracts.issues import Failure
 from foundry.contracts.messages import millis
 from foundry.contracts.task import GetUpstream, TaskState, WorkTree
 from foundry.contracts.task_branch import BranchMoved, Fetched, FetchEnded, MayForward, UpstreamState
@@ -74,7 +74,7 @@ def _fetch(turn: Turn, *, automatic: bool, forward: bool) -> None:
     row, head = turn.one(tasks), known(turn)
     job = Fetch(
         sandbox=SandboxId(row.sandbox),
-        repository=repository_of(turn),
+        repository=repository_of(row),
         branch=row.branch,
         base=row.base,
         known=head.head if head else None,
@@ -124,8 +124,8 @@ def well_again(turn: Turn) -> None:
         turn.update(tasks, note="")
 
 
-def not_fetched(turn: Turn, trouble: Trouble) -> None:
-    turn.update(tasks, note=f"{NOT_FETCHED} {trouble.message} {trouble.remedy}")
+def not_fetched(turn: Turn, failure: Failure) -> None:
+    turn.update(tasks, note=f"{NOT_FETCHED} {failure.message} {failure.remedy}")
 
 
 def own_push(turn: Turn, head: str) -> None:

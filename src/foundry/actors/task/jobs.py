@@ -142,7 +142,7 @@ class RenameWish(Model):
     giving_up: bool
 
 
-class Rest(Model):
+class IdleStop(Model):
     """Stop a sandbox that nobody uses, once its work is saved."""
 
     save: Save

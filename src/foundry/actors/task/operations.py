@@ -5,9 +5,9 @@ from __future__ import annotations
 from foundry.actors.task.tables import operations, renames, tasks
 from foundry.contracts.errors import WrongState
 from foundry.contracts.ids import WorkflowId
-from foundry.contracts.issues import Trouble
+from foundry.contracts.issues import Failure
 from foundry.contracts.messages import Model
-from foundry.contracts.task import PhaseTrouble, TaskState
+from foundry.contracts.task import PhaseFailure, TaskState
 from foundry.contracts.task_operations import OPERATIONS, Again, Holds, Kind, excluded
 from foundry.runtime.turn import AnyRow, Running, Turn
 
@@ -159,22 +159,22 @@ def put(turn: Turn, kind: Kind, **values: object) -> None:
     turn.put(operations, {"kind": kind.value}, **values)
 
 
-def failed(turn: Turn, kind: Kind, trouble: Trouble) -> None:
+def failed(turn: Turn, kind: Kind, failure: Failure) -> None:
     """Show that an attempt failed, and what to do."""
-    put(turn, kind, failure=shown(trouble).model_dump_json())
+    put(turn, kind, failure=shown(failure).model_dump_json())
 
 
-def failure_of(row: AnyRow | None) -> PhaseTrouble | None:
-    return PhaseTrouble.model_validate_json(row.failure) if row is not None and row.failure else None
+def failure_of(row: AnyRow | None) -> PhaseFailure | None:
+    return PhaseFailure.model_validate_json(row.failure) if row is not None and row.failure else None
 
 
-def shown(trouble: Trouble) -> PhaseTrouble:
-    return PhaseTrouble(
-        code=trouble.code,
-        message=trouble.message,
-        remedy=trouble.remedy,
-        attempt=trouble.attempt,
-        retry_at=trouble.retry_at,
+def shown(failure: Failure) -> PhaseFailure:
+    return PhaseFailure(
+        code=failure.code,
+        message=failure.message,
+        remedy=failure.remedy,
+        attempt=failure.attempt,
+        retry_at=failure.retry_at,
     )
 
 

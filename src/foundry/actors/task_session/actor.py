@@ -8,7 +8,6 @@ from foundry.actors.task_session import (
     lifecycle,
     messages,
     permissions,
-    release_0_1,
     stream,
     turn_end,
 )
@@ -32,9 +31,6 @@ class TaskSession(Actor):
 
     def __init__(self, watchdog: Watchdog = WATCHDOG) -> None:
         self.config = watchdog
-
-    def before_turn(self, turn: Turn) -> None:
-        release_0_1.adopt(turn)
 
     def after_turn(self, turn: Turn) -> None:
         """1. Publish the transcript's changes. 2. Write the row. 3. Show what has changed; tell the task."""

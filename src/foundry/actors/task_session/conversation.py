@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import cast
 
-from foundry.actors.task_session import release_0_1
 from foundry.actors.task_session.config import watchdog
 from foundry.actors.task_session.gaps import try_all
 from foundry.actors.task_session.jobs import CloseServer, Connect
@@ -25,15 +24,15 @@ from foundry.contracts.overdue import Overdue
 from foundry.contracts.people import Person
 from foundry.contracts.session_status_sync import Unfollow
 from foundry.contracts.session_stream import AgentSession, Signs
-from foundry.contracts.task import PhaseTrouble, PromptEnded, PromptWaiting, SessionSeen, SessionSummary
+from foundry.contracts.task import PhaseFailure, PromptEnded, PromptWaiting, SessionSeen, SessionSummary
 from foundry.contracts.task_session import (
     EntryKind,
     MessageState,
     PermissionState,
     SessionChanged,
     SessionClosed,
+    SessionFailure,
     SessionStatus,
-    SessionTrouble,
     SessionView,
 )
 from foundry.runtime.turn import AnyRow, Turn
@@ -76,7 +75,7 @@ class Conversation:
         return SessionStatus(self.state.status)
 
     @property
-    def rest(self) -> SessionStatus:
+    def without_a_prompt(self) -> SessionStatus:
         """What it is while nothing runs."""
         return SessionStatus.IDLE if self.state.prompted else SessionStatus.READY
 
@@ -101,9 +100,9 @@ class Conversation:
         """Send it to the task, after its news of this session's status."""
         self._mail.append(message)
 
-    def trouble(self, code: str, message: str, remedy: str, *actions: str, attempt: int = 1,
+    def failure(self, code: str, message: str, remedy: str, *actions: str, attempt: int = 1,
                 retry_at: object = None) -> None:  # fmt: skip
-        self.state.trouble = SessionTrouble.model_validate(
+        self.state.failure = SessionFailure.model_validate(
             {
                 "code": code,
                 "message": message,
@@ -116,11 +115,11 @@ class Conversation:
         ).model_dump_json()
 
     def well(self) -> None:
-        self.state.trouble = None
+        self.state.failure = None
 
     def in_doubt(self, message: str = "The message may have been sent.") -> None:
         """A message of which nobody knows whether the agent had it; a person decides."""
-        self.trouble("prompt_unknown", message, "Look at the work, then resend.", "resend")
+        self.failure("prompt_unknown", message, "Look at the work, then resend.", "resend")
 
     def well_but_for_doubts(self) -> None:
         """The agent is there again. What was cut off before stays a question."""
@@ -129,19 +128,19 @@ class Conversation:
             self.in_doubt()
 
     def nothing_to_resend(self) -> None:
-        """A message was sent again, is dismissed or had arrived: with the last such one, its trouble is over."""
-        trouble = self.state.trouble and SessionTrouble.model_validate_json(self.state.trouble)
+        """A message was sent again, is dismissed or had arrived: with the last such one, its failure is over."""
+        failure = self.state.failure and SessionFailure.model_validate_json(self.state.failure)
         lost = [MessageState.UNKNOWN.value, MessageState.FAILED.value]
-        if trouble and trouble.actions == ["resend"] and not self.turn.all(
+        if failure and failure.actions == ["resend"] and not self.turn.all(
             session_messages, session_messages.c.state.in_(lost), limit=1
         ):  # fmt: skip
             self.well()
 
     def tries_again(self) -> bool:
-        """Whether the trouble is one that Foundry tries to get over by itself."""
+        """Whether the failure is one that Foundry tries to get over by itself."""
         return (
-            self.state.trouble is not None
-            and SessionTrouble.model_validate_json(self.state.trouble).retry_at is not None
+            self.state.failure is not None
+            and SessionFailure.model_validate_json(self.state.failure).retry_at is not None
         )
 
     def overdue(self) -> Overdue | None:
@@ -312,7 +311,7 @@ class Conversation:
         self.move(SessionStatus.ERROR)
         if self.state.resumed:
             self.transcript.add(EntryKind.NOTE, message)
-            self.trouble("acp_server_gone", message, "Resume the session.", "resume")
+            self.failure("acp_server_gone", message, "Resume the session.", "resume")
         else:
             self.state.resumed = True
             self.resume(message, old)
@@ -333,7 +332,7 @@ class Conversation:
         self.cut_off()
         old_server = old_server or self.disconnect() or (earlier.server_id if earlier else None)
         self.transcript.add(EntryKind.NOTE, f"{message} {STARTING}".strip())
-        self.trouble("acp_server_gone", message, STARTING)
+        self.failure("acp_server_gone", message, STARTING)
         job = Connect(
             session=SessionId(state.session),
             sandbox=SandboxId(state.sandbox),
@@ -416,21 +415,21 @@ class Conversation:
             self.turn.send(task, message)
 
     def _summary(self, whole: SessionView) -> SessionSummary:
-        trouble = whole.trouble
+        failure = whole.failure
         return SessionSummary(
             id=whole.id,
             title=whole.title,
             agent=whole.agent,
             status=whole.status.value,
-            stopped=whole.resting,
+            stopped=whole.sandbox_stopped,
             overdue=whole.overdue,
-            trouble=trouble
-            and PhaseTrouble(
-                code=trouble.code,
-                message=trouble.message,
-                remedy=trouble.remedy,
-                attempt=trouble.attempt,
-                retry_at=trouble.retry_at,
+            failure=failure
+            and PhaseFailure(
+                code=failure.code,
+                message=failure.message,
+                remedy=failure.remedy,
+                attempt=failure.attempt,
+                retry_at=failure.retry_at,
             ),
         )
 
@@ -439,7 +438,6 @@ class Conversation:
         changes = {name: value for name, value in self.state.values().items() if value != before[name]}
         if changes:
             self.turn.update(sessions, **changes)
-        release_0_1.mirror(self.turn, self.opening)
 
 
 def standing(c: Conversation, running: AnyRow | None, asked: Sequence[AnyRow]) -> dict[str, int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from foundry.actors.task_session import release_0_1
 from foundry.actors.task_session.conversation import Conversation, conversation
 from foundry.actors.task_session.gaps import fill, give_up
 from foundry.actors.task_session.jobs import CloseServer
@@ -28,17 +27,17 @@ from foundry.contracts.session_stream import (
     FillGaps,
     SessionOpened,
 )
-from foundry.contracts.task import SessionReady, title_of
+from foundry.contracts.task import title_of
 from foundry.contracts.task_session import (
     CloseSession,
     CreateSession,
     EntryKind,
     MessageState,
     OpenAgent,
-    RestSession,
     ResumeSession,
     SandboxLost,
     SessionStatus,
+    StopWithSandbox,
 )
 from foundry.runtime.actor import creates, handles, receives
 from foundry.runtime.turn import Turn
@@ -64,7 +63,6 @@ def create(turn: Turn, message: CreateSession) -> None:
         created_at=now,
     )
     turn.insert(sessions, **state.values())
-    release_0_1.created(turn, message.repository)
     c = conversation(turn)
     if message.prompt:
         c.queue(message.message or MessageId(turn.new_id("msg")), message.prompt, message.person)
@@ -76,7 +74,7 @@ def open_agent(turn: Turn, message: OpenAgent) -> None:
     c = conversation(turn)
     if message.anew and c.opening:
         give_up_opening(c)
-    if (c.state.resting or message.wake) and not c.opening:
+    if (c.state.sandbox_stopped or message.wake) and not c.opening:
         wake_agent(c)
     elif c.status is SessionStatus.PENDING and not c.opening:
         start_opening(c, installed=message.installed)
@@ -84,7 +82,6 @@ def open_agent(turn: Turn, message: OpenAgent) -> None:
         reconnect(c, "A person asked to retry.")
     elif c.status in ABLE:
         c.tell_again()
-        c.tell(SessionReady(session=SessionId(turn.key)))  # what 0.1 waits for
 
 
 @handles(ChooseServer)
@@ -122,7 +119,6 @@ def opened(turn: Turn, command: SessionOpened) -> None:
             server_id=opened.server_id,
         ),
     )
-    c.tell(SessionReady(session=SessionId(turn.key)))  # what 0.1 waits for
 
 
 def _say_how(c: Conversation, how: Literal["new", "load", "resume"]) -> None:
@@ -158,19 +154,19 @@ def resume(turn: Turn, command: ResumeSession) -> None:
         reconnect(c, f"{command.person.login} asked to resume.")
 
 
-@handles(RestSession)
-def rest(turn: Turn, command: RestSession) -> None:
+@handles(StopWithSandbox)
+def stop_with_sandbox(turn: Turn, command: StopWithSandbox) -> None:
     """The agent goes with the sandbox, which is about to be stopped; its conversation is kept where it keeps it."""
     c = conversation(turn)
-    if c.status is SessionStatus.CLOSED or c.state.resting:
+    if c.status is SessionStatus.CLOSED or c.state.sandbox_stopped:
         return
     stop_opening(c)
     c.cut_off()
     c.disconnect()
-    c.state.resting = True
+    c.state.sandbox_stopped = True
     c.well()
     if c.status is SessionStatus.ERROR:
-        c.move(c.rest)
+        c.move(c.without_a_prompt)
     c.transcript.add(EntryKind.NOTE, "Nobody used the sandbox, so it was stopped; the work is saved.")
 
 
@@ -185,7 +181,7 @@ def sandbox_lost(turn: Turn, message: SandboxLost) -> None:
     stop_opening(c)
     c.cut_off()
     c.disconnect()
-    c.state.agent_session, c.state.unread, c.state.resting = None, None, False
+    c.state.agent_session, c.state.unread, c.state.sandbox_stopped = None, None, False
     c.state.needs_context = c.state.prompted
     c.state.sandbox = message.sandbox or c.state.sandbox
     c.well()
@@ -206,6 +202,6 @@ def close(turn: Turn, message: CloseSession) -> None:
     c.drop_permissions()
     c.transcript.end_text()
     c.give_up_server()
-    c.state.resting = False
+    c.state.sandbox_stopped = False
     c.well()
     c.move(SessionStatus.CLOSED)

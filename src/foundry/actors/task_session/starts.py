@@ -30,7 +30,7 @@ def reconnect(c: Conversation, why: str) -> None:
     if c.agent_session():
         c.resume(why)
     else:
-        c.trouble("opening", why, "Foundry is opening the agent's session.")
+        c.failure("opening", why, "Foundry is opening the agent's session.")
         c.turn.start("resume_session", _connection(c))  # sandbox-agent may be what failed
 
 
@@ -39,7 +39,7 @@ def wake_agent(c: Conversation) -> None:
     earlier = c.agent_session()
     old = earlier.server_id if earlier else None
     job = _connection(c).model_copy(update={"fresh": True, "old_server": old, "load": try_all(c.turn)})
-    c.state.resting = False
+    c.state.sandbox_stopped = False
     if c.status is not SessionStatus.PENDING:
         c.move(SessionStatus.PENDING)
     c.turn.start("resume_session", job)

@@ -7,24 +7,9 @@ from sqlalchemy import BigInteger, Boolean, Column, Integer, String, Text
 from foundry.actors.task_session.row import State
 from foundry.runtime.store.tables import columns_of, owned_table
 
-RELEASE_0_1 = (  # what its replicas read and write; goes with release 0.3
-    Column("mirror", String),
-    Column("repository", Text, nullable=False, server_default=""),
-    Column("told", Text, nullable=False, server_default=""),
-    Column("opening", String),
-    Column("began", Text, nullable=False, server_default="{}"),
-    Column("open_entry", String),
-    Column("open_kind", String, nullable=False, server_default=""),
-    Column("open_key", String, nullable=False, server_default=""),
-    Column("open_position", BigInteger, nullable=False, server_default="0"),
-    Column("open_length", BigInteger, nullable=False, server_default="0"),
-    Column("open_at", BigInteger, nullable=False, server_default="0"),
-    Column("mode", String, nullable=False, server_default=""),
-    Column("commands", Text, nullable=False, server_default=""),
-    Column("usage", Text, nullable=False, server_default=""),
-)
+STORED = {"failure": "trouble", "sandbox_stopped": "resting"}  # fields whose columns keep an older name
 
-sessions = owned_table("TaskSession", "sessions", *columns_of(State, index=["task"]), *RELEASE_0_1)
+sessions = owned_table("TaskSession", "sessions", *columns_of(State, index=["task"], stored=STORED))
 
 session_agents = owned_table(
     "TaskSession",

@@ -23,10 +23,9 @@ class EndWork(Work):
     """
 
     def __init__(self, host: Host, owner: Address, ended: WorkflowEnded, future: asyncio.Future[None],
-                 generation: int | None, *, gone: bool = False) -> None:  # fmt: skip
+                 generation: int | None) -> None:  # fmt: skip
         self.host, self.address, self.ended, self.future = host, owner, ended, future
         self.generation = generation  # only the execution of this one ends it; None: whichever it is
-        self.gone = gone  # the row is deleted already
         self.after: After | None = None
 
     single = False
@@ -53,7 +52,7 @@ class EndWork(Work):
         )  # fmt: skip
         if gone:
             tx.execute("DELETE FROM asks WHERE workflow=?", self.ended.workflow_id)
-        return bool(gone) or self.gone
+        return bool(gone)
 
     def _failed(self, tx: Transaction, error: Exception) -> None:
         log.error("the end of a workflow was not taken; its owner's mailbox has it", work=self.label(), exc_info=error)

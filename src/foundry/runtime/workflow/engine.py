@@ -7,6 +7,7 @@ one id. What a dead process leaves is `Recovery`'s.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable
@@ -23,7 +24,7 @@ from foundry.contracts.doors import Doors
 from foundry.contracts.errors import FoundryError, Unavailable
 from foundry.contracts.ids import WorkflowId
 from foundry.contracts.inspection import StepSeen, WorkflowSeen
-from foundry.contracts.issues import Adopt, EndTrouble, IssueKind, Outcome, RecordTrouble, Trouble, WorkflowEnded
+from foundry.contracts.issues import EndFailure, Failure, IssueKind, Outcome, RecordFailure, WorkflowEnded
 from foundry.contracts.messages import ScopeId
 from foundry.runtime.async_tools import ended, woken
 from foundry.runtime.host import Host
@@ -101,7 +102,6 @@ class WorkflowSystem:
         self._cut_off = pace.cut_off
         self._background: list[asyncio.Task[None]] = []
         self._wake = asyncio.Event()
-        self._seen: list[Started] = []  # at the last look
         self._handed: set[str] = set()
         self._one_process = url.startswith("sqlite")
         self._sweep = pace.sweep
@@ -184,22 +184,11 @@ class WorkflowSystem:
         self._wake.clear()
         rows = await self._host.read(start_rows)
         self._handed &= {row.id for row in rows}  # other replicas end some of those handed over here
-        await self._ended_by_release_0_1(rows)
         for row in rows:
             if row.cancelled:
                 await self.cancelled(row)
             elif row.id not in self._handed and await self.ours(row):
                 await self.hand(row.id)
-
-    async def _ended_by_release_0_1(self, rows: list[Started]) -> None:
-        """A replica of release 0.1 deletes a row without notifying the owner, who may wait for the end."""
-        now = {row.id for row in rows}
-        gone = [row for row in self._seen if row.id not in now]
-        self._seen = rows
-        if gone and not self._one_process and await self.recovery.older():
-            for row in gone:
-                ended = WorkflowEnded(workflow=row.name, workflow_id=row.id, outcome=Outcome.DONE)
-                await self._host.end_workflow(row.owner, ended, None, gone=True)
 
     async def ours(self, row: Started) -> bool:
         """Return True if this process should start it. An unknown workflow may belong to a newer replica."""
@@ -227,7 +216,7 @@ class WorkflowSystem:
             if status.status == "PENDING" and await self.recovery.runs_elsewhere(status.executor_id):
                 return  # that one ends it
             await DBOS.cancel_workflow_async(row.id)
-        ended, coordinator = EndTrouble(fingerprint=fingerprint(row.id)), self._host.coordinator(self._scope(row))
+        ended, coordinator = EndFailure(fingerprint=fingerprint(row.id)), self._host.coordinator(self._scope(row))
         try:
             await outlast(lambda: self._host.ask(coordinator, ended))
         except FoundryError as refusal:  # there is no such coordinator any more, so no issue of its
@@ -264,8 +253,6 @@ class WorkflowSystem:
             return
         try:
             execution.flow = self._flow(declared, row)
-            if row.release is None and Adopt in self._host.registry.kind(row.owner).handlers:
-                await outlast(lambda: self._host.ask(row.owner, Adopt()))
             await self._carry_out(declared, row, execution.flow)
         except dbos_error.DBOSUnexpectedStepError as error:
             log.error("a workflow of another version", workflow=row.name, id=row.id, error=str(error))
@@ -278,22 +265,22 @@ class WorkflowSystem:
             self.poke()  # its last step is over
 
     async def _carry_out(self, declared: Workflow, row: Started, flow: Flow) -> None:
-        outcome, trouble = Outcome.DONE, None
+        outcome, failure = Outcome.DONE, None
         try:
             await declared.run(flow, declared.job.model_validate_json(row.job))
         except StepFailed as failed:
-            log.info("workflow failed", workflow=row.name, id=row.id, step=failed.trouble.step)
-            outcome, trouble = Outcome.FAILED, failed.trouble
+            log.info("workflow failed", workflow=row.name, id=row.id, step=failed.failure.step)
+            outcome, failure = Outcome.FAILED, failed.failure
         except dbos_error.DBOSUnexpectedStepError:
             raise
         except Exception as error:
             log.exception("workflow raised", workflow=row.name, id=row.id)
-            outcome, trouble = Outcome.FAILED, flow.trouble("", 1, error, None)
-            await DBOS.run_step_async({"name": "on-error"}, flow.report, trouble)
+            outcome, failure = Outcome.FAILED, flow.failure("", 1, error, None)
+            await DBOS.run_step_async({"name": "on-error"}, flow.report, failure)
         else:
             await flow.went_on()
         await flow.check()
-        await self._end(row, outcome, trouble, row.generation)  # no step: a repeat finds the row gone
+        await self._end(row, outcome, failure, row.generation)  # no step: a repeat finds the row gone
 
     async def _not_ours(self, row: Started, why: str) -> None:
         """With other replicas about, one of them may be newer: it goes on there once this one is stopped."""
@@ -316,11 +303,10 @@ class WorkflowSystem:
             await self._host.system(row.owner, lambda tx: tx.execute(clear, row.id, row.generation))
 
         resume = resumed if row.generation else None
-        flow = Flow(
-            self._host, self._doors, declared, row.id, row.owner, self._scope(row), lambda: self._standing(row), resume
+        standing = functools.partial(self._standing, row)
+        return Flow(
+            self._host, self._doors, declared, row.id, row.owner, self._scope(row), standing, resume, row.release
         )
-        flow.earlier = row.release is None
-        return flow
 
     def _scope(self, row: Started) -> ScopeId:
         """Where its issues are."""
@@ -328,19 +314,19 @@ class WorkflowSystem:
         return scope_of(declared, row.scope) if declared else row.scope
 
     async def _end(
-        self, row: Started, outcome: Outcome, trouble: Trouble | None = None, generation: int | None = None
+        self, row: Started, outcome: Outcome, failure: Failure | None = None, generation: int | None = None
     ) -> None:
         """One turn of its owner: the row goes, and the owner acts on it.
 
         Args:
             generation: only the execution with this generation may end it; None: no execution runs.
         """
-        ended = WorkflowEnded(workflow=row.name, workflow_id=row.id, outcome=outcome, trouble=trouble)
+        ended = WorkflowEnded(workflow=row.name, workflow_id=row.id, outcome=outcome, failure=failure)
         await outlast(lambda: self._host.end_workflow(row.owner, ended, generation))
         self._handed.discard(row.id)
 
     async def refuse(self, row: Started, kind: IssueKind, message: str) -> None:
-        trouble = Trouble(
+        failure = Failure(
             kind=kind,
             actor=str(row.owner),
             scope=self._scope(row),
@@ -351,8 +337,8 @@ class WorkflowSystem:
             message=message,
             remedy="Retry it from the thing it worked for; the server's log says what happened.",
         )
-        await outlast(lambda: self._host.ask(self._host.coordinator(trouble.scope), RecordTrouble(trouble=trouble)))
-        await self._end(row, Outcome.LOST, trouble)
+        await outlast(lambda: self._host.ask(self._host.coordinator(failure.scope), RecordFailure(failure=failure)))
+        await self._end(row, Outcome.LOST, failure)
 
     # for an inspection
 

@@ -110,15 +110,11 @@ class Recovery:
 
         await self._host.system(REPLICA, beat)
 
-    async def older(self) -> bool:
-        """Return True if a replica of release 0.1 runs. Such a replica records no release."""
-        return bool(await self._living() - await self._living("release:%"))
-
-    async def _living(self, name: str = "replica:%") -> set[str]:
+    async def _living(self) -> set[str]:
         """Return the executors whose leases have not expired."""
 
         def living(reader: Reader, now: int) -> set[str]:
-            query = select(leases.c.holder).where(leases.c.name.like(name), leases.c.expires_at > now)
+            query = select(leases.c.holder).where(leases.c.name.like("replica:%"), leases.c.expires_at > now)
             return {row.holder for row in reader.all(query)}
 
         if self._one_process:

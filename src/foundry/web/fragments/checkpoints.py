@@ -31,5 +31,5 @@ def checkpoint_list(task: TaskView, listed: Sequence[CheckpointView], *, may_wri
         task=task,
         lines=lines,
         can_save=may_write and task.state is TaskState.READY,
-        can_release=may_write and task.kept != "",
+        can_release=may_write and task.retained != "",
     )

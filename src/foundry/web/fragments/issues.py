@@ -18,7 +18,7 @@ ISSUES = {
     IssueKind.WORKFLOW_CRASHED: "Crashed",
     IssueKind.WORKFLOW_LOST: "Lost",
     IssueKind.SCHEDULE_FAILING: "Failing",
-    IssueKind.LATE: "Overdue",
+    IssueKind.OVERDUE: "Overdue",
     IssueKind.SANDBOXES_MISSING: "Missing",
     IssueKind.SANDBOX_UNKNOWN: "Unknown",
     IssueKind.DISK_LOW: "Disk low",
@@ -27,7 +27,7 @@ ISSUES = {
 
 def badge(organization: str, issues: Sequence[IssueView]) -> Markup:
     """Render the top bar's badge (R19), which links to the runtime issues."""
-    worst = any(issue.trouble.retry_at is None for issue in issues)
+    worst = any(issue.failure.retry_at is None for issue in issues)
     return template("fragments/issue_badge.html", organization=organization, count=len(issues), worst=worst)
 
 
@@ -38,7 +38,7 @@ def issue_list(organization: str, scope: str, issues: Sequence[IssueView]) -> Ma
         scope: `organization` or `app`.
     """
     lines = [
-        {"issue": issue, "word": ISSUES[issue.trouble.kind], "where": actor_link(issue.trouble.actor)}
+        {"issue": issue, "word": ISSUES[issue.failure.kind], "where": actor_link(issue.failure.actor)}
         for issue in issues
     ]
     return template("fragments/issue_list.html", organization=organization, scope=scope, lines=lines)

@@ -15,7 +15,7 @@ def card(view: SandboxView | None, *, may_write: bool = True) -> Markup:
         SandboxState.STARTING: "busy",
         SandboxState.RUNNING: "good",
         SandboxState.UNREACHABLE: "bad",
-        SandboxState.KEPT: "wait",
+        SandboxState.RETAINED: "wait",
         SandboxState.LOST: "bad",
     }
     tone = "quiet" if view is None else tones.get(view.state, "quiet")

@@ -28,7 +28,7 @@ def state(session: SessionView, *, may_write: bool = True) -> Markup:
         tone, word = "wait", "Waiting for an answer"
     elif session.stopping:
         tone, word = "busy", "Stopping"
-    elif session.resting:
+    elif session.sandbox_stopped:
         tone, word = "quiet", "Stopped; starts on the next message"
     shown = [m for m in session.messages if m.state is not MessageState.SENDING]
     return template(

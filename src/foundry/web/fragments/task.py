@@ -42,14 +42,14 @@ def phases(task: TaskView, *, may_write: bool = True) -> Markup:
     """Render the provisioning phases, with the current one's age, attempt and failure (R25). Empty afterwards."""
     order = list(PHASES)
     at = order.index(task.phase)
-    over = task.state is TaskState.ARCHIVED or (task.phase is Phase.RUNNING and task.trouble is None)
+    over = task.state is TaskState.ARCHIVED or (task.phase is Phase.RUNNING and task.failure is None)
     steps = [
         {"name": PHASES[phase], "state": "done" if n < at else "now" if n == at else "next"}
         for n, phase in enumerate(order)
         if phase is not Phase.RUNNING and (phase is not Phase.RESTORING or task.begins_from)
     ]
     retryable = task.state is TaskState.FAILED or (
-        task.state is TaskState.READY and task.trouble is not None and task.phase is not Phase.RUNNING
+        task.state is TaskState.READY and task.failure is not None and task.phase is not Phase.RUNNING
     )
     return template(
         "fragments/phases.html",

@@ -34,9 +34,9 @@ def badge(task: TaskSummary) -> tuple[str, str]:
         )
     if task.state is TaskState.FAILED:
         return "bad", "Failed"
-    if task.trouble is not None and task.trouble.retry_at is None:
+    if task.failure is not None and task.failure.retry_at is None:
         return "bad", "Needs attention"
-    if task.trouble is not None:
+    if task.failure is not None:
         return "wait", "Retrying"
     if task.activity == SessionStatus.ERROR:
         return "bad", "Agent error"

@@ -9,7 +9,7 @@ from fastapi.responses import Response
 from markupsafe import Markup
 
 from foundry.api import access
-from foundry.api import issues as troubles
+from foundry.api import issues as edge
 from foundry.api.auth import Me, Signed
 from foundry.api.context import foundry_of
 from foundry.api.snapshots import AppSnapshot
@@ -29,7 +29,7 @@ router = APIRouter()
 async def shown(request: Request, who: Signed, organization: str) -> Response:
     """Show the runtime issues page."""
     at = await Subscriber(request, who, "app").position()
-    server = await troubles.visible(foundry_of(request), who, APP)
+    server = await edge.visible(foundry_of(request), who, APP)
     around = await frame(request, who, organization, f"/live/organizations/{organization}/issues", {"app": at})
     return html(page.issues(around, server))
 
@@ -45,9 +45,9 @@ async def live(request: Request, who: Signed, organization: str, have: str = "")
 class Issues(Around):
     """The badge and the organization's issue list."""
 
-    def troubles(self, found: list[IssueView]) -> list[tuple[str, Markup]]:
+    def issue_fragments(self, found: list[IssueView]) -> list[tuple[str, Markup]]:
         return [
-            *super().troubles(found),
+            *super().issue_fragments(found),
             ("issues", fragments.issues.issue_list(self._organization, "organization", found)),
         ]
 
@@ -75,7 +75,7 @@ class ServerIssues:
 async def clear(request: Request, who: Signed, organization: str) -> Response:
     """Clear one issue, or all issues that the person may clear."""
     form = await form_of(request)
-    await troubles.clear(foundry_of(request), who, await _scope(request, who, organization, form), form.get("issue"))
+    await edge.clear(foundry_of(request), who, await _scope(request, who, organization, form), form.get("issue"))
     return done(request, f"/organizations/{organization}/issues")
 
 
@@ -93,7 +93,7 @@ async def drop(request: Request, who: Signed, organization: str, issue: str) -> 
 
 async def _settle(request: Request, who: Me, organization: str, issue: str, *, again: bool) -> Response:
     scope = await _scope(request, who, organization, await form_of(request))
-    await troubles.settle(foundry_of(request), who, scope, issue, again=again)
+    await edge.settle(foundry_of(request), who, scope, issue, again=again)
     return done(request, f"/organizations/{organization}/issues")
 
 

@@ -52,17 +52,17 @@ class Around:
         self._organization = organization
 
     async def begun(self, beginning: TopicSnapshot) -> Fragments:
-        return self.troubles(cast("OrganizationSnapshot", beginning.snapshot).issues)
+        return self.issue_fragments(cast("OrganizationSnapshot", beginning.snapshot).issues)
 
     async def happened(self, event: TopicEvent) -> Fragments:
         match event.word:
             case "IssuesChanged":
-                return self.troubles(IssuesChanged.model_validate_json(event.body).issues)
+                return self.issue_fragments(IssuesChanged.model_validate_json(event.body).issues)
             case "OrganizationChanged":
                 self.renamed(OrganizationChanged.model_validate_json(event.body))
         return ()
 
-    def troubles(self, found: list[IssueView]) -> list[tuple[str, Markup]]:
+    def issue_fragments(self, found: list[IssueView]) -> list[tuple[str, Markup]]:
         return [("badge", fragments.issues.badge(self._organization, found))]
 
     def renamed(self, event: OrganizationChanged) -> None:

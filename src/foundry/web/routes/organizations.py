@@ -71,7 +71,7 @@ class Tasks(Around):
         if self._archived:
             raise Leave
         found = cast("OrganizationSnapshot", beginning.snapshot)
-        return [*self.troubles(found.issues), ("tasks", fragments.tasks.task_list(found.tasks, archived=False))]
+        return [*self.issue_fragments(found.issues), ("tasks", fragments.tasks.task_list(found.tasks, archived=False))]
 
     async def happened(self, event: TopicEvent) -> Fragments:
         if event.word == "TaskListed":

@@ -273,10 +273,10 @@ async def get_upstream(request: Request, who: Signed, task: str) -> Response:
     return done(request, f"/tasks/{task}")
 
 
-@router.post("/tasks/{task}/rest")
-async def rest(request: Request, who: Signed, task: str) -> Response:
+@router.post("/tasks/{task}/idle-stop")
+async def idle_stop(request: Request, who: Signed, task: str) -> Response:
     """Save the work, then stop the sandbox."""
-    await tasks.rest(request, who, task)
+    await tasks.idle_stop(request, who, task)
     return done(request, f"/tasks/{task}")
 
 

@@ -15,7 +15,6 @@ from foundry.contracts.github_state import (
     RecordMembers,
     RecordPullRequests,
     RecordRepositories,
-    SyncEnded,
 )
 from foundry.contracts.repository import RepositoryRef
 from foundry.runtime.workflow.flow import Flow, Scope, workflow
@@ -35,7 +34,7 @@ LIST_DEADLINE = 120.0  # seconds; thousands of repositories are tens of pages
 BATCH = 100  # repositories one turn records
 
 
-@workflow(owner="GitHubState", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES, earlier=("done",))
+@workflow(owner="GitHubState", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES)
 async def sync_organization(flow: Flow, job: ReadOrganization) -> None:
     github = reading(flow.doors)
     repositories = await flow.do(
@@ -52,8 +51,6 @@ async def sync_organization(flow: Flow, job: ReadOrganization) -> None:
             await flow.ask("recording members", flow.owner, RecordMembers(members=members))
     for repository in repositories:
         await _pull_requests(flow, github, repository)
-    if flow.earlier:
-        await flow.ask("done", flow.owner, SyncEnded(workflow=flow.id))
 
 
 async def _pull_requests(flow: Flow, github: GitHubReader, repository: RepositoryRef) -> None:

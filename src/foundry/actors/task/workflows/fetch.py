@@ -19,13 +19,11 @@ FETCH_DEADLINE = 300.0  # seconds
 FORWARD_DEADLINE = 150.0  # seconds
 
 
-@workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES, earlier=("done",))
+@workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES)
 async def fetch(flow: Flow, job: Fetch) -> None:
     if not job.by_itself:
         await ensure_running(flow, "reaching the sandbox", job.sandbox)
     elif not await flow.do("reaching the sandbox", flow.doors.sandboxes.exists, job.sandbox):
-        if flow.earlier:
-            await flow.ask("done", flow.owner, FetchEnded())
         return
     head = await flow.do("fetching", get, flow.doors, job, deadline=FETCH_DEADLINE)
     await flow.ask("fetching", flow.owner, Fetched(head=head, known=job.known))
@@ -36,8 +34,8 @@ async def fetch(flow: Flow, job: Fetch) -> None:
 
     work = await flow.do("looking at the work", flow.doors.sandboxes.work_tree, job.sandbox, job.base)
     await flow.ask("looking at the work", flow.owner, WorkSeen(work=work))
-    if commits or flow.earlier:
-        await flow.ask("done" if flow.earlier else "looking at the work", flow.owner, FetchEnded(commits=commits))
+    if commits:
+        await flow.ask("looking at the work", flow.owner, FetchEnded(commits=commits))
 
 
 async def get(doors: Doors, job: Fetch) -> str | None:

@@ -42,7 +42,7 @@ async def connect(flow: Flow, job: Connect) -> AgentSession:
     """The first four steps, for a first opening and for a resume."""
     me = addresses.session(job.session)
     server = await flow.ask("choosing server", me, ChooseServer(fresh=job.fresh))
-    if not job.installed or flow.earlier:
+    if not job.installed:
         install = flow.doors.sandboxes.install_agent
         await flow.do("installing agent", install, job.sandbox, job.agent, deadline=INSTALL_DEADLINE)
     opened = await flow.do("opening", open_agent, flow.doors, job, server, deadline=OPEN_DEADLINE)
