@@ -28,10 +28,7 @@ UNION ALL SELECT count(*) FROM workflows WHERE release IS NULL
 class DatabaseTooOld(FoundryError, code="database_too_old", status=409):
     """A release before the last one still uses the database, or the last release has never opened it."""
 
-    remedy = (
-        f"Start Foundry {LAST} on it first. Once `foundry inspect` shows no workflow from before, and no server of an "
-        "older release runs, start this release."
-    )
+    remedy = f"Start Foundry {LAST} on it first, until `foundry inspect` shows no workflow of the older release."
 
 
 def refuse_too_old(connection: Connection, revision: str) -> None:
@@ -41,7 +38,7 @@ def refuse_too_old(connection: Connection, revision: str) -> None:
         DatabaseTooOld: something of it is left.
     """
     if revision < LAST_REVISION:
-        raise DatabaseTooOld(f"the database is as a release before {LAST} left it (revision {revision})")
+        raise DatabaseTooOld(f"the database was last used by a release before {LAST} (its revision is {revision})")
     if revision > LAST_REVISION:
         return
     if "0.1" in living_releases(connection):
