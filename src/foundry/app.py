@@ -83,9 +83,9 @@ log = structlog.get_logger("foundry.app")
 
 
 class PortTaken(FoundryError, code="port_taken", status=409):
-    """Something else listens on the address."""
+    """Another program listens on the address."""
 
-    remedy = "Choose another with --port, or stop what listens there."
+    remedy = "Choose another port with --port, or stop the other program."
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ async def test_a_letter_set_aside_is_named_with_its_error(store_url: str) -> Non
 
 
 async def test_a_list_that_is_cut_is_named(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inspect, "LIMIT", 1)
+    monkeypatch.setattr(inspect, "ROW_LIMIT", 1)
     async with running(store_url) as runtime:
         for ledger in "ab":
             await runtime.ask(Ledger.at(ledger), Remind(milliseconds=3_600_000))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
@@ -30,6 +30,7 @@ from foundry.runtime.store.base import Store
 from foundry.runtime.store.postgres import PostgresStore
 from foundry.runtime.store.sqlite import SqliteStore, sqlite_engine
 from foundry.runtime.store.tables import metadata, owned_table
+from foundry.runtime.topic import Published
 from foundry.runtime.turn import Reader, Turn
 from foundry.runtime.worker.supervisor import WorkerKind
 from foundry.runtime.workflow.flow import Workflows
@@ -62,6 +63,14 @@ class Note(Command[int]):
     text: str
     fail: bool = False
     refuse: bool = False
+
+
+class Put(Command[None]):
+    """Change the note with this number, or all; add one where there is none."""
+
+    number: int | None
+    author: str
+    text: str
 
 
 class Noted(Message):
@@ -123,7 +132,13 @@ class Job(Model):
     text: str = ""
 
 
-class Ledger(Actor):
+class Toy(Actor):
+    @classmethod
+    def at(cls, key: str) -> Address:
+        return Address(cls.__name__, key)
+
+
+class Ledger(Toy):
     topic = "ledger"
 
     @creates(Open)
@@ -144,6 +159,13 @@ class Ledger(Actor):
         if command.fail:
             raise RuntimeError("asked to fail")
         return number
+
+    @handles(Put)
+    def put(self, turn: Turn, command: Put) -> None:
+        where = {} if command.number is None else {"number": command.number}
+        turn.put(notes, where, author=command.author, text=command.text)
+        shown = turn.all(notes, **where)
+        assert {row.text for row in shown} == {command.text}, "a read after a write sees it"
 
     @receives(Noted)
     def noted(self, turn: Turn, message: Noted) -> None:
@@ -205,7 +227,7 @@ class Ledger(Actor):
         turn.end()
 
 
-class Diary(Actor):
+class Diary(Toy):
     """Its events are its state: kept, and replaced by later ones of the same entity."""
 
     topic = "diary"
@@ -221,7 +243,7 @@ class Diary(Actor):
         turn.publish(NoteTaken(entity=command.entity, number=0, author="diary", text=command.text))
 
 
-class Coordinator(Actor):
+class Coordinator(Toy):
     @creates(Open)
     def open(self, turn: Turn, command: Open) -> None:
         pass
@@ -254,6 +276,17 @@ class Coordinator(Actor):
 
 
 COORDINATOR = Coordinator.at("app")
+
+
+def listen(runtime: Runtime, listener: Callable[[Address, Sequence[Published]], None]) -> None:
+    """Call it with all events that this process commits from now on."""
+    publish = runtime.hub.publish
+
+    def both(address: Address, events: Sequence[Published]) -> None:
+        listener(address, events)
+        publish(address, events)
+
+    runtime.hub.publish = both  # type: ignore[method-assign]
 
 
 def texts(reader: Reader, ledger: str) -> list[tuple[str, str]]:

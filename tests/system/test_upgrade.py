@@ -93,7 +93,7 @@ async def test_a_provisioning_begun_by_one_version_goes_on_under_the_next(both: 
     new.stop()
     old.start()
     assert old.ready() == -1
-    assert old.last_words().splitlines()[-1].endswith("or restore the backup that was made before it.")
+    assert old.last_words().splitlines()[-1].endswith("or restore the backup from before the migration.")
 
 
 def listed(seen: list[dict[str, Any]]) -> set[str]:

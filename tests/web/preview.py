@@ -15,8 +15,8 @@ from fastapi.staticfiles import StaticFiles
 from foundry.api.problems import problem
 from foundry.contracts.task import NothingToPublish, Phase, TaskState
 from foundry.contracts.task_session import MessageState, SessionStatus
+from foundry.web import fragments
 from foundry.web import pages as page
-from foundry.web import render
 from foundry.web.templating import STATIC
 from tests.web import samples as s
 
@@ -48,7 +48,7 @@ def pages() -> dict[str, str]:
         "issues": page.issues(frame(), []),
         "task": page.task(frame(), s.task(), s.sandbox(), page.Talk(asks, s.transcript(), "k"), agents=["mock"]),
         "error": page.task(frame(), s.task(), s.sandbox(), page.Talk(error, s.transcript()[:8], "k"), agents=["mock"],
-                           flash=render.flash(refusal, offer)),
+                           flash=fragments.page.flash(refusal, offer)),
         "failed": page.task(frame(), failed, None, early, agents=["mock"]),
         "starting": page.task(frame(), starting, None, early, agents=["mock"]),
         "changes": page.task(frame(), s.task(), s.sandbox(), None, agents=["mock"]),

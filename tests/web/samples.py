@@ -115,7 +115,7 @@ def failure(**changes: Any) -> PhaseFailure:
     values: dict[str, Any] = {
         "code": "git_failed",
         "message": "git clone: could not resolve host github.example",
-        "remedy": "Read git's words; if GitHub or the network was away, retry.",
+        "remedy": "Read git's message. If GitHub or the network was unavailable, retry.",
         "attempt": 3,
     }
     return PhaseFailure(**{**values, **changes})
@@ -355,7 +355,7 @@ def issue(number: int, **changes: Any) -> IssueView:
         "attempt": 3,
         "code": "git_failed",
         "message": "git clone: could not resolve host github.example",
-        "remedy": "Read git's words; if GitHub or the network was away, retry.",
+        "remedy": "Read git's message. If GitHub or the network was unavailable, retry.",
     }
     raised = Failure(**{**values, **changes})
     return IssueView(

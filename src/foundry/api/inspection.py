@@ -14,7 +14,7 @@ from foundry.contracts.ids import SandboxId
 from foundry.contracts.inspection import DiskUse, Inspection, SandboxSeen
 from foundry.contracts.sandbox_instance import OrphanView, RemoveOrphan, SandboxState
 from foundry.runtime.turn import Reader
-from foundry.runtime.upkeep.inspection import LIMIT
+from foundry.runtime.upkeep.inspection import ROW_LIMIT
 
 router = APIRouter(prefix="/api/app", tags=["admin"], dependencies=[Depends(admin_only)])
 
@@ -25,8 +25,8 @@ async def inspect(request: Request) -> Inspection:
     sandboxes' disk usage. Each list has at most 200 rows."""
     foundry = foundry_of(request)
     found, use = await foundry.runtime.inspect(), await disk(foundry)
-    cut = [name for name, rows in (("sandboxes", use.sandboxes), ("orphans", use.orphans)) if len(rows) > LIMIT]
-    shown = use.model_copy(update={"sandboxes": use.sandboxes[:LIMIT], "orphans": use.orphans[:LIMIT]})
+    cut = [name for name, rows in (("sandboxes", use.sandboxes), ("orphans", use.orphans)) if len(rows) > ROW_LIMIT]
+    shown = use.model_copy(update={"sandboxes": use.sandboxes[:ROW_LIMIT], "orphans": use.orphans[:ROW_LIMIT]})
     return found.model_copy(update={"disk": shown, "cut": [*found.cut, *cut]})
 
 

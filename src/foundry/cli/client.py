@@ -13,7 +13,7 @@ import typer
 Json = Any
 
 SILENCE = 45.0  # seconds; the server sends a keep-alive every 15
-RETRY = 1.0  # seconds
+RETRY = 1.0  # seconds before the CLI reconnects
 
 As = Annotated[str | None, typer.Option("--as", metavar="LOGIN", help="Act as this person.")]
 Url = Annotated[

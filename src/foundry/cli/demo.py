@@ -21,7 +21,7 @@ from typing import Annotated, Any
 import typer
 
 from foundry.cli import demo_processes
-from foundry.cli.child_servers import Server, ServerFailed, free_port
+from foundry.cli.child_servers import ChildServer, ServerFailed, free_port
 from foundry.cli.demo_processes import DemoRuns, SandboxesLeft, counted
 
 PORT = 7741
@@ -78,7 +78,7 @@ def _run(home: Path, port: int, once: bool) -> None:
     """Run the workflow. Without `once`, keep running until somebody stops the demo."""
     _end_servers(home)
     with _sandboxes(home), _github(home) as (hub, github), _foundry(home, port) as (house, url):
-        job = Job(url, github, home)
+        job = Walkthrough(url, github, home)
         try:
             job.run()
             typer.echo("")
@@ -156,12 +156,12 @@ def _sandboxes(home: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _github(home: Path) -> Iterator[tuple[Server, str]]:
+def _github(home: Path) -> Iterator[tuple[ChildServer, str]]:
     typer.echo("demo: starting the stand-in GitHub")
     directory = home / "github"
     port = _last_port(directory / "app.json") or free_port()
     yield from _running(
-        Server(
+        ChildServer(
             "the stand-in GitHub",
             ["foundry.devkit.github", "--dir", str(directory), "--port", str(port)],
             home / "github.log",
@@ -180,7 +180,7 @@ def _last_port(known: Path) -> int | None:
 
 
 @contextmanager
-def _foundry(home: Path, port: int) -> Iterator[tuple[Server, str]]:
+def _foundry(home: Path, port: int) -> Iterator[tuple[ChildServer, str]]:
     app = json.loads((home / "github" / "app.json").read_text())
     env = {
         demo_processes.MARK: str(home),
@@ -206,7 +206,7 @@ def _foundry(home: Path, port: int) -> Iterator[tuple[Server, str]]:
     typer.echo("demo: starting Foundry")
     said = "Foundry listens on "
     yield from _running(
-        Server(
+        ChildServer(
             "Foundry",
             ["foundry.cli", "serve", "--port", str(free)],
             home / "foundry.log",
@@ -232,7 +232,7 @@ def _launchers(env: Mapping[str, str]) -> dict[str, list[str]]:
     return {AGENT: [sys.executable, "-m", "foundry.devkit.agent"]} | own
 
 
-def _running(server: Server) -> Iterator[tuple[Server, str]]:
+def _running(server: ChildServer) -> Iterator[tuple[ChildServer, str]]:
     try:
         yield server, server.start()
     finally:
@@ -242,7 +242,7 @@ def _running(server: Server) -> Iterator[tuple[Server, str]]:
 # the job
 
 
-class Job:
+class Walkthrough:
     """A person's way through the main job, over HTTP as a browser or program would go it."""
 
     def __init__(self, url: str, github: str, home: Path) -> None:

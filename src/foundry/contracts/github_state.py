@@ -23,9 +23,9 @@ from foundry.contracts.task_branch import BranchMoved
 
 
 class NotInstalled(FoundryError, code="github_not_installed", status=409):
-    """The GitHub App is not (or no longer) installed where the work is."""
+    """The GitHub App is not installed for this organization, or it is suspended."""
 
-    remedy = "Install the GitHub App for the organization, or let an owner of it lift the suspension."
+    remedy = "Install the GitHub App, or ask an owner to lift the suspension."
 
 
 class PullRequestState(StrEnum):

@@ -139,10 +139,10 @@ class ReadLog(Command[None]):
 
 
 class GitFailed(FoundryError, code="git_failed", status=502):
-    """A git command in the sandbox failed; the detail has git's own words."""
+    """A git command in the sandbox failed. The detail has git's message."""
 
     transient = True
-    remedy = "Read git's words; if GitHub or the network was away, retry."
+    remedy = "Read git's message. If GitHub or the network was unavailable, retry."
 
 
 class GitNotVisible(FoundryError, code="git_not_visible", status=502):
@@ -152,18 +152,19 @@ class GitNotVisible(FoundryError, code="git_not_visible", status=502):
 
 
 class GitRejected(FoundryError, code="git_rejected", status=409):
-    """GitHub has commits on the branch that the sandbox does not have."""
+    """GitHub has commits on the branch that the sandbox does not have. Foundry starts a fetch automatically."""
 
-    remedy = "Get GitHub's commits, let the agent merge origin/ and the branch's name, then publish again."
+    remedy = "Wait for the fetch, let the agent merge origin/BRANCH, then publish again."
 
 
 class BaseMissing(FoundryError, code="base_missing", status=422):
-    """The branch to start from is not on GitHub."""
+    """The base branch does not exist on GitHub."""
 
     remedy = "Choose a branch that exists; an empty repository needs a first commit."
 
 
 class GitConfigRefused(FoundryError, code="git_config_refused", status=409):
-    """The work tree's git config could run programs or send the credential elsewhere, so Foundry runs no git there."""
+    """The work tree's git config could run programs or send the credential elsewhere, so Foundry does not run git
+    there."""
 
-    remedy = "Remove the named entries from .git/config in the sandbox, then try again."
+    remedy = "Remove the listed entries from .git/config in the sandbox, then try again."

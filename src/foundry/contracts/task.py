@@ -28,7 +28,7 @@ MADE_TITLE = 72  # characters of a title made from a prompt
 
 
 class NothingToPublish(FoundryError, code="nothing_to_publish", status=409):
-    """The branch has no commits that a pull request could show."""
+    """The branch has no commits for a pull request."""
 
     remedy = "Let the agent commit its changes, then publish again."
 

@@ -51,7 +51,7 @@ class PermissionState(StrEnum):
 
 
 class SessionClosed(FoundryError, code="session_closed", status=409):
-    """The session takes no more messages."""
+    """The session accepts no more messages."""
 
     remedy = "Open another session on the task."
 

@@ -1,4 +1,4 @@
-"""Pace: how often a process looks by itself for what nobody told it of, and how long silence counts as life."""
+"""Pace: how often a process polls for what no notice reported, and how long a silent process counts as alive."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The runtime of one process: it joins store, mailbox, topics, schedules, workflows and workers.
 
-`ask` and `read` are what the edge uses; everything else goes by itself.
+`ask` and `read` are what the edge uses; everything else happens automatically.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from foundry.runtime.workflow.flow import Workflows
 R = TypeVar("R")
 T = TypeVar("T")
 
-READ_THREADS = 8
+READ_THREADS = 8  # reads at once
 
 log = structlog.get_logger("foundry.runtime")
 
@@ -180,7 +180,7 @@ class Runtime:
             raise Unavailable(f"the store did not take the workflow's end: {error}") from error
 
     async def retry_message(self, mailbox_id: int) -> bool:
-        """Send a message that was set aside anew, as if its sender had sent it now; False if it has gone."""
+        """Retry a message that was set aside, as if its sender had sent it now. Return False if it no longer exists."""
 
         def retry(tx: Transaction) -> str | None:
             row = tx.execute("SELECT receiver FROM mailbox WHERE id=? AND set_aside_at IS NOT NULL", mailbox_id)

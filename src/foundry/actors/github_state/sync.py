@@ -19,7 +19,7 @@ from foundry.runtime.actor import due, handles, receives
 from foundry.runtime.turn import Turn
 
 RESYNC = timedelta(hours=6)  # GitHub does not retry a webhook that failed
-RETRY = timedelta(minutes=5)  # after a sync that failed
+SYNC_RETRY = timedelta(minutes=5)  # after a sync that failed
 SYNC_TERM = timedelta(hours=1)  # a sync that takes longer is cancelled for a new one
 
 
@@ -73,7 +73,7 @@ def sync_ended(turn: Turn, message: WorkflowEnded) -> None:
         _end_issue(turn, row.fingerprint)
     shown = f"{failure.step}: {failure.message}"
     turn.update(github_states, sync_again=False, failure=shown, fingerprint=failure.fingerprint)
-    turn.schedule("sync", RETRY)
+    turn.schedule("sync", SYNC_RETRY)
 
 
 @handles(AttemptFailed)

@@ -22,7 +22,7 @@ from foundry.runtime.upkeep.condition_issue import StandingIssue
 from foundry.runtime.worker.supervisor import Job
 
 ROUND = 30.0  # seconds
-LITTLE = 1_000_000  # bytes; a change of less, or of less than a twentieth, is not told
+LITTLE = 1_000_000  # bytes; a smaller change, or one of less than a twentieth, is not reported
 NAMED = 3  # of the biggest sandboxes in the issue
 
 REMEDY = "Archive tasks that are done, or make room otherwise; `foundry sandbox list` tells what each takes."
@@ -77,7 +77,7 @@ class Measuring:
 
 
 def notable(before: int | None, now: int) -> bool:
-    """Whether people should be told of the change."""
+    """Return True if the change is large enough to report."""
     return before is None or abs(now - before) >= max(LITTLE, before / 20)
 
 

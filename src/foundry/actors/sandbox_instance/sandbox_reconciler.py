@@ -2,8 +2,8 @@
 
 | recorded | at the provider | what is done |
 |---|---|---|
-| there | not there | its task hears of it, and makes another one |
-| three or more there | none there | an issue, and nothing by itself: more likely this is the wrong place |
+| there | not there | its task is notified and makes another one |
+| three or more there | none there | an issue, and nothing automatic: this is probably the wrong provider |
 | deleted | there | a create or a delete that was cut off: it is deleted |
 | lost, or not at all | there | nothing, for work may be in it: an issue, until it is gone or somebody has it removed |
 
@@ -28,7 +28,7 @@ from foundry.runtime.upkeep.condition_issue import StandingIssue
 from foundry.runtime.worker.supervisor import Job, WorkerKind, once
 
 MEASURED = 10  # of these times until a sandbox is measured again
-TOO_MANY = 3  # sandboxes; where all of so many are missing, they are not replaced by themselves
+TOO_MANY = 3  # sandboxes; if at least so many are recorded and all are missing, none is replaced automatically
 
 REMEDY = (
     "See that the data directory is the right one and its disk is there. If they are lost, a message to a task makes "
@@ -66,7 +66,7 @@ def reconciler(every: float, min_free: int = 0) -> WorkerKind:
 
 
 async def reconcile(job: Job, all_missing: StandingIssue) -> list[SandboxId]:
-    """Compare once; gives those that exist and that nobody knows."""
+    """Compare once. Return the sandboxes that exist without a record."""
     recorded = await job.read(standing)
     ended = (SandboxState.CREATING, SandboxState.LOST, SandboxState.DELETED)
     expected = [one for one, state in recorded.items() if state not in ended]

@@ -56,7 +56,7 @@ def give_up_rename(turn: Turn, command: GiveUpRename) -> None:
 
 
 def may_retry(turn: Turn) -> bool:
-    """Whether there is one that failed half-way."""
+    """Return True if a rename failed half-way."""
     ready = turn.one(tasks).state == TaskState.READY
     return ready and turn.find(renames) is not None and operations.running(turn, Kind.RENAME) is None
 
@@ -113,7 +113,7 @@ def branch_renamed(turn: Turn, command: BranchRenamed) -> None:
 
 @handles(RenameEnded)
 def rename_ended(turn: Turn, command: RenameEnded) -> None:
-    """1. Say what became of it. 2. Act on a merge that came meanwhile."""
+    """1. Write a note about the result. 2. Act on a merge that happened meanwhile."""
     row, known, pull = turn.one(tasks), turn.one(renames), command.pull_request
     if pull is not None and pull.number >= (row.pull_request_number or 0):
         turn.update(
@@ -126,7 +126,7 @@ def rename_ended(turn: Turn, command: RenameEnded) -> None:
 
 
 def rename_failed(turn: Turn, failure: Failure) -> None:
-    """Where nothing has been touched yet that is the end; else somebody decides."""
+    """If nothing was changed yet, the rename is over. Otherwise a person decides: retry or give up."""
     known = turn.find(renames)
     if known is None:
         return
@@ -143,7 +143,7 @@ def _forget(turn: Turn) -> None:
 
 
 def forget_unfinished(turn: Turn) -> str:
-    """The task is archived. Gives what it says of a rename that failed half-way; empty if there is none."""
+    """The task is archived. Return its note about a rename that failed half-way; empty if none did."""
     known = turn.find(renames)
     if known is None:
         return ""
@@ -152,7 +152,7 @@ def forget_unfinished(turn: Turn) -> str:
 
 
 def closed_by_rename(turn: Turn, message: PullRequestSeen) -> bool:
-    """Whether it is the rename that closed this pull request."""
+    """Return True if the rename closed this pull request."""
     known = turn.find(renames)
     return known is not None and known.asked and (message.number, message.state) == (known.replaces, "closed")
 

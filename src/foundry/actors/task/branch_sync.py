@@ -1,4 +1,4 @@
-"""The task's branch on GitHub: what is known of it, and when its commits are fetched.
+"""The task's branch on GitHub: what is known about it, and when its commits are fetched.
 
 A fetch writes refs only, so it may run beside an agent. To bring the work tree forward it asks for it first: it gets it
 where no prompt runs, and then no prompt is granted until its end (R6).
@@ -59,7 +59,7 @@ def fetch_what_is_new(turn: Turn) -> None:
 
 
 def _free(turn: Turn) -> bool:
-    """Whether the sandbox runs, and nothing of the task's own is at work in it."""
+    """Return True if the sandbox runs and the task itself does nothing in it."""
     row = turn.one(tasks)
     return (
         row.state == TaskState.READY
@@ -91,7 +91,7 @@ def _fetch(turn: Turn, *, automatic: bool, forward: bool) -> None:
 
 @handles(Fetched)
 def fetched(turn: Turn, command: Fetched) -> None:
-    """As good as any other look at GitHub; that a branch is not there which never was is no news."""
+    """Use it like any other look at GitHub. If the branch never existed there, its absence is not news."""
     row, before = turn.one(tasks), known(turn)
     seen = BranchMoved(branch=row.branch, head=command.head, before=command.known, compared=True)
     head = after_news(before, seen, millis(turn.now))
@@ -133,7 +133,7 @@ def own_push(turn: Turn, head: str) -> None:
 
 
 def push_rejected(turn: Turn) -> None:
-    """GitHub has what nobody told of: it is fetched automatically."""
+    """GitHub has commits that no webhook reported. Fetch them automatically."""
     _put(turn, after_rejection(known(turn), WorkTree.model_validate_json(turn.one(tasks).work)))
 
 

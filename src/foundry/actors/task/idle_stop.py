@@ -71,7 +71,7 @@ def set_alarm(turn: Turn) -> None:
 
 
 def unused(turn: Turn) -> bool:
-    """Whether the sandbox runs for nobody: no agent works or is about to, and no operation is under way."""
+    """Return True if nobody uses the sandbox: no agent works or is about to, and no operation runs."""
     row = turn.one(tasks)
     return (
         row.state == TaskState.READY

@@ -94,7 +94,7 @@ def recover(turn: Turn) -> None:
 
 
 def kind_of_provisioning(turn: Turn) -> Kind:
-    """Whether provisioning makes the task's first sandbox or one for a lost one."""
+    """Return True if provisioning replaces a lost sandbox, False if it makes the task's first one."""
     return Kind.RECOVERY if turn.all(lost_sandboxes, replaced=False) else Kind.PROVISION
 
 

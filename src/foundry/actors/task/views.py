@@ -156,7 +156,7 @@ SHOWN = (Kind.PROVISION, Kind.RECOVERY, Kind.PUBLISH)  # whose failure is the ta
 
 
 def repository_of(row: AnyRow) -> RepositoryRef:
-    """The task's repository by its id; whoever shows or uses more of it looks it up."""
+    """The task's repository with its id only. Readers that need the name look it up."""
     return RepositoryRef.of(RepositoryId(row.repository_id), OrganizationId(row.organization))
 
 
@@ -268,7 +268,7 @@ def checkpoint_of(reader: Reader, ref: CheckpointRef) -> CheckpointView:
 
 
 def announces(reader: Reader, session: SessionId) -> bool:
-    """Whether a task has this session, be it only about to begin."""
+    """Return True if a task has this session, even if the session is still starting."""
     return reader.first(select(task_sessions_known.c.task).where(task_sessions_known.c.session == session)) is not None
 
 

@@ -32,9 +32,9 @@ GIVE_WAY = "500ms"  # that a contraction waits for a table; deadlocks are looked
 
 
 class DatabaseTooNew(FoundryError, code="database_too_new", status=409):
-    """The database was made by a later version of Foundry."""
+    """A later version of Foundry has migrated the database."""
 
-    remedy = "Start the later version, or restore the backup that was made before it."
+    remedy = "Start the later version, or restore the backup from before the migration."
 
 
 def sqlite_path(url: str) -> Path:

@@ -26,7 +26,7 @@ UNION ALL SELECT count(*) FROM workflows WHERE release IS NULL
 
 
 class DatabaseTooOld(FoundryError, code="database_too_old", status=409):
-    """The database is still used by a release before the last one, or was never opened by the last one."""
+    """A release before the last one still uses the database, or the last release has never opened it."""
 
     remedy = f"Start Foundry {LAST} on it first, until `foundry inspect` shows no workflow of the older release."
 

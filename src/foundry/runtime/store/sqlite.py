@@ -69,7 +69,7 @@ ORDER BY m.id LIMIT ?
 
 
 class DataDirectoryTaken(FoundryError, code="data_directory_taken", status=409):
-    """Another `foundry serve` works on this data directory."""
+    """Another `foundry serve` uses this data directory."""
 
     remedy = "Stop the other server, or choose another directory with --data-dir."
 

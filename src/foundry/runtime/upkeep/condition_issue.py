@@ -15,7 +15,7 @@ from foundry.runtime.worker.supervisor import Job
 class StandingIssue:
     """
     Args:
-        fingerprint: there is one issue of it.
+        fingerprint: there is one issue per fingerprint.
         remedy: what to do.
     """
 

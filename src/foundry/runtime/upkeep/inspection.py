@@ -1,6 +1,7 @@
 """What the runtime holds at one moment: reads only, for whoever runs the server.
 
-It asks nothing of the writer, so it answers also while that is stuck. A list shows its `LIMIT` worst rows and says so.
+It does not need the writer, so it works while the writer is stuck. A list shows its `ROW_LIMIT` worst rows, and says
+that it was cut.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ from foundry.contracts.stored_names import current_workflow
 from foundry.runtime.store.tables import actors, blobs, leases, mailbox, schedules, workflows
 from foundry.runtime.turn import AnyRow, Query, Reader
 
-LIMIT = 200  # rows of one list
+ROW_LIMIT = 200  # rows of one list
 
 
 def inspection(reader: Reader, now: int, executor: str) -> Inspection:
-    """All of it but what DBOS knows of the workflows.
+    """Everything except what DBOS knows about the workflows.
 
     Args:
         now: Unix milliseconds, by the clock that the rows' times are written by.
@@ -37,10 +38,10 @@ def inspection(reader: Reader, now: int, executor: str) -> Inspection:
     cut: list[str] = []
 
     def rows(name: str, query: Query) -> Sequence[AnyRow]:
-        found = reader.all(query.limit(LIMIT + 1))
-        if len(found) > LIMIT:
+        found = reader.all(query.limit(ROW_LIMIT + 1))
+        if len(found) > ROW_LIMIT:
             cut.append(name)
-        return found[:LIMIT]
+        return found[:ROW_LIMIT]
 
     def age(milliseconds: int | None) -> float:
         return 0.0 if milliseconds is None else max(0.0, (now - milliseconds) / 1000)

@@ -30,10 +30,10 @@ from foundry.runtime.async_tools import ended, woken
 from foundry.runtime.host import Host
 from foundry.runtime.intervals import Pace
 from foundry.runtime.workflow.flow import (
+    ExecutionStopped,
     Flow,
     Standing,
     StepFailed,
-    Stopped,
     Workflow,
     Workflows,
     fingerprint,
@@ -69,12 +69,12 @@ def _step(info: StepInfo) -> StepSeen:
 @DBOS.workflow(name="foundry")
 async def _run(workflow_id: str) -> None:
     if _current is None:
-        raise Stopped
+        raise ExecutionStopped
     await _current.execute(WorkflowId(workflow_id))
 
 
 async def _if_it_can(last_words: Awaitable[None]) -> None:
-    """What a stop writes; with the database away, others find out by themselves."""
+    """Write at a stop. If the database is unavailable, other replicas find out by the lease."""
     try:
         async with asyncio.timeout(LAST_WORDS):
             await last_words
@@ -191,7 +191,7 @@ class WorkflowSystem:
                 await self.hand(row.id)
 
     async def ours(self, row: Started) -> bool:
-        """Whether this process should begin it: what it does not know may be a newer replica's."""
+        """Return True if this process should start it. An unknown workflow may belong to a newer replica."""
         return row.name in self._declared.by_name or await self.recovery.alone()
 
     async def hand(self, workflow_id: str) -> None:
@@ -205,7 +205,7 @@ class WorkflowSystem:
         await DBOS.resume_workflow_async(workflow_id, queue_name=QUEUE)
 
     async def cancelled(self, row: Started) -> None:
-        """It ends once nothing of it runs: the step under way may go on for a while, then it is cut off.
+        """Cancel it. It ends once its running step is over; after a time limit the step is cancelled.
 
         Whoever cancelled it needs no issue about it: one that says it will be retried would never end.
         """
@@ -224,7 +224,7 @@ class WorkflowSystem:
         await self._end(row, Outcome.CANCELLED)
 
     def _runs_here(self, row: Started) -> bool:
-        """Whether it does; if so it is told that it is cancelled, and its time is limited."""
+        """Return True if it runs here. If so, tell it that it is cancelled, and limit its time."""
         for task, execution in self._tasks.items():
             if execution.row.id == row.id:
                 if execution.flow:
@@ -243,7 +243,7 @@ class WorkflowSystem:
         self._handed.add(workflow_id)
         rows = await outlast(lambda: self._host.read(start_rows, workflow_id))
         if not rows or rows[0].cancelled:
-            raise Stopped
+            raise ExecutionStopped
         row = rows[0]
         execution = self._tasks[task] = Execution(row)
         task.add_done_callback(self._done)
@@ -262,7 +262,7 @@ class WorkflowSystem:
         execution = self._tasks.pop(task, None)
         if execution and execution.cut_off:
             execution.cut_off.cancel()
-            self.poke()  # nothing of it runs any more
+            self.poke()  # its last step is over
 
     async def _carry_out(self, declared: Workflow, row: Started, flow: Flow) -> None:
         outcome, failure = Outcome.DONE, None
@@ -287,7 +287,7 @@ class WorkflowSystem:
         until = asyncio.get_running_loop().time() + NEWER
         while asyncio.get_running_loop().time() < until and not await outlast(self.recovery.alone):
             if await outlast(lambda: self._standing(row)) is not Standing.LIVE:
-                raise Stopped
+                raise ExecutionStopped
             await asyncio.sleep(1.0)
         await self.refuse(row, IssueKind.WORKFLOW_LOST, why)
 
@@ -319,7 +319,7 @@ class WorkflowSystem:
         """One turn of its owner: the row goes, and the owner acts on it.
 
         Args:
-            generation: only the execution of this one may end it; None: nothing of it runs.
+            generation: only the execution with this generation may end it; None: no execution runs.
         """
         ended = WorkflowEnded(workflow=row.name, workflow_id=row.id, outcome=outcome, failure=failure)
         await outlast(lambda: self._host.end_workflow(row.owner, ended, generation))

@@ -45,7 +45,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 DEADLINE = 30.0  # seconds one attempt may last
-TRIES = 5
+TRIES = 5  # attempts of a step
 BACKOFF = (0.5, 2.0, 5.0, 15.0, 30.0)  # seconds before the next attempt
 AWAY = 1.0  # seconds between tries while our own database is away; these are not counted
 
@@ -67,7 +67,7 @@ class Standing(StrEnum):
     OVER = "over"  # the workflow was cancelled or has ended
 
 
-class Stopped(asyncio.CancelledError):
+class ExecutionStopped(asyncio.CancelledError):
     """This execution is over without an outcome: cancelled, or another one has taken over. DBOS records nothing."""
 
 
@@ -210,7 +210,7 @@ class Flow:
         return await self._step(step, lambda: self._host.read(view, *args), TypeAdapter(returns), DEADLINE, TRIES)
 
     async def patched(self, change: str) -> bool:
-        """Whether a step that this version has added is to be taken: `if await flow.patched("greeting"): ...`.
+        """Return True if this execution takes a step that this version added: `if await flow.patched("greeting"): ...`.
 
         False for a workflow that an earlier version has brought past this point: it goes on as it began. Each change
         has a name of its own (docs/decisions/0010).
@@ -254,10 +254,10 @@ class Flow:
         """Go on only while this execution is the live one.
 
         Raises:
-            Stopped: it is not.
+            ExecutionStopped: it is not.
         """
         if await outlast(self.standing) is not Standing.LIVE:
-            raise Stopped
+            raise ExecutionStopped
 
     def failure(self, step: str, attempt: int, error: BaseException, retry_at: datetime | None) -> Failure:
         """An error of ours or of anybody's, normalised (R18)."""
@@ -299,7 +299,7 @@ class Flow:
             self._resumed = None
 
     async def went_on(self) -> None:
-        """Where a crash came in between, nobody knows here what was said before it."""
+        """After a crash, this execution does not know what was reported before."""
         if self._resumed:
             await self.recovered()
 
@@ -343,7 +343,7 @@ class Attempts:
                 await self.flow.report(failure)
                 if await outlast(self.flow.standing) is Standing.OVER:  # cancelled meanwhile, perhaps by who was told
                     await self.flow.end_issue()
-                    raise Stopped from None
+                    raise ExecutionStopped from None
                 if final:
                     return {"failed": failure.model_dump(mode="json")}
                 await woken(self.flow.cancelled, delay)

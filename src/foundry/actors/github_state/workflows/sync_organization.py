@@ -31,7 +31,7 @@ STEPS = (
 RELEASES: dict[str, str] = {}
 
 LIST_DEADLINE = 120.0  # seconds; thousands of repositories are tens of pages
-CHUNK = 100  # repositories one turn records
+BATCH = 100  # repositories one turn records
 
 
 @workflow(owner="GitHubState", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES)
@@ -41,7 +41,7 @@ async def sync_organization(flow: Flow, job: ReadOrganization) -> None:
         "listing repositories", github.repositories, job.organization, job.installation, deadline=LIST_DEADLINE
     )
     everything = [repository.id for repository in repositories]
-    chunks = [repositories[at : at + CHUNK] for at in range(0, len(repositories), CHUNK)] or [[]]
+    chunks = [repositories[at : at + BATCH] for at in range(0, len(repositories), BATCH)] or [[]]
     for number, chunk in enumerate(chunks, 1):
         last = everything if number == len(chunks) else None
         await flow.ask("recording repositories", flow.owner, RecordRepositories(repositories=chunk, all=last))

@@ -1,6 +1,6 @@
 """Fetch: GitHub's commits of the branch and its base come into the sandbox, and the work tree follows where it may.
 
-What begins by itself leaves a sandbox that does not answer alone; what a person asked for wakes it.
+An automatic fetch does not start a sandbox that does not answer. A fetch that a person asked for does.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ async def fetch(flow: Flow, job: Fetch) -> None:
 
 
 async def get(doors: Doors, job: Fetch) -> str | None:
-    """Fetch with a credential that can only read and lives as long as this call; gives the branch's head on GitHub."""
+    """Fetch with a credential that can only read and lives as long as this call. Return GitHub's head."""
     async with doors.github.credential(job.repository, write=False) as token:
         repository = await doors.github.repository(job.repository)
         return await doors.sandboxes.fetch(job.sandbox, repository, branch=job.branch, base=job.base, token=token)

@@ -67,7 +67,7 @@ async def _provision(flow: Flow, job: Provision) -> None:
         await flow.ask("naming", me, BeginPhase(phase=Phase.NAMING))
     branch = await _name(flow, task)
 
-    if task.branch:  # else naming it has begun the phase
+    if task.branch:  # otherwise the naming step has started the phase
         await flow.ask("creating sandbox", me, BeginPhase(phase=Phase.CREATING_SANDBOX))
     await flow.ask(
         "creating sandbox",
@@ -135,7 +135,7 @@ async def clone(doors: Doors, task: TaskView, sandbox: SandboxId, branch: str) -
 
 
 async def begin_from(doors: Doors, task: TaskView, start: Beginning) -> str:
-    """Bring a checkpoint's work back; gives what a person should know of it."""
+    """Restore a checkpoint's work. Return a note for people."""
     assert task.sandbox
     assert start.source
     assert start.saved
@@ -152,7 +152,7 @@ async def begin_from(doors: Doors, task: TaskView, start: Beginning) -> str:
 
 
 async def end_what_is_left(doors: Doors, lost: SandboxId) -> None:
-    """Processes of a sandbox whose files are gone; one that does not end is no reason to wait."""
+    """End the processes of a sandbox whose files are gone. Do not wait for a process that does not end."""
     try:
         await doors.sandboxes.stop(lost)
     except FoundryError as error:

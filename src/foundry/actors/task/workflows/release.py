@@ -74,5 +74,5 @@ async def _moved(
 
 
 def known(reader: Reader, sandbox: Address) -> bool:
-    """Whether the SandboxInstance was ever created; archiving may have come first."""
+    """Return True if the SandboxInstance was ever created. The task may have been archived before that."""
     return reader.exists(sandbox)
