@@ -196,7 +196,7 @@ class TaskView(TaskSummary):
     saving: bool = False  # a checkpoint is being made
     restoring: bool = False  # one is being restored: no prompt runs meanwhile
     upstream: Upstream | None = None  # the branch on GitHub; none: it was never there
-    fetching: bool = False  # GitHub's commits are being got
+    fetching: bool = False  # GitHub's commits are being fetched
     sandbox_stopped: bool = False  # nobody used the sandbox, so it is stopped; whatever needs it starts it again
     checkpoint_failure: PhaseFailure | None = None  # why the last checkpoint could not be made
     retained: str = ""  # why the sandbox of an archived task is still there
