@@ -13,6 +13,17 @@ INTRODUCTION = (
 SEPARATOR = "---"  # between what introduces a message and the message
 
 
+def introduced(context: str, text: str) -> str:
+    """The prompt for an agent that knows nothing of the conversation: its recent part, then the person's text."""
+    return f"{INTRODUCTION}\n\n{context}\n\n{SEPARATOR}\n\n{text}"
+
+
+def is_prompt(told: str, text: str) -> bool:
+    """Compare the prompt that an agent replays with the person's text, except for white space and an introduction."""
+    told, text = " ".join(told.split()), " ".join(text.split())
+    return told == text or (told.startswith(INTRODUCTION) and told.endswith(f" {SEPARATOR} {text}"))
+
+
 class Connect(Model):
     """Open the agent's session, or open it again."""
 

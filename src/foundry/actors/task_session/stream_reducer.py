@@ -14,15 +14,16 @@ import structlog
 from foundry.actors.task_session import gaps
 from foundry.actors.task_session.acp import (
     AGENT_EXITED,
+    CONTENT,
     REQUEST_PERMISSION,
     UPDATE,
     array,
     block_text,
+    card_data,
     mapping,
     rpc_key,
     string,
     tool_detail,
-    tool_fields,
 )
 from foundry.actors.task_session.conversation import Conversation
 from foundry.actors.task_session.starts import deliver_answer
@@ -46,13 +47,6 @@ class Reading:
         self._c = conversation
         session = conversation.agent_session()
         self._agent_session_id = session.agent_session_id if session else ""
-        self._content: dict[str, Callable[[Json], None]] = {
-            "agent_message_chunk": lambda u: self._chunk(EntryKind.AGENT, u),
-            "agent_thought_chunk": lambda u: self._chunk(EntryKind.THOUGHT, u),
-            "tool_call": self._tool,
-            "tool_call_update": self._tool,
-            "plan": self._plan,
-        }
         self._standing: dict[str, Callable[[Json], None]] = {
             "current_mode_update": self._mode,
             "available_commands_update": self._commands,
@@ -113,9 +107,18 @@ class Reading:
         kind = string(update.get("sessionUpdate"))
         if kind in self._standing:
             self._standing[kind](update)
-        elif kind in self._content and not self._c.state.replay_ends:
+        elif kind in CONTENT and not self._c.state.replay_ends:
             self._c.arrived()
-            self._content[kind](update)
+            self._content(CONTENT[kind], update)
+
+    def _content(self, kind: EntryKind, update: Json) -> None:
+        match kind:
+            case EntryKind.TOOL:
+                self._tool(update)
+            case EntryKind.PLAN:
+                self._plan(update)
+            case _:
+                self._chunk(kind, update)
 
     def _chunk(self, kind: EntryKind, update: Json) -> None:
         self._c.transcript.say(kind, block_text(update.get("content")), string(update.get("messageId")))
@@ -124,17 +127,15 @@ class Reading:
         call = string(update.get("toolCallId"))
         if not call:
             return
-        card, fields = f"tool:{call}", tool_fields(update)
-        known = self._c.transcript.data(card) or {"id": call, "title": "", "kind": "other", "status": "pending"}
-        whole = {**known, **fields}
-        done = whole.get("status") in FINISHED
-        self._c.transcript.card(card, EntryKind.TOOL, whole, text=str(whole["title"]), done=done)
+        card = f"tool:{call}"
+        data = card_data(EntryKind.TOOL, update, self._c.transcript.data(card) or {})
+        done = data["status"] in FINISHED
+        self._c.transcript.card(card, EntryKind.TOOL, data, text=str(data["title"]), done=done)
 
     def _plan(self, update: Json) -> None:
-        entries = [mapping(entry) for entry in array(update.get("entries"))]
-        done = all(entry.get("status") == "completed" for entry in entries)
-        card = f"plan:{self._c.state.running or ''}"
-        self._c.transcript.card(card, EntryKind.PLAN, {"entries": entries}, done=done)
+        data = card_data(EntryKind.PLAN, update, {})
+        done = all(entry.get("status") == "completed" for entry in data["entries"])
+        self._c.transcript.card(f"plan:{self._c.state.running or ''}", EntryKind.PLAN, data, done=done)
 
     def _mode(self, update: Json) -> None:
         self._c.agent_says(mode=string(update.get("currentModeId")))

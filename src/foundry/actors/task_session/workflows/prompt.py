@@ -16,7 +16,7 @@ import asyncio
 
 import structlog
 
-from foundry.actors.task_session.jobs import INTRODUCTION, SEPARATOR, SendPrompt
+from foundry.actors.task_session.jobs import SendPrompt, introduced
 from foundry.actors.task_session.views import recent
 from foundry.contracts import addresses
 from foundry.contracts.doors import Doors
@@ -39,7 +39,7 @@ async def prompt(flow: Flow, job: SendPrompt) -> None:
     text = job.text
     if job.context_without is not None:
         context = await flow.read("gathering context", recent, job.session, job.context_without)
-        text = f"{INTRODUCTION}\n\n{context}\n\n{SEPARATOR}\n\n{job.text}" if context else job.text
+        text = introduced(context, job.text) if context else job.text
 
     # A step that was recorded does not run again, so after a crash `claimed` stays empty: somebody has begun to send.
     claimed: list[bool] = []
