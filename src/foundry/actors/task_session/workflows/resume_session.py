@@ -21,9 +21,9 @@ from __future__ import annotations
 
 import structlog
 
+from foundry.actors.task_session.gaps import turns_with_gaps
 from foundry.actors.task_session.jobs import Connect
 from foundry.actors.task_session.replay import READ_DEADLINE, read_history
-from foundry.actors.task_session.views import turns_with_gaps
 from foundry.actors.task_session.workflows.open_session import STEPS as OPENING
 from foundry.actors.task_session.workflows.open_session import connect, how, tell_opened
 from foundry.contracts import addresses
