@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from foundry.actors.task_session.config import limit
+from foundry.actors.task_session.connection import agent_gone, give_up_server
 from foundry.actors.task_session.conversation import Conversation, conversation
 from foundry.actors.task_session.messages import send_held
 from foundry.actors.task_session.tables import session_permissions
@@ -82,7 +83,7 @@ def _opening(c: Conversation, trouble: Trouble) -> None:
         _show(c, trouble)
         return
     _show(c, trouble, "resume")
-    c.give_up_server()
+    give_up_server(c)
     c.move(SessionStatus.ERROR)
     if trouble.code == SandboxGone.code:  # its task makes another one
         c.tell(SandboxMissing(sandbox=SandboxId(c.state.sandbox)))
@@ -97,7 +98,7 @@ def _prompt(c: Conversation, trouble: Trouble) -> bool:
         _show(c, trouble)
     elif trouble.code == AcpServerGone.code:
         c.take_back(trouble.message)
-        c.agent_gone(trouble.message)
+        agent_gone(c, trouble.message)
     elif trouble.code == SandboxUnreachable.code:
         c.take_back(trouble.message)
         c.move(SessionStatus.ERROR)

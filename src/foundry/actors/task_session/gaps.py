@@ -1,4 +1,4 @@
-"""Gaps of a transcript: shown in their place, looked up once in the agent's own history, then filled or left as they are.
+"""Gaps of a transcript: shown in their place, looked up once in the agent's own history, then filled or left.
 
 A gap that may still be filled has a card. The card is open until Foundry has loaded the agent's session for the gap.
 What fills a gap has the gap's position, ordered by `Entry.part`. `replay.py` finds it in the agent's history.

@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import Literal
 
 from foundry.actors.task_session import release_0_1
-from foundry.actors.task_session.conversation import Conversation, conversation
-from foundry.actors.task_session.gaps import fill, give_up
-from foundry.actors.task_session.jobs import CloseServer
-from foundry.actors.task_session.row import State
-from foundry.actors.task_session.starts import (
+from foundry.actors.task_session.connection import (
+    cut_off,
+    disconnect,
     give_up_opening,
+    give_up_server,
     reconnect,
     start_opening,
     stop_opening,
     wake_agent,
 )
+from foundry.actors.task_session.conversation import Conversation, conversation
+from foundry.actors.task_session.gaps import fill, give_up
+from foundry.actors.task_session.jobs import CloseServer
+from foundry.actors.task_session.row import State
 from foundry.actors.task_session.tables import session_messages, sessions
 from foundry.contracts import addresses
 from foundry.contracts.errors import WrongState
@@ -165,8 +168,8 @@ def rest(turn: Turn, command: RestSession) -> None:
     if c.status is SessionStatus.CLOSED or c.state.resting:
         return
     stop_opening(c)
-    c.cut_off()
-    c.disconnect()
+    cut_off(c)
+    disconnect(c)
     c.state.resting = True
     c.well()
     if c.status is SessionStatus.ERROR:
@@ -183,8 +186,8 @@ def sandbox_lost(turn: Turn, message: SandboxLost) -> None:
     if c.state.prompted:
         c.transcript.add(EntryKind.NOTE, "The sandbox was lost. A new one is made, with what was saved of the work.")
     stop_opening(c)
-    c.cut_off()
-    c.disconnect()
+    cut_off(c)
+    disconnect(c)
     c.state.agent_session, c.state.unread, c.state.resting = None, None, False
     c.state.needs_context = c.state.prompted
     c.state.sandbox = message.sandbox or c.state.sandbox
@@ -205,7 +208,7 @@ def close(turn: Turn, message: CloseSession) -> None:
         c.move_message(row, MessageState.CANCELLED, outcome="closed")
     c.drop_permissions()
     c.transcript.end_text()
-    c.give_up_server()
+    give_up_server(c)
     c.state.resting = False
     c.well()
     c.move(SessionStatus.CLOSED)

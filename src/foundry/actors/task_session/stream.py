@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from foundry.actors.task_session.config import limit
+from foundry.actors.task_session.connection import agent_gone, look_back
 from foundry.actors.task_session.conversation import Conversation, conversation
-from foundry.actors.task_session.starts import (
-    look_back,
-)
 from foundry.actors.task_session.stream_reducer import Reading
 from foundry.contracts.messages import millis
 from foundry.contracts.sandbox_provider import SandboxUnreachable
@@ -54,7 +52,7 @@ def stream_lost(turn: Turn, command: StreamLost) -> None:
     if not c.state.connected or command.server_id != c.state.server:
         return
     if command.gone:
-        c.agent_gone(command.message)
+        agent_gone(c, command.message)
     elif not c.state.unreachable:
         c.state.unreachable = True
         c.move(SessionStatus.ERROR)
@@ -74,7 +72,7 @@ def stream_back(turn: Turn, command: StreamBack) -> None:
 def unreachable_for_long(turn: Turn) -> None:
     c = conversation(turn)
     if c.state.unreachable and not c.state.resumed:
-        c.agent_gone("The sandbox could not be reached.")
+        agent_gone(c, "The sandbox could not be reached.")
 
 
 def _reachable(c: Conversation) -> None:

@@ -25,6 +25,7 @@ from foundry.actors.task_session.acp import (
     string,
     tool_detail,
 )
+from foundry.actors.task_session.connection import agent_gone
 from foundry.actors.task_session.conversation import Conversation
 from foundry.actors.task_session.starts import deliver_answer
 from foundry.actors.task_session.tables import session_agents, session_messages, session_permissions
@@ -202,7 +203,7 @@ class Reading:
     def _exited(self, params: Json) -> None:
         code = params.get("code")
         with_code = f" with code {code}" if isinstance(code, int) else ""
-        self._c.agent_gone(f"The agent's process ended{with_code}.")
+        agent_gone(self._c, f"The agent's process ended{with_code}.")
 
     # what the agent asks
 

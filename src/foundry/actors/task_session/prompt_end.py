@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from foundry.actors.task_session.config import limit
+from foundry.actors.task_session.connection import agent_gone, look_back, resume
 from foundry.actors.task_session.conversation import conversation
-from foundry.actors.task_session.starts import (
-    look_at_agent,
-    look_back,
-    tell_to_stop,
-)
+from foundry.actors.task_session.starts import look_at_agent, tell_to_stop
 from foundry.actors.task_session.transitions import Verdict
 from foundry.contracts.errors import WrongState
 from foundry.contracts.messages import utc
@@ -56,7 +53,7 @@ def stop_overdue(turn: Turn) -> None:
     if c.state.stopping and c.state.running and c.status is SessionStatus.RUNNING:
         c.end_prompt(MessageState.CANCELLED, "cancelled", status=SessionStatus.ERROR)
         c.state.resumed = True
-        c.resume("The agent did not stop when asked.")
+        resume(c, "The agent did not stop when asked.")
 
 
 @due("quiet")
@@ -78,7 +75,7 @@ def agent_seen(turn: Turn, command: AgentSeen) -> None:
         silence = turn.now - utc(c.state.heard_at)
         match c.verdict(command.signs, silence >= limit(turn, "agent quiet")):
             case Verdict.GONE:
-                c.agent_gone("The agent's process is gone.")
+                agent_gone(c, "The agent's process is gone.")
             case Verdict.ENDED:
                 tell_to_stop(c, [])
                 c.end_prompt(MessageState.DONE, "quiet")
