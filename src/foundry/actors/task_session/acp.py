@@ -1,4 +1,4 @@
-"""Reading ACP's JSON without trusting it: whatever is missing or of another type is empty."""
+"""Reads ACP's JSON without trusting it: a value that is missing or has another type is empty."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def rpc_key(value: object) -> str:
 
 
 def block_text(block: object) -> str:
-    """What a content block says in words."""
+    """The text of a content block."""
     content = mapping(block)
     match content.get("type"):
         case "text":
@@ -56,7 +56,7 @@ def block_text(block: object) -> str:
 
 
 def clip(value: Any) -> Any:
-    """The same JSON with long strings cut, saying so."""
+    """The same JSON with long strings cut; a cut string says how much is missing."""
     if isinstance(value, str):
         return value if len(value) <= CLIP else f"{value[:CLIP]}\n… {len(value) - CLIP} more characters"
     if isinstance(value, list):

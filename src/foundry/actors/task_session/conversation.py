@@ -1,4 +1,4 @@
-"""One turn's hold on a session: its row, its transcript, and what others have to hear of it at the end."""
+"""A session during one turn: its row, its transcript, and the messages for its task."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OPENING = ("open_session", "resume_session")  # workflows
 
 
 def conversation(turn: Turn) -> Conversation:
-    """The one that all parts share in this turn."""
+    """The conversation that all parts share in this turn."""
     known = opened(turn)
     if known is None:
         known = turn.local = Conversation(turn)
@@ -46,7 +46,7 @@ def opened(turn: Turn) -> Conversation | None:
 
 
 class Conversation:
-    """Change `state` and `transcript` freely; the turn's end writes and tells, once."""
+    """Change `state` and `transcript` freely: the end of the turn writes and publishes them once."""
 
     def __init__(self, turn: Turn) -> None:
         self.turn = turn
@@ -55,7 +55,7 @@ class Conversation:
         self.transcript = Transcript(turn, self.state)
         self.mail: list[Message] = []
         self.view: SessionView | None = None  # built at the turn's end, or when it is asked for
-        self.attentive = False  # look at everything at the end, whatever this turn has changed
+        self.attentive = False  # look at everything at the end, even if this turn has changed nothing
         self._shown: tuple[str | None, str | None] | None = None
 
     @property
@@ -64,7 +64,7 @@ class Conversation:
 
     @property
     def rest(self) -> SessionStatus:
-        """What it is while nothing runs."""
+        """The status while nothing runs."""
         return SessionStatus.IDLE if self.state.prompted else SessionStatus.READY
 
     @property
@@ -85,11 +85,11 @@ class Conversation:
             self.state.status_since = millis(self.turn.now)
 
     def tell(self, message: Message) -> None:
-        """Send it to the task, after its news of this session's status."""
+        """Send it to the task, after this session's status."""
         self.mail.append(message)
 
     def tell_again(self) -> None:
-        """The task hears of the session's status though it has not changed: it asked."""
+        """Send the task the session's status although it has not changed, because the task asked for it."""
         self.turn.tell_again()
         self.attentive = True
 
@@ -111,17 +111,17 @@ class Conversation:
         self.state.trouble = None
 
     def in_doubt(self, message: str = "The message may have been sent.") -> None:
-        """A message of which nobody knows whether the agent had it; a person decides."""
+        """Show that the agent may have received a message; a person decides what to do."""
         self.trouble("prompt_unknown", message, "Look at the work, then resend.", "resend")
 
     def well_but_for_doubts(self) -> None:
-        """The agent is there again. What was cut off before stays a question."""
+        """The agent runs again. A message that may have been sent is still shown as such."""
         self.well()
         if self.turn.all(session_messages, state=MessageState.UNKNOWN.value, limit=1):
             self.in_doubt()
 
     def nothing_to_resend(self) -> None:
-        """A message was sent again, is dismissed or had arrived: with the last such one, its trouble is over."""
+        """A message was resent, withdrawn or had arrived. If no other one can be resent, the trouble is over."""
         trouble = self.state.trouble and SessionTrouble.model_validate_json(self.state.trouble)
         lost = [MessageState.UNKNOWN.value, MessageState.FAILED.value]
         if trouble and trouble.actions == ["resend"] and not self.turn.all(
@@ -130,7 +130,7 @@ class Conversation:
             self.well()
 
     def tries_again(self) -> bool:
-        """Whether the trouble is one that Foundry tries to get over by itself."""
+        """True if Foundry automatically tries again what has failed."""
         return (
             self.state.trouble is not None
             and SessionTrouble.model_validate_json(self.state.trouble).retry_at is not None
@@ -149,7 +149,7 @@ class Conversation:
         return self.turn.find(session_messages, message=message)
 
     def agent_says(self, **values: str) -> None:
-        """Remember what the agent says of itself: its mode, its commands, its usage."""
+        """Store the agent's mode, commands or usage."""
         row = self.turn.find(session_agents)
         if row is None:
             self.turn.insert(session_agents, **{"mode": "", "commands": "[]", "usage": "{}", **values})
@@ -167,7 +167,7 @@ class Conversation:
         return row
 
     def queue(self, message: MessageId, text: str, person: Person) -> None:
-        """Behind the others; the task is asked for the work tree."""
+        """Put a message at the end of the queue, and ask the task for the work tree."""
         last = self.turn.all(session_messages, order_by=session_messages.c.number.desc(), limit=1)
         self.turn.insert(
             session_messages,
@@ -251,7 +251,7 @@ class Conversation:
         state.running, state.stopping = None, False
         if to in (MessageState.DONE, MessageState.CANCELLED):
             state.resumed, state.needs_context = False, False
-            self.well()  # what was said of sending or stopping it is over
+            self.well()  # trouble with sending or stopping it is over
         for alarm in ("stop", "evidence", "quiet"):
             self.turn.unschedule(alarm)
         if status:
@@ -259,13 +259,13 @@ class Conversation:
         self.tell(PromptEnded(session=SessionId(self.turn.key), message=row.message, outcome=outcome))
 
     def verdict(self, signs: Signs, quiet: bool) -> Verdict:
-        """Whether the running prompt has ended without the agent's saying so."""
+        """Decide if the running prompt has ended although the agent has not said so."""
         said_last = self.transcript.open_kind is EntryKind.AGENT
         tools, asks = bool(self.transcript.open_cards("tool:")), bool(self.asked())
         return verdict(signs, quiet=quiet, said_last=said_last, tools=tools, asks=asks)
 
     def held(self) -> AnyRow | None:
-        """The message that is next, and not with the agent yet: that is still being told to stop the last one."""
+        """The next message, if it has to wait until the agent was told to stop the last one."""
         row = self.message(self.state.running) if self.state.running else None
         return row if row is not None and row.state == MessageState.SENDING and not row.workflow else None
 
@@ -275,7 +275,7 @@ class Conversation:
             self.turn.cancel(WorkflowId(row.workflow))
 
     def take_back(self, reason: str) -> None:
-        """The running prompt was surely not sent: it waits again, before whatever was said after it."""
+        """The running prompt was certainly not sent: put it back in the queue, before later messages."""
         row = self.message(self.state.running) if self.state.running else None
         if row is None:
             return

@@ -16,7 +16,7 @@ from foundry.contracts.task_session import MessageState, PermissionState, Sessio
 from foundry.runtime.turn import AnyRow
 
 UNSEEN = frozenset({"cursor", "heard_at", "replay_ends", "server", "unread", "resumed", "needs_context", "lost"})
-"""Columns that nobody is shown."""
+"""Columns that the view does not show."""
 
 SILENT = "agent silent"
 
@@ -41,7 +41,7 @@ def view(c: Conversation) -> SessionView:
 
 
 def _looks_different(c: Conversation) -> bool:
-    """Whether the view, or what should pass, may have changed: its rows have, or its workflows."""
+    """True if the view or a time limit may have changed, because rows or workflows have."""
     if c.turn.effects.starts or c.turn.effects.cancels:
         return True
     if any(map(c.turn.wrote, (session_messages, session_permissions, session_agents, sessions))):
@@ -56,7 +56,7 @@ def _shown_messages(c: Conversation) -> Sequence[AnyRow]:
 
 
 def _watch(c: Conversation) -> None:
-    """Set the alarm for what should pass, and say what has not passed in time."""
+    """Set the alarm for the next time limit, and store what is overdue."""
     running = c.message(c.state.running) if c.state.running else None
     since = standing(c, running, c.asked())
     overdue, wait = watchdog(c.turn).look(since, millis(c.turn.now))
@@ -109,7 +109,7 @@ def _write(c: Conversation) -> None:
 
 
 def standing(c: Conversation, running: AnyRow | None, asked: Sequence[AnyRow]) -> dict[str, int]:
-    """What of a session should pass, each with a mark of its own, and since when, in milliseconds.
+    """The states of a session that have a time limit: a key for each, and since when, in Unix milliseconds.
 
     Args:
         running: the message that is with the agent.

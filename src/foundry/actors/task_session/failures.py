@@ -1,4 +1,4 @@
-"""What a failed attempt of a session's long work means for the session (the runtime issue is recorded anyway)."""
+"""What a failed attempt of a session's workflow means for the session. The runtime records the runtime issue."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from foundry.runtime.turn import Turn
 
 @handles(WorkflowTrouble)
 def attempt_failed(turn: Turn, command: WorkflowTrouble) -> None:
-    """Shown with what to do and when the next attempt is."""
+    """Show what to do, and when the next attempt is."""
     _take(turn, command.trouble)
 
 
 @receives(WorkflowEnded)
 def workflow_ended(turn: Turn, message: WorkflowEnded) -> None:
-    """1. A failure ends what the workflow was for. 2. What was held until the agent was told to stop is sent."""
+    """1. A failure ends what the workflow was for. 2. Send a message that waited until the agent was told to stop."""
     c = conversation(turn)
     c.attentive = True
     if message.trouble is not None:
@@ -39,14 +39,14 @@ def _take(turn: Turn, trouble: Trouble) -> None:
 
 @handles(WorkflowRecovered)
 def attempt_succeeded(turn: Turn, command: WorkflowRecovered) -> None:
-    """What was shown of failed attempts is over; where none was to follow, the trouble stays."""
+    """Stop showing failed attempts. Trouble that is not tried again automatically stays."""
     c = conversation(turn)
     if c.tries_again():
         c.well()
 
 
 def take_trouble(c: Conversation, trouble: Trouble) -> bool:
-    """Show it; the last attempt's ends what it was for. Whether the sandbox is given time to come back."""
+    """Show it; that of the last attempt ends what the workflow was for. True: give the sandbox time to come back."""
     match trouble.workflow:
         case "open_session" | "resume_session" if _was_opening(c, trouble):
             _opening(c, trouble)
@@ -57,12 +57,12 @@ def take_trouble(c: Conversation, trouble: Trouble) -> bool:
         case "stop" if c.state.stopping:
             _show(c, trouble, "stop")
         case _:
-            pass  # the runtime issue says it all
+            pass  # the runtime issue is enough
     return False
 
 
 def _was_opening(c: Conversation, trouble: Trouble) -> bool:
-    """Whether the session waits for this workflow, or for none any more as it has just ended."""
+    """True if the session waits for this workflow, or for none because it has just ended."""
     waits = c.status is not SessionStatus.CLOSED and not c.state.connected
     return waits and c.opening in (None, trouble.workflow_id)
 
@@ -85,12 +85,12 @@ def _opening(c: Conversation, trouble: Trouble) -> None:
     _show(c, trouble, "resume")
     give_up_server(c)
     c.move(SessionStatus.ERROR)
-    if trouble.code == SandboxGone.code:  # its task makes another one
+    if trouble.code == SandboxGone.code:  # its task creates another one
         c.tell(SandboxMissing(sandbox=SandboxId(c.state.sandbox)))
 
 
 def _prompt(c: Conversation, trouble: Trouble) -> bool:
-    """What surely was not sent goes back to the queue; of anything else nobody knows."""
+    """A message that was certainly not sent goes back to the queue. Any other may have been sent."""
     row = c.message(c.state.running) if c.state.running else None
     if row is None or row.workflow != trouble.workflow_id or row.state != MessageState.SENDING:
         return False

@@ -24,9 +24,9 @@ from foundry.runtime.turn import Turn
 
 @handles(StopSession)
 def stop(turn: Turn, command: StopSession) -> None:
-    """1. Tell the agent. 2. It waits for no answer any more. 3. The stream says when it has stopped.
+    """1. Tell the agent. 2. Cancel its permission requests. 3. The stream says when it has stopped.
 
-    A message that is held has not been given to the agent: it is cancelled at once.
+    A message that still waits was not given to the agent: it is cancelled at once.
     """
     c = conversation(turn)
     if c.status is not SessionStatus.RUNNING:
@@ -41,14 +41,14 @@ def stop(turn: Turn, command: StopSession) -> None:
 
 @handles(Stopped)
 def stop_delivered(turn: Turn, command: Stopped) -> None:
-    """The agent knows; the limit counts from here."""
+    """The agent was told; the time limit starts now."""
     if conversation(turn).state.running == command.message:
         turn.schedule("stop", limit(turn, "stopping"))
 
 
 @due("stop")
 def stop_overdue(turn: Turn) -> None:
-    """An agent that does not stop is ended, and started anew."""
+    """End an agent that does not stop, and start it again."""
     c = conversation(turn)
     if c.state.stopping and c.state.running and c.status is SessionStatus.RUNNING:
         c.end_prompt(MessageState.CANCELLED, "cancelled", status=SessionStatus.ERROR)
@@ -58,7 +58,7 @@ def stop_overdue(turn: Turn) -> None:
 
 @due("quiet")
 def quiet(turn: Turn) -> None:
-    """1. Nothing was heard for long: set the next alarm. 2. Look whether the agent is at work."""
+    """1. Set the next alarm. 2. If the agent has said nothing for long, check if it works."""
     c, after = conversation(turn), limit(turn, "agent quiet")
     if c.state.running and c.status is SessionStatus.RUNNING:
         silence = turn.now - utc(c.state.heard_at)
@@ -69,7 +69,7 @@ def quiet(turn: Turn) -> None:
 
 @handles(AgentSeen)
 def agent_seen(turn: Turn, command: AgentSeen) -> None:
-    """A turn that ended without saying so ends here; the agent is told to stop, in case it has not."""
+    """End a turn that seems to have ended without a response. Tell the agent to stop, in case it has not ended."""
     c = conversation(turn)
     if c.state.running == command.message and not c.state.stopping:
         silence = turn.now - utc(c.state.heard_at)

@@ -4,12 +4,11 @@ The case is rare: events of the stream were lost, and the recorder in the sandbo
 that supports `session/load` replays its whole session when it loads it. A step of `resume_session`, `read_history`,
 reads that replay and returns what belongs in the gaps. `gaps.py` writes it to the transcript (docs/decisions/0012).
 
-Nothing is guessed:
+Nothing is guessed, and any difference leaves the gap as it is:
 1. A turn is found by its prompt's text.
 2. Its text before, between and after the gaps must be in the replay letter by letter. Text between two gaps must be
    there in one place only.
 3. Every tool call of the transcript must be in the replay under the same id. Every other one must lie within a gap.
-Any difference leaves the gap as it is.
 
 A replay is used only when it is complete. It is read by its event ids, so after a crash it is read once more.
 """

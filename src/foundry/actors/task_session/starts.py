@@ -10,7 +10,7 @@ from foundry.runtime.turn import AnyRow
 
 
 def send_prompt(c: Conversation, session: AgentSession, row: AnyRow, rpc_id: str, entry: str) -> WorkflowId:
-    """Give the agent this message, at most once, with the recent transcript if it knows nothing of it."""
+    """Give the agent this message, at most once, with the recent transcript if the agent does not know it."""
     job = SendPrompt(
         session=SessionId(c.turn.key),
         sandbox=SandboxId(c.state.sandbox),
@@ -24,7 +24,7 @@ def send_prompt(c: Conversation, session: AgentSession, row: AnyRow, rpc_id: str
 
 
 def look_at_agent(c: Conversation) -> None:
-    """See whether the agent of the running prompt is at work."""
+    """Check if the agent of the running prompt works."""
     session = c.agent_session()
     if session and c.state.running:
         job = LookAtAgent(
@@ -51,7 +51,7 @@ def tell_to_stop(c: Conversation, requests: list[str]) -> None:
 
 
 def deliver_answer(c: Conversation, permission: PermissionId, rpc: str, option: str | None) -> WorkflowId | None:
-    """Answer a permission request; None cancels it. Gives nothing if there is no agent to answer."""
+    """Answer a permission request; None cancels it. Return None if there is no agent to answer."""
     session = c.agent_session()
     if session is None:
         return None

@@ -1,4 +1,4 @@
-"""What the agent's event stream brings, and what its loss means."""
+"""The agent's event stream: its events, and what happens when it is lost."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from foundry.runtime.turn import Turn
 
 @handles(Ingest)
 def ingest(turn: Turn, command: Ingest) -> int:
-    """1. Only the session's own server. 2. Read what is new. 3. Store the cursor with it."""
+    """1. Refuse any server but the session's. 2. Read new events. 3. Store the cursor with them."""
     c = conversation(turn)
     if not c.state.connected or command.server_id != c.state.server:
         return -1
@@ -37,7 +37,7 @@ def ingest(turn: Turn, command: Ingest) -> int:
 
 @handles(TakeLate)
 def take_late(turn: Turn, command: TakeLate) -> int:
-    """What was said before the agent was cut off belongs to the transcript, too."""
+    """Add to the transcript what the agent said before it was cut off."""
     c = conversation(turn)
     if c.state.connected or c.state.unread != command.server_id:
         return -1

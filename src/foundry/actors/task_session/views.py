@@ -140,7 +140,7 @@ def _folded(rows: Sequence[AnyRow]) -> list[Entry]:
 
 
 def transcript(reader: Reader, session: SessionId, after_version: int = 0) -> list[Entry]:
-    """The entries that were changed after this version, each with its whole present state, in order."""
+    """The entries that were changed after this version, each in its whole current state, in order."""
     address = addresses.session(session)
     rows = reader.events(address, after=after_version)
     begun = {
@@ -177,7 +177,7 @@ def _is_news(event: AnyRow, read: int) -> bool:
 
 
 def recent(reader: Reader, session: SessionId, without: str) -> str:
-    """What was said, but for this entry, for an agent that starts anew: the last entries, oldest first, cut."""
+    """What was said, for an agent without its session: the last entries but this one, oldest first, cut."""
     said = [line for entry in transcript(reader, session) if entry.id != without and (line := _line(entry))]
     lines: list[str] = []
     room = CONTEXT_CHARACTERS
@@ -203,7 +203,7 @@ def _line(entry: Entry) -> str:
 
 
 def known_servers(reader: Reader) -> set[str]:
-    """The ACP server ids that a session uses, or has chosen, or whose stream's end it has yet to read."""
+    """The ACP server ids that a session uses or has chosen, or whose stream it has not read to the end."""
     query = select(sessions.c.server, sessions.c.unread, sessions.c.agent_session)
     known: set[str] = set()
     for row in reader.all(query.where(sessions.c.status != SessionStatus.CLOSED.value)):
