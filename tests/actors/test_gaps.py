@@ -157,7 +157,7 @@ def test_a_turn_is_found_by_its_prompt(number: int, of: int, told: tuple[str, ..
 def test_only_the_turns_that_are_wanted_are_kept_and_other_sessions_are_passed_over() -> None:
     other: Json = {"method": "session/update", "params": {"sessionId": "x", "update": tells("a:z")[0]["params"]}}
     history = read([*tells("a:before", "u:Go", "a:one"), other, *tells("a:two", "u:No", "a:three")], "Go")
-    assert ["".join(piece.text for piece in told.pieces) for told in history.turns] == ["onetwo"]
+    assert ["".join(piece.text for piece in told.pieces()) for told in history.turns] == ["onetwo"]
 
 
 @pytest.mark.parametrize("known", [0, 1])

@@ -9,7 +9,6 @@ Nothing is guessed, and any difference leaves the gap as it is:
 2. Its text before, between and after the gaps must be in the replay letter by letter. Text between two gaps must be
    there in one place only.
 3. Every tool call of the transcript must be in the replay under the same id. Every other one must lie within a gap.
-
 A replay is used only when it is complete. It is read by its event ids, so after a crash it is read once more.
 """
 
@@ -20,7 +19,7 @@ from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from itertools import accumulate, groupby
-from operator import attrgetter
+from operator import itemgetter
 from typing import cast
 
 import structlog
@@ -42,6 +41,7 @@ ROOM = 8_000_000  # characters of the turns with gaps; a longer replay is not us
 WORDS = (EntryKind.AGENT, EntryKind.THOUGHT)
 CARDS = (EntryKind.TOOL, EntryKind.PLAN)
 PLAN = ""  # its id; a tool call has its own
+Said = tuple[EntryKind, str, str]  # kind, the id of a tool call, text
 
 log = structlog.get_logger("foundry.session")
 
@@ -85,28 +85,34 @@ class Told:
     """One turn as the agent replays it."""
 
     prompt: str
-    pieces: list[Piece] = field(default_factory=list[Piece])  # chunks of text; each tool call and the plan once
+    said: list[Said] = field(default_factory=list[Said])  # text in chunks; each tool call and the plan once
     cards: dict[str, Json] = field(default_factory=dict[str, Json])  # the last state of each tool call and of the plan
 
     def add(self, kind: EntryKind, update: Json) -> int:
         """Add what an update says; return by how many characters the turn has grown."""
         if kind in WORDS:
             if text := block_text(update.get("content")):
-                self.pieces.append(Piece(kind=kind, text=text))
+                self.said.append((kind, "", text))
             return len(text)
         id_ = PLAN if kind is EntryKind.PLAN else string(update.get("toolCallId"))
         if kind is EntryKind.TOOL and not id_:
             return 0
         if id_ not in self.cards:
-            self.pieces.append(Piece(kind=kind, id=id_))
+            self.said.append((kind, id_, ""))
         known = self.cards.get(id_, {})
         self.cards[id_] = card_data(kind, update, known)
         return len(str(self.cards[id_])) - len(str(known))
 
-    def card(self, id_: str, message: str) -> ToldPart:
-        """A tool call, or the plan of this message."""
-        kind, data = EntryKind.PLAN if id_ == PLAN else EntryKind.TOOL, self.cards[id_]
-        return ToldPart(kind=kind, id=id_ or message, text=str(data.get("title", "")), data=data)
+    def pieces(self) -> list[Piece]:
+        groups = groupby(self.said, key=itemgetter(0, 1))
+        return [Piece(kind=kind, id=id_, text="".join(text for _, _, text in group)) for (kind, id_), group in groups]
+
+    def part(self, piece: Piece, message: str) -> ToldPart:
+        """The piece with its data. The plan's id is that of its message."""
+        if piece.kind in WORDS:
+            return ToldPart(kind=piece.kind, text=piece.text)
+        data = self.cards[piece.id]
+        return ToldPart(kind=piece.kind, id=piece.id or message, text=str(data.get("title", "")), data=data)
 
 
 class Replay:
@@ -180,7 +186,7 @@ def compare(turns: Sequence[GapTurn], history: Sequence[Told]) -> FillGaps:
 
 def align(turn: GapTurn, told: Told) -> FillGaps | None:
     """What fills this turn's gaps if it is this turn of the history; None if the two differ anywhere."""
-    line = _Line(told.pieces)
+    line = _Line(told.pieces())
     compared = {EntryKind.GAP, EntryKind.TOOL, *(WORDS if "t" in line.marks else WORDS[:1])}  # thoughts, if replayed
     edge = Piece(kind=EntryKind.AGENT)
     pieces = [edge, *(piece for piece in turn.pieces if piece.kind in compared), edge]
@@ -191,18 +197,20 @@ def align(turn: GapTurn, told: Told) -> FillGaps | None:
         return None
     fillings: list[Filling] = []
     for (start, end), (first, *others) in zip(places, groups[1::2], strict=True):
-        parts = list(_between(told, start, end, known, turn.message))
+        parts = [told.part(piece, turn.message) for piece in line.between(start, end, known)]
         fillings += [Filling(gap=first.id, parts=parts), *(Filling(gap=gap.id, parts=[]) for gap in others)]
     if not told.cards.keys() <= known | {PLAN}:  # outside of every gap: the transcript has it under another id
         return None
-    unsure = [piece.id for piece in turn.pieces if piece.kind is EntryKind.PLAN or not piece.done]
-    return FillGaps(fillings=fillings, completed=[told.card(id_, turn.message) for id_ in unsure if id_ in told.cards])
+    unsure = [piece for piece in turn.pieces if piece.kind is EntryKind.PLAN or not piece.done]
+    completed = [told.part(piece, turn.message) for piece in unsure if piece.id in told.cards]
+    return FillGaps(fillings=fillings, completed=completed)
 
 
 class _Line:
     """The text of a replayed turn, or of the transcript between two gaps, and the places of its tool calls."""
 
     def __init__(self, pieces: Sequence[Piece]) -> None:
+        self.pieces = pieces
         self.text = "".join(piece.text for piece in pieces)
         self.marks = "".join(piece.kind.value[0] * len(piece.text) for piece in pieces)  # "t": the letter is a thought
         ends = accumulate(len(piece.text) for piece in pieces)
@@ -235,15 +243,13 @@ class _Line:
             found += [at] if self._has(run, at) else []
         return found
 
-
-def _between(told: Told, start: int, end: int, known: set[str], message: str) -> Iterator[ToldPart]:
-    """What was said between two places of the text. Tool calls and a plan that are not `known` are added to it."""
-    at = 0
-    for (kind, id_), chunks in groupby(told.pieces, key=attrgetter("kind", "id")):
-        text = "".join(chunk.text for chunk in chunks)
-        if kind in CARDS and id_ not in known and start <= at <= end:
-            known.add(id_)
-            yield told.card(id_, message)
-        elif words := text[max(0, start - at) : max(0, end - at)]:
-            yield ToldPart(kind=kind, text=words)
-        at += len(text)
+    def between(self, start: int, end: int, known: set[str]) -> Iterator[Piece]:
+        """What was said between two places. Tool calls and a plan that are not `known` are added to it."""
+        at = 0
+        for piece in self.pieces:
+            if piece.kind in CARDS and piece.id not in known and start <= at <= end:
+                known.add(piece.id)
+                yield piece
+            elif text := piece.text[max(0, start - at) : max(0, end - at)]:
+                yield Piece(kind=piece.kind, text=text)
+            at += len(piece.text)
