@@ -48,7 +48,7 @@ def agent_gone(c: Conversation, message: str) -> None:
     c.move(SessionStatus.ERROR)
     if c.state.resumed:
         c.transcript.add(EntryKind.NOTE, message)
-        c.trouble("acp_server_gone", message, "Resume the session.", "resume")
+        c.failure("acp_server_gone", message, "Resume the session.", "resume")
     else:
         c.state.resumed = True
         resume(c, message, old)
@@ -92,7 +92,7 @@ def reconnect(c: Conversation, why: str) -> None:
     if c.agent_session():
         resume(c, why)
     else:
-        c.trouble("opening", why, "Foundry is opening the agent's session.")
+        c.failure("opening", why, "Foundry is opening the agent's session.")
         c.turn.start("resume_session", _connection(c))  # sandbox-agent may be what failed
 
 
@@ -102,14 +102,14 @@ def resume(c: Conversation, message: str, old_server: str | None = None) -> None
     cut_off(c)
     old_server = old_server or disconnect(c) or (earlier.server_id if earlier else None)
     c.transcript.add(EntryKind.NOTE, f"{message} {STARTING}".strip())
-    c.trouble("acp_server_gone", message, STARTING)
+    c.failure("acp_server_gone", message, STARTING)
     _start_again(c, old_server)
 
 
 def wake_agent(c: Conversation) -> None:
     """The sandbox is stopped: start it, then the agent."""
     earlier = c.agent_session()
-    c.state.resting = False
+    c.state.sandbox_stopped = False
     if c.status is not SessionStatus.PENDING:
         c.move(SessionStatus.PENDING)
     _start_again(c, earlier.server_id if earlier else None)

@@ -24,8 +24,8 @@ from foundry.contracts.task_session import (
     MessageState,
     PermissionState,
     SessionClosed,
+    SessionFailure,
     SessionStatus,
-    SessionTrouble,
     SessionView,
 )
 from foundry.runtime.turn import AnyRow, Turn
@@ -63,7 +63,7 @@ class Conversation:
         return SessionStatus(self.state.status)
 
     @property
-    def rest(self) -> SessionStatus:
+    def without_a_prompt(self) -> SessionStatus:
         """The status while nothing runs."""
         return SessionStatus.IDLE if self.state.prompted else SessionStatus.READY
 
@@ -93,9 +93,9 @@ class Conversation:
         self.turn.tell_again()
         self.attentive = True
 
-    def trouble(self, code: str, message: str, remedy: str, *actions: str, attempt: int = 1,
+    def failure(self, code: str, message: str, remedy: str, *actions: str, attempt: int = 1,
                 retry_at: object = None) -> None:  # fmt: skip
-        self.state.trouble = SessionTrouble.model_validate(
+        self.state.failure = SessionFailure.model_validate(
             {
                 "code": code,
                 "message": message,
@@ -108,11 +108,11 @@ class Conversation:
         ).model_dump_json()
 
     def well(self) -> None:
-        self.state.trouble = None
+        self.state.failure = None
 
     def in_doubt(self, message: str = "The message may have been sent.") -> None:
         """Show that the agent may have received a message; a person decides what to do."""
-        self.trouble("prompt_unknown", message, "Look at the work, then resend.", "resend")
+        self.failure("prompt_unknown", message, "Look at the work, then resend.", "resend")
 
     def well_but_for_doubts(self) -> None:
         """The agent runs again. A message that may have been sent is still shown as such."""
@@ -121,10 +121,10 @@ class Conversation:
             self.in_doubt()
 
     def nothing_to_resend(self) -> None:
-        """A message was resent, withdrawn or had arrived. If no other one can be resent, the trouble is over."""
-        trouble = self.state.trouble and SessionTrouble.model_validate_json(self.state.trouble)
+        """A message was resent, withdrawn or had arrived. If no other one can be resent, the failure is over."""
+        failure = self.state.failure and SessionFailure.model_validate_json(self.state.failure)
         lost = [MessageState.UNKNOWN.value, MessageState.FAILED.value]
-        if trouble and trouble.actions == ["resend"] and not self.turn.all(
+        if failure and failure.actions == ["resend"] and not self.turn.all(
             session_messages, session_messages.c.state.in_(lost), limit=1
         ):  # fmt: skip
             self.well()
@@ -132,8 +132,8 @@ class Conversation:
     def tries_again(self) -> bool:
         """True if Foundry automatically tries again what has failed."""
         return (
-            self.state.trouble is not None
-            and SessionTrouble.model_validate_json(self.state.trouble).retry_at is not None
+            self.state.failure is not None
+            and SessionFailure.model_validate_json(self.state.failure).retry_at is not None
         )
 
     def overdue(self) -> Overdue | None:
@@ -251,7 +251,7 @@ class Conversation:
         state.running, state.stopping = None, False
         if to in (MessageState.DONE, MessageState.CANCELLED):
             state.resumed, state.needs_context = False, False
-            self.well()  # trouble with sending or stopping it is over
+            self.well()  # failure with sending or stopping it is over
         for alarm in ("stop", "evidence", "quiet"):
             self.turn.unschedule(alarm)
         if status:

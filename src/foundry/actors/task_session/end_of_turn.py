@@ -11,7 +11,7 @@ from foundry.actors.task_session.tables import session_agents, session_messages,
 from foundry.actors.watchdog import key
 from foundry.contracts import addresses
 from foundry.contracts.messages import millis
-from foundry.contracts.task import PhaseTrouble, SessionSeen, SessionSummary
+from foundry.contracts.task import PhaseFailure, SessionSeen, SessionSummary
 from foundry.contracts.task_session import MessageState, PermissionState, SessionChanged, SessionStatus, SessionView
 from foundry.runtime.turn import AnyRow
 
@@ -81,21 +81,21 @@ def _show(c: Conversation) -> None:
 
 
 def _summary(c: Conversation, whole: SessionView) -> SessionSummary:
-    trouble = whole.trouble
+    failure = whole.failure
     return SessionSummary(
         id=whole.id,
         title=whole.title,
         agent=whole.agent,
         status=whole.status.value,
-        stopped=whole.resting,
+        stopped=whole.sandbox_stopped,
         overdue=whole.overdue,
-        trouble=trouble
-        and PhaseTrouble(
-            code=trouble.code,
-            message=trouble.message,
-            remedy=trouble.remedy,
-            attempt=trouble.attempt,
-            retry_at=trouble.retry_at,
+        failure=failure
+        and PhaseFailure(
+            code=failure.code,
+            message=failure.message,
+            remedy=failure.remedy,
+            attempt=failure.attempt,
+            retry_at=failure.retry_at,
         ),
     )
 

@@ -38,10 +38,10 @@ from foundry.contracts.task_session import (
     EntryKind,
     MessageState,
     OpenAgent,
-    RestSession,
     ResumeSession,
     SandboxLost,
     SessionStatus,
+    StopWithSandbox,
 )
 from foundry.runtime.actor import creates, handles, receives
 from foundry.runtime.turn import Turn
@@ -79,7 +79,7 @@ def open_agent(turn: Turn, message: OpenAgent) -> None:
     c = conversation(turn)
     if message.anew and c.opening:
         give_up_opening(c)
-    if (c.state.resting or message.wake) and not c.opening:
+    if (c.state.sandbox_stopped or message.wake) and not c.opening:
         wake_agent(c)
     elif c.status is SessionStatus.PENDING and not c.opening:
         start_opening(c, installed=message.installed)
@@ -160,19 +160,19 @@ def resume(turn: Turn, command: ResumeSession) -> None:
         reconnect(c, f"{command.person.login} asked to resume.")
 
 
-@handles(RestSession)
-def rest(turn: Turn, command: RestSession) -> None:
+@handles(StopWithSandbox)
+def stop_with_sandbox(turn: Turn, command: StopWithSandbox) -> None:
     """The sandbox is about to be stopped, and the agent with it. The conversation can continue later."""
     c = conversation(turn)
-    if c.status is SessionStatus.CLOSED or c.state.resting:
+    if c.status is SessionStatus.CLOSED or c.state.sandbox_stopped:
         return
     stop_opening(c)
     cut_off(c)
     disconnect(c)
-    c.state.resting = True
+    c.state.sandbox_stopped = True
     c.well()
     if c.status is SessionStatus.ERROR:
-        c.move(c.rest)
+        c.move(c.without_a_prompt)
     c.transcript.add(EntryKind.NOTE, "Nobody used the sandbox, so it was stopped; the work is saved.")
 
 
@@ -187,7 +187,7 @@ def sandbox_lost(turn: Turn, message: SandboxLost) -> None:
     stop_opening(c)
     cut_off(c)
     disconnect(c)
-    c.state.agent_session, c.state.unread, c.state.resting = None, None, False
+    c.state.agent_session, c.state.unread, c.state.sandbox_stopped = None, None, False
     c.state.needs_context = c.state.prompted
     c.state.sandbox = message.sandbox or c.state.sandbox
     c.well()
@@ -208,6 +208,6 @@ def close(turn: Turn, message: CloseSession) -> None:
     c.drop_permissions()
     c.transcript.end_text()
     give_up_server(c)
-    c.state.resting = False
+    c.state.sandbox_stopped = False
     c.well()
     c.move(SessionStatus.CLOSED)

@@ -21,7 +21,7 @@ class State:
     status: str
     status_since: int
     created_at: int
-    trouble: LongText | None = None  # SessionTrouble
+    failure: LongText | None = None  # SessionFailure
     overdue: LongText | None = None  # Overdue
     # the connection
     server: str | None = None  # the ACP server id chosen; never used twice
@@ -31,7 +31,7 @@ class State:
     resumed: bool = False  # automatically, since a prompt last ended well: it happens once
     unreachable: bool = False  # no answer now; the worker keeps trying
     unread: str | None = None  # a server that was given up: the end of its stream may not have been read
-    resting: bool = False  # the sandbox is stopped, because nobody used it
+    sandbox_stopped: bool = False  # the sandbox is stopped, because nobody used it
     replay_ends: str = ""  # JSON-RPC id; until its response, updates repeat the past
     needs_context: bool = False  # the agent knows nothing of the conversation
     prompted: bool = False  # a prompt has been given to an agent

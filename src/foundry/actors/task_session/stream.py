@@ -57,7 +57,7 @@ def stream_lost(turn: Turn, command: StreamLost) -> None:
         c.state.unreachable = True
         c.move(SessionStatus.ERROR)
         remedy = "Foundry goes on trying. If the sandbox stays away, resume the session."
-        c.trouble(SandboxUnreachable.code, command.message, remedy, "resume")
+        c.failure(SandboxUnreachable.code, command.message, remedy, "resume")
         turn.schedule("unreachable", limit(turn, "sandbox unreachable"))
 
 
@@ -80,7 +80,7 @@ def _reachable(c: Conversation) -> None:
         c.state.unreachable = False
         c.turn.unschedule("unreachable")
         c.well()
-        c.move(SessionStatus.RUNNING if c.state.running else c.rest)
+        c.move(SessionStatus.RUNNING if c.state.running else c.without_a_prompt)
 
 
 @due("watchdog")

@@ -187,7 +187,7 @@ class Reading:
         if details:
             text = f"{text}: {details if isinstance(details, str) else json.dumps(details)}"[:2000]
         if self._ended(row, MessageState.FAILED, text):
-            self._c.trouble("agent_refused", text, "Read what the agent says, then resend the message.", "resend")
+            self._c.failure("agent_refused", text, "Read what the agent says, then resend the message.", "resend")
 
     def _ended(self, row: AnyRow, to: MessageState, outcome: str) -> bool:
         """True if this has ended the running prompt."""
