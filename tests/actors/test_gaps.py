@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from foundry.actors.task_session import replay_matcher as histories
-from foundry.actors.task_session import replay_reader as replays
+from foundry.actors.task_session import replay as replays
 from foundry.actors.task_session.door import AcpDoor
 from foundry.actors.task_session.jobs import INTRODUCTION, GapTurn, Piece
-from foundry.actors.task_session.replay_matcher import History, Unreadable, compare
+from foundry.actors.task_session.replay import Replay, Unreadable, compare
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.messages import Json
 from foundry.contracts.sandbox_provider import AgentRefused
@@ -61,8 +60,8 @@ def tells(*said: str) -> list[Json]:
     return found
 
 
-def read(messages: list[Json], *prompts: str) -> History:
-    history = History(prompts or ("Go",), ends="load", of="agent-1")
+def read(messages: list[Json], *prompts: str) -> Replay:
+    history = Replay(prompts or ("Go",), ends="load", of="agent-1")
     end: Json = {"jsonrpc": "2.0", "id": "load", "result": {}}
     ended = [history.take(StreamItem(event_id=at + 1, message=m)) for at, m in enumerate([*messages, end])]
     assert ended == [False] * len(messages) + [True]
@@ -158,12 +157,12 @@ def test_a_turn_is_found_by_its_prompt(number: int, of: int, told: tuple[str, ..
 def test_only_the_turns_that_are_wanted_are_kept_and_other_sessions_are_passed_over() -> None:
     other: Json = {"method": "session/update", "params": {"sessionId": "x", "update": tells("a:z")[0]["params"]}}
     history = read([*tells("a:before", "u:Go", "a:one"), other, *tells("a:two", "u:No", "a:three")], "Go")
-    assert ["".join(chunk for part in told.parts for chunk in part.chunks) for told in history.turns] == ["onetwo"]
+    assert ["".join(piece.text for piece in told.pieces()) for told in history.turns] == ["onetwo"]
 
 
 @pytest.mark.parametrize("known", [0, 1])
 def test_a_replay_that_is_not_whole_is_not_read(known: int) -> None:
-    history = History(["Go"], ends="load", of="agent-1")
+    history = Replay(["Go"], ends="load", of="agent-1")
     for at in range(known):
         history.take(StreamItem(event_id=at + 1, message=tells("a:x")[0]))
     with pytest.raises(Unreadable):
@@ -172,8 +171,8 @@ def test_a_replay_that_is_not_whole_is_not_read(known: int) -> None:
 
 def test_a_load_that_was_refused_and_a_history_that_is_too_long_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Unreadable):
-        History([], ends="load", of="a").take(StreamItem(event_id=1, message={"id": "load", "error": {}}))
-    monkeypatch.setattr(histories, "ROOM", 10)
+        Replay([], ends="load", of="a").take(StreamItem(event_id=1, message={"id": "load", "error": {}}))
+    monkeypatch.setattr(replays, "ROOM", 10)
     with pytest.raises(Unreadable):
         read(tells("u:Go", "a:0123456789", "a:0"))
 

@@ -10,11 +10,11 @@ from foundry.runtime.turn import Turn
 
 
 class SessionStatusSync(Actor):
-    """Owns which stream is followed; its worker follows it. Transcript and cursor are TaskSession's."""
+    """Owns which stream is read; its worker reads it. Transcript and cursor are TaskSession's."""
 
     @creates(Follow)
     def follow(self, turn: Turn, message: Follow) -> None:
-        """The newest wish counts."""
+        """The newest request counts."""
         values = {
             "sandbox": message.sandbox,
             "server": message.server_id,

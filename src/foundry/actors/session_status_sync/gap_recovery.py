@@ -1,4 +1,4 @@
-"""What a stream has lost, read from the recorder inside the sandbox; and seeing to it that there is a recorder."""
+"""Reads lost events of a stream from the recorder in the sandbox, and makes sure that there is a recorder."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from foundry.contracts.session_stream import StreamItem
 BEHIND = 2.0  # seconds that the recorder may be behind the stream itself
 AWAY_LIMIT = 60.0  # seconds without an answer, after which the gap is shown
 AGAIN = 0.5  # seconds between looks
-MAKE_SURE = 60.0  # seconds between looks whether the recorder runs
+MAKE_SURE = 60.0  # seconds between checks that the recorder runs
 
 log = structlog.get_logger("foundry.session")
 
 
 async def recorded(agents: AgentDoor, stream: Followed, after: int, before: int | None) -> AsyncGenerator[StreamItem]:
-    """The recorded events after one id and before another, as far as there are any.
+    """The recorded events after one id and before another, as far as they were recorded.
 
     Args:
         before: None: to the recording's end, as nothing more will come.
@@ -51,7 +51,7 @@ async def recorded(agents: AgentDoor, stream: Followed, after: int, before: int 
 
 
 async def keep_recording(agents: AgentDoor, stream: Followed) -> None:
-    """See to it, until cancelled, that the stream is recorded: a recorder that has ended is started again."""
+    """Make sure, until cancelled, that the stream is recorded. Start a recorder that has ended again."""
     said = ""
     while True:
         reason = await _record(agents, stream)
@@ -62,7 +62,7 @@ async def keep_recording(agents: AgentDoor, stream: Followed) -> None:
 
 
 async def _record(agents: AgentDoor, stream: Followed) -> str:
-    """Why not, if not."""
+    """Start a recorder if none runs. Return why that failed, or nothing."""
     try:
         await agents.record(stream.sandbox, stream.server_id)
     except FoundryError as error:

@@ -1,4 +1,4 @@
-"""What a SessionStatusSync keeps: whose stream it follows."""
+"""What a SessionStatusSync keeps: whose stream it reads."""
 
 from __future__ import annotations
 

@@ -18,13 +18,13 @@ class Followed(Model):
 
 
 def wanted(reader: Reader) -> list[str]:
-    """The sessions whose stream is to be followed."""
+    """The sessions whose stream is to be read."""
     rows = reader.all(select(followed_streams.c.session).where(followed_streams.c.following.is_(True)))
     return [row.session for row in rows]
 
 
 def followed(reader: Reader, session: str) -> Followed | None:
-    """Whose stream is to be followed for this session now."""
+    """Whose stream is to be read for this session now."""
     row = reader.first(
         select(followed_streams).where(followed_streams.c.session == session, followed_streams.c.following.is_(True))
     )

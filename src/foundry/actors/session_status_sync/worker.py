@@ -1,10 +1,10 @@
-"""The worker that follows one agent's stream: it reads into memory whatever the store does, and asks in batches.
+"""The worker that reads one agent's stream: it reads into memory at once, and stores in batches.
 
-Guarantee: everything it has read is asked of TaskSession in order, under the lease; what was not stored when it
-stops is read again after the stored cursor. A store that does not keep up costs memory, not events: sandbox-agent
-silently drops events for a reader that stalls, and keeps only the last 1,024 for one that was away. The memory is
-bounded by `ROOM`; beyond it the newest are given up. At a jump in ids the recorder inside the sandbox is asked first
-(`gap_recovery.py`); only what it does not have either, TaskSession shows as a gap.
+Guarantee: everything it has read is sent to TaskSession in order, under the lease. What was not stored when it stops
+is read again after the stored cursor. A store that does not keep up costs memory, not events: sandbox-agent silently
+drops events for a reader that stalls, and keeps only the last 1,024 for one that was away. The memory is bounded by
+`ROOM`; beyond it the newest events are dropped. At a jump in ids the worker first asks the recorder in the sandbox
+(`gap_recovery.py`). TaskSession shows what the recorder does not have either as a gap.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ ROOM = 20_000  # items in memory
 BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds before the next connection
 LOST_AFTER = 15.0  # seconds without a connection before it is said
 SETTLED = 2.0  # seconds a connection must last to count as one
-LOOK = 10.0  # seconds between looks whether this stream is still the one to follow
+LOOK = 10.0  # seconds between checks that this stream is still the one to read
 AWAY = 1.0  # seconds between tries while our own database is away
 
 log = structlog.get_logger("foundry.session")
 
 
 async def follow(job: Job) -> None:
-    """Follow whatever this session's stream is now, until none is wanted."""
+    """Read this session's current stream, until none is wanted."""
     me = addresses.session(SessionId(job.key))
     misses = 0
     while True:
@@ -57,7 +57,7 @@ async def follow(job: Job) -> None:
         if cursor >= 0:
             misses = 0
             await Follower(job, target, cursor).run()
-        else:  # the session has another server already; its word to us is on the way
+        else:  # the session has another server already; its message is on the way
             await asyncio.sleep(BACKOFF[min(misses, len(BACKOFF) - 1)])
             misses += 1
 
@@ -75,12 +75,12 @@ class Follower:
         self._given_up = 0
         self._wake = asyncio.Event()
         self._gone: str | None = None  # the server will not come back, and why
-        self._away: str | None = None  # nobody has answered for long, and why
+        self._away: str | None = None  # no answer for long, and why
         self._said_away = False
         self._down_since: float | None = None
 
     async def run(self) -> None:
-        """Until the server is gone or another one is to be followed."""
+        """Read until the server is gone or another stream is to be read."""
         reading = asyncio.create_task(self._read(), name=f"stream of {self._job.key}")
         reading.add_done_callback(lambda _: self._wake.set())
         recording = asyncio.create_task(keep_recording(self._job.doors.agents, self._target))
@@ -171,8 +171,8 @@ class Follower:
                 self._wake.set()
 
     async def _ingest(self) -> int:
-        """1. What is missing before the next item. 2. A batch, up to the next jump. -1: this server's stream is not
-        wanted any more."""
+        """1. Store what is missing before the next item. 2. Store a batch, up to the next jump. -1: this server's
+        stream is no longer wanted."""
         if self._items[0].event_id > self._stored + 1 and await self._fill(self._items[0].event_id) < 0:
             return -1
         batch = [self._items.popleft()]
@@ -195,7 +195,7 @@ class Follower:
         return await self._put(batch)
 
     async def _put(self, batch: list[StreamItem]) -> int:
-        """The cursor after it."""
+        """Store a batch; return the cursor after it, or -1 as above."""
         if batch:
             self._said_away = False  # items say as much as `StreamBack`
             cursor = await self._ask(Ingest(server_id=self._target.server_id, items=batch))

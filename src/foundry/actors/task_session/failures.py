@@ -1,8 +1,9 @@
-"""What a failed attempt of a session's long work means for the session (the runtime issue is recorded anyway)."""
+"""What a failed attempt of a session's workflow means for the session. The runtime records the runtime issue."""
 
 from __future__ import annotations
 
 from foundry.actors.task_session.config import limit
+from foundry.actors.task_session.connection import agent_gone, give_up_server
 from foundry.actors.task_session.conversation import Conversation, conversation
 from foundry.actors.task_session.messages import send_held
 from foundry.actors.task_session.tables import session_permissions
@@ -17,13 +18,13 @@ from foundry.runtime.turn import Turn
 
 @handles(AttemptFailed)
 def attempt_failed(turn: Turn, command: AttemptFailed) -> None:
-    """Shown with what to do and when the next attempt is."""
+    """Show what to do, and when the next attempt is."""
     _take(turn, command.failure)
 
 
 @receives(WorkflowEnded)
 def workflow_ended(turn: Turn, message: WorkflowEnded) -> None:
-    """1. A failure ends what the workflow was for. 2. What was held until the agent was told to stop is sent."""
+    """1. A failure ends what the workflow was for. 2. Send a message that waited until the agent was told to stop."""
     c = conversation(turn)
     c.attentive = True
     if message.failure is not None:
@@ -38,14 +39,14 @@ def _take(turn: Turn, failure: Failure) -> None:
 
 @handles(WorkflowRecovered)
 def attempt_succeeded(turn: Turn, command: WorkflowRecovered) -> None:
-    """What was shown of failed attempts is over; where none was to follow, the failure stays."""
+    """Stop showing failed attempts. Failure that is not tried again automatically stays."""
     c = conversation(turn)
     if c.tries_again():
         c.well()
 
 
 def take_failure(c: Conversation, failure: Failure) -> bool:
-    """Show it; the last attempt's ends what it was for. Whether the sandbox is given time to come back."""
+    """Show it; that of the last attempt ends what the workflow was for. True: give the sandbox time to come back."""
     match failure.workflow:
         case "open_session" | "resume_session" if _was_opening(c, failure):
             _opening(c, failure)
@@ -56,12 +57,12 @@ def take_failure(c: Conversation, failure: Failure) -> bool:
         case "stop" if c.state.stopping:
             _show(c, failure, "stop")
         case _:
-            pass  # the runtime issue says it all
+            pass  # the runtime issue is enough
     return False
 
 
 def _was_opening(c: Conversation, failure: Failure) -> bool:
-    """Whether the session waits for this workflow, or for none any more as it has just ended."""
+    """True if the session waits for this workflow, or for none because it has just ended."""
     waits = c.status is not SessionStatus.CLOSED and not c.state.connected
     return waits and c.opening in (None, failure.workflow_id)
 
@@ -82,14 +83,14 @@ def _opening(c: Conversation, failure: Failure) -> None:
         _show(c, failure)
         return
     _show(c, failure, "resume")
-    c.give_up_server()
+    give_up_server(c)
     c.move(SessionStatus.ERROR)
-    if failure.code == SandboxGone.code:  # its task makes another one
+    if failure.code == SandboxGone.code:  # its task creates another one
         c.tell(SandboxMissing(sandbox=SandboxId(c.state.sandbox)))
 
 
 def _prompt(c: Conversation, failure: Failure) -> bool:
-    """What surely was not sent goes back to the queue; of anything else nobody knows."""
+    """A message that was certainly not sent goes back to the queue. Any other may have been sent."""
     row = c.message(c.state.running) if c.state.running else None
     if row is None or row.workflow != failure.workflow_id or row.state != MessageState.SENDING:
         return False
@@ -97,7 +98,7 @@ def _prompt(c: Conversation, failure: Failure) -> bool:
         _show(c, failure)
     elif failure.code == AcpServerGone.code:
         c.take_back(failure.message)
-        c.agent_gone(failure.message)
+        agent_gone(c, failure.message)
     elif failure.code == SandboxUnreachable.code:
         c.take_back(failure.message)
         c.move(SessionStatus.ERROR)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import Literal
 
-from foundry.actors.task_session.conversation import Conversation, conversation
-from foundry.actors.task_session.gaps import fill, give_up
-from foundry.actors.task_session.jobs import CloseServer
-from foundry.actors.task_session.row import State
-from foundry.actors.task_session.starts import (
+from foundry.actors.task_session.connection import (
+    cut_off,
+    disconnect,
     give_up_opening,
+    give_up_server,
     reconnect,
     start_opening,
     stop_opening,
     wake_agent,
 )
+from foundry.actors.task_session.conversation import Conversation, conversation
+from foundry.actors.task_session.gaps import fill, give_up
+from foundry.actors.task_session.jobs import CloseServer
+from foundry.actors.task_session.row import State
 from foundry.actors.task_session.tables import session_messages, sessions
 from foundry.contracts import addresses
 from foundry.contracts.errors import WrongState
@@ -70,7 +73,7 @@ def create(turn: Turn, message: CreateSession) -> None:
 
 @receives(OpenAgent)
 def open_agent(turn: Turn, message: OpenAgent) -> None:
-    """Once: while it is being opened or is open, this changes nothing. After an error it is the retry."""
+    """Open the agent's session, unless it is open or being opened. After an error this is the retry."""
     c = conversation(turn)
     if message.anew and c.opening:
         give_up_opening(c)
@@ -86,7 +89,7 @@ def open_agent(turn: Turn, message: OpenAgent) -> None:
 
 @handles(ChooseServer)
 def choose_server(turn: Turn, command: ChooseServer) -> str:
-    """Chosen before the agent is started under it, and kept until it is given up."""
+    """Choose the id before the agent is started under it. It stays the same until it is given up."""
     c = conversation(turn)
     if command.fresh or not c.state.server:
         c.state.server = turn.new_id("acp")
@@ -95,7 +98,7 @@ def choose_server(turn: Turn, command: ChooseServer) -> str:
 
 @handles(SessionOpened)
 def opened(turn: Turn, command: SessionOpened) -> None:
-    """1. Only the one that was chosen. 2. Follow its stream. 3. Ready: what is queued asks for the work tree."""
+    """1. Close any server but the chosen one. 2. Read its stream. 3. Ready: queued messages ask for the work tree."""
     c, opened = conversation(turn), command.opened
     if c.status is SessionStatus.CLOSED or opened.server_id != c.state.server:
         turn.start("close_server", CloseServer(sandbox=SandboxId(c.state.sandbox), server_id=opened.server_id))
@@ -125,7 +128,6 @@ def _say_how(c: Conversation, how: Literal["new", "load", "resume"]) -> None:
     c.state.needs_context = how == "new"
     if how == "new":
         give_up(c.turn, c.transcript)
-    if how == "new":
         text = "The agent runs again, in a new session; it gets the recent transcript with the next message."
     else:
         text = "The agent runs again and has kept its session."
@@ -134,14 +136,14 @@ def _say_how(c: Conversation, how: Literal["new", "load", "resume"]) -> None:
 
 @handles(FillGaps)
 def fill_gaps(turn: Turn, command: FillGaps) -> None:
-    """What the agent's own history has, before the session goes on."""
+    """Fill gaps from the agent's own history, before the session continues."""
     c = conversation(turn)
     fill(turn, c.transcript, command)
 
 
 @handles(ResumeSession)
 def resume(turn: Turn, command: ResumeSession) -> None:
-    """After an error, or of what lasts too long; asked again while it runs, it goes on running."""
+    """Start the agent again after an error, or if its opening is overdue. A resume that already runs continues."""
     c = conversation(turn)
     c.refuse_closed()
     late = c.overdue()
@@ -156,13 +158,13 @@ def resume(turn: Turn, command: ResumeSession) -> None:
 
 @handles(StopWithSandbox)
 def stop_with_sandbox(turn: Turn, command: StopWithSandbox) -> None:
-    """The agent goes with the sandbox, which is about to be stopped; its conversation is kept where it keeps it."""
+    """The sandbox is about to be stopped, and the agent with it. The conversation can continue later."""
     c = conversation(turn)
     if c.status is SessionStatus.CLOSED or c.state.sandbox_stopped:
         return
     stop_opening(c)
-    c.cut_off()
-    c.disconnect()
+    cut_off(c)
+    disconnect(c)
     c.state.sandbox_stopped = True
     c.well()
     if c.status is SessionStatus.ERROR:
@@ -172,15 +174,15 @@ def stop_with_sandbox(turn: Turn, command: StopWithSandbox) -> None:
 
 @receives(SandboxLost)
 def sandbox_lost(turn: Turn, message: SandboxLost) -> None:
-    """The agent went with its sandbox. Pending until the new one is there."""
+    """The agent was lost with its sandbox. The session is pending until the new sandbox is there."""
     c = conversation(turn)
     if c.status is SessionStatus.CLOSED:
         return
     if c.state.prompted:
         c.transcript.add(EntryKind.NOTE, "The sandbox was lost. A new one is made, with what was saved of the work.")
     stop_opening(c)
-    c.cut_off()
-    c.disconnect()
+    cut_off(c)
+    disconnect(c)
     c.state.agent_session, c.state.unread, c.state.sandbox_stopped = None, None, False
     c.state.needs_context = c.state.prompted
     c.state.sandbox = message.sandbox or c.state.sandbox
@@ -190,7 +192,7 @@ def sandbox_lost(turn: Turn, message: SandboxLost) -> None:
 
 @receives(CloseSession)
 def close(turn: Turn, message: CloseSession) -> None:
-    """1. What runs or waits is cancelled. 2. The agent ends in the background. 3. The transcript stays."""
+    """1. Cancel what runs or waits. 2. End the agent in the background. 3. The transcript stays."""
     c = conversation(turn)
     if c.status is SessionStatus.CLOSED:
         return
@@ -201,7 +203,7 @@ def close(turn: Turn, message: CloseSession) -> None:
         c.move_message(row, MessageState.CANCELLED, outcome="closed")
     c.drop_permissions()
     c.transcript.end_text()
-    c.give_up_server()
+    give_up_server(c)
     c.state.sandbox_stopped = False
     c.well()
     c.move(SessionStatus.CLOSED)

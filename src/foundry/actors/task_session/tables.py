@@ -13,7 +13,7 @@ sessions = owned_table("TaskSession", "sessions", *columns_of(State, index=["tas
 
 session_agents = owned_table(
     "TaskSession",
-    "session_agents",  # what the agent says of itself
+    "session_agents",  # the agent's mode, commands and usage
     Column("session", String, primary_key=True),
     Column("mode", String, nullable=False),
     Column("commands", Text, nullable=False),  # list of names
@@ -26,7 +26,7 @@ session_open_entries = owned_table(
     Column("session", String, primary_key=True),
     Column("entry", String, nullable=False),
     Column("kind", String, nullable=False),
-    Column("key", String, nullable=False),  # the agent's message id, where it gives one
+    Column("key", String, nullable=False),  # the agent's message id, if it gives one
     Column("position", BigInteger, nullable=False),
     Column("length", BigInteger, nullable=False),  # code points published
     Column("at", BigInteger, nullable=False),
@@ -45,7 +45,7 @@ session_messages = owned_table(
     Column("at", BigInteger, nullable=False),
     Column("rpc", String),  # the JSON-RPC id of its latest sending
     Column("entry", String),  # its entry in the transcript
-    Column("workflow", String),  # that sends it
+    Column("workflow", String),  # the workflow that sends it
     Column("doubtful", Boolean, nullable=False, server_default="0"),  # an attempt was cut off
 )
 
