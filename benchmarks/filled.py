@@ -20,7 +20,7 @@ from foundry.actors.history.tables import history_entries
 from foundry.actors.organization.tables import organization_repositories, organization_tasks, organizations
 from foundry.actors.repository.tables import repositories, repository_branches, repository_tasks
 from foundry.actors.sandbox_instance.tables import sandboxes
-from foundry.actors.session_status_sync.tables import followed_streams
+from foundry.actors.session_status_sync.tables import read_streams
 from foundry.actors.task.tables import task_sessions_known, tasks
 from foundry.actors.task_session.row import State
 from foundry.actors.task_session.tables import sessions
@@ -201,11 +201,11 @@ def _sessions(connection: Connection, now: int) -> None:
             {"task": task, "session": key, "number": 1, "agent": "mock", "status": "idle", "sandbox_stopped": True}
         )
         streams.append(
-            {"session": key, "sandbox": state.sandbox, "server": f"acp_{number}", "following": False, "since": now}
+            {"session": key, "sandbox": state.sandbox, "server": f"acp_{number}", "reading": False, "since": now}
         )
     connection.execute(insert(sessions), rows)
     connection.execute(insert(task_sessions_known), known)
-    connection.execute(insert(followed_streams), streams)
+    connection.execute(insert(read_streams), streams)
     late = [{"actor": f"TaskSession:{key}", "name": "watchdog", "due_at": now + DAY, "generation": 1} for key in keys]
     connection.execute(insert(schedules), late)
 

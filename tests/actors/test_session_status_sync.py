@@ -9,7 +9,7 @@ import pytest
 
 from foundry.actors.session_status_sync import gap_recovery as filling
 from foundry.actors.session_status_sync import worker
-from foundry.actors.session_status_sync.views import Followed
+from foundry.actors.session_status_sync.views import Stream
 from foundry.actors.session_status_sync.worker import BATCH, ROOM, Follower
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.messages import Command
@@ -228,15 +228,15 @@ class SlowJob:
         self.batches.append(command.items)
         return command.items[-1].event_id
 
-    async def read(self, function: object, *args: object) -> Followed:
-        return Followed(sandbox=SandboxId("sbx_1"), server_id="acp_1")
+    async def read(self, function: object, *args: object) -> Stream:
+        return Stream(sandbox=SandboxId("sbx_1"), server_id="acp_1")
 
 
 async def test_a_store_that_hangs_costs_memory_up_to_a_bound_and_never_the_reading() -> None:
     agents = Agents()
     agents.servers["acp_1"] = Server()
     job = SlowJob(agents)
-    follower = Follower(job, Followed(sandbox=SandboxId("sbx_1"), server_id="acp_1"), 0)  # type: ignore[arg-type]
+    follower = Follower(job, Stream(sandbox=SandboxId("sbx_1"), server_id="acp_1"), 0)  # type: ignore[arg-type]
     running = asyncio.create_task(follower.run())
     agents.emit("acp_1", *(words(str(n)) for n in range(ROOM + 1_000)))
     await eventually(lambda: follower._read_up_to == ROOM + 1_000)

@@ -32,7 +32,7 @@ from foundry.contracts.task import (
     BeginPhase,
     CheckpointSaved,
     CreateTask,
-    GetUpstream,
+    FetchBranch,
     Named,
     Phase,
     PromptEnded,
@@ -68,7 +68,7 @@ ASKED = {  # what a person asks for, by operation
     Kind.GIT_STATUS: RefreshWork(),
     Kind.CHECKPOINT: SaveCheckpoint(),
     Kind.PUBLISH: PublishTask(person=ADA),
-    Kind.FETCH: GetUpstream(),
+    Kind.FETCH: FetchBranch(),
     Kind.RENAME: RenameBranch(name="better"),
     Kind.IDLE_STOP: StopSandbox(),
 }

@@ -1,6 +1,6 @@
 """Names as release 0.2 stored them, where this release calls the thing something else. Goes with release 0.4.
 
-They are only read: what is written has today's names, which 0.2 reads too. Columns alone keep their stored names, by
+What is written has today's names, which 0.2 reads too, but for `SENT`. Columns alone keep their stored names, by
 `Column("trouble", key="failure")`: two releases that run beside each other need the same ones.
 """
 
@@ -10,12 +10,18 @@ WORKFLOWS = {
     "inspect": "git_status",
     "rest": "idle_stop",
 }
-STEPS = {"stopping the agents": "going to rest"}  # today's name -> as a workflow that 0.2 began has recorded it
+STEPS = {  # today's name -> as a workflow that 0.2 began has recorded it
+    "stopping the agents": "going to rest",
+    "switching to the new branch": "following the branch",
+}
 MESSAGES = {
+    "Follow": "ReadStream",
+    "Unfollow": "StopReading",
     "TroubleRaised": "FailureRaised",
     "TroubleEnded": "FailureEnded",
     "TroublesOver": "FailuresOver",
 }
+SENT = {"ReadStream": "Follow", "StopReading": "Unfollow"}  # written as 0.2 knows them: it does not read the new ones
 NOT_READ = {"SessionReady"}  # messages that 0.2 sends for 0.1
 FIELDS = {  # of messages, events, answers and views: today's name -> the stored one
     "failure": "trouble",
@@ -36,6 +42,10 @@ def current_workflow(stored: str) -> str:
 
 def current_message(stored: str) -> str:
     return MESSAGES.get(stored, stored)
+
+
+def stored_message(name: str) -> str:
+    return SENT.get(name, name)
 
 
 def recorded_step(step: str, release: str | None) -> str:

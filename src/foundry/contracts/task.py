@@ -280,7 +280,7 @@ class PublishTask(Command[TaskView]):
     draft: bool = False
 
 
-class GetUpstream(Command[TaskView]):
+class FetchBranch(Command[TaskView]):
     """To Task: get GitHub's commits of its branch and its base; the work tree follows where nothing is in the way."""
 
 

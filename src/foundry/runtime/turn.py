@@ -31,7 +31,7 @@ from foundry import RELEASE
 from foundry.contracts.errors import NotFound
 from foundry.contracts.ids import WorkflowId
 from foundry.contracts.messages import Address, Birth, Event, Message, Model, ScopeId, millis, utc
-from foundry.contracts.stored_names import current_workflow
+from foundry.contracts.stored_names import current_workflow, stored_message
 from foundry.runtime.store.base import Effects, NewBirth, NewEvent, NewMail, NewStart, Opened, Transaction
 from foundry.runtime.store.tables import actors, events, workflows
 
@@ -251,7 +251,8 @@ class Turn:
     def send(self, to: Address, message: Message) -> None:
         """Enqueue a message; it is applied after the commit, exactly once, in order with this actor's others."""
         seq = self._opened.seq + len(self.effects.mail) + 1
-        self.effects.mail.append(NewMail(str(to), seq, type(message).__name__, message.model_dump_json()))
+        name = stored_message(type(message).__name__)
+        self.effects.mail.append(NewMail(str(to), seq, name, message.model_dump_json()))
 
     def publish(self, event: Event) -> int:
         """Publish on this actor's own topic. Return the event's version."""

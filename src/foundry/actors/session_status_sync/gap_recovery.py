@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 
 import structlog
 
-from foundry.actors.session_status_sync.views import Followed
+from foundry.actors.session_status_sync.views import Stream
 from foundry.contracts.doors import AgentDoor
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.sandbox_provider import SandboxUnreachable
@@ -22,7 +22,7 @@ MAKE_SURE = 60.0  # seconds between checks that the recorder runs
 log = structlog.get_logger("foundry.session")
 
 
-async def recorded(agents: AgentDoor, stream: Followed, after: int, before: int | None) -> AsyncGenerator[StreamItem]:
+async def recorded(agents: AgentDoor, stream: Stream, after: int, before: int | None) -> AsyncGenerator[StreamItem]:
     """The recorded events after one id and before another, as far as they were recorded.
 
     Args:
@@ -50,7 +50,7 @@ async def recorded(agents: AgentDoor, stream: Followed, after: int, before: int 
         await asyncio.sleep(AGAIN)
 
 
-async def keep_recording(agents: AgentDoor, stream: Followed) -> None:
+async def keep_recording(agents: AgentDoor, stream: Stream) -> None:
     """Make sure, until cancelled, that the stream is recorded. Start a recorder that has ended again."""
     said = ""
     while True:
@@ -61,7 +61,7 @@ async def keep_recording(agents: AgentDoor, stream: Followed) -> None:
         await asyncio.sleep(MAKE_SURE)
 
 
-async def _record(agents: AgentDoor, stream: Followed) -> str:
+async def _record(agents: AgentDoor, stream: Stream) -> str:
     """Start a recorder if none runs. Return why that failed, or nothing."""
     try:
         await agents.record(stream.sandbox, stream.server_id)

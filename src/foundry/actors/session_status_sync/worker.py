@@ -18,7 +18,7 @@ from typing import TypeVar
 import structlog
 
 from foundry.actors.session_status_sync.gap_recovery import keep_recording, recorded
-from foundry.actors.session_status_sync.views import Followed, followed, wanted
+from foundry.actors.session_status_sync.views import Stream, stream_of, wanted
 from foundry.contracts import addresses
 from foundry.contracts.errors import FoundryError, NotFound, Unavailable
 from foundry.contracts.ids import SessionId
@@ -47,7 +47,7 @@ async def follow(job: Job) -> None:
     me = addresses.session(SessionId(job.key))
     misses = 0
     while True:
-        target = await job.read(followed, job.key)
+        target = await job.read(stream_of, job.key)
         if target is None:
             return
         try:
@@ -65,7 +65,7 @@ async def follow(job: Job) -> None:
 class Follower:
     """One server's stream, from the cursor on."""
 
-    def __init__(self, job: Job, target: Followed, cursor: int) -> None:
+    def __init__(self, job: Job, target: Stream, cursor: int) -> None:
         self._job = job
         self._target = target
         self._session = addresses.session(SessionId(job.key))
@@ -146,7 +146,7 @@ class Follower:
 
     async def _store(self, reading: asyncio.Task[None]) -> None:
         while True:
-            if not await woken(self._wake, LOOK) and await self._job.read(followed, self._job.key) != self._target:
+            if not await woken(self._wake, LOOK) and await self._job.read(stream_of, self._job.key) != self._target:
                 return
             self._wake.clear()
             if reading.done() and not reading.cancelled() and (error := reading.exception()):

@@ -15,7 +15,7 @@ from foundry.contracts.ids import RepositoryId, TaskId
 from foundry.contracts.issues import Failure
 from foundry.contracts.task import PullRequestRef, PullRequestSeen, TaskState
 from foundry.contracts.task_operations import OPERATIONS, Kind
-from foundry.contracts.task_rename import BranchRenamed, GiveUpRename, RenameBranch, RenameEnded, RenameStep
+from foundry.contracts.task_rename import BranchRenamed, CancelRename, RenameBranch, RenameEnded, RenameStep
 from foundry.runtime.actor import handles
 from foundry.runtime.turn import AnyRow, Turn
 
@@ -42,8 +42,8 @@ def rename_branch(turn: Turn, command: RenameBranch) -> None:
     _start(turn)
 
 
-@handles(GiveUpRename)
-def give_up_rename(turn: Turn, command: GiveUpRename) -> None:
+@handles(CancelRename)
+def cancel_rename(turn: Turn, command: CancelRename) -> None:
     """Only one that failed: what runs ends on its own, one way or the other."""
     known = turn.find(renames)
     if known is None:

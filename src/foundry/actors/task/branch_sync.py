@@ -14,7 +14,7 @@ from foundry.actors.task.views import repository_of
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.issues import Failure
 from foundry.contracts.messages import millis
-from foundry.contracts.task import GetUpstream, TaskState, WorkTree
+from foundry.contracts.task import FetchBranch, TaskState, WorkTree
 from foundry.contracts.task_branch import BranchMoved, Fetched, FetchEnded, MayForward, UpstreamState
 from foundry.contracts.task_operations import Kind
 from foundry.contracts.task_session import SessionStatus
@@ -35,8 +35,8 @@ def branch_moved(turn: Turn, message: BranchMoved) -> None:
         _put(turn, head)
 
 
-@handles(GetUpstream)
-def get_upstream(turn: Turn, command: GetUpstream) -> None:
+@handles(FetchBranch)
+def fetch_branch(turn: Turn, command: FetchBranch) -> None:
     """Asked again while it runs, it goes on running."""
     operations.refuse(turn, Kind.FETCH)
     if operations.running(turn, Kind.FETCH) is None:

@@ -7,7 +7,7 @@ from foundry.actors.task_session.gaps import try_all, untried
 from foundry.actors.task_session.jobs import CloseServer, Connect
 from foundry.contracts import addresses
 from foundry.contracts.ids import SandboxId, SessionId
-from foundry.contracts.session_status_sync import Unfollow
+from foundry.contracts.session_status_sync import StopReading
 from foundry.contracts.task_session import EntryKind, MessageState, SessionStatus
 
 STARTING = "Foundry is starting the agent again."
@@ -71,7 +71,7 @@ def disconnect(c: Conversation) -> str | None:
     if c.state.connected and not c.state.replay_ends:  # during a replay, the end of the stream repeats the past
         c.state.unread = server
     if c.state.connected:
-        c.turn.send(addresses.status_sync(SessionId(c.turn.key)), Unfollow())
+        c.turn.send(addresses.status_sync(SessionId(c.turn.key)), StopReading())
     c.state.connected, c.state.unreachable, c.state.replay_ends = False, False, ""
     c.turn.unschedule("unreachable")
     return server

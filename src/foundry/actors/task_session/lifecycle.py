@@ -24,7 +24,7 @@ from foundry.contracts.errors import WrongState
 from foundry.contracts.ids import MessageId, SandboxId, SessionId
 from foundry.contracts.messages import millis
 from foundry.contracts.overdue import Action
-from foundry.contracts.session_status_sync import Follow
+from foundry.contracts.session_status_sync import ReadStream
 from foundry.contracts.session_stream import (
     ChooseServer,
     FillGaps,
@@ -114,7 +114,7 @@ def opened(turn: Turn, command: SessionOpened) -> None:
     c.move(SessionStatus.IDLE if state.prompted else SessionStatus.READY)
     turn.send(
         addresses.status_sync(SessionId(turn.key)),
-        Follow(
+        ReadStream(
             parent=turn.address,
             scope=turn.scope,
             session=SessionId(turn.key),

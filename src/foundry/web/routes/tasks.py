@@ -246,9 +246,9 @@ async def rename_branch(request: Request, who: Signed, task: str) -> Response:
 
 
 @router.post("/tasks/{task}/branch/rename/give-up")
-async def give_up_rename(request: Request, who: Signed, task: str) -> Response:
+async def cancel_rename(request: Request, who: Signed, task: str) -> Response:
     """Cancel a rename that failed."""
-    await tasks.give_up_rename(request, who, task)
+    await tasks.cancel_rename(request, who, task)
     return done(request, f"/tasks/{task}")
 
 
@@ -267,9 +267,9 @@ async def work(request: Request, who: Signed, task: str) -> Response:
 
 
 @router.post("/tasks/{task}/upstream")
-async def get_upstream(request: Request, who: Signed, task: str) -> Response:
+async def fetch_branch(request: Request, who: Signed, task: str) -> Response:
     """Fetch the branch and its base from GitHub."""
-    await tasks.get_upstream(request, who, task)
+    await tasks.fetch_branch(request, who, task)
     return done(request, f"/tasks/{task}")
 
 

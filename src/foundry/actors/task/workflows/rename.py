@@ -24,7 +24,7 @@ STEPS = (
     "renaming in the sandbox",
     "renaming on GitHub",
     "waiting for GitHub",
-    "following the branch",
+    "switching to the new branch",
     "opening the replacement",
     "copying the labels",
     "asking the reviewers",
@@ -74,7 +74,7 @@ async def rename(flow: Flow, job: Rename) -> None:
         became = await flow.do(
             "waiting for GitHub", wait, flow.doors, wish, number, deadline=WAIT_DEADLINE, tries=WAIT_TRIES
         )
-    await flow.ask("following the branch", flow.owner, BranchRenamed())
+    await flow.ask("switching to the new branch", flow.owner, BranchRenamed())
 
     words = ""
     if pull is not None and became is not None and became.state == "closed" and not wish.giving_up:
