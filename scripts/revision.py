@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from alembic import command
 
 import foundry.app  # noqa: F401  the composition root imports every actor, and so every table
-from foundry.runtime.store.migrate import HERE, alembic_config, engine_of, migrate, revisions
+from foundry.runtime.store.migrate import HERE, alembic_config, contraction, engine_of, migrate, revisions
 
 
 def main(message: str, directory: Path = HERE) -> None:
@@ -22,6 +23,21 @@ def main(message: str, directory: Path = HERE) -> None:
             number = f"{len(revisions()) + 1:04d}"
             command.revision(alembic_config(connection, directory), message, autogenerate=True, rev_id=number)
         engine.dispose()
+    if (last := contraction()) is not None:
+        _swap(directory / "versions", last, number)
+
+
+def _swap(versions: Path, contracts: str, expands: str) -> None:
+    """The new revision takes the contraction's number and place: a server beside one of the last release needs it."""
+    files = {contracts: next(versions.glob(f"{expands}_*.py")), expands: next(versions.glob(f"{contracts}_*.py"))}
+    before = {contracts: revisions()[contracts], expands: contracts}
+    for number, path in files.items():
+        source = re.sub(r"^revision = .*$", f'revision = "{number}"', path.read_text(), count=1, flags=re.MULTILINE)
+        source = re.sub(
+            r"^down_revision = .*$", f'down_revision = "{before[number]}"', source, count=1, flags=re.MULTILINE
+        )
+        path.unlink()
+        path.with_name(f"{number}{path.name[4:]}").write_text(source)
 
 
 if __name__ == "__main__":

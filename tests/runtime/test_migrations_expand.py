@@ -13,7 +13,7 @@ import pytest
 from alembic import command
 from sqlalchemy import Boolean, Connection, Integer, LargeBinary, MetaData, Table, insert, select, update
 
-from foundry.runtime.store.migrate import HERE, alembic_config, engine_of, revisions
+from foundry.runtime.store.migrate import HERE, alembic_config, contraction, engine_of, head, revisions
 
 FILES = sorted((HERE / "versions").glob("[0-9]*.py"))
 TAKES_AWAY = {"drop_table", "drop_column", "drop_constraint", "rename_table", "execute"}
@@ -82,6 +82,11 @@ def test_a_revision_takes_nothing_away_that_is_still_used(file: Path) -> None:
     else:
         assert since in revisions(), "it names no revision"
         assert since < file.name[:4], "it names none before it"
+
+
+def test_nothing_stands_behind_this_releases_contraction() -> None:
+    """A server that starts beside one of the last release could have the one only by way of the other."""
+    assert contraction() in (None, head()), "what expands comes before it: `make revision` gives the numbers so"
 
 
 @pytest.mark.parametrize(

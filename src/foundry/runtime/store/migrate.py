@@ -6,7 +6,9 @@ the others wait. A database that is up to date is found so with one read, withou
 A revision with a line `CONTRACTS = ...` takes away what the release before still uses. It waits until no server of that
 release lives; `contracted` says whether it still waits.
 
-`make revision MESSAGE="what changes"` writes the next revision from the tables as they are declared.
+`make revision MESSAGE="what changes"` writes the next revision from the tables as they are declared. A server that
+starts beside one of the release before needs it too, so it is put before this release's contraction, which gets the
+next number.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from foundry.contracts.errors import FoundryError
 from foundry.runtime.store.base import Store
 from foundry.runtime.store.postgres import PostgresStore, postgres_engine
-from foundry.runtime.store.releases import last_release_lives, refuse_too_old
+from foundry.runtime.store.releases import LAST_REVISION, last_release_lives, refuse_too_old
 from foundry.runtime.store.sqlite import SqliteStore, sqlite_engine
 
 if TYPE_CHECKING:
@@ -79,14 +81,19 @@ def head() -> str:
     return newest
 
 
+def contraction() -> str | None:
+    """This release's revision that takes away what the release before still uses, if there is one. It is the newest."""
+    for revision, source in sorted(_sources().items()):
+        since = re.search(r"^CONTRACTS = ['\"](\w+)['\"]", source, re.MULTILINE)
+        if since and since[1] >= LAST_REVISION:
+            return revision
+    return None
+
+
 def before_contracting() -> str:
     """The newest revision that the release before can live with."""
-    known, sources, at = revisions(), _sources(), head()
-    while re.search(r"^CONTRACTS = ", sources[at], re.MULTILINE):
-        before = known[at]
-        assert before, at
-        at = before
-    return at
+    contracts = contraction()
+    return (contracts and revisions()[contracts]) or head()
 
 
 def contracted(url: str) -> bool:
