@@ -143,10 +143,11 @@ class Saboteur:
                 opened = await self._resting(sandbox)
         except (Refused, Undecided, TimeoutError):
             opened = None
-        if opened is None:
+        await asyncio.to_thread(self.ground.keep_logs)
+        started_again = set(self.ground.processes(sandbox)) - set(frozen)  # by Foundry, meanwhile: what is noted is old
+        if opened is None or started_again:
             signal_all(frozen, signal.SIGCONT)
             return False
-        await asyncio.to_thread(self.ground.keep_logs)
         await asyncio.to_thread(remove_sandbox, self.ground.data, sandbox)
         self.done["lost a sandbox"] += 1
         return True
