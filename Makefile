@@ -36,6 +36,7 @@ check: setup .venv/.ready-dev deadcode ## check style, types, imports, shell scr
 	@$(BIN)/lint-imports
 	@$(BIN)/shellcheck src/foundry/sandboxes/scripts/*.sh .ci/run
 	@$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_unused.py
+	@echo "check: ok"
 
 deadcode: setup .venv/.ready-dev ## find functions, classes and variables that nothing uses; exceptions: pyproject.toml
 	@$(BIN)/vulture

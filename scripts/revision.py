@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -23,8 +24,16 @@ def main(message: str, directory: Path = HERE) -> None:
             number = f"{len(revisions()) + 1:04d}"
             command.revision(alembic_config(connection, directory), message, autogenerate=True, rev_id=number)
         engine.dispose()
+    _tidy(next((directory / "versions").glob(f"{number}_*.py")))
     if (last := contraction()) is not None:
         _swap(directory / "versions", last, number)
+
+
+def _tidy(path: Path) -> None:
+    """As the other revisions are written: without Alembic's comments and the tables' owners, and formatted."""
+    lines = [line for line in path.read_text().splitlines() if "# ###" not in line]
+    path.write_text(re.sub(r",\s*info=\{[^}]*\}", "", "\n".join(lines) + "\n"))
+    subprocess.run([sys.executable, "-m", "ruff", "format", "--quiet", path], check=True)
 
 
 def _swap(versions: Path, contracts: str, expands: str) -> None:
@@ -43,4 +52,4 @@ def _swap(versions: Path, contracts: str, expands: str) -> None:
 if __name__ == "__main__":
     if not (words := " ".join(sys.argv[1:])):
         sys.exit('revision: say what changes: make revision MESSAGE="..."')
-    main(words)
+    main(f"{words[0].upper()}{words[1:].removesuffix('.')}.")

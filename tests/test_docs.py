@@ -98,7 +98,8 @@ def test_what_enforces_a_decision_is_there(decision: str) -> None:
 def test_the_parts_of_a_task_are_those_that_the_architecture_names() -> None:
     text = (DOCS / "architecture.md").read_text()
     named = re.findall(r"^\| `(\w+)` \|", text[text.index("The Task's parts:") :].split("\n\n")[1], re.MULTILINE)
-    assert named == [part.__name__.rpartition(".")[2] for part in Task.parts]
+    parts = [part.__name__.rpartition(".")[2] for part in Task.parts]
+    assert named == parts, "docs/architecture.md has a row for each part, in the order of Task.parts"
 
 
 @pytest.mark.parametrize("document", GUIDES)
@@ -117,7 +118,8 @@ def _is_there(pattern: str) -> bool:
 def test_every_field_of_a_task_is_explained() -> None:
     text = (DOCS / "api.md").read_text()
     fields = text[text.index("## A task's fields") : text.index("## Live")]
-    assert [name for name in TaskView.model_fields if f"`{name}`" not in fields] == []
+    missing = [name for name in TaskView.model_fields if f"`{name}`" not in fields]
+    assert missing == [], "docs/api.md, A task's fields, does not explain them"
 
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))

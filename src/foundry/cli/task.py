@@ -34,7 +34,7 @@ def lines(task: Json) -> Iterator[str]:
         yield f"  sandbox will be removed at {task['remove_at'][:19]}"
         yield f"  to remove it now: foundry task release {task['id']}"
     if task.get("retained"):
-        yield f"  sandbox is retained: {task['kept']}"
+        yield f"  sandbox is retained: {task['retained']}"
     if task.get("sandbox_stopped"):
         yield "  sandbox is stopped because nobody used it; it starts on the next message"
     for session in task.get("sessions", []):
