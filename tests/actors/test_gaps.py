@@ -18,9 +18,10 @@ from foundry.contracts.sandbox_provider import AgentRefused
 from foundry.contracts.session_stream import AgentSession, FillGaps, Filling, StreamItem, ToldPart
 from foundry.contracts.task_session import EntryKind, MessageState, SandboxLost, SessionStatus
 from foundry.sandboxes.acp import OPEN_ID, Initialized
-from tests.actors.task_session_stage import BOB, SANDBOX, Doors, Stage, stage, stopped, update, words
+from tests.actors.task_session_stage import BOB, SANDBOX, Stage, stage
 from tests.actors.test_task_session_workflows import prompted
 from tests.waiting import eventually
+from tests.world.agents import Doors, stopped, update, words
 
 
 @pytest.fixture

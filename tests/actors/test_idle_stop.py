@@ -17,14 +17,15 @@ from foundry.contracts.session_stream import AgentSession
 from foundry.contracts.task import ArchiveTask, OpenSession, PublishTask, RefreshWork, TaskView, WorkTree
 from foundry.contracts.task_checkpoints import CheckpointReason
 from foundry.contracts.task_session import SessionStatus, SessionView
-from tests.rules.world import ADA, Outside, World, world
 from tests.waiting import eventually
+from tests.world.outside import Scripted
+from tests.world.world import ADA, World, world
 
 IDLE = timedelta(seconds=0.4)
 LONG = 1.0  # seconds: more than a sandbox is left alone here
 
 
-class Sleepy(Outside):
+class Sleepy(Scripted):
     """Sandboxes that know whether they run, and agents that keep their conversation."""
 
     def __init__(self) -> None:
@@ -61,7 +62,7 @@ class Rested:
         self.tree, self.out, self.task = tree, out, task
 
     async def ask(self, command: Any) -> Any:
-        return await self.tree.runtime.ask(addresses.task(self.task), command)
+        return await self.tree.ask(addresses.task(self.task), command)
 
     async def view(self) -> TaskView:
         return await self.tree.task(self.task)

@@ -16,9 +16,10 @@ from foundry.contracts.messages import Command
 from foundry.contracts.sandbox_provider import SandboxRefused, SandboxUnreachable
 from foundry.contracts.session_stream import Ingest, StreamItem
 from foundry.contracts.task_session import SessionStatus
-from tests.actors.task_session_stage import Agents, Doors, Server, Stage, stage, stopped, words
+from tests.actors.task_session_stage import Stage, stage
 from tests.actors.test_task_session_workflows import prompted
 from tests.waiting import eventually
+from tests.world.agents import Agents, Doors, Server, stopped, words
 
 pytestmark = pytest.mark.slow
 

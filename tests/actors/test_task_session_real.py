@@ -28,9 +28,10 @@ from foundry.contracts.task_session import (
 from foundry.sandboxes.acp import OPEN_ID
 from foundry.sandboxes.processes import ProcessInfo
 from foundry.sandboxes.recorder import FOLDER, NAME
-from tests.actors.task_session_stage import ADA, SANDBOX, Doors, Stage, stage
+from tests.actors.task_session_stage import ADA, SANDBOX, Stage, stage
 from tests.sandboxes.conftest import Lab, binary, lab, walls  # noqa: F401
 from tests.waiting import eventually
+from tests.world.agents import Doors
 
 pytestmark = pytest.mark.slow
 

@@ -17,6 +17,7 @@ from foundry.contracts.github_state import SyncInstallations, delivery
 from foundry.contracts.issues import IssueKind, RecordTrouble, Trouble
 from foundry.contracts.messages import ScopeId
 from foundry.contracts.people import Access
+from foundry.contracts.repository import RepositorySeen
 from tests.api.edge import ADA, ORG, SITE, TALLY, Edge, listening, watching
 from tests.api.problems import problem
 from tests.waiting import eventually
@@ -165,6 +166,28 @@ async def test_a_changed_installation_is_told_to_those_who_may_see_its_organizat
             await edge.runtime.ask(addresses.github_app(), delivery(f"d{number}", "installation", body))
         _, event = await watcher.next("InstallationsChanged")
         assert [one["login"] for one in event["installations"]] == ["lumen-works"]
+
+
+async def test_a_new_organization_is_told_to_those_who_may_see_it(edge: Edge, url: str):
+    """Once it is listed: the installation is known before, and a look at that moment would not find it."""
+    async with edge.admin() as ada, watching(url, ada, "app") as watcher:
+        first = (await watcher.next("snapshot"))[1]
+        assert [one["login"] for one in first["organizations"]] == ["lumen-works"]
+        about = {"id": 60, "account": {"id": int(ADA.id), "login": "ada", "type": "User"}}
+        body = json.dumps({"action": "created", "installation": about}).encode()
+        await edge.runtime.ask(addresses.github_app(), delivery("d60", "installation", body))
+        again = (await watcher.next("snapshot"))[1]
+        assert [one["login"] for one in again["organizations"]] == ["ada", "lumen-works"]
+
+
+async def test_a_renamed_repository_is_told_to_its_watchers(edge: Edge, url: str):
+    async with edge.admin() as ada, watching(url, ada, "repository", TALLY.id) as watcher:
+        await watcher.next("snapshot")
+        renamed = TALLY.model_copy(update={"name": "sums"})
+        seen = RepositorySeen(parent=addresses.organization(ORG), scope=ScopeId(ORG), repository=renamed)
+        await edge.world.say(seen, to=addresses.repository(TALLY.id))
+        _, event = await watcher.next("RepositoryChanged")
+        assert event["ref"]["name"] == "sums"
 
 
 async def test_every_topic_has_a_snapshot(edge: Edge, url: str):

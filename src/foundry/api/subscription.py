@@ -331,6 +331,9 @@ class Follower:
                 installed = InstallationsChanged.model_validate_json(event.body)
                 shown = [one for one in installed.installations if one.organization in visible]
                 return _again(event, installed.model_copy(update={"installations": shown})) if shown else None
+            case "OrganizationChanged" if self._topic == "app" and visible is not None:
+                await self._same(sight)
+                return event.body if event.entity in visible else None
             case "TaskChanged" if sight.repository is not None:
                 changed = TaskChanged.model_validate_json(event.body)
                 return _again(event, changed.model_copy(update={"task": changed.task.at(sight.repository)}))

@@ -27,7 +27,7 @@ from foundry.contracts.issues import (
     TroubleRaised,
 )
 from foundry.contracts.messages import APP, ScopeId, millis
-from foundry.contracts.organization import ClearIssues
+from foundry.contracts.organization import ClearIssues, OrganizationChanged, OrganizationListed
 from foundry.contracts.sandbox_instance import RemoveStray, StraysSeen, StrayView
 from foundry.runtime.actor import Actor, creates, due, handles, receives
 from foundry.runtime.turn import Turn
@@ -95,6 +95,11 @@ class AppShell(Actor):
             active=message.active,
         )
         turn.publish(InstallationsChanged(entity=str(message.installation), installations=[changed]))
+
+    @receives(OrganizationListed)
+    def organization_listed(self, turn: Turn, message: OrganizationListed) -> None:
+        """The start page lists it, or no longer does. Whoever looks now finds it: its own row came first."""
+        turn.publish(OrganizationChanged(entity=message.organization.id, organization=message.organization))
 
     # sandboxes that nobody uses
 

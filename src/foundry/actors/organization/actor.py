@@ -10,11 +10,13 @@ from foundry.actors.organization.tables import (
 )
 from foundry.actors.organization.views import repository_refs, view
 from foundry.actors.runtime_issues import IssueBook
+from foundry.contracts import addresses
 from foundry.contracts.issues import EndTrouble, RecordTrouble, TroubleEnded, TroubleRaised, TroublesOver
 from foundry.contracts.messages import millis
 from foundry.contracts.organization import (
     ClearIssues,
     OrganizationChanged,
+    OrganizationListed,
     OrganizationSeen,
     RepositoriesChanged,
     RepositoriesSeen,
@@ -51,7 +53,9 @@ class Organization(Actor):
             turn.insert(organizations, **values)
         else:
             turn.update(organizations, **values)
-        turn.publish(OrganizationChanged(entity="organization", organization=view(turn.one(organizations))))
+        seen = view(turn.one(organizations))
+        turn.publish(OrganizationChanged(entity="organization", organization=seen))
+        turn.send(addresses.app_shell(), OrganizationListed(organization=seen))
 
     # the lookup index (R1)
 
@@ -78,7 +82,10 @@ class Organization(Actor):
         """1. Keep the repositories the App may see. 2. A renamed one's tasks show its new name."""
         changed = 0
         for gone in message.gone:
-            changed += turn.delete(organization_repositories, repository=gone)
+            if turn.delete(organization_repositories, repository=gone):
+                changed += 1
+                for row in turn.all(organization_tasks, repository=gone):
+                    _publish(turn, TaskSummary.model_validate_json(row.summary))
         for repository in message.repositories:
             known = turn.find(organization_repositories, repository=repository.id)
             ref = repository.model_dump_json()

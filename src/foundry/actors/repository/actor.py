@@ -11,7 +11,14 @@ from foundry.contracts.history import HistoryEntry
 from foundry.contracts.ids import RepositoryId, TaskId
 from foundry.contracts.messages import millis
 from foundry.contracts.people import Person
-from foundry.contracts.repository import GiveBackBranch, RepositoryRef, RepositorySeen, ReserveBranch, ReserveRename
+from foundry.contracts.repository import (
+    GiveBackBranch,
+    RepositoryChanged,
+    RepositoryRef,
+    RepositorySeen,
+    ReserveBranch,
+    ReserveRename,
+)
 from foundry.contracts.task import ArchiveReason, PullRequestSeen, TaskListed, TaskSeen, TaskSummary
 from foundry.contracts.task_branch import BranchMoved
 from foundry.runtime.actor import Actor, creates, handles, receives
@@ -36,10 +43,8 @@ class Repository(Actor):
     def seen(self, turn: Turn, message: RepositorySeen) -> None:
         """GitHub knows it; again when its name, owner or default branch changed, which its tasks then show."""
         repository = message.repository
-        if turn.born:
-            turn.insert(repositories, organization=repository.organization, ref=repository.model_dump_json())
-            return
-        turn.update(repositories, organization=repository.organization, ref=repository.model_dump_json())
+        turn.put(repositories, organization=repository.organization, ref=repository.model_dump_json())
+        turn.publish(RepositoryChanged(entity="repository", repository=turn.key, ref=repository))
         for row in turn.all(repository_tasks):
             self._publish(turn, TaskSummary.model_validate_json(row.summary), repository)
 
