@@ -5,7 +5,6 @@ GitHub and the sandbox are the world's here; tests/system/test_upstream.py does 
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -273,7 +272,7 @@ async def test_no_prompt_gets_the_work_tree_while_it_is_brought_forward(one: Pub
     await one.pushed(THEIRS)
     await eventually(lambda: one.hub.done["forward"])
     session = await one.say("Go on")
-    await asyncio.sleep(0.3)
+    await one.tree.quiet()
     shown = await one.tree.session(session)
     assert [message.state for message in shown.messages] == [MessageState.QUEUED]
     assert one.hub.prompts == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -23,7 +22,6 @@ from tests.waiting import eventually
 from tests.world.world import ADA, World, world
 
 LIMIT = 500_000_000  # bytes
-MEASURED = 1.0  # seconds between two looks at one sandbox here: ten of the world's rounds
 
 
 @pytest.fixture
@@ -59,7 +57,13 @@ async def looked(tree: World) -> None:
     """Until every sandbox was measured once more."""
     before = tree.outside.done["usage"]
     await eventually(lambda: tree.outside.done["usage"] > before)
-    await asyncio.sleep(0.05)
+    await compared(tree, 1)
+
+
+async def compared(tree: World, times: int = 4) -> None:
+    """Until so many rounds have begun, so that one fewer have ended."""
+    before = tree.outside.done["compare"]
+    await eventually(lambda: tree.outside.done["compare"] >= before + times)
 
 
 # what they take
@@ -86,7 +90,7 @@ async def test_one_is_measured_only_now_and_then(tree: World) -> None:
     await eventually(lambda: box(tree, view), lambda seen: seen.disk)
     await looked(tree)
     before = tree.outside.done["usage"]
-    await asyncio.sleep(MEASURED * 0.6)
+    await compared(tree, 3)  # it is measured in every tenth round
     assert tree.outside.done["usage"] == before
 
 
@@ -133,7 +137,7 @@ async def test_little_room_is_an_issue_that_names_the_biggest_and_ends_by_itself
     assert "499 MB left, less than 500 MB" in said
     assert f"{big.sandbox} (1.2 GB, task {big.id})" in said
     assert said.index(str(big.sandbox)) < said.index(str(small.sandbox))
-    await asyncio.sleep(0.5)
+    await compared(tree)
     (again,) = await issues_of(tree, IssueKind.DISK_LOW)
     assert again.times == 1, "the same is said once"
     await tree.ask(addresses.app_shell(), ClearIssues(issue=again.id))
@@ -171,7 +175,7 @@ async def test_a_stray_one_is_listed_is_an_issue_and_is_left_until_somebody_has_
     assert one in issue.trouble.message
     assert other in issue.trouble.message
     assert "foundry sandbox remove" in issue.trouble.remedy
-    await asyncio.sleep(0.5)
+    await compared(tree)
     assert tree.outside.done["delete"] == 0
     assert (await issues_of(tree, IssueKind.SANDBOX_UNKNOWN))[0].times == 1, "the same is said once"
 

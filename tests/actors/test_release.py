@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,6 @@ from tests.world.world import ADA, World, world
 
 SOON = timedelta(seconds=0.8)
 LATER = timedelta(hours=1)
-AFTER = 1.2  # seconds, in which the shorter time is over
 
 
 def living(place: Path, archived: timedelta | None, out: Scripted | None = None) -> AbstractAsyncContextManager[World]:
@@ -66,8 +64,14 @@ async def becomes(tree: World, view: TaskView, state: SandboxState) -> SandboxVi
 
 async def waits(tree: World, view: TaskView) -> SandboxView:
     """The sandbox, once all is done that is done before its time."""
-    await eventually(tree.runtime.inspect, lambda seen: not seen.workflows)
+    await tree.quiet()
     return await becomes(tree, view, SandboxState.STOPPED)
+
+
+async def over(view: TaskView) -> None:
+    """Until the time has come at which its sandbox is removed."""
+    assert view.remove_at
+    await eventually(lambda: datetime.now(UTC) > view.remove_at)
 
 
 async def release(tree: World, task: TaskId) -> TaskView:
@@ -101,7 +105,7 @@ async def test_a_restart_does_not_forget_it(tmp_path: Path) -> None:
     async with living(tmp_path, SOON) as tree:
         view = await archived(tree)
         await becomes(tree, view, SandboxState.STOPPED)
-    await asyncio.sleep(AFTER)
+    await over(view)
     async with living(tmp_path, SOON) as tree:
         await becomes(tree, view, SandboxState.DELETED)
         assert tree.outside.done["delete"] == 1
@@ -110,8 +114,8 @@ async def test_a_restart_does_not_forget_it(tmp_path: Path) -> None:
 async def test_a_time_that_is_over_while_the_work_is_saved_removes_it_afterwards(tree: World) -> None:
     view = await worked(tree)
     hold = tree.outside.hold("save")
-    await tree.ask(addresses.task(view.id), ArchiveTask(person=ADA))
-    await asyncio.sleep(AFTER)
+    await over(await tree.ask(addresses.task(view.id), ArchiveTask(person=ADA)))
+    await tree.quiet()
     assert tree.outside.done["delete"] == 0
     hold.set()
     await becomes(tree, view, SandboxState.DELETED)
@@ -154,7 +158,8 @@ async def test_one_that_was_kept_is_never_removed_by_time(tree: World) -> None:
     kept = await tree.until(view.id, lambda t: "70 MiB" in t.kept)
     assert kept.remove_at is None
     assert (await becomes(tree, view, SandboxState.KEPT)).remove_at is None
-    await asyncio.sleep(AFTER)
+    await tree.quiet()
+    assert "remove" not in await tree.coming(addresses.task(view.id)), "no time is set for it"
     assert (await box(tree, view)).state is SandboxState.KEPT
     assert tree.outside.done["delete"] == 0
     await release(tree, view.id)

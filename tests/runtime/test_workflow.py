@@ -263,8 +263,10 @@ async def test_who_was_taken_over_takes_no_further_step(store_url: str) -> None:
         taken_over = "UPDATE workflows SET generation=generation+1 WHERE id=?"
         await runtime.system(Ledger.at("a"), lambda tx: tx.execute(taken_over, started))
         world.hold.set()
-        await asyncio.sleep(0.5)
-        assert (world.done["two"], await runtime.read(texts, "a")) == (0, [])
+        await runtime.ask(Ledger.at("b"), Begin(workflow="walk", text="later"))
+        await eventually(lambda: runtime.read(texts, "b"), lambda notes: ("walk", "over") in notes, limit=20)
+        assert (world.done["two"], await runtime.read(texts, "a")) == (1, []), "only the later one went on"
+        await eventually(lambda: runtime.read(start_rows), lambda rows: len(rows) == 1)
         assert [row.id for row in await runtime.read(start_rows)] == [started], "it is the other one's to end"
 
 
@@ -275,6 +277,7 @@ class Cutting(World):
         super().__init__()
         self._server, self._database = server, database
         self.cut = False
+        self.back = asyncio.Event()
 
     async def act(self, what: str) -> Point:
         point = await super().act(what)
@@ -283,11 +286,13 @@ class Cutting(World):
             end = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname='{self._database}'"
             await asyncio.to_thread(self._order, f"ALTER DATABASE {self._database} ALLOW_CONNECTIONS false", end)
             back = f"ALTER DATABASE {self._database} ALLOW_CONNECTIONS true"
-            asyncio.get_running_loop().call_later(
-                1.5, lambda: asyncio.ensure_future(asyncio.to_thread(self._order, back))
-            )
+            asyncio.get_running_loop().call_later(1.5, lambda: asyncio.ensure_future(self._let_in(back)))
             raise OSError("no route")
         return point
+
+    async def _let_in(self, order: str) -> None:
+        await asyncio.to_thread(self._order, order)
+        self.back.set()
 
     def _order(self, *orders: str) -> None:
         with psycopg.connect(f"{self._server}postgres", autocommit=True) as admin:
@@ -300,7 +305,7 @@ async def test_a_workflow_outlasts_a_database_that_is_away(postgres_server: str,
     async with running(postgres_url, house(walking()), world) as runtime:
         await runtime.ask(Ledger.at("a"), Begin(workflow="walk", text="x"))
         await eventually(lambda: world.done["one"], lambda n: n == 2, limit=20)
-        await asyncio.sleep(1.0)
+        await world.back.wait()
         await walked(runtime, "over")
         assert world.done == {"one": 2, "two": 1}
         assert '"kind":"workflow_failed"' not in str(await runtime.read(all_troubles))

@@ -156,6 +156,7 @@ class Scripted(Outside):
         return self.done["start"] > 0
 
     async def compare(self, recorded: list[SandboxId]) -> Compared:
+        self.done["compare"] += 1
         gone = [one for one in recorded if one in self.gone]
         return Compared(missing=gone, unknown=[one for one in self.stray if one not in recorded])
 

@@ -22,7 +22,6 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, select, text
 
-from foundry.actors.session_status_sync.worker import WORKER
 from foundry.actors.task.views import checkpoint_list, task_view
 from foundry.actors.task_session.views import session_view
 from foundry.app import house
@@ -49,12 +48,13 @@ from foundry.contracts.task_session import SendMessage, SessionView
 from foundry.runtime.actor import Actor, creates
 from foundry.runtime.runtime import House, Runtime
 from foundry.runtime.store.migrate import engine_of, open_store, sqlite_path
-from foundry.runtime.store.tables import mailbox, metadata, schedules
-from foundry.runtime.turn import Reader, Turn
+from foundry.runtime.store.tables import metadata, schedules
+from foundry.runtime.turn import Turn
 from foundry.runtime.workflow.flow import Workflows
 from foundry.runtime.workflow.workflow_rows import Started, start_rows
 from tests.waiting import eventually
 from tests.world.outside import Outside, Scripted
+from tests.world.rest import QUIET, under_way
 from tests.world.topics import Topics
 
 R = TypeVar("R")
@@ -65,7 +65,6 @@ REPOSITORY = RepositoryRef(
     id=RepositoryId("4001"), organization=ORGANIZATION, owner="lumen-works", name="tally", clone_url="http://x/y.git"
 )
 ADA = Person(id=UserId("1001"), login="ada", name="Ada Byron")
-QUIET = 20.0  # seconds until everything that was begun has come to its end, on 2 busy cores
 
 
 class Speak(Command[None], Birth):
@@ -130,22 +129,7 @@ class World:
 
     async def under_way(self) -> list[str]:
         """What is not at rest."""
-        outside = self.outside.on_its_way()
-
-        def look(reader: Reader) -> list[str]:
-            mail = reader.all(select(mailbox.c.receiver, mailbox.c.word).where(mailbox.c.set_aside_at.is_(None)))
-            due = select(schedules.c.actor, schedules.c.name).where(schedules.c.due_at <= self._now(reader))
-            running = [f"{row.name} of {row.owner}" for row in start_rows(reader)] if self.outside.engine else []
-            return [
-                *(f"{row.word} to {row.receiver}" for row in mail),
-                *(running if len(running) > self.outside.held else ()),
-                *(f"{row.name} of {row.actor}" for row in reader.all(due)),
-            ]
-
-        return outside + await self.read(look)
-
-    def _now(self, reader: Reader) -> int:
-        return self.runtime.store.now(reader._connection)
+        return self.outside.on_its_way() + await under_way(self.runtime, self.outside.held)
 
     async def coming(self, address: Address) -> list[str]:
         """The names of the schedules that this actor waits for."""
@@ -260,7 +244,7 @@ def _house(outside: Outside, played: Sequence[Actor], **more: Any) -> House:
     if not outside.engine:
         workflows, workers = Workflows(), ()
     elif not outside.reconciles:
-        workers = (WORKER,)
+        workers = tuple(one for one in workers if one.kind == "SessionStatusSync")
     return House((*actors, *played, Voice()), whole.coordinator, workflows, workers)
 
 
