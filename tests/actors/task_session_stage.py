@@ -13,8 +13,10 @@ from typing import Any
 
 from sqlalchemy import Column, Integer, String, Text, select
 
+from foundry.actors.session_status_sync.times import StreamTimes
 from foundry.actors.task_session.views import session_snapshot
 from foundry.actors.watchdog import Watchdog
+from foundry.app import STREAMS
 from foundry.contracts import addresses
 from foundry.contracts.ids import MessageId, OrganizationId, RepositoryId, SandboxId, SessionId, TaskId, UserId, new_id
 from foundry.contracts.messages import APP, Address, Birth, Command, Json, Message
@@ -227,10 +229,11 @@ class Stage:
 async def stage(
     url: str, *, live: bool = False, doors: Doors | None = None, opened: bool = True, grants: bool = True,
     prompt: str | None = None, again: SessionId | None = None, watchdog: Watchdog = WATCHDOG,
+    streams: StreamTimes = STREAMS,
 ) -> AsyncIterator[Stage]:  # fmt: skip
     """A session on this database. `live`: with workflows and workers; else the test plays them."""
     doors = doors or Doors(live=live)
-    async with world(url, doors, repositories=(), played=(Task(),), watchdog=watchdog) as tree:
+    async with world(url, doors, repositories=(), played=(Task(),), watchdog=watchdog, streams=streams) as tree:
         built = Stage(tree, doors, again or SessionId(new_id("ses")))
         if again is None:
             await _begin(built, prompt, grants)

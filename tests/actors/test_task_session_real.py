@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from foundry.actors.sandbox_instance.door import Sandboxes
-from foundry.actors.session_status_sync import gap_recovery as filling
+from foundry.actors.session_status_sync.times import StreamTimes
 from foundry.actors.task_session.door import AcpDoor
 from foundry.actors.task_session.views import known_servers
 from foundry.contracts.ids import SandboxId
@@ -228,9 +228,8 @@ async def recorders(at: Stage) -> list[ProcessInfo]:
     return [one for one in await processes.list() if NAME in one.args and one.running]
 
 
-async def test_a_recorder_that_was_killed_is_started_again(real: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(filling, "MAKE_SURE", 0.2)
-    async with real(opened=False) as at:
+async def test_a_recorder_that_was_killed_is_started_again(real: Open) -> None:
+    async with real(opened=False, streams=StreamTimes(make_sure=0.2)) as at:
         await _open(at)
         processes = (await at.doors.sandboxes.reach(SANDBOX)).processes
         for _ in range(3):

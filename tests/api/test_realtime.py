@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from foundry.api import subscription as following
 from foundry.api.guard import COOKIE
 from foundry.api.realtime import TOPICS
 from foundry.contracts import addresses
@@ -227,8 +226,8 @@ async def test_gaining_access_gives_a_fresh_snapshot(edge: Edge, url: str):
             assert [one["id"] for one in fresh["tasks"]] == [task["id"]]
 
 
-async def test_access_is_checked_again_while_streaming(edge: Edge, url: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(following, "CHECK", 0.1)
+async def test_access_is_checked_again_while_streaming(edge: Edge, url: str):
+    edge.foundry.access_every = 0.1
     browser = await edge.browser(ADA)
     async with edge.admin() as admin:
         task = await edge.task(admin)
@@ -239,8 +238,8 @@ async def test_access_is_checked_again_while_streaming(edge: Edge, url: str, mon
         assert (await watcher.next("closed"))[1]["code"] == "not_signed_in"
 
 
-async def test_a_quiet_stream_says_that_it_lives(edge: Edge, url: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(following, "KEEP_ALIVE", 0.05)
+async def test_a_quiet_stream_says_that_it_lives(edge: Edge, url: str):
+    edge.foundry.keep_alive = 0.05
     async with edge.admin() as ada, watching(url, ada, "app") as watcher:
         await watcher.next("snapshot")
         async with asyncio.timeout(5):

@@ -194,8 +194,8 @@ async def test_losing_access_makes_the_page_leave_and_gaining_write_gives_the_bu
             await shown.next("leave")
 
 
-async def test_signing_out_ends_the_stream(edge: Edge, url: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("foundry.api.subscription.CHECK", 0.1)
+async def test_signing_out_ends_the_stream(edge: Edge, url: str):
+    edge.foundry.access_every = 0.1
     async with await edge.browser(ADA) as ada:
         address = await opened(ada, f"/organizations/{ORG}")
         async with live(url, ada, address) as shown:

@@ -35,8 +35,6 @@ from foundry.contracts.task import TaskChanged
 from foundry.contracts.task_session import SessionChanged
 from foundry.runtime.topic import Published, Resync, Subscription
 
-KEEP_ALIVE = 15.0  # seconds
-CHECK = 60.0  # seconds between access checks
 POSITION = re.compile(r"^(\d{1,15})(?:-([0-9a-f]{8}))?$")
 
 
@@ -205,11 +203,12 @@ class Follower:
         closing = asyncio.ensure_future(self._foundry.closing.wait())
         try:
             while True:
-                timeout = min(KEEP_ALIVE, max(0.0, checked + CHECK - loop.time()))
+                every = self._foundry.access_every
+                timeout = min(self._foundry.keep_alive, max(0.0, checked + every - loop.time()))
                 await asyncio.wait({coming, closing}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
                 if closing.done():
                     return
-                if loop.time() - checked >= CHECK:
+                if loop.time() - checked >= every:
                     await self._still(sight)
                     checked = loop.time()
                 if not coming.done():

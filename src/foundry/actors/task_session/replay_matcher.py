@@ -16,7 +16,7 @@ from foundry.contracts.messages import Json
 from foundry.contracts.session_stream import FillGaps, Filling, StreamItem, ToldPart
 from foundry.contracts.task_session import EntryKind
 
-ROOM = 8_000_000  # characters of the turns that are wanted; more is not read
+ROOM = 8_000_000  # characters
 TEXTS = {"agent_message_chunk": EntryKind.AGENT, "agent_thought_chunk": EntryKind.THOUGHT}
 WORDS = (EntryKind.AGENT, EntryKind.THOUGHT)
 NEW_TOOL: Json = {"title": "", "kind": "other", "status": "pending"}
@@ -54,14 +54,15 @@ class History:
     Args:
         ends: the JSON-RPC id whose response ends it.
         of: the agent's session.
+        room: characters of the turns that are wanted; more is not read.
     """
 
-    def __init__(self, prompts: Iterable[str], *, ends: str, of: str) -> None:
+    def __init__(self, prompts: Iterable[str], *, ends: str, of: str, room: int = ROOM) -> None:
         self.turns: list[Told] = []
         self._prompts = list(prompts)
         self._ends, self._of = ends, of
         self._last = 0
-        self._room = ROOM
+        self._room = room
         self._asking: list[str] = []  # the prompt that is being told
         self._turn: Told | None = None
 

@@ -27,20 +27,21 @@ from foundry.runtime.turn import AnyRow, Query, Reader
 LIMIT = 200  # rows of one list
 
 
-def inspection(reader: Reader, now: int, executor: str) -> Inspection:
+def inspection(reader: Reader, now: int, executor: str, limit: int = LIMIT) -> Inspection:
     """All of it but what DBOS knows of the workflows.
 
     Args:
         now: Unix milliseconds, by the clock that the rows' times are written by.
         executor: the replica that asks.
+        limit: rows of one list.
     """
     cut: list[str] = []
 
     def rows(name: str, query: Query) -> Sequence[AnyRow]:
-        found = reader.all(query.limit(LIMIT + 1))
-        if len(found) > LIMIT:
+        found = reader.all(query.limit(limit + 1))
+        if len(found) > limit:
             cut.append(name)
-        return found[:LIMIT]
+        return found[:limit]
 
     def age(milliseconds: int | None) -> float:
         return 0.0 if milliseconds is None else max(0.0, (now - milliseconds) / 1000)
