@@ -31,11 +31,11 @@ from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.sandbox_instance import GitFailed, GitRejected
 from foundry.contracts.task import (
     ArchiveTask,
-    GetUpstream,
+    FetchBranch,
     PublishTask,
     RefreshWork,
     RestoreCheckpoint,
-    RestSandbox,
+    StopSandbox,
     TaskState,
     TaskView,
     WorkTree,
@@ -241,7 +241,7 @@ async def test_the_own_push_is_no_news(one: Published) -> None:
     await one.webhook("create", ref=one.branch, ref_type="branch")
     await one.webhook("push", ref="refs/heads/main", before=OWN, after=THEIRS)  # another branch
     await one.webhook("push", ref=f"refs/tags/{one.branch}", before=ZERO, after=THEIRS)
-    await one.ask(GetUpstream())
+    await one.ask(FetchBranch())
     await one.until(lambda t: not t.fetching)
     assert one.hub.done["fetch"] == fetched + 1, "the one that was asked for"
     assert (await one.is_(UpstreamState.EVEN)).work.head == OWN
@@ -299,23 +299,23 @@ async def test_one_that_failed_is_not_tried_again_by_itself_but_when_asked(one: 
     assert view.upstream
     assert "commits that are not here" in view.upstream.said
     tried = one.hub.done["fetch"]
-    await one.ask(GetUpstream())
+    await one.ask(FetchBranch())
     await one.until(lambda t: t.work.head == THEIRS and not t.fetching)
     assert one.hub.done["fetch"] == tried + 1
 
 
 async def test_a_sandbox_that_rests_is_woken_only_by_who_asks(one: Published) -> None:
     await one.until(lambda t: not t.saving)
-    await one.ask(RestSandbox())
-    await one.until(lambda t: t.resting)
+    await one.ask(StopSandbox())
+    await one.until(lambda t: t.sandbox_stopped)
     await one.pushed(THEIRS)
     view = await one.is_(UpstreamState.AHEAD)
-    assert view.resting
+    assert view.sandbox_stopped
     assert one.hub.done["fetch"] == 0
     woken = one.hub.done["wake"]
-    await one.ask(GetUpstream())
+    await one.ask(FetchBranch())
     view = await one.until(lambda t: t.work.head == THEIRS and not t.fetching)
-    assert not view.resting
+    assert not view.sandbox_stopped
     assert one.hub.done["wake"] > woken
 
 
@@ -370,8 +370,8 @@ async def test_what_github_would_not_take_is_got_by_itself(one: Published) -> No
     one.hub.refusals = [GitRejected("! [rejected] (fetch first)")]
     await one.ask(PublishTask(person=ADA))
     view = await one.is_(UpstreamState.FETCHED)
-    assert view.trouble
-    assert "let the agent merge origin/" in view.trouble.remedy
+    assert view.failure
+    assert "let the agent merge origin/" in view.failure.remedy
     assert view.work.behind == 1
     held.set()
 
@@ -393,8 +393,8 @@ async def test_github_that_does_not_answer_is_asked_again_later(one: Published) 
 
 async def test_fetching_renaming_and_restoring_exclude_each_other(one: Published) -> None:
     held = one.hub.hold("fetch")
-    await one.ask(GetUpstream())
-    view = await one.ask(GetUpstream())
+    await one.ask(FetchBranch())
+    view = await one.ask(FetchBranch())
     assert view.fetching, "asked again, it goes on"
     latest = (await one.tree.checkpoints(view.id))[0].id
     for command in (RenameBranch(name="better"), RestoreCheckpoint(checkpoint=latest)):
@@ -406,7 +406,7 @@ async def test_fetching_renaming_and_restoring_exclude_each_other(one: Published
     back = one.hub.hold("restore")
     await one.ask(RestoreCheckpoint(checkpoint=latest))
     with pytest.raises(WrongState, match="restored"):
-        await one.ask(GetUpstream())
+        await one.ask(FetchBranch())
     await one.pushed(THEIRS)
     await one.until(lambda t: t.upstream and t.upstream.state is UpstreamState.AHEAD)
     assert one.hub.done["fetch"] == 1
@@ -422,7 +422,7 @@ async def test_a_work_tree_that_was_set_back_on_purpose_follows_only_when_asked(
     await one.pushed(THEIRS)
     await one.until(lambda t: t.work.upstream == THEIRS and not t.fetching)
     assert one.hub.done["forward"] == 0
-    await one.ask(GetUpstream())
+    await one.ask(FetchBranch())
     await one.until(lambda t: t.work.head == THEIRS and not t.fetching)
 
 
@@ -447,5 +447,5 @@ async def test_archiving_ends_a_fetch(one: Published) -> None:
     assert not view.fetching
     held.set()
     with pytest.raises(WrongState, match="archived"):
-        await one.ask(GetUpstream())
+        await one.ask(FetchBranch())
     assert one.hub.done["forward"] == 0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from foundry.actors.app_shell.views import issues, strays
+from foundry.actors.app_shell.views import issues, orphans
 from foundry.actors.sandbox_instance.disk_usage import LITTLE, notable
 from foundry.actors.sandbox_instance.views import existing, sandbox_view
 from foundry.contracts import addresses
@@ -15,7 +15,7 @@ from foundry.contracts.errors import NotFound, WrongState
 from foundry.contracts.ids import SandboxId, new_id
 from foundry.contracts.issues import IssueKind
 from foundry.contracts.organization import ClearIssues, IssueView
-from foundry.contracts.sandbox_instance import DiskSeen, RemoveStray, SandboxState, SandboxView, StrayView
+from foundry.contracts.sandbox_instance import DiskSeen, OrphanView, RemoveOrphan, SandboxState, SandboxView
 from foundry.contracts.sandbox_provider import Room
 from foundry.contracts.task import ArchiveTask, TaskView
 from tests.waiting import eventually
@@ -46,11 +46,11 @@ async def version(tree: World, view: TaskView) -> int:
 
 
 async def issues_of(tree: World, kind: IssueKind) -> list[IssueView]:
-    return [one for one in await tree.read(issues) if one.trouble.kind is kind]
+    return [one for one in await tree.read(issues) if one.failure.kind is kind]
 
 
-async def strange(tree: World) -> list[StrayView]:
-    return await tree.read(strays)
+async def strange(tree: World) -> list[OrphanView]:
+    return await tree.read(orphans)
 
 
 async def looked(tree: World) -> None:
@@ -133,7 +133,7 @@ async def test_little_room_is_an_issue_that_names_the_biggest_and_ends_by_itself
     assert await issues_of(tree, IssueKind.DISK_LOW) == []
     tree.outside.left = Room(free=LIMIT - 1_000_000, total=10 * LIMIT)
     (found,) = await eventually(lambda: issues_of(tree, IssueKind.DISK_LOW))
-    said = found.trouble.message
+    said = found.failure.message
     assert "499 MB left, less than 500 MB" in said
     assert f"{big.sandbox} (1.2 GB, task {big.id})" in said
     assert said.index(str(big.sandbox)) < said.index(str(small.sandbox))
@@ -165,47 +165,47 @@ async def test_where_nobody_can_tell_nothing_is_said(tree: World) -> None:
 # those that nobody uses
 
 
-async def test_a_stray_one_is_listed_is_an_issue_and_is_left_until_somebody_has_it_removed(tree: World) -> None:
+async def test_an_orphan_is_listed_is_an_issue_and_is_left_until_somebody_has_it_removed(tree: World) -> None:
     one, other = SandboxId(new_id("sbx")), SandboxId(new_id("sbx"))
     tree.outside.sizes = {one: 40_000_000}
-    tree.outside.stray = [one, other]
+    tree.outside.orphan = [one, other]
     found = await eventually(lambda: strange(tree), lambda seen: len(seen) == 2)
-    assert [(stray.id, stray.disk) for stray in found] == [(one, 40_000_000), (other, None)]
+    assert [(orphan.id, orphan.disk) for orphan in found] == [(one, 40_000_000), (other, None)]
     (issue,) = await issues_of(tree, IssueKind.SANDBOX_UNKNOWN)
-    assert one in issue.trouble.message
-    assert other in issue.trouble.message
-    assert "foundry sandbox remove" in issue.trouble.remedy
+    assert one in issue.failure.message
+    assert other in issue.failure.message
+    assert "foundry sandbox remove" in issue.failure.remedy
     await compared(tree)
     assert tree.outside.done["delete"] == 0
     assert (await issues_of(tree, IssueKind.SANDBOX_UNKNOWN))[0].times == 1, "the same is said once"
 
-    assert (await tree.ask(addresses.app_shell(), RemoveStray(sandbox=one))).removing
+    assert (await tree.ask(addresses.app_shell(), RemoveOrphan(sandbox=one))).removing
     (left,) = await eventually(lambda: strange(tree), lambda seen: len(seen) == 1)
-    assert (left.id, left.since) == (other, next(stray.since for stray in found if stray.id == other))
+    assert (left.id, left.since) == (other, next(orphan.since for orphan in found if orphan.id == other))
     assert tree.outside.done["delete"] == 1
     (issue,) = await eventually(lambda: issues_of(tree, IssueKind.SANDBOX_UNKNOWN))
-    assert one not in issue.trouble.message
-    tree.outside.stray = []  # somebody has removed it by hand
+    assert one not in issue.failure.message
+    tree.outside.orphan = []  # somebody has removed it by hand
     await eventually(lambda: issues_of(tree, IssueKind.SANDBOX_UNKNOWN), lambda seen: seen == [])
     assert await strange(tree) == []
 
 
 async def test_only_one_that_was_seen_can_be_removed(tree: World) -> None:
     with pytest.raises(NotFound):
-        await tree.ask(addresses.app_shell(), RemoveStray(sandbox=SandboxId("sbx_x")))
+        await tree.ask(addresses.app_shell(), RemoveOrphan(sandbox=SandboxId("sbx_x")))
 
 
 async def test_one_that_cannot_be_removed_says_why_and_is_tried_again(tree: World) -> None:
-    stray = SandboxId(new_id("sbx"))
-    tree.outside.stray = [stray]
+    orphan = SandboxId(new_id("sbx"))
+    tree.outside.orphan = [orphan]
     await eventually(lambda: strange(tree))
     tree.outside.fail["delete"] = [WrongState("some of its processes do not end")]
-    await tree.ask(addresses.app_shell(), RemoveStray(sandbox=stray))
+    await tree.ask(addresses.app_shell(), RemoveOrphan(sandbox=orphan))
     seen: list[str] = []
 
     async def gone() -> bool:
         found = await strange(tree)
-        seen.extend(one.trouble for one in found)
+        seen.extend(one.failure for one in found)
         return found == []
 
     await eventually(gone)
@@ -213,25 +213,25 @@ async def test_one_that_cannot_be_removed_says_why_and_is_tried_again(tree: Worl
     assert tree.outside.done["delete"] == 2
 
 
-async def test_one_that_was_taken_for_lost_and_is_there_is_a_stray(tree: World) -> None:
+async def test_one_that_was_taken_for_lost_and_is_there_is_an_orphan(tree: World) -> None:
     """Its task has another one by now; what is in this one is for a person to look at."""
     view = await worked(tree)
     old = SandboxId(view.sandbox or "")
     tree.outside.gone = [old]
     await tree.until(view.id, lambda t: t.sandbox != old)
     await eventually(lambda: box(tree, view), lambda seen: seen.state is SandboxState.LOST)
-    tree.outside.stray, tree.outside.gone = [old], []
+    tree.outside.orphan, tree.outside.gone = [old], []
     (found,) = await eventually(lambda: strange(tree))
     assert found.id == old
     assert tree.outside.done["delete"] == 0
-    await tree.ask(addresses.app_shell(), RemoveStray(sandbox=old))
+    await tree.ask(addresses.app_shell(), RemoveOrphan(sandbox=old))
     await eventually(lambda: strange(tree), lambda seen: seen == [])
 
 
 async def test_one_that_was_seen_before_a_restart_and_is_gone_is_forgotten(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/foundry.db"
     async with world(url) as tree:
-        tree.outside.stray = [SandboxId(new_id("sbx"))]
+        tree.outside.orphan = [SandboxId(new_id("sbx"))]
         await eventually(lambda: strange(tree))
     async with world(url) as tree:
         await eventually(lambda: strange(tree), lambda seen: seen == [])

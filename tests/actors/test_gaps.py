@@ -322,7 +322,7 @@ async def test_a_gap_is_filled_while_the_next_message_waits(url: str, recorded: 
         assert server != at.server
         doors.agents.emit(server, words("done"), stopped(rpc))
         view = await at.until(lambda v: v.status == SessionStatus.IDLE)
-        assert view.trouble is None
+        assert view.failure is None
         texts = [text for text in await shown(at) if not text.startswith("note")]
         assert texts == [*WHOLE, "user: next", "agent: done", "stop: end_turn"]
         assert [text for _, text in doors.agents.prompts] == ["x", "next"]

@@ -206,12 +206,12 @@ async def test_a_sync_that_fails_is_one_issue_and_the_next_that_succeeds_ends_it
             (issue,) = await eventually(
                 lambda: stage.tree.read(issues, ORG), lambda found, b=before: len(found) == 1 and found != b
             )
-            assert issue.trouble.step == "listing repositories"
-            assert "no, thank you" in issue.trouble.message
+            assert issue.failure.step == "listing repositories"
+            assert "no, thank you" in issue.failure.message
             state = await eventually(
                 lambda: stage.tree.read(github_state, ORG), lambda found: found.syncing_since is None
             )
-            assert "no, thank you" in state.trouble
+            assert "no, thank you" in state.failure
         await stage.tree.ask(here, SyncOrganization())
         await eventually(lambda: stage.tree.read(issues, ORG), lambda found: not found)
-        await eventually(lambda: stage.tree.read(github_state, ORG), lambda found: found.trouble == "")
+        await eventually(lambda: stage.tree.read(github_state, ORG), lambda found: found.failure == "")

@@ -72,7 +72,7 @@ class Rested:
         await self.tree.send((await self.session()).id, text)
 
     async def at_rest(self) -> TaskView:
-        view = await self.tree.until(self.task, lambda t: t.resting)
+        view = await self.tree.until(self.task, lambda t: t.sandbox_stopped)
         await eventually(lambda: not self.out.runs)
         return view
 
@@ -98,12 +98,12 @@ async def test_it_is_saved_and_stopped_and_the_next_message_brings_the_conversat
     before = one.out.done["save"]
     view = await one.at_rest()
     session = await one.session()
-    assert (view.activity, session.resting, session.trouble) == ("idle", True, None)
+    assert (view.activity, session.sandbox_stopped, session.failure) == ("idle", True, None)
     assert one.out.done["save"] > before
     await one.say()
     await one.answered()
     after, session = await one.view(), await one.session()
-    assert (after.resting, session.resting, session.status) == (False, False, SessionStatus.IDLE)
+    assert (after.sandbox_stopped, session.sandbox_stopped, session.status) == (False, False, SessionStatus.IDLE)
     assert one.out.opened == [None, one.out.opened[1]]
     assert one.out.opened[1], "the agent's earlier conversation"
     await one.at_rest()
@@ -120,7 +120,7 @@ async def test_an_agent_at_work_keeps_its_sandbox(one: Rested) -> None:
     await eventually(lambda: one.out.prompts, limit=15)
     await one.tree.quiet()
     assert "idle" not in await one.tree.coming(addresses.task(one.task)), "no time is set to stop it"
-    assert (one.out.runs, (await one.view()).resting) == (True, False)
+    assert (one.out.runs, (await one.view()).sandbox_stopped) == (True, False)
     await one.answered()
     await one.at_rest()
 
@@ -161,7 +161,7 @@ async def test_what_the_task_does_itself_wakes_it_and_it_rests_again(one: Rested
     one.out.work = WorkTree(head="c1", commits_ahead=1, unpushed=1)
     await one.ask(PublishTask(person=ADA))
     view = await one.tree.until(one.task, lambda t: t.pull_request and not t.publishing)
-    assert view.trouble is None
+    assert view.failure is None
     await one.at_rest()
     assert len(one.out.opened) == 1, "nobody needed the agent"
 
@@ -179,7 +179,7 @@ async def test_a_resting_task_can_be_archived(one: Rested) -> None:
     await one.ask(ArchiveTask(person=ADA))
     await eventually(lambda: one.out.done["delete"])
     view = await one.view()
-    assert (view.resting, view.kept) == (False, "")
+    assert (view.sandbox_stopped, view.retained) == (False, "")
 
 
 async def test_a_sandbox_that_cannot_be_stopped_is_said_and_goes_on(one: Rested) -> None:

@@ -14,11 +14,11 @@ from foundry.actors.organization.views import (
 from foundry.contracts import addresses
 from foundry.contracts.errors import NotFound
 from foundry.contracts.ids import OrganizationId, RepositoryId
-from foundry.contracts.issues import EndTrouble, IssueKind, RecordTrouble
+from foundry.contracts.issues import EndFailure, IssueKind, RecordFailure
 from foundry.contracts.messages import ScopeId
 from foundry.contracts.organization import ClearIssues, OrganizationSeen, RepositoriesSeen
 from foundry.contracts.task import ArchiveReason, PullRequestRef, TaskSeen, TaskState
-from tests.actors.tree import ORG, TALLY, line, tally_tree, trouble
+from tests.actors.tree import ORG, TALLY, failure, line, tally_tree
 
 HERE = addresses.organization(ORG)
 
@@ -87,18 +87,18 @@ async def test_an_organization_without_the_app_is_not_offered(store_url: str) ->
 
 async def test_issues_are_recorded_updated_ended_and_cleared(store_url: str) -> None:
     async with tally_tree(store_url) as stage:
-        await stage.ask(HERE, RecordTrouble(trouble=trouble("a", "first")))
-        await stage.ask(HERE, RecordTrouble(trouble=trouble("a", "second", kind=IssueKind.WORKFLOW_FAILED)))
+        await stage.ask(HERE, RecordFailure(failure=failure("a", "first")))
+        await stage.ask(HERE, RecordFailure(failure=failure("a", "second", kind=IssueKind.WORKFLOW_FAILED)))
         (issue,) = await stage.read(issues, ORG)
-        assert (issue.times, issue.trouble.kind) == (2, IssueKind.WORKFLOW_FAILED)
-        await stage.ask(HERE, RecordTrouble(trouble=trouble("b")))
-        await stage.ask(HERE, EndTrouble(fingerprint="a"))
+        assert (issue.times, issue.failure.kind) == (2, IssueKind.WORKFLOW_FAILED)
+        await stage.ask(HERE, RecordFailure(failure=failure("b")))
+        await stage.ask(HERE, EndFailure(fingerprint="a"))
         assert await stage.ask(HERE, ClearIssues()) == 1
 
 
 async def test_a_message_set_aside_becomes_an_issue_that_names_it(tmp_path: object) -> None:
     async with tally_tree(f"sqlite:///{tmp_path}/foundry.db") as stage:
-        aside = trouble("mail:7", kind=IssueKind.MESSAGE_SET_ASIDE, mailbox_id=7)
-        await stage.ask(HERE, RecordTrouble(trouble=aside))
+        aside = failure("mail:7", kind=IssueKind.MESSAGE_SET_ASIDE, mailbox_id=7)
+        await stage.ask(HERE, RecordFailure(failure=aside))
         (issue,) = await stage.read(issues, ORG)
-        assert issue.trouble.mailbox_id == 7
+        assert issue.failure.mailbox_id == 7

@@ -110,7 +110,7 @@ async def test_what_the_agent_was_doing_may_have_been_done_and_is_said(tree: Wor
     assert any("sandbox was lost" in entry.text for entry in told)
     tree.outside.end_turn()
     idle = await eventually(lambda: tree.session(session), lambda s: s.status is SessionStatus.IDLE)
-    assert idle.trouble is None, "what was sent after it has answered the question"
+    assert idle.failure is None, "what was sent after it has answered the question"
 
 
 async def test_a_message_that_was_cut_off_by_the_loss_stays_a_question(tree: World) -> None:
@@ -121,14 +121,14 @@ async def test_a_message_that_was_cut_off_by_the_loss_stays_a_question(tree: Wor
     lose(tree, before.sandbox)
     await rebuilt(tree, before)
     idle = await eventually(lambda: tree.session(session), lambda s: s.status is SessionStatus.IDLE)
-    assert idle.trouble
-    assert (idle.trouble.code, idle.trouble.actions) == ("prompt_unknown", ["resend"])
-    shown = (await tree.task(before.id)).sessions[0].trouble
+    assert idle.failure
+    assert (idle.failure.code, idle.failure.actions) == ("prompt_unknown", ["resend"])
+    shown = (await tree.task(before.id)).sessions[0].failure
     assert shown, "whoever looks at the task sees it too"
     assert shown.code == "prompt_unknown"
     [message] = [m for m in idle.messages if m.state is MessageState.UNKNOWN]
     await tree.ask(addresses.session(session), WithdrawMessage(message=message.id, person=ADA))
-    assert (await tree.session(session)).trouble is None
+    assert (await tree.session(session)).failure is None
 
 
 async def test_work_of_the_tasks_own_finds_out_before_anybody_compares(tree: World) -> None:
@@ -158,13 +158,13 @@ async def test_one_that_is_lost_again_and_again_waits_for_a_person(tree: World) 
     made = tree.outside.done["create"]
     lose(tree, view.sandbox)
     failed = await tree.until(view.id, lambda t: t.state is TaskState.FAILED)
-    assert failed.trouble
-    assert failed.trouble.code == "sandbox_lost_often"
+    assert failed.failure
+    assert failed.failure.code == "sandbox_lost_often"
     assert tree.outside.done["create"] == made
     await tree.ask(addresses.task(view.id), RetryProvisioning())
     after = await rebuilt(tree, view)
     assert len(tree.outside.restored) == RECOVERIES + 1
-    assert after.trouble is None
+    assert after.failure is None
 
 
 async def another(tree: World, task: TaskId) -> SandboxId:
@@ -191,9 +191,9 @@ async def test_of_one_that_was_kept_it_is_said_that_it_is_gone(tree: World) -> N
     tree.outside.work = WorkTree(unpushed=1)
     tree.outside.fail["save"] = [CheckpointTooLarge("the work takes 70 MiB")]
     await tree.ask(addresses.task(view.id), ArchiveTask(person=ADA))
-    await tree.until(view.id, lambda t: "70 MiB" in t.kept)
+    await tree.until(view.id, lambda t: "70 MiB" in t.retained)
     lose(tree, view.sandbox)
-    after = await tree.until(view.id, lambda t: not t.kept)
+    after = await tree.until(view.id, lambda t: not t.retained)
     assert "is gone" in after.note
     assert "70 MiB" in after.note
     await eventually(lambda: state(tree, view.sandbox), lambda s: s is SandboxState.LOST)
@@ -211,8 +211,8 @@ async def test_one_that_exists_though_it_was_deleted_is_deleted_again_and_a_stra
     await eventually(lambda: state(tree, view.sandbox), lambda s: s is SandboxState.DELETED)
     assert view.sandbox
     deleted, strange = tree.outside.done["delete"], SandboxId(new_id("sbx"))
-    tree.outside.stray = [view.sandbox, strange]
-    await eventually(lambda: tree.outside.stray == [strange])
+    tree.outside.orphan = [view.sandbox, strange]
+    await eventually(lambda: tree.outside.orphan == [strange])
     assert tree.outside.done["delete"] == deleted + 1
 
 
@@ -238,7 +238,7 @@ async def test_where_all_of_many_are_missing_nothing_is_made_by_itself_and_an_is
     made = tree.outside.done["create"]
     tree.outside.gone = [view.sandbox for view in tasks if view.sandbox]
     found = await eventually(lambda: issues_of_the_app(tree), lambda found: len(found) == 1)
-    assert found[0].trouble.kind is IssueKind.SANDBOXES_MISSING
+    assert found[0].failure.kind is IssueKind.SANDBOXES_MISSING
     assert tree.outside.done["create"] == made
     assert tasks[0].active_session
     tree.outside.gone.remove(SandboxId(tasks[0].sandbox or ""))  # the others are told apart from a wrong place

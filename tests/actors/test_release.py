@@ -97,7 +97,7 @@ async def test_it_is_saved_and_stopped_says_when_it_is_removed_and_is_removed_th
     gone = await becomes(tree, view, SandboxState.DELETED)
     assert (gone.remove_at, tree.outside.done["delete"]) == (None, 1)
     assert gone.state_since >= view.remove_at
-    assert (await tree.until(view.id, lambda t: not t.remove_at)).kept == ""
+    assert (await tree.until(view.id, lambda t: not t.remove_at)).retained == ""
     assert tree.outside.done["save"] == saves + 2, "there is nothing more to save"
 
 
@@ -155,12 +155,12 @@ async def test_one_that_was_kept_is_never_removed_by_time(tree: World) -> None:
     tree.outside.work = WorkTree(unpushed=1)
     tree.outside.fail["save"] = [CheckpointTooLarge("the work takes 70 MiB")]
     await tree.ask(addresses.task(view.id), ArchiveTask(person=ADA))
-    kept = await tree.until(view.id, lambda t: "70 MiB" in t.kept)
+    kept = await tree.until(view.id, lambda t: "70 MiB" in t.retained)
     assert kept.remove_at is None
-    assert (await becomes(tree, view, SandboxState.KEPT)).remove_at is None
+    assert (await becomes(tree, view, SandboxState.RETAINED)).remove_at is None
     await tree.quiet()
     assert "remove" not in await tree.coming(addresses.task(view.id)), "no time is set for it"
-    assert (await box(tree, view)).state is SandboxState.KEPT
+    assert (await box(tree, view)).state is SandboxState.RETAINED
     assert tree.outside.done["delete"] == 0
     await release(tree, view.id)
     await becomes(tree, view, SandboxState.DELETED)
@@ -187,7 +187,7 @@ async def test_one_that_cannot_be_removed_is_kept_with_the_reason(tree: World) -
     view = await archived(tree)
     await becomes(tree, view, SandboxState.STOPPED)
     tree.outside.fail["delete"] = [WrongState("it will not go")]
-    kept = await tree.until(view.id, lambda t: "it will not go" in t.kept)
+    kept = await tree.until(view.id, lambda t: "it will not go" in t.retained)
     assert kept.remove_at is None
     await release(tree, view.id)
     await becomes(tree, view, SandboxState.DELETED)

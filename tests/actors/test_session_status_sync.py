@@ -62,8 +62,8 @@ async def test_a_sandbox_that_stays_away_is_said_and_what_ran_goes_on(url: str) 
         await at.until(lambda v: v.running and not v.messages)
         at.agents.break_connections(SandboxUnreachable("no route"))
         view = await at.until(lambda v: v.status == SessionStatus.ERROR)
-        assert view.trouble
-        assert (view.trouble.code, view.running is not None) == ("sandbox_unreachable", True)
+        assert view.failure
+        assert (view.failure.code, view.running is not None) == ("sandbox_unreachable", True)
         at.agents.break_connections(None)
         await at.until(lambda v: v.status == SessionStatus.RUNNING)  # the connection lasts, though nothing is said
         at.agents.emit(at.server, stopped(rpc))

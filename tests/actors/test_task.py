@@ -24,16 +24,16 @@ from foundry.actors.task.workflows import WORKFLOWS
 from foundry.contracts import addresses
 from foundry.contracts.errors import WrongState
 from foundry.contracts.ids import MessageId, SandboxId, SessionId, TaskId, new_id
-from foundry.contracts.issues import IssueKind, Outcome, Trouble, WorkflowRecovered
+from foundry.contracts.issues import Failure, IssueKind, Outcome, WorkflowRecovered
 from foundry.contracts.messages import Command, Message
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.sandbox_instance import SandboxMissing
 from foundry.contracts.task import (
     ArchiveTask,
+    BeginIdleStop,
     BeginPhase,
     CheckpointSaved,
-    GetUpstream,
-    GoToRest,
+    FetchBranch,
     Named,
     Phase,
     PromptEnded,
@@ -43,11 +43,11 @@ from foundry.contracts.task import (
     PublishTask,
     RefreshWork,
     RestoreCheckpoint,
-    RestSandbox,
     RetryProvisioning,
     SaveCheckpoint,
     SessionSeen,
     SessionSummary,
+    StopSandbox,
     TaskState,
     TaskView,
 )
@@ -68,9 +68,9 @@ ASKED = {  # what a person asks for, by operation
     Kind.GIT_STATUS: RefreshWork(),
     Kind.CHECKPOINT: SaveCheckpoint(),
     Kind.PUBLISH: PublishTask(person=ADA),
-    Kind.FETCH: GetUpstream(),
+    Kind.FETCH: FetchBranch(),
     Kind.RENAME: RenameBranch(name="better"),
-    Kind.IDLE_STOP: RestSandbox(),
+    Kind.IDLE_STOP: StopSandbox(),
 }
 """Restoring needs a checkpoint's id, so `Stage.request` makes its command; the rest nobody asks for."""
 BESIDE = sorted({*ASKED, Kind.RESTORE})
@@ -115,7 +115,7 @@ class Stage:
         if kind is Kind.RENAME and outcome is Outcome.DONE:
             await self.ask(RenameEnded())
         for row in await self.running(kind):
-            await self.world.end(row, outcome, trouble=_trouble(row) if failed else None)
+            await self.world.end(row, outcome, failure=_failure(row) if failed else None)
 
     async def cancel(self, row: Started) -> None:
         """As archiving and a loss do."""
@@ -146,8 +146,8 @@ class Stage:
         await self.say(SessionSeen(session=SessionSummary(id=self.session, agent="mock", status=status, stopped=False)))
 
 
-def _trouble(row: Started) -> Trouble:
-    return Trouble(
+def _failure(row: Started) -> Failure:
+    return Failure(
         kind=IssueKind.WORKFLOW_FAILED,
         actor=str(row.owner),
         scope=row.scope,
@@ -329,7 +329,7 @@ async def test_a_prompt_that_waits_behind_an_operation_is_granted_at_its_end(
     async with task(tmp_path) as stage:
         await stage.request(kind)
         if OPERATIONS[kind].holds is Holds.LATE:
-            await stage.ask(MayForward() if kind is Kind.FETCH else GoToRest())
+            await stage.ask(MayForward() if kind is Kind.FETCH else BeginIdleStop())
         message = await stage.prompt_waits()
         assert await stage.granted() is None
         (row,) = await stage.running(kind)
@@ -338,7 +338,7 @@ async def test_a_prompt_that_waits_behind_an_operation_is_granted_at_its_end(
             assert await stage.granted() is None, "it may still write, until it has ended"
         await stage.end(kind, outcome)
         if kind is Kind.IDLE_STOP:  # its agent has to be woken first
-            assert (await stage.view()).resting is False
+            assert (await stage.view()).sandbox_stopped is False
             await stage.seen("idle")
         assert await stage.granted() == message
 
@@ -399,7 +399,7 @@ async def test_a_failure_is_shown_and_it_can_be_asked_for_again(tmp_path: Path, 
         await stage.request(kind)
         await stage.end(kind, Outcome.FAILED)
         view = await stage.view()
-        said = [view.note, *(one.message for one in (view.trouble, view.save_trouble) if one)]
+        said = [view.note, *(one.message for one in (view.failure, view.checkpoint_failure) if one)]
         assert any("the network is down" in words for words in said), said
         await stage.request(kind)
         assert len(await stage.running(kind)) == 1
@@ -426,9 +426,9 @@ async def test_provisioning_that_failed_is_retried(tmp_path: Path) -> None:
     async with task(tmp_path, ready=False) as stage:
         await stage.end(Kind.PROVISION, Outcome.FAILED)
         view = await stage.view()
-        assert (view.state, view.trouble and view.trouble.message) == (TaskState.FAILED, "the network is down")
+        assert (view.state, view.failure and view.failure.message) == (TaskState.FAILED, "the network is down")
         view = await stage.ask(RetryProvisioning())
-        assert (view.state, view.attempt, view.trouble) == (TaskState.PROVISIONING, 2, None)
+        assert (view.state, view.attempt, view.failure) == (TaskState.PROVISIONING, 2, None)
         assert len(await stage.running(Kind.PROVISION)) == 1
 
 
@@ -436,7 +436,7 @@ async def test_a_release_that_failed_retains_the_sandbox(tmp_path: Path) -> None
     async with task(tmp_path) as stage:
         await stage.ask(ArchiveTask(person=ADA))
         await stage.end(Kind.RELEASE, Outcome.FAILED)
-        assert (await stage.view()).kept == "the network is down Retry."
+        assert (await stage.view()).retained == "the network is down Retry."
 
 
 async def test_an_archived_task_ends_everything_that_ends_with_its_sandbox(tmp_path: Path) -> None:

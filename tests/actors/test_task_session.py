@@ -102,22 +102,22 @@ async def test_an_agents_error_fails_the_message_and_the_session_goes_on(url: st
         await at.stream(refused(rpc))
         view = await at.view()
         assert (view.status, view.messages[0].state, view.messages[0].outcome) == ("idle", "failed", "no credit")
-        assert view.trouble
-        assert view.trouble.actions == ["resend"]
+        assert view.failure
+        assert view.failure.actions == ["resend"]
         await at.check()
         await at.ask(ResendMessage(message=message, person=ADA))
         view = await at.until(lambda v: v.status == SessionStatus.RUNNING)
-        assert view.trouble is None
+        assert view.failure is None
         assert await kinds(at) == ["user", "stop", "user"]
 
 
-async def test_a_failed_message_that_is_dismissed_leaves_no_trouble(url: str) -> None:
+async def test_a_failed_message_that_is_dismissed_leaves_no_failure(url: str) -> None:
     async with stage(url) as at:
         message, rpc = await at.run()
         await at.stream(refused(rpc))
-        assert (await at.view()).trouble
+        assert (await at.view()).failure
         view = await at.ask(WithdrawMessage(message=message, person=ADA))
-        assert (view.trouble, view.messages) == (None, [])
+        assert (view.failure, view.messages) == (None, [])
 
 
 async def test_a_grant_that_fits_nothing_is_given_back(url: str) -> None:
@@ -162,24 +162,24 @@ async def test_a_doubtful_prompt_that_nothing_shows_may_have_been_sent(url: str)
         message, rpc = await at.run()
         await at.ask(PromptUnknown(message=message))
         view = await at.until(lambda v: v.messages and v.messages[0].state == MessageState.UNKNOWN, limit=15)
-        assert (view.status, view.trouble and view.trouble.code) == ("idle", "prompt_unknown")
+        assert (view.status, view.failure and view.failure.code) == ("idle", "prompt_unknown")
         await at.check()
         await at.stream(words("It had arrived"))  # it shows later, after all
         view = await at.view()
-        assert (view.running, view.trouble) == (message, None)
+        assert (view.running, view.failure) == (message, None)
         await at.stream(stopped(rpc))
         assert (await at.view()).messages == []
         await eventually(lambda: outcomes(at), lambda o: o == ["unknown", "end_turn"])
 
 
-async def test_a_doubtful_prompt_whose_end_comes_late_is_no_trouble_any_more(url: str) -> None:
+async def test_a_doubtful_prompt_whose_end_comes_late_is_not_a_failure_any_more(url: str) -> None:
     async with stage(url) as at:
         message, rpc = await at.run()
         await at.ask(PromptUnknown(message=message))
-        await at.until(lambda v: v.trouble is not None, limit=15)
+        await at.until(lambda v: v.failure is not None, limit=15)
         await at.stream(stopped(rpc))
         view = await at.view()
-        assert (view.messages, view.trouble) == ([], None)
+        assert (view.messages, view.failure) == ([], None)
 
 
 async def test_a_dead_agent_leaves_its_prompt_unknown_and_is_started_again_once(url: str) -> None:
@@ -188,20 +188,20 @@ async def test_a_dead_agent_leaves_its_prompt_unknown_and_is_started_again_once(
         await at.stream(words("Half a sen"), {"method": "_adapter/agent_exited", "params": {"code": 3}}, words("late"))
         view = await at.view()
         assert (view.status, view.messages[0].state) == (SessionStatus.ERROR, MessageState.UNKNOWN)
-        assert view.trouble
-        assert "code 3" in view.trouble.message
+        assert view.failure
+        assert "code 3" in view.failure.message
         assert await kinds(at) == ["user", "agent", "stop", "note"]
         assert len(await at.started("resume_session")) == 1
         await at.check()
         await at.open(agent_session="agent-2")
         view = await at.view()
         assert (view.status, view.messages[0].state) == (SessionStatus.IDLE, MessageState.UNKNOWN)
-        assert view.trouble
-        assert (view.trouble.code, view.trouble.actions) == ("prompt_unknown", ["resend"])
+        assert view.failure
+        assert (view.failure.code, view.failure.actions) == ("prompt_unknown", ["resend"])
         await at.stream({"method": "_adapter/agent_exited"})
         view = await at.view()
-        assert view.trouble
-        assert view.trouble.actions == ["resume"]
+        assert view.failure
+        assert view.failure.actions == ["resume"]
         assert len(await at.started("resume_session")) == 1
         await at.ask(ResumeSession(person=ADA))
         assert len(await at.started("resume_session")) == 2
@@ -225,11 +225,11 @@ async def test_an_unreachable_sandbox_keeps_what_runs(url: str) -> None:
         await at.ask(StreamLost(server_id=at.server, message="no route", gone=False))
         view = await at.view()
         assert (view.status, view.running) == (SessionStatus.ERROR, message)
-        assert view.trouble
-        assert (view.trouble.code, view.trouble.actions) == ("sandbox_unreachable", ["resume"])
+        assert view.failure
+        assert (view.failure.code, view.failure.actions) == ("sandbox_unreachable", ["resume"])
         await at.ask(StreamBack(server_id=at.server))
         view = await at.view()
-        assert (view.status, view.trouble) == (SessionStatus.RUNNING, None)
+        assert (view.status, view.failure) == (SessionStatus.RUNNING, None)
         await at.stream(stopped(rpc))
         assert (await at.view()).status == SessionStatus.IDLE
 

@@ -89,7 +89,7 @@ async def real(lab: Lab, tmp_path: Path) -> AsyncIterator[Open]:  # noqa: F811
 
 
 def idle(view: SessionView) -> bool:
-    return view.status == SessionStatus.IDLE and view.trouble is None
+    return view.status == SessionStatus.IDLE and view.failure is None
 
 
 async def said(at: Stage) -> list[str]:
@@ -168,8 +168,8 @@ async def test_a_crashed_agent_comes_back_with_its_session(real: Open) -> None:
         view = await at.until(
             lambda v: v.status == SessionStatus.IDLE and [(m.id, m.state) for m in v.messages] == [unknown], LIMIT
         )
-        assert view.trouble
-        assert view.trouble.code == "prompt_unknown"
+        assert view.failure
+        assert view.failure.code == "prompt_unknown"
         await at.send(script("say third"))
         await eventually(lambda: said(at), lambda texts: texts == ["first", "second", "third"], limit=LIMIT)
         notes = [e.text for e in await at.transcript() if e.kind == EntryKind.NOTE]

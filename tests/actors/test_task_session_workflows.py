@@ -66,7 +66,7 @@ async def test_a_session_whose_stream_cannot_be_recorded_works(url: str) -> None
         rpc = await prompted(at)
         at.agents.emit(at.server, words("Done"), stopped(rpc))
         view = await at.until(lambda v: v.status == SessionStatus.IDLE)
-        assert view.trouble is None
+        assert view.failure is None
 
 
 async def test_opening_is_asked_for_twice_and_done_once(url: str) -> None:
@@ -87,8 +87,8 @@ async def test_an_opening_that_fails_says_why_and_is_retried_under_another_serve
     doors.agents.fail["open"] = [AgentUnavailable("claude is not installed")]
     async with stage(url, live=True, doors=doors) as at:
         view = await at.until(lambda v: v.status == SessionStatus.ERROR)
-        assert view.trouble
-        assert (view.trouble.code, view.trouble.actions) == ("agent_unavailable", ["resume"])
+        assert view.failure
+        assert (view.failure.code, view.failure.actions) == ("agent_unavailable", ["resume"])
         await eventually(lambda: [name for name, _ in doors.agents.calls] == ["open", "close"])
         await at.ask(ResumeSession(person=ADA))
         await at.until(lambda v: v.status == SessionStatus.READY)
@@ -101,11 +101,11 @@ async def test_attempts_that_fail_are_shown_until_one_succeeds(url: str) -> None
     doors.sandboxes.fail["install"] = [SandboxUnreachable("no route")]
     async with stage(url, live=True, doors=doors, opened=False) as at:
         await at.task_says(OpenAgent())
-        view = await at.until(lambda v: v.trouble)
-        assert view.trouble
-        assert (view.status, view.trouble.code, view.trouble.attempt) == ("pending", "sandbox_unreachable", 1)
-        assert view.trouble.retry_at
-        await at.until(lambda v: v.status == SessionStatus.READY and v.trouble is None)
+        view = await at.until(lambda v: v.failure)
+        assert view.failure
+        assert (view.status, view.failure.code, view.failure.attempt) == ("pending", "sandbox_unreachable", 1)
+        assert view.failure.retry_at
+        await at.until(lambda v: v.status == SessionStatus.READY and v.failure is None)
 
 
 async def test_a_prompt_nobody_took_is_sent_again(url: str) -> None:
@@ -177,7 +177,7 @@ async def test_a_dead_agent_is_replaced_and_gets_the_conversation(url: str) -> N
         await at.until(lambda v: v.status == SessionStatus.IDLE)
         at.agents.emit(at.server, {"method": "_adapter/agent_exited", "params": {"code": 1}})
         await eventually(lambda: len(at.agents.servers) == 2)
-        await at.until(lambda v: v.status == SessionStatus.IDLE and v.trouble is None)
+        await at.until(lambda v: v.status == SessionStatus.IDLE and v.failure is None)
         names = [name for name, _ in at.agents.calls]
         assert names.index("close") < len(names) - 1 - names[::-1].index("open")
         await at.send("And now?")
@@ -202,7 +202,7 @@ async def test_a_loaded_agent_does_not_get_the_conversation_again(url: str) -> N
         await eventually(lambda: len(at.agents.servers) == 2)
         second = list(at.agents.servers)[1]
         at.agents.emit(second, words("Fixed"), {"id": "load", "result": {}})
-        await at.until(lambda v: v.status == SessionStatus.IDLE and v.trouble is None)
+        await at.until(lambda v: v.status == SessionStatus.IDLE and v.failure is None)
         await at.send("More")
         await prompted(at, 2)
         assert at.agents.prompts[1][1] == "More"
@@ -250,7 +250,7 @@ async def test_an_answer_that_cannot_be_delivered_can_be_given_again(url: str) -
         at.agents.fail["answer"] = [AgentUnavailable("no")]
         answer = AnswerPermission(permission=view.permissions[0].id, option="yes", person=ADA)
         await at.ask(answer)
-        view = await at.until(lambda v: v.trouble and v.permissions[0].state == "waiting")
+        view = await at.until(lambda v: v.failure and v.permissions[0].state == "waiting")
         assert view.permissions[0].answer is None
         await at.ask(answer)
         await at.until(lambda v: not v.permissions)
@@ -275,7 +275,7 @@ async def test_what_an_agent_had_said_before_it_was_cut_off_is_read(url: str) ->
         old.recorded = [*old.items, *(StreamItem(event_id=known + n, message=m) for n, m in enumerate(unread, 1))]
         await at.ask(StopSession(person=ADA))  # which it ignores
         await eventually(lambda: "open" in [name for name, _ in at.agents.calls][5:], limit=20)
-        await at.until(lambda v: v.status == SessionStatus.IDLE and v.trouble is None, limit=20)
+        await at.until(lambda v: v.status == SessionStatus.IDLE and v.failure is None, limit=20)
         entries = await at.transcript()
         assert "".join(e.text for e in entries if e.kind is EntryKind.AGENT) == "One, two, three."
         assert all(e.complete for e in entries)

@@ -8,7 +8,7 @@ from typing import Any
 
 from foundry.contracts import addresses
 from foundry.contracts.ids import TaskId
-from foundry.contracts.issues import IssueKind, Trouble
+from foundry.contracts.issues import Failure, IssueKind
 from foundry.contracts.messages import Birth, Command, ScopeId
 from foundry.contracts.task import Phase, PullRequestSeen, TaskState, TaskSummary
 from foundry.contracts.task_branch import BranchMoved
@@ -20,7 +20,7 @@ from tests.world.world import ADA, ORGANIZATION, REPOSITORY, World, world
 ORG, TALLY, REPO = ORGANIZATION, REPOSITORY, REPOSITORY.id
 T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
-__all__ = ["ADA", "ORG", "REPO", "T0", "TALLY", "begin_task", "heard_by", "line", "tally_tree", "tree", "trouble"]
+__all__ = ["ADA", "ORG", "REPO", "T0", "TALLY", "begin_task", "failure", "heard_by", "line", "tally_tree", "tree"]
 
 
 class Begin(Command[None], Birth):
@@ -75,8 +75,8 @@ def line(number: int, *, title: str = "", second: int = 0, **more: Any) -> TaskS
     )
 
 
-def trouble(fingerprint: str, message: str = "it broke", **more: Any) -> Trouble:
-    return Trouble(
+def failure(fingerprint: str, message: str = "it broke", **more: Any) -> Failure:
+    return Failure(
         kind=more.pop("kind", IssueKind.STEP_RETRYING),
         actor="Task:tsk_1",
         scope=more.pop("scope", ScopeId(ORG)),

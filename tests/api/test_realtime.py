@@ -13,7 +13,7 @@ from foundry.api.guard import COOKIE
 from foundry.api.realtime import TOPICS
 from foundry.contracts import addresses
 from foundry.contracts.github_state import SyncInstallations, delivery
-from foundry.contracts.issues import IssueKind, RecordTrouble, Trouble
+from foundry.contracts.issues import Failure, IssueKind, RecordFailure
 from foundry.contracts.messages import ScopeId
 from foundry.contracts.people import Access
 from foundry.contracts.repository import RepositorySeen
@@ -28,11 +28,11 @@ async def url(edge: Edge) -> AsyncIterator[str]:
         yield found
 
 
-async def trouble(edge: Edge, actor: str, number: int) -> None:
-    found = Trouble(
+async def failure(edge: Edge, actor: str, number: int) -> None:
+    found = Failure(
         kind=IssueKind.WORKFLOW_FAILED, actor=actor, scope=ScopeId(ORG), fingerprint=f"f{number}", message="no"
     )
-    await edge.runtime.ask(addresses.organization(ORG), RecordTrouble(trouble=found))
+    await edge.runtime.ask(addresses.organization(ORG), RecordFailure(failure=found))
 
 
 async def test_a_snapshot_and_the_events_after_it_are_a_fresh_snapshot(edge: Edge, url: str):
@@ -139,7 +139,7 @@ async def test_an_organization_shows_what_a_person_may_read(edge: Edge, url: str
             assert [one["name"] for one in first["repositories"]] == ["site"]
             hidden = await edge.task(ada, repository=TALLY.full_name)
             await edge.until(ada, f"/api/organizations/{ORG}/tasks", bool)
-            await trouble(edge, f"Task:{hidden['id']}", 1)
+            await failure(edge, f"Task:{hidden['id']}", 1)
             open_ = await edge.task(ada, repository=SITE.full_name)
             _, event = await watcher.next("IssuesChanged")
             assert event["issues"] == []

@@ -36,6 +36,6 @@ async def test_a_branch_a_person_chose_is_refused_when_taken(tree: World) -> Non
     tree.outside.branches = ["main", "mine"]
     task = await tree.create(branch="mine")
     failed = await tree.until(task, lambda v: v.state == "failed")
-    assert failed.trouble
-    assert failed.trouble.code == "branch_taken"
-    assert failed.trouble.remedy
+    assert failed.failure
+    assert failed.failure.code == "branch_taken"
+    assert failed.failure.remedy

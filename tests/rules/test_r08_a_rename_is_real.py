@@ -17,7 +17,7 @@ from foundry.contracts.errors import WrongState
 from foundry.contracts.ids import MessageId, SandboxId, TaskId, new_id
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.task import ArchiveTask, PublishTask, PullRequestRef, RetryProvisioning, TaskView, WorkTree
-from foundry.contracts.task_rename import BranchOnGitHub, GiveUpRename, OldPullRequest, RenameBranch
+from foundry.contracts.task_rename import BranchOnGitHub, CancelRename, OldPullRequest, RenameBranch
 from foundry.contracts.task_session import SendMessage
 from tests.waiting import eventually
 from tests.world.outside import Scripted
@@ -170,7 +170,7 @@ async def test_while_it_runs_nothing_else_moves_the_branch_and_messages_wait(one
     let_go = one.hub.hold("rename remote")
     await one.rename()
     await eventually(lambda: one.hub.done["rename remote"])
-    for command in (PublishTask(person=ADA), RenameBranch(name="third"), GiveUpRename(), ArchiveTask(person=ADA)):
+    for command in (PublishTask(person=ADA), RenameBranch(name="third"), CancelRename(), ArchiveTask(person=ADA)):
         with pytest.raises(WrongState):
             await one.ask(command)
     session = (await one.view()).active_session
@@ -198,8 +198,8 @@ async def test_one_that_failed_half_way_goes_on_when_it_is_retried(one: Renamed)
     await one.rename()
     failed = await one.failed()
     assert failed.rename is not None
-    assert failed.rename.trouble is not None
-    assert failed.rename.trouble.remedy
+    assert failed.rename.failure is not None
+    assert failed.rename.failure.remedy
     assert one.hub.local == "better"
     await one.ask(RetryProvisioning())
     assert (await one.ended()).branch == "better"
@@ -211,7 +211,7 @@ async def test_one_that_failed_half_way_is_given_up_and_the_old_name_comes_back(
     one.hub.fail["rename remote"] = [WrongState("GitHub refuses", remedy="Ask an admin.")]
     await one.rename()
     await one.failed()
-    await one.ask(GiveUpRename())
+    await one.ask(CancelRename())
     after = await one.ended()
     assert (after.branch, one.hub.local, one.hub.branches) == (old, old, ["main", old])
     assert "given up" in after.note
@@ -225,7 +225,7 @@ async def test_given_up_when_github_has_the_new_name_already_it_goes_forward(one
     await one.rename()
     await one.failed()
     one.hub.branches = ["main", "better"]
-    await one.ask(GiveUpRename())
+    await one.ask(CancelRename())
     after = await one.ended()
     assert (after.branch, one.hub.local) == ("better", "better")
     assert old not in one.hub.branches

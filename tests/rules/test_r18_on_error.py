@@ -6,7 +6,7 @@ import pytest
 
 from foundry.actors.organization.views import issues
 from foundry.app import house
-from foundry.contracts.issues import IssueKind, WorkflowEnded, WorkflowRecovered, WorkflowTrouble
+from foundry.contracts.issues import AttemptFailed, IssueKind, WorkflowEnded, WorkflowRecovered
 from foundry.contracts.sandbox_provider import SandboxGone
 from foundry.runtime.actor import Actor, RegistrationError, Registry
 from foundry.runtime.workflow.flow import Workflows
@@ -19,7 +19,7 @@ WORKFLOWS = house().workflows
 @pytest.mark.parametrize("name", sorted(WORKFLOWS.by_name))
 def test_the_owner_of_every_workflow_hears_of_its_failures(name: str) -> None:
     registry = Registry(house().actors)
-    assert {WorkflowTrouble, WorkflowRecovered, WorkflowEnded} <= registry.kinds[
+    assert {AttemptFailed, WorkflowRecovered, WorkflowEnded} <= registry.kinds[
         WORKFLOWS.by_name[name].owner
     ].handlers.keys()
 
@@ -27,7 +27,7 @@ def test_the_owner_of_every_workflow_hears_of_its_failures(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(WORKFLOWS.by_name))
 def test_a_deaf_owner_is_refused_at_start_up(name: str) -> None:
     owner = type(WORKFLOWS.by_name[name].owner, (Actor,), {})()
-    with pytest.raises(RegistrationError, match="WorkflowTrouble"):
+    with pytest.raises(RegistrationError, match="AttemptFailed"):
         Workflows({name: WORKFLOWS.by_name[name]}).check(Registry([owner]))
 
 
@@ -36,13 +36,13 @@ async def test_a_failed_attempt_and_a_final_failure_are_recorded(tree: World) ->
     tree.outside.fail["clone"] = [OSError("reset"), SandboxGone("gone")]
     task = await tree.create()
     first = await eventually(lambda: tree.read(issues, ORGANIZATION))
-    assert first[0].trouble.kind is IssueKind.STEP_RETRYING
-    assert (first[0].trouble.workflow, first[0].trouble.step, first[0].trouble.attempt) == ("provision", "cloning", 1)
-    assert first[0].trouble.retry_at
+    assert first[0].failure.kind is IssueKind.STEP_RETRYING
+    assert (first[0].failure.workflow, first[0].failure.step, first[0].failure.attempt) == ("provision", "cloning", 1)
+    assert first[0].failure.retry_at
     await tree.until(task, lambda v: v.state == "failed")
     last = await eventually(
-        lambda: tree.read(issues, ORGANIZATION), lambda i: i[0].trouble.kind is IssueKind.WORKFLOW_FAILED
+        lambda: tree.read(issues, ORGANIZATION), lambda i: i[0].failure.kind is IssueKind.WORKFLOW_FAILED
     )
-    assert (last[0].trouble.attempt, last[0].trouble.message, last[0].trouble.retry_at) == (2, "gone", None)
-    assert last[0].trouble.actor == f"Task:{task}"
-    assert last[0].trouble.scope == ORGANIZATION
+    assert (last[0].failure.attempt, last[0].failure.message, last[0].failure.retry_at) == (2, "gone", None)
+    assert last[0].failure.actor == f"Task:{task}"
+    assert last[0].failure.scope == ORGANIZATION

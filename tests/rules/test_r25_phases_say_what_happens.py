@@ -29,20 +29,20 @@ async def test_a_failure_is_shown_in_its_phase_and_retry_goes_on(tree: World, ph
     task = await tree.create()
     failed = await tree.until(task, lambda v: v.state == "failed")
     assert failed.phase == phase
-    assert failed.trouble
-    assert failed.trouble.message == "the ground gave way"
-    assert failed.trouble.remedy
+    assert failed.failure
+    assert failed.failure.message == "the ground gave way"
+    assert failed.failure.remedy
     assert (datetime.now(UTC) - failed.phase_since).total_seconds() < 60
     listed = await eventually(
         lambda: tree.read(task_list, ORGANIZATION), lambda found: found and found[0].state == "failed"
     )
-    assert listed[0].trouble == failed.trouble
+    assert listed[0].failure == failed.failure
     recorded = await eventually(lambda: tree.read(issues, ORGANIZATION))
-    assert recorded[0].trouble.step == phase
+    assert recorded[0].failure.step == phase
 
     done_before = dict(tree.outside.done)
     again = await tree.ask(addresses.task(task), RetryProvisioning())
-    assert (again.state, again.attempt, again.trouble) == ("provisioning", 2, None)
+    assert (again.state, again.attempt, again.failure) == ("provisioning", 2, None)
     running = await tree.until(task, lambda v: v.phase == "running")
     assert running.branch == failed.branch or failed.branch is None
     assert tree.outside.done[call] == done_before[call] + 1
@@ -51,8 +51,8 @@ async def test_a_failure_is_shown_in_its_phase_and_retry_goes_on(tree: World, ph
 async def test_an_attempt_that_will_be_repeated_says_when(tree: World) -> None:
     tree.outside.fail["clone"] = [OSError("connection reset")]
     task = await tree.create()
-    view = await tree.until(task, lambda v: v.trouble is not None)
-    assert view.trouble
-    assert view.trouble.retry_at
+    view = await tree.until(task, lambda v: v.failure is not None)
+    assert view.failure
+    assert view.failure.retry_at
     assert view.phase == "cloning"
-    await tree.until(task, lambda v: v.phase == "running" and v.trouble is None)
+    await tree.until(task, lambda v: v.phase == "running" and v.failure is None)

@@ -24,7 +24,7 @@ from foundry.runtime.turn import Reader
 from foundry.runtime.workflow.flow import Flow, Scope, Workflows, workflow
 from foundry.runtime.workflow.recovery import CRASHES, Recovery
 from foundry.runtime.workflow.workflow_rows import Started, start_rows
-from tests.runtime.toys import Begin, Halt, Job, Ledger, Note, all_troubles, house, running, texts
+from tests.runtime.toys import Begin, Halt, Job, Ledger, Note, all_failures, house, running, texts
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
@@ -96,8 +96,8 @@ async def test_a_failing_attempt_is_reported_and_tried_again(store_url: str) -> 
             "first:1:again:OSError: no route",
             "first:2:again:OSError: no route",
             "recovered:walk",
-        ], "the owner hears of both, the trouble and its end"
-        assert await runtime.read(all_troubles) == [], "what works again is no issue any more"
+        ], "the owner hears of both, the failure and its end"
+        assert await runtime.read(all_failures) == [], "what works again is no issue any more"
 
 
 async def test_the_last_failure_is_final(store_url: str) -> None:
@@ -111,7 +111,7 @@ async def test_the_last_failure_is_final(store_url: str) -> None:
             limit=20,
         )
         assert world.done["two"] == 5
-        issues = await eventually(lambda: runtime.read(all_troubles), lambda t: len(t) == 5)
+        issues = await eventually(lambda: runtime.read(all_failures), lambda t: len(t) == 5)
         assert '"retry_at":null' in issues[-1]
 
 
@@ -174,7 +174,7 @@ async def test_only_crashes_without_progress_between_them_are_counted(tmp_path: 
                 await eventually(lambda: world.done["two"], lambda n: n == 1)
             else:
                 await walked(runtime, "over")
-                assert await runtime.read(all_troubles) == []
+                assert await runtime.read(all_failures) == []
 
 
 @pytest.mark.usefixtures("dying")
@@ -188,7 +188,7 @@ async def test_a_process_that_dies_in_one_step_again_and_again_is_said(tmp_path:
         async with running(url, house(walking()), world) as runtime:
             await eventually(lambda: world.done["one"], lambda n, crash=crash: n == crash + 2)
     async with running(url, house(walking()), world) as runtime:
-        (issue,) = await eventually(lambda: runtime.read(all_troubles))
+        (issue,) = await eventually(lambda: runtime.read(all_failures))
         assert "workflow_crashed" in issue
         assert world.done["one"] == CRASHES + 1, "it is not begun again"
 
@@ -205,7 +205,7 @@ async def test_a_stop_in_order_is_no_crash(tmp_path: Path) -> None:
     world.hold.set()
     async with running(url, house(walking()), world) as runtime:
         await walked(runtime, "over")
-        assert await runtime.read(all_troubles) == []
+        assert await runtime.read(all_failures) == []
 
 
 @workflow(owner="Ledger", scope=Scope.APP, steps=("only",))
@@ -242,7 +242,7 @@ async def test_who_brings_the_process_down_is_found_and_the_others_go_on(tmp_pat
                     by_id[await runtime.ask(Ledger.at("a"), Begin(workflow="does", text=what))] = what
             await eventually(lambda w=world, r=runtime: _dead_or_done(w, r), limit=20)
             if not await runtime.read(start_rows):
-                (issue,) = await runtime.read(all_troubles)
+                (issue,) = await runtime.read(all_failures)
                 break
     else:
         raise AssertionError("it still dies")
@@ -308,7 +308,7 @@ async def test_a_workflow_outlasts_a_database_that_is_away(postgres_server: str,
         await world.back.wait()
         await walked(runtime, "over")
         assert world.done == {"one": 2, "two": 1}
-        assert '"kind":"workflow_failed"' not in str(await runtime.read(all_troubles))
+        assert '"kind":"workflow_failed"' not in str(await runtime.read(all_failures))
 
 
 async def test_a_cancelled_workflow_takes_no_further_step(store_url: str) -> None:
@@ -386,11 +386,11 @@ async def test_a_cancelled_workflow_is_no_issue_any_more(store_url: str) -> None
     world.fail = {"one": [OSError("no route")] * 2}
     async with running(store_url, house(Workflows().add(patient)), world) as runtime:
         started = await runtime.ask(Ledger.at("a"), Begin(workflow="patient"))
-        assert "step_retrying" in (await eventually(lambda: runtime.read(all_troubles), limit=20))[0]
+        assert "step_retrying" in (await eventually(lambda: runtime.read(all_failures), limit=20))[0]
         await runtime.ask(Ledger.at("a"), Halt(workflow=started))
-        await eventually(lambda: runtime.read(all_troubles), lambda issues: issues == [])
+        await eventually(lambda: runtime.read(all_failures), lambda issues: issues == [])
         await runtime.ask(Ledger.at("b"), Begin(workflow="patient"))
-        (other,) = await eventually(lambda: runtime.read(all_troubles), limit=20)
+        (other,) = await eventually(lambda: runtime.read(all_failures), limit=20)
         assert started not in other
 
 
@@ -412,7 +412,7 @@ async def test_an_issue_recorded_after_the_workflow_was_cancelled_is_ended(tmp_p
         runtime.hub.listen(listen)
         await runtime.ask(Ledger.at("a"), Begin(workflow="patient"))
         await eventually(lambda: seen, lambda told: told == ["recorded", "ended"])
-        assert await runtime.read(all_troubles) == []
+        assert await runtime.read(all_failures) == []
         assert world.done == {"one": 1}
 
 

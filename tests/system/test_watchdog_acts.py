@@ -44,11 +44,11 @@ async def test_stopping_the_sandbox_that_nobody_uses(home: Path, monkeypatch: py
         async with watched(home, "stopping the sandbox") as foundry:
             task = await foundry.create("say Hello.")
             await foundry.until(task, saved)
-            await foundry.ask("POST", f"/api/tasks/{task}/rest", 202)
+            await foundry.ask("POST", f"/api/tasks/{task}/idle-stop", 202)
             found = await late(foundry, task, "stopping the sandbox")
             assert found["overdue"]["actions"] == ["retry"]
             await foundry.ask("POST", f"/api/tasks/{task}/retry", 202)
-            await foundry.until(task, lambda t: t["resting"] and t["overdue"] is None)
+            await foundry.until(task, lambda t: t["sandbox_stopped"] and t["overdue"] is None)
             await foundry.see(f"/api/sandboxes/{found['sandbox']}", lambda s: s["state"] == "stopped")
 
 
@@ -63,12 +63,12 @@ async def test_a_message_that_may_have_been_sent(home: Path, monkeypatch: pytest
             await foundry.see(place, lambda s: any(m["state"] == "sending" for m in s["session"]["messages"]))
             await eventually(lambda: not waits)  # it hangs there, and not only in the next life
         async with whole(home, watchdog=soon) as foundry:
-            shown = (await foundry.see(place, lambda s: s["session"]["trouble"]))["session"]
-            assert (shown["trouble"]["code"], shown["trouble"]["actions"]) == ("prompt_unknown", ["resend"])
+            shown = (await foundry.see(place, lambda s: s["session"]["failure"]))["session"]
+            assert (shown["failure"]["code"], shown["failure"]["actions"]) == ("prompt_unknown", ["resend"])
             (message,) = shown["messages"]
             assert message["state"] == "unknown"
             await foundry.ask("POST", f"{place}/messages/{message['id']}/resend")
-            await foundry.see(place, lambda s: said(s, "Hello.") and s["session"]["trouble"] is None)
+            await foundry.see(place, lambda s: said(s, "Hello.") and s["session"]["failure"] is None)
 
 
 async def test_a_sandbox_that_does_not_answer_is_started_again(home: Path) -> None:  # noqa: F811
@@ -79,9 +79,9 @@ async def test_a_sandbox_that_does_not_answer_is_started_again(home: Path) -> No
         await foundry.see("/api/app/inspect", lambda held: not held["workflows"])  # they would start it again at once
         place = f"/api/sessions/{found['active_session']}"
         kill_server(foundry, found)
-        shown = (await foundry.see(place, lambda s: s["session"]["trouble"]))["session"]
-        assert (shown["trouble"]["code"], shown["trouble"]["actions"]) == ("sandbox_unreachable", ["resume"])
-        await foundry.see(place, lambda s: s["session"]["status"] == "idle" and s["session"]["trouble"] is None)
+        shown = (await foundry.see(place, lambda s: s["session"]["failure"]))["session"]
+        assert (shown["failure"]["code"], shown["failure"]["actions"]) == ("sandbox_unreachable", ["resume"])
+        await foundry.see(place, lambda s: s["session"]["status"] == "idle" and s["session"]["failure"] is None)
         await foundry.ask("POST", f"{place}/messages", 201, text=script("say Here I am again."))
         await foundry.see(place, lambda s: said(s, "Here I am again."))
 

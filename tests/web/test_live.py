@@ -13,7 +13,7 @@ import pytest
 
 from foundry.api.guard import COOKIE
 from foundry.contracts import addresses
-from foundry.contracts.issues import IssueKind, RecordTrouble, Trouble
+from foundry.contracts.issues import Failure, IssueKind, RecordFailure
 from foundry.contracts.messages import ScopeId
 from foundry.contracts.people import Access
 from foundry.contracts.sandbox_instance import DiskSeen, SandboxMoved, SandboxState
@@ -79,15 +79,15 @@ async def url(edge: Edge) -> AsyncIterator[str]:
         yield found
 
 
-async def trouble(edge: Edge, number: int) -> None:
-    found = Trouble(
+async def failure(edge: Edge, number: int) -> None:
+    found = Failure(
         kind=IssueKind.WORKFLOW_FAILED,
         actor=str(addresses.repository(TALLY.id)),
         scope=ScopeId(ORG),
         fingerprint=f"f{number}",
-        message=f"trouble {number}",
+        message=f"failure {number}",
     )
-    await edge.runtime.ask(addresses.organization(ORG), RecordTrouble(trouble=found))
+    await edge.runtime.ask(addresses.organization(ORG), RecordFailure(failure=found))
 
 
 async def test_a_list_of_tasks_follows_them_from_their_beginning_to_their_end(edge: Edge, url: str):
@@ -110,7 +110,7 @@ async def test_a_page_that_was_away_catches_up_from_what_it_has(edge: Edge, url:
         address = await opened(ada, f"/organizations/{ORG}")
         first = await edge.task(ada, title="The first")
         await edge.held("branch_names")
-        await trouble(edge, 1)
+        await failure(edge, 1)
         async with live(url, ada, address) as shown:
             seen = await shown.until('id="issue-badge"')
             assert f'id="task-{first["id"]}"' in seen
@@ -165,18 +165,18 @@ async def test_the_runtime_issues_page_lists_and_clears(edge: Edge, url: str):
     async with await edge.browser(ADA) as ada:
         address = await opened(ada, f"/organizations/{ORG}/issues")
         async with live(url, ada, address) as shown:
-            await trouble(edge, 1)
-            assert "trouble 1" in await shown.until('id="issues-organization"')
-            await trouble(edge, 2)
-            await shown.until("trouble 2")
+            await failure(edge, 1)
+            assert "failure 1" in await shown.until('id="issues-organization"')
+            await failure(edge, 2)
+            await shown.until("failure 2")
             cleared = await ada.post(f"/organizations/{ORG}/issues/clear", data={"scope": "organization"})
             assert cleared.status_code == 303
             await shown.until("No runtime issues.")
     async with await edge.browser(GRACE) as grace:
-        await trouble(edge, 3)
+        await failure(edge, 3)
         refused = await grace.post(f"/organizations/{ORG}/issues/clear", data={}, headers={"HX-Request": "true"})
         assert refused.status_code == 200
-        assert "trouble 3" in (await grace.get(f"/organizations/{ORG}/issues", headers=HTML)).text, "not hers to clear"
+        assert "failure 3" in (await grace.get(f"/organizations/{ORG}/issues", headers=HTML)).text, "not hers to clear"
 
 
 async def test_losing_access_makes_the_page_leave_and_gaining_write_gives_the_buttons(edge: Edge, url: str):

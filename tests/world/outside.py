@@ -72,7 +72,7 @@ class Scripted(Outside):
         self.work = WorkTree()
         self.alive = True
         self.gone: list[SandboxId] = []  # that the provider has lost
-        self.stray: list[SandboxId] = []  # that it has besides
+        self.orphan: list[SandboxId] = []  # that it has besides
         self.strange: list[str] = []  # agents that run besides the sessions' own
         self.closed: list[str] = []  # agents that were ended
         self.sizes: dict[SandboxId, int] = {}  # bytes
@@ -158,7 +158,7 @@ class Scripted(Outside):
     async def compare(self, recorded: list[SandboxId]) -> Compared:
         self.done["compare"] += 1
         gone = [one for one in recorded if one in self.gone]
-        return Compared(missing=gone, unknown=[one for one in self.stray if one not in recorded])
+        return Compared(missing=gone, unknown=[one for one in self.orphan if one not in recorded])
 
     async def usage(self, sandbox: SandboxId) -> int | None:
         self.done["usage"] += 1
@@ -172,7 +172,7 @@ class Scripted(Outside):
 
     async def delete(self, sandbox: SandboxId) -> None:
         await self._do("delete")
-        self.stray = [one for one in self.stray if one != sandbox]
+        self.orphan = [one for one in self.orphan if one != sandbox]
 
     async def log(self, sandbox: SandboxId) -> str:
         return "the log"

@@ -291,8 +291,8 @@ class Follower:
                 return found.model_copy(update={"issues": await issues.visible(self._foundry, self._who, APP)})
             case "organization":
                 found = await read(snapshots.of_organization, key, sight.repositories)
-                troubles = await issues.visible(self._foundry, self._who, ScopeId(key))
-                return found.model_copy(update={"issues": troubles})
+                failures = await issues.visible(self._foundry, self._who, ScopeId(key))
+                return found.model_copy(update={"issues": failures})
             case "pull_requests":
                 return await read(snapshots.of_pull_requests, key, sight.repositories)
             case "repository":
@@ -318,8 +318,8 @@ class Follower:
                 return None
             case "IssuesChanged":
                 scope = APP if self._topic == "app" else ScopeId(sight.address.key)
-                troubles = await issues.visible(self._foundry, self._who, scope)
-                return _again(event, IssuesChanged(entity=event.entity, issues=troubles))
+                failures = await issues.visible(self._foundry, self._who, scope)
+                return _again(event, IssuesChanged(entity=event.entity, issues=failures))
             case "RepositoriesChanged" if visible is not None:
                 await self._same(sight)
                 known = RepositoriesChanged.model_validate_json(event.body)

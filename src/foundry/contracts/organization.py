@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from foundry.contracts.ids import OrganizationId, RepositoryId
-from foundry.contracts.issues import Trouble
+from foundry.contracts.issues import Failure
 from foundry.contracts.messages import Birth, Command, Event, Message, Model
 from foundry.contracts.repository import RepositoryRef
 
@@ -38,7 +38,7 @@ class IssueView(Model):
     """One runtime issue as lists show it."""
 
     id: str
-    trouble: Trouble
+    failure: Failure
     first_at: datetime
     last_at: datetime
     times: int = 1

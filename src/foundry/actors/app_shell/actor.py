@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from foundry.actors.app_shell.tables import app_issues, app_sessions, app_strays
-from foundry.actors.app_shell.views import stray
+from foundry.actors.app_shell.tables import app_issues, app_orphans, app_sessions
+from foundry.actors.app_shell.views import orphan
 from foundry.actors.runtime_issues import IssueBook
 from foundry.contracts.app_shell import (
     InstallationsChanged,
@@ -18,17 +18,17 @@ from foundry.contracts.app_shell import (
 from foundry.contracts.errors import BadInput, NotFound
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.issues import (
-    EndTrouble,
+    EndFailure,
+    Failure,
+    FailureEnded,
+    FailureRaised,
     IssueKind,
-    KeepTrouble,
-    RecordTrouble,
-    Trouble,
-    TroubleEnded,
-    TroubleRaised,
+    KeepFailure,
+    RecordFailure,
 )
 from foundry.contracts.messages import APP, ScopeId, millis
 from foundry.contracts.organization import ClearIssues, OrganizationChanged, OrganizationListed
-from foundry.contracts.sandbox_instance import RemoveStray, StraysSeen, StrayView
+from foundry.contracts.sandbox_instance import OrphansSeen, OrphanView, RemoveOrphan
 from foundry.runtime.actor import Actor, creates, due, handles, receives
 from foundry.runtime.turn import Turn
 
@@ -36,7 +36,7 @@ SESSION_TERM = timedelta(days=30)
 SESSION_SWEEP = timedelta(days=1)
 HASH_LENGTH = 64  # hexadecimal digits of a SHA-256
 
-STRAYS = "sandboxes that nobody uses"
+ORPHANS = "sandboxes that nobody uses"
 NAMED = 5  # of them in the issue
 
 
@@ -103,51 +103,51 @@ class AppShell(Actor):
 
     # sandboxes that nobody uses
 
-    @handles(StraysSeen)
-    def strays_seen(self, turn: Turn, command: StraysSeen) -> list[SandboxId]:
+    @handles(OrphansSeen)
+    def orphans_seen(self, turn: Turn, command: OrphansSeen) -> list[SandboxId]:
         """1. These are all there are now. 2. An issue stands while there are any. 3. Say which are to be removed."""
-        known, seen = {row.sandbox: row for row in turn.all(app_strays)}, {one.id: one for one in command.strays}
+        known, seen = {row.sandbox: row for row in turn.all(app_orphans)}, {one.id: one for one in command.orphans}
         for gone in known.keys() - seen.keys():
-            turn.delete(app_strays, sandbox=gone)
+            turn.delete(app_orphans, sandbox=gone)
         for id, one in seen.items():
-            told = {"disk": one.disk, "trouble": one.trouble}
+            told = {"disk": one.disk, "failure": one.failure}
             if id not in known:
-                turn.insert(app_strays, sandbox=id, since=millis(turn.now), **told)
+                turn.insert(app_orphans, sandbox=id, since=millis(turn.now), **told)
             elif any(getattr(known[id], name) != value for name, value in told.items()):
-                turn.update(app_strays, {"sandbox": id}, **told)
+                turn.update(app_orphans, {"sandbox": id}, **told)
         if seen:
             self.book.keep(turn, _unknown(str(turn.address), sorted(seen)))
         else:
-            self.book.end(turn, STRAYS)
-        return [SandboxId(row.sandbox) for row in turn.all(app_strays, removing=True)]
+            self.book.end(turn, ORPHANS)
+        return [SandboxId(row.sandbox) for row in turn.all(app_orphans, removing=True)]
 
-    @handles(RemoveStray)
-    def remove_stray(self, turn: Turn, command: RemoveStray) -> StrayView:
+    @handles(RemoveOrphan)
+    def remove_orphan(self, turn: Turn, command: RemoveOrphan) -> OrphanView:
         """Remembered; who compares sandboxes next removes it."""
-        if not turn.update(app_strays, {"sandbox": command.sandbox}, removing=True, trouble=""):
-            raise NotFound(f"nobody has seen a stray sandbox {command.sandbox}", field="sandbox")
-        return stray(turn.one(app_strays, sandbox=command.sandbox))
+        if not turn.update(app_orphans, {"sandbox": command.sandbox}, removing=True, failure=""):
+            raise NotFound(f"nobody has seen an orphan {command.sandbox}", field="sandbox")
+        return orphan(turn.one(app_orphans, sandbox=command.sandbox))
 
     # runtime issues of scope `app` (R18-R20)
 
-    @receives(TroubleRaised)
-    def trouble_raised(self, turn: Turn, message: TroubleRaised) -> None:
-        self.book.record(turn, message.trouble)
+    @receives(FailureRaised)
+    def failure_raised(self, turn: Turn, message: FailureRaised) -> None:
+        self.book.record(turn, message.failure)
 
-    @receives(TroubleEnded)
-    def trouble_ended(self, turn: Turn, message: TroubleEnded) -> None:
+    @receives(FailureEnded)
+    def failure_ended(self, turn: Turn, message: FailureEnded) -> None:
         self.book.end(turn, message.fingerprint)
 
-    @handles(RecordTrouble)
-    def record_trouble(self, turn: Turn, command: RecordTrouble) -> None:
-        self.book.record(turn, command.trouble)
+    @handles(RecordFailure)
+    def record_failure(self, turn: Turn, command: RecordFailure) -> None:
+        self.book.record(turn, command.failure)
 
-    @handles(KeepTrouble)
-    def keep_trouble(self, turn: Turn, command: KeepTrouble) -> None:
-        self.book.keep(turn, command.trouble)
+    @handles(KeepFailure)
+    def keep_failure(self, turn: Turn, command: KeepFailure) -> None:
+        self.book.keep(turn, command.failure)
 
-    @handles(EndTrouble)
-    def end_trouble(self, turn: Turn, command: EndTrouble) -> None:
+    @handles(EndFailure)
+    def end_failure(self, turn: Turn, command: EndFailure) -> None:
         self.book.end(turn, command.fingerprint)
 
     @handles(ClearIssues)
@@ -155,14 +155,14 @@ class AppShell(Actor):
         return self.book.clear(turn, command.issue)
 
 
-def _unknown(me: str, ids: list[SandboxId]) -> Trouble:
+def _unknown(me: str, ids: list[SandboxId]) -> Failure:
     more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
     number = "A sandbox" if len(ids) == 1 else f"{len(ids)} sandboxes"
-    return Trouble(
+    return Failure(
         kind=IssueKind.SANDBOX_UNKNOWN,
         actor=me,
         scope=ScopeId(APP),
-        fingerprint=STRAYS,
+        fingerprint=ORPHANS,
         code=IssueKind.SANDBOX_UNKNOWN.value,
         message=f"{number} of the provider's nobody uses: {', '.join(ids[:NAMED])}{more}.",
         remedy="Work may be in it, so it is left alone. Look at it; `foundry sandbox list` tells size and age, and "

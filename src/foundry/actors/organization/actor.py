@@ -11,7 +11,7 @@ from foundry.actors.organization.tables import (
 from foundry.actors.organization.views import repository_refs, view
 from foundry.actors.runtime_issues import IssueBook
 from foundry.contracts import addresses
-from foundry.contracts.issues import EndTrouble, RecordTrouble, TroubleEnded, TroubleRaised, TroublesOver
+from foundry.contracts.issues import EndFailure, FailureEnded, FailureRaised, FailuresOver, RecordFailure
 from foundry.contracts.messages import millis
 from foundry.contracts.organization import (
     ClearIssues,
@@ -107,24 +107,24 @@ class Organization(Actor):
 
     # runtime issues (R18-R20)
 
-    @receives(TroubleRaised)
-    def trouble_raised(self, turn: Turn, message: TroubleRaised) -> None:
-        self.book.record(turn, message.trouble)
+    @receives(FailureRaised)
+    def failure_raised(self, turn: Turn, message: FailureRaised) -> None:
+        self.book.record(turn, message.failure)
 
-    @receives(TroubleEnded)
-    def trouble_ended(self, turn: Turn, message: TroubleEnded) -> None:
+    @receives(FailureEnded)
+    def failure_ended(self, turn: Turn, message: FailureEnded) -> None:
         self.book.end(turn, message.fingerprint)
 
-    @receives(TroublesOver)
-    def troubles_over(self, turn: Turn, message: TroublesOver) -> None:
+    @receives(FailuresOver)
+    def failures_over(self, turn: Turn, message: FailuresOver) -> None:
         self.book.end_all(turn, message.actors, message.code)
 
-    @handles(RecordTrouble)
-    def record_trouble(self, turn: Turn, command: RecordTrouble) -> None:
-        self.book.record(turn, command.trouble)
+    @handles(RecordFailure)
+    def record_failure(self, turn: Turn, command: RecordFailure) -> None:
+        self.book.record(turn, command.failure)
 
-    @handles(EndTrouble)
-    def end_trouble(self, turn: Turn, command: EndTrouble) -> None:
+    @handles(EndFailure)
+    def end_failure(self, turn: Turn, command: EndFailure) -> None:
         self.book.end(turn, command.fingerprint)
 
     @handles(ClearIssues)

@@ -52,7 +52,7 @@ def reader(times: StreamTimes) -> WorkerKind:
 
 
 async def follow(job: Job, times: StreamTimes) -> None:
-    """Follow whatever this session's stream is now, until none is wanted."""
+    """ReadStream whatever this session's stream is now, until none is wanted."""
     me = addresses.session(SessionId(job.key))
     misses = 0
     while True:
