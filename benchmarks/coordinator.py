@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sqlalchemy import insert, select
 from tests.postgres import binaries, cluster, database
+from tests.runtime.toys import listen
 from tests.waiting import eventually
 from tests.world.world import world
 
@@ -93,7 +94,7 @@ async def applied(url: str, tasks: int) -> float:
     began = 0.0
     done = asyncio.Event()
 
-    def listen(address: Address, events: object) -> None:
+    def count(address: Address, events: object) -> None:
         nonlocal heard, began
         heard += address == HERE
         if heard == WARM:
@@ -101,7 +102,7 @@ async def applied(url: str, tasks: int) -> float:
         if heard == WARM + MESSAGES:
             done.set()
 
-    runtime.hub.listen(listen)
+    listen(runtime, count)
     await runtime.start(None)  # type: ignore[arg-type]
     try:
         runtime.dispatcher.poke(HERE)

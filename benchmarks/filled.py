@@ -20,7 +20,7 @@ from foundry.actors.history.tables import history_entries
 from foundry.actors.organization.tables import organization_repositories, organization_tasks, organizations
 from foundry.actors.repository.tables import repositories, repository_branches, repository_tasks
 from foundry.actors.sandbox_instance.tables import sandboxes
-from foundry.actors.session_status_sync.tables import followed_streams
+from foundry.actors.session_status_sync.tables import read_streams
 from foundry.actors.task.tables import task_sessions_known, tasks
 from foundry.actors.task_session.row import State
 from foundry.actors.task_session.tables import sessions
@@ -167,7 +167,7 @@ def _task(one: TaskSummary, number: int, at: int) -> dict[str, Any]:
         "sandbox": f"sbx_{number % SANDBOXES:026d}",
         "active_session": f"ses_{number:026d}" if number < SESSIONS else None,
         "archived": one.archived.value if one.archived else None,
-        "resting": one.archived is None,
+        "sandbox_stopped": one.archived is None,
         "created_at": at,
         "changed_at": at,
     }
@@ -190,20 +190,22 @@ def _sessions(connection: Connection, now: int) -> None:
             title=f"Change number {number}",
             status="idle",
             status_since=now - DAY,
-            trouble=None,
+            failure=None,
             told="",
             created_at=now - DAY,
-            resting=True,
+            sandbox_stopped=True,
             prompted=True,
         )
         rows.append({"session": key, **state.values()})
-        known.append({"task": task, "session": key, "number": 1, "agent": "mock", "status": "idle", "resting": True})
+        known.append(
+            {"task": task, "session": key, "number": 1, "agent": "mock", "status": "idle", "sandbox_stopped": True}
+        )
         streams.append(
-            {"session": key, "sandbox": state.sandbox, "server": f"acp_{number}", "following": False, "since": now}
+            {"session": key, "sandbox": state.sandbox, "server": f"acp_{number}", "reading": False, "since": now}
         )
     connection.execute(insert(sessions), rows)
     connection.execute(insert(task_sessions_known), known)
-    connection.execute(insert(followed_streams), streams)
+    connection.execute(insert(read_streams), streams)
     late = [{"actor": f"TaskSession:{key}", "name": "watchdog", "due_at": now + DAY, "generation": 1} for key in keys]
     connection.execute(insert(schedules), late)
 

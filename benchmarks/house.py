@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from sqlalchemy import Column, Integer, String
+from tests.runtime.toys import Toy
 
 from foundry.contracts.messages import Address, Birth, Command, Event, Message
-from foundry.runtime.actor import Actor, creates, handles, receives
+from foundry.runtime.actor import creates, handles, receives
 from foundry.runtime.runtime import House
 from foundry.runtime.store.tables import owned_table
 from foundry.runtime.turn import Turn
@@ -35,7 +36,7 @@ class Changed(Event):
     text: str
 
 
-class Counter(Actor):
+class Counter(Toy):
     topic = "counter"
 
     @creates(Create)
@@ -51,7 +52,7 @@ class Counter(Actor):
         return count
 
 
-class Sink(Actor):
+class Sink(Toy):
     """Takes the messages; `relayed` is when the last one was applied."""
 
     @creates(Create)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from sqlalchemy import select
 from tests.postgres import binaries, cluster, database
+from tests.runtime.toys import listen
 
 from benchmarks.house import Count, Counter, Create, Sink, house
 from benchmarks.rows import Failed, Row, row, tried
@@ -88,11 +89,11 @@ def heard(runtime: Runtime) -> asyncio.Queue[float]:
     sink = Sink.at("sink")
     found: asyncio.Queue[float] = asyncio.Queue()
 
-    def listen(address: Address, events: object) -> None:
+    def at_the_sink(address: Address, events: object) -> None:
         if address == sink:
             found.put_nowait(time.perf_counter())
 
-    runtime.hub.listen(listen)
+    listen(runtime, at_the_sink)
     return found
 
 

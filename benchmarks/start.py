@@ -1,4 +1,4 @@
-"""`foundry serve` as users start it, on 10,000 resting actors and a million transcript events: how long, how big."""
+"""`foundry serve` as users start it, on 10,000 idle actors and a million transcript events: how long, how big."""
 
 from __future__ import annotations
 

@@ -158,6 +158,43 @@ def test_a_file_of_the_runtime_stays_under_400_lines(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 400
 
 
+UNITS = r"milliseconds|seconds|bytes|characters"
+IN_ITS_NAME = r"TRIES|ENTRIES|CHARACTERS|BYTES|HOURS|PORT$|_ID$"
+TWO_UNITS = {"ROOM"}  # items in one file, characters in the other
+
+
+def amounts() -> Iterator[tuple[str, str, str]]:
+    """Every constant that is a number, or some: its file, its name and its comment."""
+    for path in MODULES:
+        source = path.read_text()
+        lines = source.splitlines()
+        for node in ast.parse(source).body:
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and _is_an_amount(node.value):
+                text = "\n".join(lines[node.lineno - 1 : node.end_lineno])
+                above = lines[node.lineno - 2] if lines[node.lineno - 2].startswith("#") else ""
+                yield str(path.relative_to(SRC)), node.targets[0].id, above + text.partition("#")[2]
+
+
+def _is_an_amount(value: ast.expr) -> bool:
+    if isinstance(value, ast.Tuple):
+        return bool(value.elts) and all(map(_is_an_amount, value.elts))
+    if isinstance(value, ast.BinOp):
+        return _is_an_amount(value.left) and _is_an_amount(value.right)
+    return isinstance(value, ast.Constant) and type(value.value) in (int, float)
+
+
+def test_a_constant_has_its_unit_in_a_comment_or_in_its_name() -> None:
+    assert [f"{path}: {name}" for path, name, said in amounts() if not said and not re.search(IN_ITS_NAME, name)] == []
+
+
+def test_a_constants_name_has_the_same_unit_everywhere() -> None:
+    units: dict[str, set[str]] = {}
+    for _, name, said in amounts():
+        found = re.search(rf"\b({UNITS})\b", said)
+        units.setdefault(name, set()).add(found[0] if found else "")
+    assert {name for name, several in units.items() if len(several) > 1} == TWO_UNITS
+
+
 def test_the_runtime_has_one_protocol_of_itself() -> None:
     """`host.Host`; the other two are what SQLite and PostgreSQL both are."""
     found = {

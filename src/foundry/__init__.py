@@ -1,4 +1,4 @@
 """Foundry: where a team and its coding agents work on the same repositories."""
 
-__version__ = "0.2.0"
-RELEASE = "0.2"  # of rows that say which release wrote them
+__version__ = "0.3.0"
+RELEASE = "0.3"  # of rows that say which release wrote them

@@ -25,6 +25,7 @@ import httpx2 as httpx
 import structlog
 import uvicorn
 from fastapi import FastAPI
+from sqlalchemy.exc import DBAPIError
 
 from foundry import __version__, api, web
 from foundry.actors.app_shell.actor import AppShell
@@ -44,7 +45,6 @@ from foundry.actors.session_status_sync.actor import SessionStatusSync
 from foundry.actors.session_status_sync.times import StreamTimes
 from foundry.actors.session_status_sync.worker import reader
 from foundry.actors.task import branch_poller as branches_reconciling
-from foundry.actors.task import release_0_1
 from foundry.actors.task import workflows as task_workflows
 from foundry.actors.task.actor import Task
 from foundry.actors.task.config import TaskConfig
@@ -61,13 +61,13 @@ from foundry.contracts.doors import AgentDoor, GitHubDoor, SandboxDoor
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.github_state import SyncInstallations
 from foundry.contracts.ids import SandboxId
-from foundry.contracts.issues import Adopt
 from foundry.contracts.sandbox_provider import Endpoint
 from foundry.github.client import GitHub, http_client
 from foundry.github.oauth import OAuth
+from foundry.runtime.async_tools import ended
 from foundry.runtime.runtime import House, Runtime
 from foundry.runtime.store.blobs import Blobs
-from foundry.runtime.store.migrate import migrate, open_store
+from foundry.runtime.store.migrate import contracted, migrate, open_store
 from foundry.runtime.store.sqlite import lock_directory
 from foundry.runtime.workflow.flow import Workflows
 from foundry.sandboxes.local import install, isolation
@@ -78,16 +78,16 @@ AGENTS = ("claude", "codex", "opencode", "amp", "mock")
 DRAIN = 5  # seconds that open requests get at a stop
 STREAMS = StreamTimes()
 RECONCILE = 60.0  # seconds between two looks at what there is beside what is recorded
-ADOPT = 1.0  # seconds between two looks for what a replica of release 0.1 has written
+CONTRACT = 10.0  # seconds between two looks whether a server of the last release still lives
 STOP_LIMIT = 10.0  # seconds from the signal to the end, even if a database that stands still holds a thread
 
 log = structlog.get_logger("foundry.app")
 
 
 class PortTaken(FoundryError, code="port_taken", status=409):
-    """Something else listens on the address."""
+    """Another program listens on the address."""
 
-    remedy = "Choose another with --port, or stop what listens there."
+    remedy = "Choose another port with --port, or stop the other program."
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,6 @@ def house(
         sandboxes_reconciling.reconciler(reconcile, min_free),
         agents_reconciling.reconciler(running, reconcile),
         branches_reconciling.reconciler(reconcile),
-        release_0_1.adopter(ADOPT),
     )
     return House(actors, addresses.coordinator, workflows, workers)
 
@@ -169,8 +168,7 @@ class Server:
             agents=AcpDoor(self._boxes.reach, self._boxes.directory, self._boxes.started),
         )
         await self.runtime.start(doors)
-        for task in await self.runtime.read(release_0_1.stale):
-            await self.runtime.ask(addresses.task(task), Adopt())
+        self._contraction = asyncio.create_task(contract(url), name="contraction of the database")
         await self.runtime.ask(addresses.app_shell(), OpenAppShell())
         if settings.github_configured:
             await self.runtime.ask(addresses.github_app(), SyncInstallations())
@@ -197,6 +195,7 @@ class Server:
 
     async def stop(self) -> None:
         """In bounded time. Sandboxes and their agents go on; the next start finds them."""
+        await ended({self._contraction})
         await self.runtime.stop()
         await self._boxes.close()
         await self._http.aclose()
@@ -221,6 +220,17 @@ class Server:
             return await self.runtime.read(endpoint, sandbox)
 
         return Sandboxes(provider, secret, known, Blobs(self.runtime), git=git.path)
+
+
+async def contract(url: str) -> None:
+    """Take away what the last release used, once none of its servers lives."""
+    while not await asyncio.to_thread(contracted, url):
+        await asyncio.sleep(CONTRACT)
+        try:
+            if await asyncio.to_thread(migrate, url):
+                log.info("the database is contracted: nothing of the last release is left in it")
+        except DBAPIError as error:  # away, or what is to go is in use at the moment
+            log.info("the database is contracted later", reason=str(error.orig))
 
 
 def admin_token(data_dir: Path) -> str:

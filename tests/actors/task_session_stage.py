@@ -24,7 +24,7 @@ from foundry.contracts.people import Person
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.sandbox_instance import CreateSandbox, SandboxMoved, SandboxState
 from foundry.contracts.session_stream import AgentSession, ChooseServer, Ingest, SessionOpened, StreamItem
-from foundry.contracts.task import PromptEnded, PromptGranted, PromptWaiting, SessionReady, SessionSeen
+from foundry.contracts.task import PromptEnded, PromptGranted, PromptWaiting, SessionSeen
 from foundry.contracts.task_session import CreateSession, Entry, OpenAgent, SendMessage, SessionView
 from foundry.runtime.actor import Actor, creates, handles, receives
 from foundry.runtime.store.tables import owned_table
@@ -84,10 +84,6 @@ class Task(Actor):
     def seen(self, turn: Turn, message: SessionSeen) -> None:
         self._note(turn, message)
         self._grant(turn)
-
-    @receives(SessionReady)
-    def ready(self, turn: Turn, message: SessionReady) -> None:
-        """What a task of release 0.1 waits for."""
 
     @receives(PromptWaiting)
     def waiting(self, turn: Turn, message: PromptWaiting) -> None:

@@ -11,10 +11,10 @@ from foundry.actors.app_shell.views import issues, person_of_token
 from foundry.contracts import addresses
 from foundry.contracts.app_shell import SignIn, SignOut
 from foundry.contracts.errors import BadInput
-from foundry.contracts.issues import EndTrouble, RecordTrouble
+from foundry.contracts.issues import EndFailure, RecordFailure
 from foundry.contracts.messages import APP
 from foundry.contracts.organization import ClearIssues, IssuesChanged
-from tests.actors.tree import ADA, tree, trouble
+from tests.actors.tree import ADA, failure, tree
 
 SHELL = addresses.app_shell()
 TOKEN = sha256(b"a token").hexdigest()
@@ -55,14 +55,14 @@ async def test_an_unknown_token_is_nobodys(tmp_path: object) -> None:
 async def test_the_same_failure_is_one_issue_until_it_ends(store_url: str) -> None:
     async with tree(store_url) as stage:
         for message in ("first", "again"):
-            await stage.ask(SHELL, RecordTrouble(trouble=trouble("one", message, scope=APP)))
-        await stage.ask(SHELL, RecordTrouble(trouble=trouble("two", scope=APP)))
-        found = {issue.trouble.fingerprint: issue for issue in await stage.read(issues)}
-        assert (found["one"].times, found["one"].trouble.message) == (2, "again")
+            await stage.ask(SHELL, RecordFailure(failure=failure("one", message, scope=APP)))
+        await stage.ask(SHELL, RecordFailure(failure=failure("two", scope=APP)))
+        found = {issue.failure.fingerprint: issue for issue in await stage.read(issues)}
+        assert (found["one"].times, found["one"].failure.message) == (2, "again")
         assert found["one"].first_at <= found["one"].last_at
-        await stage.ask(SHELL, EndTrouble(fingerprint="one"))
+        await stage.ask(SHELL, EndFailure(fingerprint="one"))
         left = await stage.read(issues)
-        assert [issue.trouble.fingerprint for issue in left] == ["two"]
+        assert [issue.failure.fingerprint for issue in left] == ["two"]
         word, body = (await stage.events(SHELL))[-1]
         assert word == "IssuesChanged"
         assert IssuesChanged.model_validate_json(body).issues == left
@@ -71,7 +71,7 @@ async def test_the_same_failure_is_one_issue_until_it_ends(store_url: str) -> No
 async def test_a_person_clears_one_issue_or_all(store_url: str) -> None:
     async with tree(store_url) as stage:
         for name in ("one", "two", "three"):
-            await stage.ask(SHELL, RecordTrouble(trouble=trouble(name, scope=APP)))
+            await stage.ask(SHELL, RecordFailure(failure=failure(name, scope=APP)))
         first = (await stage.read(issues))[0]
         assert await stage.ask(SHELL, ClearIssues(issue=first.id)) == 1
         assert await stage.ask(SHELL, ClearIssues(issue=first.id)) == 0
@@ -81,5 +81,5 @@ async def test_a_person_clears_one_issue_or_all(store_url: str) -> None:
 
 async def test_what_was_never_reported_ends_in_silence(tmp_path: object) -> None:
     async with tree(f"sqlite:///{tmp_path}/foundry.db") as stage:
-        await stage.ask(SHELL, EndTrouble(fingerprint="never"))
+        await stage.ask(SHELL, EndFailure(fingerprint="never"))
         assert await stage.events(SHELL) == []

@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 import pytest
+from foundry.actors.task_session.replay_matcher import ROOM, History, Unreadable, compare
 
 from foundry.actors.task_session.door import AcpDoor
 from foundry.actors.task_session.jobs import INTRODUCTION, GapTurn, Piece
-from foundry.actors.task_session.replay_matcher import ROOM, History, Unreadable, compare
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.messages import Json
 from foundry.contracts.sandbox_provider import AgentRefused
@@ -157,12 +157,12 @@ def test_a_turn_is_found_by_its_prompt(number: int, of: int, told: tuple[str, ..
 def test_only_the_turns_that_are_wanted_are_kept_and_other_sessions_are_passed_over() -> None:
     other: Json = {"method": "session/update", "params": {"sessionId": "x", "update": tells("a:z")[0]["params"]}}
     history = read([*tells("a:before", "u:Go", "a:one"), other, *tells("a:two", "u:No", "a:three")], "Go")
-    assert ["".join(chunk for part in told.parts for chunk in part.chunks) for told in history.turns] == ["onetwo"]
+    assert ["".join(piece.text for piece in told.pieces()) for told in history.turns] == ["onetwo"]
 
 
 @pytest.mark.parametrize("known", [0, 1])
 def test_a_replay_that_is_not_whole_is_not_read(known: int) -> None:
-    history = History(["Go"], ends="load", of="agent-1")
+    history = Replay(["Go"], ends="load", of="agent-1")
     for at in range(known):
         history.take(StreamItem(event_id=at + 1, message=tells("a:x")[0]))
     with pytest.raises(Unreadable):

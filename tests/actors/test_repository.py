@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from foundry.actors.history.views import entries
-from foundry.actors.repository.reservations import LIMIT, free_branch, taken_by
+from foundry.actors.repository.reservations import NAME_LIMIT, free_branch, taken_by
 from foundry.actors.repository.views import repository_view, task_list
 from foundry.contracts import addresses
 from foundry.contracts.branch_names import BranchTaken, branch_problem
@@ -87,7 +87,7 @@ def test_a_suffix_never_makes_a_name_too_long(wishes: list[str]) -> None:
     taken: set[str] = set()
     for wish in wishes:
         name = free_branch(wish, taken)
-        assert len(name.encode()) <= LIMIT
+        assert len(name.encode()) <= NAME_LIMIT
         assert branch_problem(name) is None
         taken.add(name)
 

@@ -217,8 +217,8 @@ class SlowJob:
         self.batches.append(command.items)
         return command.items[-1].event_id
 
-    async def read(self, function: object, *args: object) -> Followed:
-        return Followed(sandbox=SandboxId("sbx_1"), server_id="acp_1")
+    async def read(self, function: object, *args: object) -> Stream:
+        return Stream(sandbox=SandboxId("sbx_1"), server_id="acp_1")
 
 
 async def test_a_store_that_hangs_costs_memory_up_to_a_bound_and_never_the_reading() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -85,3 +87,24 @@ async def test_the_step_that_comes_next_starts_it_again(lab: Lab, step: Step) ->
         found = await lab.provider.find(BOX)
         assert found is not None
         assert found.state is ProviderState.RUNNING
+
+
+@pytest.mark.parametrize("step", [waiting, cloning, installing], ids=lambda step: step.__name__)
+async def test_a_step_finds_a_sandbox_that_another_step_started_again(lab: Lab, step: Step) -> None:  # noqa: F811
+    """The new address is not recorded. If Foundry restarts too, the next step has only the old address."""
+    async with after_a_reboot(lab) as boxes:
+        old = await boxes._endpoint(BOX)
+        with socket.socket() as taken:  # as after a reboot, another program may have the old port
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            taken.bind(("127.0.0.1", urlsplit(str(old and old.url)).port or 0))
+            await boxes.wait_healthy(BOX)
+            await boxes.close()
+
+            again = Sandboxes(lab.again(), b"a secret", boxes._endpoint, NoBlobs())
+            try:
+                found = await lab.provider.find(BOX)
+                assert found is not None
+                assert found.endpoint != old
+                await step(again)
+            finally:
+                await again.close()

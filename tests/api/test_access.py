@@ -9,7 +9,7 @@ import pytest
 
 from foundry.contracts import addresses
 from foundry.contracts.errors import Unavailable
-from foundry.contracts.issues import IssueKind, RecordTrouble, Trouble
+from foundry.contracts.issues import Failure, IssueKind, RecordFailure
 from foundry.contracts.messages import ScopeId
 from foundry.contracts.people import Access
 from foundry.github.errors import GitHubUnavailable
@@ -115,38 +115,38 @@ async def test_while_github_is_away_readers_go_on_for_a_while_and_nobody_changes
 
 
 @pytest.fixture
-async def troubled(edge: Edge) -> Edge:
+async def failing(edge: Edge) -> Edge:
     """One issue of a private repository's task, one of the organization itself, one of the app."""
     async with edge.admin("ada") as ada:
         task = await edge.task(ada)
     for scope, actor in ((ORG, f"Task:{task['id']}"), (ORG, f"GitHubState:{ORG}"), ("app", "GitHubState:app")):
-        trouble = Trouble(
+        failure = Failure(
             kind=IssueKind.WORKFLOW_FAILED, actor=actor, scope=ScopeId(scope), fingerprint=actor,
             message=f"{actor} failed", remedy="Retry",
         )  # fmt: skip
-        await edge.runtime.ask(addresses.coordinator(ScopeId(scope)), RecordTrouble(trouble=trouble))
+        await edge.runtime.ask(addresses.coordinator(ScopeId(scope)), RecordFailure(failure=failure))
     return edge
 
 
 async def told(client: httpx.AsyncClient, path: str = f"/api/organizations/{ORG}/issues") -> set[str]:
-    return {issue["trouble"]["actor"].split(":")[0] for issue in (await client.get(path)).json()}
+    return {issue["failure"]["actor"].split(":")[0] for issue in (await client.get(path)).json()}
 
 
-async def test_issues_are_for_whoever_may_see_what_they_are_about(troubled: Edge):
-    async with troubled.admin("ada") as ada, troubled.admin("grace") as grace, troubled.admin("bob") as bob:
+async def test_issues_are_for_whoever_may_see_what_they_are_about(failing: Edge):
+    async with failing.admin("ada") as ada, failing.admin("grace") as grace, failing.admin("bob") as bob:
         assert await told(ada) == {"Task", "GitHubState"}
         assert await told(grace) == {"Task"}  # reads the repository, but is not of the organization
         assert await told(bob) == set()
-    bob_browser = await troubled.browser(next(p for p in await _people(troubled) if p.login == "bob"))
+    bob_browser = await failing.browser(next(p for p in await _people(failing) if p.login == "bob"))
     assert await told(bob_browser, "/api/app/issues") == set()
-    ada_browser = await troubled.browser(next(p for p in await _people(troubled) if p.login == "ada"))
+    ada_browser = await failing.browser(next(p for p in await _people(failing) if p.login == "ada"))
     assert await told(ada_browser, "/api/app/issues") == {"GitHubState"}
 
 
-async def test_issues_are_cleared_one_or_all_by_whoever_may(troubled: Edge):
+async def test_issues_are_cleared_one_or_all_by_whoever_may(failing: Edge):
     issues = f"/api/organizations/{ORG}/issues"
-    async with troubled.admin("ada") as ada, troubled.admin("grace") as grace:
-        of_task = next(i for i in (await ada.get(issues)).json() if i["trouble"]["actor"].startswith("Task"))
+    async with failing.admin("ada") as ada, failing.admin("grace") as grace:
+        of_task = next(i for i in (await ada.get(issues)).json() if i["failure"]["actor"].startswith("Task"))
         problem(await grace.delete(f"{issues}/{of_task['id']}"), 403, "forbidden", "issue")
         assert (await grace.delete(issues)).json() == {"cleared": 0}
         assert (await ada.delete(f"{issues}/{of_task['id']}")).json() == {"cleared": 1}

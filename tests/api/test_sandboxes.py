@@ -6,12 +6,12 @@ from typing import Any
 
 from foundry.contracts import addresses
 from foundry.contracts.ids import SandboxId
-from foundry.contracts.sandbox_instance import DiskSeen, SandboxMoved, SandboxState, Stray, StraysSeen
+from foundry.contracts.sandbox_instance import DiskSeen, Orphan, OrphansSeen, SandboxMoved, SandboxState
 from foundry.contracts.sandbox_provider import Room
 from tests.api.edge import ADA, Edge
 from tests.api.problems import problem
 
-STRAY = SandboxId("sbx_stray")
+ORPHAN = SandboxId("sbx_orphan")
 
 
 async def provisioned(edge: Edge, client: Any) -> dict[str, Any]:
@@ -21,7 +21,7 @@ async def provisioned(edge: Edge, client: Any) -> dict[str, Any]:
 
 async def seen(edge: Edge) -> list[SandboxId]:
     """What who compares tells; gives what it is to remove."""
-    return await edge.runtime.ask(addresses.app_shell(), StraysSeen(strays=[Stray(id=STRAY, disk=40_000_000)]))
+    return await edge.runtime.ask(addresses.app_shell(), OrphansSeen(orphans=[Orphan(id=ORPHAN, disk=40_000_000)]))
 
 
 async def test_it_lists_what_each_takes_the_sum_and_what_is_left(edge: Edge):
@@ -41,19 +41,19 @@ async def test_it_lists_what_each_takes_the_sum_and_what_is_left(edge: Edge):
             (two["sandbox"], two["id"], 30_000_000),
             (one["sandbox"], one["id"], 20_000_000),
         ]
-        (stray,) = found["strays"]
-        assert (stray["id"], stray["disk"], stray["removing"], stray["trouble"]) == (STRAY, 40_000_000, False, "")
-        assert stray["since"]
+        (orphan,) = found["orphans"]
+        assert (orphan["id"], orphan["disk"], orphan["removing"], orphan["failure"]) == (ORPHAN, 40_000_000, False, "")
+        assert orphan["since"]
         assert (await admin.get("/api/app/inspect")).json()["disk"] == found
 
 
-async def test_a_stray_one_is_removed_when_asked_for_and_one_of_a_task_is_not(edge: Edge):
+async def test_an_orphan_is_removed_when_asked_for_and_one_of_a_task_is_not(edge: Edge):
     async with edge.admin() as admin:
         task = await provisioned(edge, admin)
         assert await seen(edge) == []
-        asked = await admin.delete(f"/api/app/sandboxes/{STRAY}")
+        asked = await admin.delete(f"/api/app/sandboxes/{ORPHAN}")
         assert (asked.status_code, asked.json()["removing"]) == (202, True)
-        assert await seen(edge) == [STRAY]
+        assert await seen(edge) == [ORPHAN]
         answer = await admin.delete(f"/api/app/sandboxes/{task['sandbox']}")
         refused = problem(answer, 409, "wrong_state", "sandbox")
         assert "Archive" in refused["remedy"]
@@ -63,7 +63,7 @@ async def test_a_stray_one_is_removed_when_asked_for_and_one_of_a_task_is_not(ed
 async def test_it_is_for_the_admin_alone(edge: Edge):
     async with await edge.browser(ADA) as ada:
         problem(await ada.get("/api/app/sandboxes"), 403, "admin_only", "Authorization")
-        problem(await ada.delete(f"/api/app/sandboxes/{STRAY}"), 403, "admin_only", "Authorization")
+        problem(await ada.delete(f"/api/app/sandboxes/{ORPHAN}"), 403, "admin_only", "Authorization")
 
 
 async def test_when_one_of_an_archived_task_is_removed_is_said(edge: Edge):

@@ -15,9 +15,9 @@ import pytest_asyncio
 
 from foundry.contracts import addresses
 from foundry.contracts.ids import SandboxId
-from foundry.contracts.issues import IssueKind, RecordTrouble, Trouble
+from foundry.contracts.issues import Failure, IssueKind, RecordFailure
 from foundry.contracts.messages import ScopeId
-from foundry.contracts.sandbox_instance import DiskSeen, Stray, StraysSeen
+from foundry.contracts.sandbox_instance import DiskSeen, Orphan, OrphansSeen
 from tests.api.edge import ORG, TOKEN, Edge, listening, running
 from tests.waiting import eventually
 
@@ -116,11 +116,11 @@ async def test_a_message_is_sent_once_a_call(shell: Shell):
 
 
 async def test_issues_are_listed_and_cleared(shell: Shell):
-    trouble = Trouble(
+    failure = Failure(
         kind=IssueKind.WORKFLOW_FAILED, actor=f"GitHubState:{ORG}", scope=ScopeId(ORG), fingerprint="f",
         message="the sync failed", remedy="Look at GitHub.",
     )  # fmt: skip
-    await shell.edge.runtime.ask(addresses.organization(ORG), RecordTrouble(trouble=trouble))
+    await shell.edge.runtime.ask(addresses.organization(ORG), RecordFailure(failure=failure))
     said = await shell("issues", "list", "-o", "lumen-works", "--as", "ada")
     assert "the sync failed" in said.out
     assert "Look at GitHub." in said.out
@@ -138,24 +138,24 @@ async def test_the_runtime_is_inspected(shell: Shell):
     assert {one["kind"] for one in found["actors"]} >= {"Repository", "Organization"}
 
 
-async def test_sandboxes_are_listed_and_a_stray_one_is_removed(shell: Shell):
+async def test_sandboxes_are_listed_and_an_orphan_is_removed(shell: Shell):
     made = await shell("task", "create", "lumen-works/tally", "Take room", "--as", "ada", "--json")
     task, app = json.loads(made.out), addresses.app_shell()
     async with shell.edge.admin() as ada:
         await shell.edge.until(ada, f"/api/tasks/{task['id']}", lambda found: found["state"] == "ready")
     await shell.edge.runtime.ask(addresses.sandbox(task["sandbox"]), DiskSeen(disk=120_000_000))
-    stray = Stray(id=SandboxId("sbx_stray"), disk=2_500_000)
-    await shell.edge.runtime.ask(app, StraysSeen(strays=[stray]))
+    orphan = Orphan(id=SandboxId("sbx_orphan"), disk=2_500_000)
+    await shell.edge.runtime.ask(app, OrphansSeen(orphans=[orphan]))
     for words in (("sandbox", "list"), ("inspect",)):
         said = (await shell(*words)).out
         assert "122 MB on disk" in said
         assert f"{task['sandbox']}    120 MB  running  of {task['id']}" in said
-        assert "sbx_stray    2.5 MB  first seen 2" in said
-    refused = await shell("sandbox", "remove", "sbx_stray")  # nobody answers the question
+        assert "sbx_orphan    2.5 MB  first seen 2" in said
+    refused = await shell("sandbox", "remove", "sbx_orphan")  # nobody answers the question
     assert refused.code == 1
-    assert await shell.edge.runtime.ask(app, StraysSeen(strays=[stray])) == []
-    assert "within a minute" in (await shell("sandbox", "remove", "sbx_stray", "--yes")).out
-    assert await shell.edge.runtime.ask(app, StraysSeen(strays=[stray])) == ["sbx_stray"]
+    assert await shell.edge.runtime.ask(app, OrphansSeen(orphans=[orphan])) == []
+    assert "within a minute" in (await shell("sandbox", "remove", "sbx_orphan", "--yes")).out
+    assert await shell.edge.runtime.ask(app, OrphansSeen(orphans=[orphan])) == ["sbx_orphan"]
     kept = await shell("sandbox", "remove", task["sandbox"], "--yes")
     assert kept.code == 1
     assert "belongs to a task" in kept.err

@@ -188,7 +188,7 @@ async def test_a_cancel_stops_the_running_command_and_the_session_goes_on(stage:
     assert await stage.ask(session, "say later") == "end_turn"
 
 
-async def test_trouble_is_what_the_script_says(stage: Stage):
+async def test_failure_is_what_the_script_says(stage: Stage):
     session = await stage.session()
     with pytest.raises(acp.RequestError, match="no more credit"):
         await stage.ask(session, "fail no more credit")

@@ -15,7 +15,7 @@ from foundry.contracts.github_payloads import GitHubAccount, GitHubBudget
 from foundry.github.client import GitHub
 from foundry.github.client_base import budget_after
 from foundry.github.errors import GitHubNotFound, GitHubRateLimited, GitHubRefused, GitHubUnavailable
-from foundry.github.etag_cache import Answer as Kept
+from foundry.github.etag_cache import CachedResponse as Kept
 from foundry.github.etag_cache import KeptInMemory
 from tests.github.conftest import INSTALLATION, TALLY, Answer
 

@@ -94,7 +94,7 @@ async def seen(runtime: Runtime) -> dict[str, Any] | None:
     task: TaskView = await runtime.read(task_view, row.task)
     body: dict[str, Any] = {
         "task": task.id, "state": task.state.value, "phase": task.phase.value, "branch": task.branch,
-        "trouble": task.trouble.message if task.trouble else None, "sandbox": task.sandbox,
+        "failure": task.failure.message if task.failure else None, "sandbox": task.sandbox,
         "status": task.activity, "session": task.active_session,
     }  # fmt: skip
     if task.active_session and await runtime.read(lambda r: r.exists(addresses.session(task.active_session))):

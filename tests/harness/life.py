@@ -215,7 +215,7 @@ class Life:
     async def rests_until_needed(self, task: str) -> None:
         """Its sandbox is stopped; a message brings it back, and the agent knows the conversation."""
         await self.let_rest(task)
-        found = await self.until(task, lambda t: t["resting"])
+        found = await self.until(task, lambda t: t["sandbox_stopped"])
         await self.foundry.see(f"/api/sandboxes/{found['sandbox']}", lambda s: s["state"] == "stopped")
         words = f"I slept well, {found['work']['seen_at']}."  # other words each time, for who does this again and again
         place = await self.say(task, f"say {words}")
@@ -239,7 +239,7 @@ class Life:
         seen = (await self.until(task, lambda t: True))["work"]["seen_at"]
         await self.foundry.ask("POST", f"/api/tasks/{task}/checkpoints", 202)
         await self.until(task, lambda t: saved(t) and t["work"]["seen_at"] != seen)
-        await self.foundry.ask("POST", f"/api/tasks/{task}/rest", 202)
+        await self.foundry.ask("POST", f"/api/tasks/{task}/idle-stop", 202)
 
     async def begins_from(self, task: str) -> str:
         """A new task with the first one's work."""
@@ -307,7 +307,7 @@ class Life:
         await self.foundry.ask("POST", path, option=asked["options"][0]["id"])
 
     async def rests(self, task: str) -> None:
-        await self.until(task, lambda t: saved(t) and not t["sessions"][0]["trouble"])
+        await self.until(task, lambda t: saved(t) and not t["sessions"][0]["failure"])
 
     def box(self, task: dict[str, Any]) -> Path:
         return folder(self.data, task["sandbox"]) / "work" / "repo"

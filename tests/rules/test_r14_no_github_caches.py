@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from foundry.actors.task.tables import RELEASE_0_1
 from foundry.contracts import addresses
 from foundry.contracts.ids import TaskId
 from foundry.contracts.repository import ReserveBranch
@@ -18,7 +17,7 @@ GITHUBS = re.compile(r"title|body|draft|author|label|review|check|mergeable|sha"
 
 def test_a_task_stores_of_a_pull_request_what_says_which_and_what_it_made_of_it() -> None:
     assert set(PullRequestRef.model_fields) == {"number", "state", "url"}
-    own = columns_of("Task") - {column.name for column in RELEASE_0_1}  # 0.1 kept the reference in one column
+    own = columns_of("Task")
     about = {name for name in own if name.startswith(("pull", "pr_"))}
     assert about == {"pull_request_number", "pull_request_ended"}
 

@@ -11,11 +11,11 @@ from foundry.actors.organization.views import issues
 from foundry.app import house
 from foundry.contracts import addresses
 from foundry.contracts.ids import TaskId
-from foundry.contracts.issues import IssueKind, RecordTrouble, TroubleEnded, TroubleRaised
+from foundry.contracts.issues import FailureEnded, FailureRaised, IssueKind, RecordFailure
 from foundry.contracts.organization import IssuesChanged
 from foundry.contracts.task import PullRequestSeen
 from foundry.runtime.actor import Registry
-from tests.actors.tree import ORG, REPO, tally_tree, trouble
+from tests.actors.tree import ORG, REPO, failure, tally_tree
 from tests.rules.lookup import metadata, naming
 from tests.waiting import eventually
 
@@ -23,9 +23,9 @@ from tests.waiting import eventually
 async def test_what_is_recorded_is_what_the_badge_and_its_watchers_see(tmp_path: Path) -> None:
     async with tally_tree(f"sqlite:///{tmp_path}/foundry.db") as stage:
         here = addresses.organization(ORG)
-        await stage.ask(here, RecordTrouble(trouble=trouble("workflow:1")))
+        await stage.ask(here, RecordFailure(failure=failure("workflow:1")))
         found = await stage.read(issues, ORG)
-        assert [issue.trouble.fingerprint for issue in found] == ["workflow:1"]
+        assert [issue.failure.fingerprint for issue in found] == ["workflow:1"]
         word, body = (await stage.events(here))[-1]
         assert (word, IssuesChanged.model_validate_json(body).issues) == ("IssuesChanged", found)
 
@@ -42,15 +42,15 @@ async def test_a_message_that_fails_for_good_is_there_too_and_can_be_named(tmp_p
             database.commit()
         await stage.say(seen, to=addresses.task(TaskId("tsk_missing")))
         (issue,) = await eventually(lambda: stage.read(app_issues), lambda found: len(found) == 1)
-        assert issue.trouble.kind is IssueKind.MESSAGE_SET_ASIDE
-        assert issue.trouble.mailbox_id is not None
-        assert "tsk_missing" in issue.trouble.message
+        assert issue.failure.kind is IssueKind.MESSAGE_SET_ASIDE
+        assert issue.failure.mailbox_id is not None
+        assert "tsk_missing" in issue.failure.message
 
 
 def test_issues_are_kept_by_the_two_coordinators_alone() -> None:
-    takers = {k.name for k in Registry(house().actors).kinds.values() if RecordTrouble in k.handlers}
+    takers = {k.name for k in Registry(house().actors).kinds.values() if RecordFailure in k.handlers}
     assert takers == {"AppShell", "Organization"}
-    for word in (TroubleRaised, TroubleEnded):
+    for word in (FailureRaised, FailureEnded):
         assert takers == {k.name for k in Registry(house().actors).kinds.values() if word in k.handlers}
     kept = {t.name for t in metadata.tables.values() if "fingerprint" in t.columns and "times" in t.columns}
     assert kept == {"app_issues", "organization_issues"}

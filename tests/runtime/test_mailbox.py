@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from foundry.runtime.store.tables import mailbox
 from foundry.runtime.turn import Reader
-from tests.runtime.toys import Ledger, Relay, all_troubles, running, texts
+from tests.runtime.toys import Ledger, Relay, all_failures, running, texts
 from tests.waiting import eventually
 
 
@@ -41,7 +41,7 @@ async def test_after_five_tries_it_is_set_aside_and_the_rest_goes_on(store_url: 
             return await runtime.read(texts, "c")
 
         await eventually(look, lambda t: t == [("a", "later")])
-        issue = json.loads((await eventually(lambda: runtime.read(all_troubles)))[0])
+        issue = json.loads((await eventually(lambda: runtime.read(all_failures)))[0])
         assert issue["kind"] == "message_set_aside"
         assert issue["step"] == "Noted"
         assert issue["remedy"]

@@ -8,9 +8,22 @@ import sys
 from pathlib import Path
 
 import pytest
+from alembic import command as alembic
 from sqlalchemy import inspect, text
+from sqlalchemy.exc import OperationalError
 
-from foundry.runtime.store.migrate import HERE, DatabaseTooNew, engine_of, head, migrate, revisions
+from foundry import RELEASE
+from foundry.runtime.store.migrate import (
+    HERE,
+    DatabaseTooNew,
+    alembic_config,
+    contracted,
+    engine_of,
+    head,
+    migrate,
+    revisions,
+)
+from foundry.runtime.store.releases import LAST, LAST_REVISION, DatabaseTooOld
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LIMIT = 60.0  # seconds for two processes to start and migrate
@@ -28,9 +41,6 @@ with engine_of(sys.argv[1]).connect() as connection:
     how = {"compare_type": True, "compare_server_default": connection.dialect.name != "sqlite"}
     for difference in compare_metadata(MigrationContext.configure(connection, opts=how), metadata):
         one = difference[0] if isinstance(difference, list) else difference
-        table = one[2]
-        if one[0] == "modify_default" and (table, one[3]) in (("sessions", "resting"), ("sessions", "heard_at")):
-            continue  # release 0.1 relies on it; 0.3 drops it
         print(difference)
 """
 
@@ -125,3 +135,111 @@ def test_a_migration_that_fails_leaves_nothing(store_url: str) -> None:
         connection.exec_driver_sql("DROP TABLE workflows")
     engine.dispose()
     assert migrate(store_url)
+
+
+# the last release, and the one before it
+
+
+def as_left(url: str, revision: str, *statements: str) -> None:
+    """A database of an earlier release, and what it left there."""
+    engine = engine_of(url)
+    with engine.connect() as connection:
+        alembic.upgrade(alembic_config(connection), revision)
+        for statement in statements:
+            connection.execute(text(statement))
+        connection.commit()
+    engine.dispose()
+
+
+TASK = """
+INSERT INTO tasks (task, organization, repository, repository_id, prompt, title, base, person, state, phase,
+phase_since, auto_publish, agent, sandbox, mirror, mirror_at, created_at, changed_at)
+VALUES ('tsk_1', '1', '{}', '1', '', '', 'main', '{}', 'ready', 'running', 1, false, 'mock', 'sbx_1', 'm', %s, 1, 2)
+"""
+WORKFLOW = """
+INSERT INTO workflows (id, name, scope, job, release, owner, started_at, generation, crashes, cancelled)
+VALUES ('wfl_1', 'rest', '1', '{}', %s, 'Task:tsk_1', 1, 0, 0, 0)
+"""
+LATER = 9_999_999_999_999  # milliseconds; a lease until then is a living server's
+
+
+def lease(name: str) -> str:
+    return f"INSERT INTO leases (name, holder, fencing, expires_at) VALUES ('{name}', 'one', 1, {LATER})"
+
+
+def leases(release: str) -> tuple[str, str]:
+    """Of a server that lives."""
+    return lease("replica:one"), lease(f"release:{release}:one")
+
+
+def test_a_database_of_the_release_before_the_last_is_refused_in_two_lines(store_url: str) -> None:
+    as_left(store_url, "0009")
+    with pytest.raises(DatabaseTooOld) as caught:
+        migrate(store_url)
+    assert "revision is 0009" in caught.value.detail
+    assert caught.value.remedy.startswith(f"Start Foundry {LAST} on it first, ")
+    assert "\n" not in caught.value.detail + caught.value.remedy
+
+
+@pytest.mark.parametrize("left", [TASK % "1", WORKFLOW % "NULL"], ids=["a task", "a workflow"])
+def test_what_the_last_release_has_not_converted_is_not_lost(store_url: str, left: str) -> None:
+    as_left(store_url, LAST_REVISION, left)
+    with pytest.raises(DatabaseTooOld, match=r"release 0\.1 left"):
+        migrate(store_url)
+
+
+def test_a_database_that_the_last_release_has_converted_is_contracted_at_once(store_url: str) -> None:
+    """And what it stored under other names has its names of today."""
+    as_left(store_url, LAST_REVISION, TASK % "2", WORKFLOW % f"'{LAST}'")
+    assert not contracted(store_url)
+    assert migrate(store_url)
+    assert contracted(store_url)
+    engine = engine_of(store_url)
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT task FROM tasks")).scalars().all() == ["tsk_1"]
+        assert connection.execute(text("SELECT name FROM workflows")).scalars().all() == ["idle_stop"]
+    engine.dispose()
+
+
+def test_nothing_is_taken_from_a_server_of_the_last_release_that_lives(postgres_url: str) -> None:
+    """Once it is gone, or has become one of this release, it is."""
+    as_left(postgres_url, LAST_REVISION, *leases(LAST))
+    assert not migrate(postgres_url)
+    assert not contracted(postgres_url)
+    as_left(postgres_url, LAST_REVISION, "DELETE FROM leases", *leases(RELEASE))
+
+    assert migrate(postgres_url)
+    assert contracted(postgres_url)
+
+
+def test_a_server_that_does_not_say_its_release_is_of_the_one_before_the_last(postgres_url: str) -> None:
+    as_left(postgres_url, LAST_REVISION, lease("replica:one"))
+    with pytest.raises(DatabaseTooOld, match="still running"):
+        migrate(postgres_url)
+
+
+def test_what_is_in_use_is_taken_away_later(postgres_url: str) -> None:
+    as_left(postgres_url, LAST_REVISION)
+    engine = engine_of(postgres_url)
+    with engine.begin() as connection:
+        connection.execute(text("SELECT count(*) FROM tasks"))  # holds a lock until its end
+        with pytest.raises(OperationalError, match="lock timeout"):
+            migrate(postgres_url)
+    engine.dispose()
+    assert migrate(postgres_url)
+
+
+def test_a_session_in_which_nothing_has_happened_since_keeps_what_the_agent_said(store_url: str) -> None:
+    session = """
+    INSERT INTO sessions (session, task, repository, repository_id, sandbox, agent, title, status, status_since,
+    created_at, mode, commands, connected, cursor, resumed, unreachable, replay_ends, needs_context, prompted, stopping)
+    VALUES ('ses_1', 'tsk_1', '{}', '1', 'sbx_1', 'mock', '', 'idle', 1, 1, 'plan', '["x"]', false, 0, false, false, '',
+    false, false, false)
+    """
+    as_left(store_url, LAST_REVISION, session)
+    assert migrate(store_url)
+    engine = engine_of(store_url)
+    with engine.connect() as connection:
+        found = connection.execute(text("SELECT session, mode, commands, usage FROM session_agents")).all()
+    engine.dispose()
+    assert found == [("ses_1", "plan", '["x"]', "{}")]

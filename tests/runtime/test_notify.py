@@ -11,7 +11,7 @@ import pytest
 
 from foundry.contracts.messages import Address
 from foundry.runtime.intervals import Pace
-from foundry.runtime.mailbox.notify import CHANNEL, LIMIT, News, Notice
+from foundry.runtime.mailbox.notify import CHANNEL, PAYLOAD_LIMIT, News, Notice
 from foundry.runtime.runtime import Runtime
 from foundry.runtime.topic import Published
 from foundry.runtime.workflow.flow import Flow, Scope, Workflows, workflow
@@ -173,7 +173,7 @@ def test_a_notice_is_never_too_long_for_postgresql() -> None:
             news = News()
             news.add([f"Ledger:{key}{n}" for n in range(count)], [], workflows=True)
             payload = news.notice("me")
-            assert len(payload.encode()) <= LIMIT
+            assert len(payload.encode()) <= PAYLOAD_LIMIT
             notice = Notice.model_validate_json(payload)
             assert notice.everything or len(notice.mail) == count
 

@@ -6,18 +6,18 @@ import json
 
 import psycopg
 
-from foundry.contracts.issues import IssueKind, Trouble
+from foundry.contracts.issues import Failure, IssueKind
 from foundry.runtime.intervals import Pace
 from foundry.runtime.runtime import Runtime
-from tests.runtime.toys import Ledger, Relay, all_troubles, running, texts
+from tests.runtime.toys import Ledger, Relay, all_failures, running, texts
 from tests.waiting import eventually
 
 A, B = Ledger.at("a"), Ledger.at("b")
-SOON = Pace(late=0.6)
+SOON = Pace(overdue=0.6)
 
 
-async def said(runtime: Runtime) -> list[Trouble]:
-    return [Trouble.model_validate(json.loads(body)) for body in await runtime.read(all_troubles)]
+async def said(runtime: Runtime) -> list[Failure]:
+    return [Failure.model_validate(json.loads(body)) for body in await runtime.read(all_failures)]
 
 
 async def test_a_message_that_somebody_elses_lock_holds_up(postgres_url: str) -> None:
@@ -25,9 +25,9 @@ async def test_a_message_that_somebody_elses_lock_holds_up(postgres_url: str) ->
         with psycopg.connect(postgres_url) as other:
             other.execute("SELECT 1 FROM actors WHERE actor = %s FOR UPDATE", (str(B),))
             await runtime.ask(A, Relay(to=["b"], texts=["Hello"]))
-            (trouble,) = await eventually(lambda: said(runtime))
-            assert trouble.kind is IssueKind.LATE
-            assert str(B) in trouble.message
+            (failure,) = await eventually(lambda: said(runtime))
+            assert failure.kind is IssueKind.OVERDUE
+            assert str(B) in failure.message
             other.rollback()
         await eventually(lambda: runtime.read(texts, "b"), lambda found: len(found) == 1, limit=20)
         await eventually(lambda: said(runtime), lambda found: found == [], limit=20)
@@ -41,7 +41,7 @@ async def test_a_schedule_of_a_kind_that_nobody_knows(store_url: str) -> None:
                 "INSERT INTO schedules (actor, name, due_at, generation) VALUES ('Newer:x','look',?,1)", tx.now
             ),
         )
-        (trouble,) = await eventually(lambda: said(runtime))
-        assert "Newer:x" in trouble.message
+        (failure,) = await eventually(lambda: said(runtime))
+        assert "Newer:x" in failure.message
         await runtime.system(A, lambda tx: tx.execute("DELETE FROM schedules WHERE actor='Newer:x'"))
         await eventually(lambda: said(runtime), lambda found: found == [])

@@ -7,7 +7,7 @@ import asyncio
 import psycopg
 from sqlalchemy import select
 
-from foundry.contracts.issues import IssueKind, Trouble
+from foundry.contracts.issues import Failure, IssueKind
 from foundry.runtime.actor import due
 from foundry.runtime.runtime import House, Runtime
 from foundry.runtime.schedule import BACKOFF, DueWork
@@ -15,7 +15,7 @@ from foundry.runtime.store.base import Transaction
 from foundry.runtime.store.tables import schedules
 from foundry.runtime.turn import Reader, Turn
 from tests.runtime import toys
-from tests.runtime.toys import Close, Remind, all_troubles, running, running_beside, texts
+from tests.runtime.toys import Close, Remind, all_failures, running, running_beside, texts
 from tests.waiting import eventually
 
 A = toys.Ledger.at("a")
@@ -125,19 +125,19 @@ async def test_one_that_fails_is_tried_again_said_from_the_third_time_on_and_tak
             await again()
             ((_, due_at, _),) = await runtime.read(planned)
             now = await runtime.system(A, lambda tx: tx.now)
-            assert now < due_at <= now + BACKOFF[tries - 1]
-        assert await runtime.read(all_troubles) == [], "twice may be chance"
+            assert now < due_at <= now + 1000 * BACKOFF[tries - 1]
+        assert await runtime.read(all_failures) == [], "twice may be chance"
         await again()
-        told = await eventually(lambda: runtime.read(all_troubles))
-        trouble = Trouble.model_validate_json(told[0])
-        assert (trouble.kind, trouble.actor, trouble.attempt) == (IssueKind.SCHEDULE_FAILING, str(A), 3)
-        assert trouble.message == "ValueError: not today"
-        assert trouble.remedy
-        assert trouble.retry_at is not None
+        told = await eventually(lambda: runtime.read(all_failures))
+        failure = Failure.model_validate_json(told[0])
+        assert (failure.kind, failure.actor, failure.attempt) == (IssueKind.SCHEDULE_FAILING, str(A), 3)
+        assert failure.message == "ValueError: not today"
+        assert failure.remedy
+        assert failure.retry_at is not None
         assert await runtime.read(texts, "a") == [], "a turn that fails leaves nothing"
         await again()
         await again()
-        await eventually(lambda: runtime.read(all_troubles), lambda troubles: troubles == [])
+        await eventually(lambda: runtime.read(all_failures), lambda failures: failures == [])
         assert await runtime.read(texts, "a") == REMINDED
         assert await runtime.read(planned) == []
 

@@ -7,9 +7,22 @@ import asyncio
 import pytest
 
 from foundry.contracts.errors import KeyReused, NotFound, WrongState
-from tests.runtime.toys import Close, Ledger, Note, Relay, Remind, running, running_beside, texts
+from tests.runtime.toys import Close, Ledger, Note, Put, Relay, Remind, running, running_beside, texts
 from tests.waiting import eventually
 from tests.world.rest import quiet
+
+
+async def test_put_changes_the_rows_that_match_and_inserts_one_if_none_do(store_url: str) -> None:
+    """The actor's own rows only: another ledger's note with the same number stays as it is."""
+    async with running(store_url) as runtime:
+        for ledger in ("a", "b"):
+            await runtime.ask(Ledger.at(ledger), Note(text="first"))
+        await runtime.ask(Ledger.at("a"), Put(number=0, author="put", text="changed"))
+        await runtime.ask(Ledger.at("a"), Put(number=7, author="put", text="new"))
+        assert await runtime.read(texts, "a") == [("put", "changed"), ("put", "new")]
+        await runtime.ask(Ledger.at("a"), Put(number=None, author="put", text="all"))
+        assert await runtime.read(texts, "a") == [("put", "all"), ("put", "all")]
+        assert await runtime.read(texts, "b") == [("edge", "first")]
 
 
 async def test_a_turns_answer_and_rows_are_there(store_url: str) -> None:

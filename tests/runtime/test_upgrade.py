@@ -20,7 +20,7 @@ from foundry.runtime.turn import Reader
 from foundry.runtime.workflow.flow import Flow, Scope, Workflows, workflow
 from foundry.runtime.workflow.workflow_rows import start_rows
 from tests.harness.traps import Traps, sprung
-from tests.runtime.toys import Begin, Job, Ledger, Note, Noted, all_troubles, house, running, texts
+from tests.runtime.toys import Begin, Job, Ledger, Note, Noted, all_failures, house, running, texts
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
@@ -87,7 +87,7 @@ async def begun(runtime: Runtime, ledger: str, outside: Outside, step: str) -> N
 async def ended(runtime: Runtime, ledger: str) -> list[str]:
     """What the workflow has noted once none is left."""
     await eventually(lambda: runtime.read(start_rows), lambda rows: rows == [], limit=LIMIT)
-    assert await runtime.read(all_troubles) == []
+    assert await runtime.read(all_failures) == []
     return [note for author, note in await runtime.read(texts, ledger) if author == "walk"]
 
 
@@ -144,7 +144,7 @@ async def test_a_change_without_a_patch_is_said(store_url: str) -> None:
     async with running(store_url, OLD, outside) as runtime:
         await begun(runtime, "a", outside, "last")
     async with running(store_url, LATEST, outside) as runtime:
-        (issue,) = await eventually(lambda: runtime.read(all_troubles), limit=LIMIT)
+        (issue,) = await eventually(lambda: runtime.read(all_failures), limit=LIMIT)
         assert "workflow_lost" in issue
         assert "begun by a version with other steps" in issue
         await eventually(lambda: runtime.read(start_rows), lambda rows: rows == [], limit=LIMIT)
@@ -181,7 +181,7 @@ async def test_what_a_newer_replica_has_begun_waits_for_one(postgres_url: str) -
         taken_up = [("PENDING", runtime.executor)]
         await eventually(lambda: held_by(runtime), lambda holds: holds == taken_up, limit=LIMIT)
         await compared(runtime)
-        assert (await held_by(runtime), await runtime.read(all_troubles)) == (taken_up, [])
+        assert (await held_by(runtime), await runtime.read(all_failures)) == (taken_up, [])
     outside.held.clear()
     async with running(postgres_url, NEW, outside) as runtime:
         assert await ended(runtime, "a") == ["greeted", "noted"]
@@ -192,9 +192,9 @@ async def test_a_workflow_that_only_a_newer_replica_knows_is_left_to_it(postgres
         await runtime.system(A, beside_another)
         await runtime.ask(A, Begin(workflow="walk"))
         await compared(runtime)
-        assert (await held_by(runtime), await runtime.read(all_troubles)) == ([("", "")], [])
+        assert (await held_by(runtime), await runtime.read(all_failures)) == ([("", "")], [])
         await runtime.system(A, without_it)
-        (issue,) = await eventually(lambda: runtime.read(all_troubles), limit=LIMIT)
+        (issue,) = await eventually(lambda: runtime.read(all_failures), limit=LIMIT)
         assert "this version knows no workflow walk" in issue
 
 

@@ -403,13 +403,13 @@ async def test_an_issue_recorded_after_the_workflow_was_cancelled_is_ended(tmp_p
     async with running(f"sqlite:///{tmp_path}/foundry.db", house(Workflows().add(patient)), world) as runtime:
         seen: list[str] = []
 
-        def listen(address: Address, events: Sequence[Published]) -> None:
+        def heard(address: Address, events: Sequence[Published]) -> None:
             seen.extend(event.entity for event in events if address.kind == "Coordinator")
             if address.kind == "Ledger":
                 future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
                 runtime.store.submit(SystemWork(address, lambda tx: tx.execute("DELETE FROM workflows"), future))
 
-        runtime.hub.listen(listen)
+        listen(runtime, heard)
         await runtime.ask(Ledger.at("a"), Begin(workflow="patient"))
         await eventually(lambda: seen, lambda told: told == ["recorded", "ended"])
         assert await runtime.read(all_failures) == []

@@ -1,8 +1,8 @@
-"""A small house to try the runtime in: ledgers that note what they are told, and a coordinator that notes trouble."""
+"""A small house to try the runtime in: ledgers that note what they are told, and a coordinator that notes failure."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
@@ -12,15 +12,15 @@ from sqlalchemy import Column, Integer, String, Text, select
 
 from foundry.contracts.errors import WrongState
 from foundry.contracts.issues import (
-    EndTrouble,
-    KeepTrouble,
+    AttemptFailed,
+    EndFailure,
+    FailureEnded,
+    FailureRaised,
+    KeepFailure,
     Outcome,
-    RecordTrouble,
-    TroubleEnded,
-    TroubleRaised,
+    RecordFailure,
     WorkflowEnded,
     WorkflowRecovered,
-    WorkflowTrouble,
 )
 from foundry.contracts.messages import Address, Birth, Command, Event, Message, Model, ScopeId
 from foundry.runtime.actor import Actor, creates, due, handles, receives
@@ -30,6 +30,7 @@ from foundry.runtime.store.base import Store
 from foundry.runtime.store.postgres import PostgresStore
 from foundry.runtime.store.sqlite import SqliteStore, sqlite_engine
 from foundry.runtime.store.tables import metadata, owned_table
+from foundry.runtime.topic import Published
 from foundry.runtime.turn import Reader, Turn
 from foundry.runtime.worker.supervisor import WorkerKind
 from foundry.runtime.workflow.flow import Workflows
@@ -42,9 +43,9 @@ notes = owned_table(
     Column("author", String, nullable=False),
     Column("text", Text, nullable=False),
 )
-troubles = owned_table(
+failures = owned_table(
     "Coordinator",
-    "toy_troubles",
+    "toy_failures",
     Column("coordinator", String, primary_key=True),
     Column("number", Integer, primary_key=True),
     Column("fingerprint", String, nullable=False),
@@ -62,6 +63,14 @@ class Note(Command[int]):
     text: str
     fail: bool = False
     refuse: bool = False
+
+
+class Put(Command[None]):
+    """Change the note with this number, or all; add one where there is none."""
+
+    number: int | None
+    author: str
+    text: str
 
 
 class Noted(Message):
@@ -123,7 +132,13 @@ class Job(Model):
     text: str = ""
 
 
-class Ledger(Actor):
+class Toy(Actor):
+    @classmethod
+    def at(cls, key: str) -> Address:
+        return Address(cls.__name__, key)
+
+
+class Ledger(Toy):
     topic = "ledger"
 
     @creates(Open)
@@ -144,6 +159,13 @@ class Ledger(Actor):
         if command.fail:
             raise RuntimeError("asked to fail")
         return number
+
+    @handles(Put)
+    def put(self, turn: Turn, command: Put) -> None:
+        where = {} if command.number is None else {"number": command.number}
+        turn.put(notes, where, author=command.author, text=command.text)
+        shown = turn.all(notes, **where)
+        assert {row.text for row in shown} == {command.text}, "a read after a write sees it"
 
     @receives(Noted)
     def noted(self, turn: Turn, message: Noted) -> None:
@@ -167,9 +189,9 @@ class Ledger(Actor):
     def halt(self, turn: Turn, command: Halt) -> None:
         turn.cancel(command.workflow)  # type: ignore[arg-type]
 
-    @handles(WorkflowTrouble)
-    def trouble(self, turn: Turn, command: WorkflowTrouble) -> None:
-        t = command.trouble
+    @handles(AttemptFailed)
+    def failure(self, turn: Turn, command: AttemptFailed) -> None:
+        t = command.failure
         self._note(turn, "workflow", f"{t.step}:{t.attempt}:again:{t.message}")
 
     @receives(WorkflowEnded)
@@ -178,7 +200,7 @@ class Ledger(Actor):
             raise RuntimeError("asked to fail")
         if message.workflow == "cursed":
             self._note(turn, "workflow", f"cursed:{message.outcome.value}")
-        if t := message.trouble:
+        if t := message.failure:
             self._note(turn, "workflow", f"{t.step}:{t.attempt}:final:{t.message}")
         if message.outcome is Outcome.CANCELLED:
             self._note(turn, "workflow", "cancelled")
@@ -205,7 +227,7 @@ class Ledger(Actor):
         turn.end()
 
 
-class Diary(Actor):
+class Diary(Toy):
     """Its events are its state: kept, and replaced by later ones of the same entity."""
 
     topic = "diary"
@@ -221,39 +243,50 @@ class Diary(Actor):
         turn.publish(NoteTaken(entity=command.entity, number=0, author="diary", text=command.text))
 
 
-class Coordinator(Actor):
+class Coordinator(Toy):
     @creates(Open)
     def open(self, turn: Turn, command: Open) -> None:
         pass
 
     def _add(self, turn: Turn, fingerprint: str, body: str) -> None:
-        turn.insert(troubles, number=len(turn.all(troubles)), fingerprint=fingerprint, body=body)
+        turn.insert(failures, number=len(turn.all(failures)), fingerprint=fingerprint, body=body)
         turn.publish(Changed(entity="recorded"))
 
-    @receives(TroubleRaised)
-    def raised(self, turn: Turn, message: TroubleRaised) -> None:
-        self._add(turn, message.trouble.fingerprint, message.trouble.model_dump_json())
+    @receives(FailureRaised)
+    def raised(self, turn: Turn, message: FailureRaised) -> None:
+        self._add(turn, message.failure.fingerprint, message.failure.model_dump_json())
 
-    @receives(TroubleEnded)
-    def works_again(self, turn: Turn, message: TroubleEnded) -> None:
-        turn.delete(troubles, fingerprint=message.fingerprint)
+    @receives(FailureEnded)
+    def works_again(self, turn: Turn, message: FailureEnded) -> None:
+        turn.delete(failures, fingerprint=message.fingerprint)
 
-    @handles(RecordTrouble)
-    def record(self, turn: Turn, command: RecordTrouble) -> None:
-        self._add(turn, command.trouble.fingerprint, command.trouble.model_dump_json())
+    @handles(RecordFailure)
+    def record(self, turn: Turn, command: RecordFailure) -> None:
+        self._add(turn, command.failure.fingerprint, command.failure.model_dump_json())
 
-    @handles(KeepTrouble)
-    def keep(self, turn: Turn, command: KeepTrouble) -> None:
-        turn.delete(troubles, fingerprint=command.trouble.fingerprint)
-        self._add(turn, command.trouble.fingerprint, command.trouble.model_dump_json())
+    @handles(KeepFailure)
+    def keep(self, turn: Turn, command: KeepFailure) -> None:
+        turn.delete(failures, fingerprint=command.failure.fingerprint)
+        self._add(turn, command.failure.fingerprint, command.failure.model_dump_json())
 
-    @handles(EndTrouble)
-    def ended(self, turn: Turn, command: EndTrouble) -> None:
-        turn.delete(troubles, fingerprint=command.fingerprint)
+    @handles(EndFailure)
+    def ended(self, turn: Turn, command: EndFailure) -> None:
+        turn.delete(failures, fingerprint=command.fingerprint)
         turn.publish(Changed(entity="ended"))
 
 
 COORDINATOR = Coordinator.at("app")
+
+
+def listen(runtime: Runtime, listener: Callable[[Address, Sequence[Published]], None]) -> None:
+    """Call it with all events that this process commits from now on."""
+    publish = runtime.hub.publish
+
+    def both(address: Address, events: Sequence[Published]) -> None:
+        listener(address, events)
+        publish(address, events)
+
+    runtime.hub.publish = both  # type: ignore[method-assign]
 
 
 def texts(reader: Reader, ledger: str) -> list[tuple[str, str]]:
@@ -261,8 +294,8 @@ def texts(reader: Reader, ledger: str) -> list[tuple[str, str]]:
     return [(row.author, row.text) for row in rows]
 
 
-def all_troubles(reader: Reader) -> list[str]:
-    return [row.body for row in reader.all(select(troubles.c.body).order_by(troubles.c.number))]
+def all_failures(reader: Reader) -> list[str]:
+    return [row.body for row in reader.all(select(failures.c.body).order_by(failures.c.number))]
 
 
 def house(workflows: Workflows | None = None, workers: tuple[WorkerKind, ...] = ()) -> House:

@@ -65,7 +65,7 @@ async def test_a_link_is_not_followed(provider: LocalProvider, tmp_path: Path):
     assert grown(before, await provider.usage("sbx_1")) == 0.0
 
 
-async def test_odd_names_and_what_may_not_be_read_are_no_trouble(provider: LocalProvider, tmp_path: Path):
+async def test_odd_names_and_what_may_not_be_read_are_not_a_failure(provider: LocalProvider, tmp_path: Path):
     work, before = await empty(provider, tmp_path)
     (work / "-rf \n *").write_bytes(os.urandom(MEGABYTE))
     (work / "shut").mkdir(mode=0o000)

@@ -203,13 +203,13 @@ async def test_all_sandboxes_of_a_data_directory_end_at_once_and_those_of_others
     try:
         (lab.data_dir / "sandboxes" / "sbx_2" / "record.json").unlink()  # its Foundry was killed before it wrote it
         gone = lab.data_dir / "sandboxes" / "sbx_gone"  # its directory is removed, but one of its processes runs
-        stray = await asyncio.create_subprocess_exec("sleep", "60", env={processes.MARK: str(gone)})
+        orphan = await asyncio.create_subprocess_exec("sleep", "60", env={processes.MARK: str(gone)})
 
         ended = await asyncio.to_thread(end_all, lab.data_dir)
         assert ended.sandboxes == {*ids, "sbx_gone"}
         assert ended.processes >= 4
         assert ended.left == set()
-        assert await stray.wait() == -signal.SIGTERM
+        assert await orphan.wait() == -signal.SIGTERM
         for one in ids:
             assert processes.belonging(lab.data_dir / "sandboxes" / one, None, None) == set()
             found = await lab.provider.find(one)

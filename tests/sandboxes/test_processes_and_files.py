@@ -11,11 +11,11 @@ from tests.waiting import eventually
 
 
 async def test_a_command_runs_to_its_end(box: Box):
-    command = 'echo "$GREETING"; pwd; echo trouble >&2; exit 3'
+    command = 'echo "$GREETING"; pwd; echo failure >&2; exit 3'
     done = await box.agent.processes.run("sh", ["-c", command], env={"GREETING": "hello"}, cwd=str(box.repository))
     assert done.exit_code == 3
     assert done.stdout == f"hello\n{box.repository}\n"
-    assert done.stderr == "trouble\n"
+    assert done.stderr == "failure\n"
     assert not done.timed_out
 
 

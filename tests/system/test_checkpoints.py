@@ -72,7 +72,7 @@ async def test_a_new_task_begins_from_a_checkpoint_of_one_whose_sandbox_is_gone(
     before = await foundry.until(old, saved)
     await foundry.ask("POST", f"/api/tasks/{old}/archive")
     gone = await foundry.until(old, lambda t: not foundry.box(t).exists())
-    assert gone["kept"] == ""
+    assert gone["retained"] == ""
     ref = {"task": old, "id": (await foundry.checkpoints(gone["id"]))[0]["id"]}
     new = await foundry.create("append notes.txt And more.", checkpoint=ref)
     after = await foundry.until(new, saved)
@@ -99,12 +99,12 @@ async def test_the_work_of_a_dead_sandbox_is_saved_before_it_is_deleted(foundry:
 @pytest.mark.long
 async def test_work_that_cannot_be_saved_keeps_its_sandbox_until_somebody_discards_it(foundry: Whole) -> None:
     task = await foundry.create("run head -c 70000000 /dev/urandom > big")
-    before = await foundry.until(task, lambda t: t["activity"] == "idle" and t["save_trouble"])
-    assert before["save_trouble"]["code"] == "checkpoint_too_large"
-    assert before["save_trouble"]["remedy"]
+    before = await foundry.until(task, lambda t: t["activity"] == "idle" and t["checkpoint_failure"])
+    assert before["checkpoint_failure"]["code"] == "checkpoint_too_large"
+    assert before["checkpoint_failure"]["remedy"]
     await foundry.ask("POST", f"/api/tasks/{task}/archive")
-    kept = await foundry.until(task, lambda t: t["kept"])
-    assert "checkpoint holds 64 MiB" in kept["kept"]
+    kept = await foundry.until(task, lambda t: t["retained"])
+    assert "checkpoint holds 64 MiB" in kept["retained"]
     assert (foundry.box(before) / "big").exists()
     sandbox = f"/api/sandboxes/{before['sandbox']}"
     assert (await foundry.ask("GET", sandbox))["state"] == "kept"
@@ -155,8 +155,8 @@ async def test_what_a_checkpoint_left_out_keeps_the_sandbox_at_its_end_and_survi
     assert (box / "sub/in.txt").exists()
 
     await foundry.ask("POST", f"/api/tasks/{task}/archive")
-    kept = await foundry.until(task, lambda t: t["kept"])
-    assert "sub" in kept["kept"]
+    kept = await foundry.until(task, lambda t: t["retained"])
+    assert "sub" in kept["retained"]
     assert (box / "sub/in.txt").exists()
 
 

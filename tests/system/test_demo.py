@@ -260,7 +260,7 @@ def test_a_sandbox_that_nobody_uses_is_stopped_in_order_and_the_next_message_sta
 
     with demo_that_stays(home) as process, ada_at(home, read_until(process, "Foundry:  ").split()[1]) as ada:
         seen = ada.get(task).json()
-        assert (seen["resting"], seen["trouble"]) == (True, None)
+        assert (seen["sandbox_stopped"], seen["failure"]) == (True, None)
         session = f"/api/sessions/{seen['active_session']}"
         ada.post(f"{session}/messages", json={"text": "```script\nsay Hello again\n```"})
         said = wait_until(lambda: [e for e in ada.get(session).json()["transcript"] if "Hello again" in e["text"]])

@@ -1,4 +1,4 @@
-"""Real sandboxes on a real disk: measured, waiting for their time across a restart, strays that somebody removes."""
+"""Real sandboxes on a real disk: measured, waiting for their time across a restart, orphans that somebody removes."""
 
 from __future__ import annotations
 
@@ -40,30 +40,30 @@ async def test_an_archived_tasks_sandbox_waits_stopped_and_goes_also_after_a_res
         assert await foundry.checkpoints(task)
 
 
-async def test_what_one_takes_is_measured_and_a_stray_one_is_removed_when_asked_for(home: Path) -> None:
+async def test_what_one_takes_is_measured_and_an_orphan_is_removed_when_asked_for(home: Path) -> None:
     async with whole(home) as foundry:
         task = await foundry.create("append notes.txt First.")
         before = await foundry.until(task, saved)
         (foundry.box(before) / "big").write_bytes(os.urandom(3_000_000))
         data = foundry.server.settings.data_dir
-    stray = data / "sandboxes" / "sbx_stray"
-    (stray / "work").mkdir(parents=True)
-    (stray / "work" / "file").write_bytes(os.urandom(2_000_000))
+    orphan = data / "sandboxes" / "sbx_orphan"
+    (orphan / "work").mkdir(parents=True)
+    (orphan / "work" / "file").write_bytes(os.urandom(2_000_000))
     async with whole(home) as foundry:
-        use = await foundry.see("/api/app/sandboxes", lambda use: use["strays"] and use["sandboxes"][0]["disk"])
-        (one,), (strange,) = use["sandboxes"], use["strays"]
+        use = await foundry.see("/api/app/sandboxes", lambda use: use["orphans"] and use["sandboxes"][0]["disk"])
+        (one,), (strange,) = use["sandboxes"], use["orphans"]
         assert one["id"] == before["sandbox"]
         assert one["disk"] > 3_000_000
-        assert strange["id"] == "sbx_stray"
+        assert strange["id"] == "sbx_orphan"
         assert 2_000_000 <= strange["disk"] < 2_200_000
         assert use["used"] == one["disk"] + strange["disk"]
         assert use["room"]["total"] == shutil.disk_usage(data).total
         (issue,) = await foundry.ask("GET", "/api/app/issues")
-        assert issue["trouble"]["kind"] == "sandbox_unknown"
-        assert (await foundry.ask("DELETE", "/api/app/sandboxes/sbx_stray", 202))["removing"]
+        assert issue["failure"]["kind"] == "sandbox_unknown"
+        assert (await foundry.ask("DELETE", "/api/app/sandboxes/sbx_orphan", 202))["removing"]
         await foundry.ask("DELETE", f"/api/app/sandboxes/{one['id']}", 409)
     async with whole(home) as foundry:  # the next comparison, whoever makes it
-        await foundry.see("/api/app/sandboxes", lambda use: not use["strays"])
-        assert not stray.exists()
+        await foundry.see("/api/app/sandboxes", lambda use: not use["orphans"])
+        assert not orphan.exists()
         assert foundry.box(before).exists()
         assert await foundry.ask("GET", "/api/app/issues") == []

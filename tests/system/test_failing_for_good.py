@@ -118,7 +118,7 @@ class Story(Life):
         found = await self.until(await self.ready(), saved)
         kill_agent(self.data, found["sandbox"])
         place = await self.say(self.task, "say Words.")
-        seen = await self.foundry.see(place, lambda s: s["session"]["trouble"] or unknown(s["session"]))
+        seen = await self.foundry.see(place, lambda s: s["session"]["failure"] or unknown(s["session"]))
         for message in unknown(seen["session"]):
             await self.post(f"{place}/messages/{message['id']}/resend", 200)
 
@@ -191,31 +191,31 @@ class Story(Life):
     # what is shown
 
     async def task_failed(self) -> None:
-        await self.until(self.task, lambda t: t["state"] == "failed" and told(t["trouble"]))
+        await self.until(self.task, lambda t: t["state"] == "failed" and told(t["failure"]))
 
-    async def session_in_trouble(self) -> None:
-        await self.session_is(lambda s: told(s["trouble"]) and not s["trouble"]["retry_at"])
+    async def failed_session(self) -> None:
+        await self.session_is(lambda s: told(s["failure"]) and not s["failure"]["retry_at"])
 
     async def resume_offered(self) -> None:
-        await self.session_is(lambda s: told(s["trouble"]) and "resume" in s["trouble"]["actions"])
+        await self.session_is(lambda s: told(s["failure"]) and "resume" in s["failure"]["actions"])
 
     async def publishing_failed(self) -> None:
-        await self.until(self.task, lambda t: not t["publishing"] and told(t["trouble"]))
+        await self.until(self.task, lambda t: not t["publishing"] and told(t["failure"]))
 
     async def saving_failed(self) -> None:
-        await self.until(self.task, lambda t: not t["saving"] and told(t["save_trouble"]))
+        await self.until(self.task, lambda t: not t["saving"] and told(t["checkpoint_failure"]))
 
     async def noted(self) -> None:
         await self.until(self.task, lambda t: "made to fail" in t["note"])
 
     async def kept(self) -> None:
-        await self.until(self.task, lambda t: "made to fail" in t["kept"])
+        await self.until(self.task, lambda t: "made to fail" in t["retained"])
 
     async def rename_failed(self) -> None:
         await self.until(
             self.task,
             lambda t: (
-                not t["renaming"] and (told(t["rename"]["trouble"]) if t["rename"] else "made to fail" in t["note"])
+                not t["renaming"] and (told(t["rename"]["failure"]) if t["rename"] else "made to fail" in t["note"])
             ),
         )
 
@@ -234,7 +234,7 @@ class Story(Life):
 
     async def resume(self) -> None:
         await self.post(f"{await self.session(self.task)}/resume", 200)
-        await self.until(self.task, lambda t: saved(t) and not t["sessions"][-1]["trouble"])
+        await self.until(self.task, lambda t: saved(t) and not t["sessions"][-1]["failure"])
 
     async def send_again(self) -> None:
         """What may have been sent is there already, or a person resends it."""
@@ -257,18 +257,18 @@ class Story(Life):
         if answer.status_code != 200:  # it has just ended by itself
             assert (answer.status_code, answer.json()["code"]) == (409, "wrong_state")
             assert (await self.shown())["status"] == "idle"
-        await self.until(self.task, lambda t: saved(t) and not t["sessions"][0]["trouble"])
+        await self.until(self.task, lambda t: saved(t) and not t["sessions"][0]["failure"])
 
     async def rests_by_itself(self) -> None:
-        await self.until(self.task, lambda t: saved(t) and not t["sessions"][0]["trouble"])
+        await self.until(self.task, lambda t: saved(t) and not t["sessions"][0]["failure"])
 
     async def publish_again(self) -> None:
         await self.publish()
-        await self.until(self.task, lambda t: t["pull_request"] and not t["publishing"] and not t["trouble"])
+        await self.until(self.task, lambda t: t["pull_request"] and not t["publishing"] and not t["failure"])
 
     async def save_again(self) -> None:
         await self.post(f"/api/tasks/{self.task}/checkpoints")
-        await self.until(self.task, lambda t: saved(t) and not t["save_trouble"])
+        await self.until(self.task, lambda t: saved(t) and not t["checkpoint_failure"])
 
     async def restore_again(self) -> None:
         await self.restore()
@@ -367,13 +367,13 @@ CASES: dict[str, Case] = {
 SOONER = {"prompt"}  # one of them; the others in CI
 
 
-def told(trouble: dict[str, Any] | None) -> bool:
+def told(failure: dict[str, Any] | None) -> bool:
     """It says what went wrong and what to do, and nothing happens by itself any more."""
     return (
-        trouble is not None
-        and "made to fail" in trouble["message"]
-        and bool(trouble["remedy"])
-        and not trouble["retry_at"]
+        failure is not None
+        and "made to fail" in failure["message"]
+        and bool(failure["remedy"])
+        and not failure["retry_at"]
     )
 
 
@@ -395,7 +395,7 @@ async def recorded(story: Story, name: str, step: str) -> None:
     """The failure is an issue, with what to do."""
 
     def there(issues: list[dict[str, Any]]) -> bool:
-        found = [issue["trouble"] for issue in issues]
+        found = [issue["failure"] for issue in issues]
         over = [t for t in found if t["kind"] == "workflow_failed" and t["remedy"]]
         return any((t["workflow"], t["step"]) == (name, step) for t in over)
 

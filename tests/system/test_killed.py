@@ -45,7 +45,7 @@ def test_killed_there_it_goes_on_there(home: Path, point: str) -> None:
         after = second.until(idle)
     finally:
         second.stop()
-    assert (after["state"], after["trouble"]) == ("ready", None)
+    assert (after["state"], after["failure"]) == ("ready", None)
     words = [text for kind, _, text in after["entries"] if kind == "agent"]
     assert words == ["Hello from the agent."], "said once, stored once"
     assert ran_again(home) == []

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from foundry.devkit.github import GitHubAt
+from foundry.runtime.store.migrate import contracted
 from tests.harness import releases
 from tests.harness.fleet import Fleet
 from tests.harness.life import ORGANIZATION, said, script
@@ -27,7 +28,7 @@ from tests.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(300)]
 
-LAST = "0.1.0"
+LAST = "0.2.0"
 LIMIT = 60.0  # seconds for anything that real parts do
 HELD = {  # where each operation is interrupted: workflow and step, as the last release calls them
     ("provision", "cloning"),
@@ -36,8 +37,8 @@ HELD = {  # where each operation is interrupted: workflow and step, as the last 
     ("restore", "restoring"),
     ("rename", "renaming in the sandbox"),
     ("fetch", "fetching"),
-    ("rest", "stopping sandbox"),
-    ("inspect", "looking at the work"),
+    ("idle_stop", "stopping sandbox"),
+    ("git_status", "looking at the work"),
     ("release", "stopping sandbox"),
 }
 
@@ -80,7 +81,7 @@ def both(tmp_path: Path, sandbox_agent_cache: Path, url: str) -> Iterator[Fleet]
 
 def saved(task: dict[str, Any]) -> bool:
     """As `tests.harness.life.saved`, of a task as either release shows it."""
-    return task["activity"] == "idle" and bool(task.get("checkpoint") or task.get("checkpoints")) and not task["saving"]
+    return task["activity"] == "idle" and bool(task["checkpoint"]) and not task["saving"]
 
 
 def begin(replica: Replica) -> None:
@@ -144,10 +145,13 @@ async def begun(one: Fleet, ada: Person) -> Work:
     return work
 
 
+def shown(found: dict[str, Any], now: str, before: str) -> Any:
+    """A field, as either release calls it."""
+    return found[now] if now in found else found[before]
+
+
 async def first_checkpoint(ada: Person, task: str) -> str:
-    found = await ada.until(task, saved)
-    if "checkpoints" in found:  # release 0.1
-        return found["checkpoints"][0]["id"]
+    await ada.until(task, saved)
     return (await ada.request("GET", f"/api/tasks/{task}/checkpoints"))[0]["id"]
 
 
@@ -155,12 +159,12 @@ async def ended(one: Fleet, ada: Person, work: Work) -> None:
     """Everything that was interrupted has come to its end, whoever waited behind it went on, and nothing failed."""
     tasks = work.tasks
     provisioned = await ada.until(tasks["provision"], lambda t: t["state"] == "ready" and saved(t), LIMIT)
-    assert provisioned["trouble"] is None
+    assert shown(provisioned, "failure", "trouble") is None
     await ada.until(tasks["publish"], lambda t: t["pull_request"] and not t["publishing"], LIMIT)
     await ada.until(tasks["restore"], lambda t: not t["restoring"] and "checkpoint 1" in t["note"], LIMIT)
     await ada.until(tasks["rename"], lambda t: t["branch"] == "better/name" and not t["rename"], LIMIT)
     await ada.until(tasks["fetch"], lambda t: not t["fetching"], LIMIT)
-    await ada.until(tasks["rest"], lambda t: t["resting"], LIMIT)
+    await ada.until(tasks["rest"], lambda t: shown(t, "sandbox_stopped", "resting"), LIMIT)
     archived = await ada.until(tasks["release"], lambda t: t["archived"], LIMIT)
     await ada.see(f"/api/sandboxes/{archived['sandbox']}", lambda box: box["state"] == "deleted", LIMIT)
     for name, session in work.sent.items():
@@ -169,7 +173,7 @@ async def ended(one: Fleet, ada: Person, work: Work) -> None:
         await ada.until(tasks[name], saved, LIMIT)
     await ada.see("/api/app/inspect", lambda held: not held["workflows"], LIMIT)
     issues = await ada.request("GET", f"/api/organizations/{ORGANIZATION}/issues")
-    assert [(i["trouble"]["workflow"], i["trouble"]["step"], i["trouble"]["message"]) for i in issues] == []
+    assert [shown(issue, "failure", "trouble") for issue in issues] == []
 
 
 async def still_works(ada: Person, work: Work) -> None:
@@ -182,6 +186,11 @@ async def still_works(ada: Person, work: Work) -> None:
     await ada.until(task, saved, LIMIT)
     await ada.request("POST", f"/api/tasks/{task}/archive", {})
     await ada.see(f"/api/sandboxes/{found['sandbox']}", lambda box: box["state"] == "deleted", LIMIT)
+
+
+def contracted_by(one: Fleet, url: str) -> bool:
+    """Whether the last release's columns are gone."""
+    return contracted(url or f"sqlite:///{one.home / 'data' / 'foundry.db'}")
 
 
 async def test_every_operation_goes_on_under_this_release(both: Fleet, url: str) -> None:
@@ -201,6 +210,7 @@ async def test_every_operation_goes_on_under_this_release(both: Fleet, url: str)
                     for sees in (there, here):
                         await sees.until(task, saved, LIMIT)
             await ended(both, here, work)
+        assert not contracted_by(both, url), "a server of the last release lives"
         old.stop()
     else:
         old.kill()
@@ -208,4 +218,5 @@ async def test_every_operation_goes_on_under_this_release(both: Fleet, url: str)
         begin(new)
     async with person(both, new) as ada:
         await ended(both, ada, work)
+        await eventually(lambda: contracted_by(both, url), limit=LIMIT)
         await still_works(ada, work)

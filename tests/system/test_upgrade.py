@@ -88,12 +88,12 @@ async def test_a_provisioning_begun_by_one_version_goes_on_under_the_next(both: 
         assert next_version.STEP in steps(both, new, workflow)
         await ada.until(task, lambda t: t["activity"] == "idle", LIMIT)
         issues = await ada.request("GET", f"/api/organizations/{ORGANIZATION}/issues")
-        assert [(i["trouble"]["workflow"], i["trouble"]["step"], i["trouble"]["message"]) for i in issues] == []
+        assert [(i["failure"]["workflow"], i["failure"]["step"], i["failure"]["message"]) for i in issues] == []
 
     new.stop()
     old.start()
     assert old.ready() == -1
-    assert old.last_words().splitlines()[-1].endswith("or restore the backup that was made before it.")
+    assert old.last_words().splitlines()[-1].endswith("or restore the backup from before the migration.")
 
 
 def listed(seen: list[dict[str, Any]]) -> set[str]:

@@ -154,12 +154,12 @@ async def test_a_push_that_github_does_not_take_has_a_way_on(home: Path, hub: Gi
         await foundry.turn(task["id"], "append notes.txt Two.", "commit Two")
         await push(hub, task)
         await foundry.ask("POST", f"/api/tasks/{task['id']}/pull-request", 202)
-        failed = await foundry.until(task["id"], lambda t: t["trouble"] and is_("fetched")(t))
-        assert failed["trouble"]["code"] == "git_rejected"
+        failed = await foundry.until(task["id"], lambda t: t["failure"] and is_("fetched")(t))
+        assert failed["failure"]["code"] == "git_rejected"
         await foundry.turn(task["id"], f"run git rebase -q origin/{task['branch']}")
         await foundry.ask("POST", f"/api/tasks/{task['id']}/pull-request", 202)
         after = await foundry.until(task["id"], lambda t: not t["publishing"] and not t["work"]["unpushed"])
-        assert after["trouble"] is None
+        assert after["failure"] is None
         assert head(hub, task["branch"]) == git(foundry.box(task), "rev-parse", "HEAD")
 
 

@@ -15,8 +15,8 @@ from fastapi.staticfiles import StaticFiles
 from foundry.api.problems import problem
 from foundry.contracts.task import NothingToPublish, Phase, TaskState
 from foundry.contracts.task_session import MessageState, SessionStatus
+from foundry.web import fragments
 from foundry.web import pages as page
-from foundry.web import render
 from foundry.web.templating import STATIC
 from tests.web import samples as s
 
@@ -31,13 +31,13 @@ def frame() -> page.Frame:
 def pages() -> dict[str, str]:
     refusal = problem(NothingToPublish("the branch has no commits of its own; 1 changed files are not committed"))
     offer = page.Offer("/x", "Archive and discard", {"discard": "1"}, "Really?")
-    failed = s.task(state=TaskState.FAILED, phase=Phase.CLONING, trouble=s.trouble(), attempt=2, activity="pending")
+    failed = s.task(state=TaskState.FAILED, phase=Phase.CLONING, failure=s.failure(), attempt=2, activity="pending")
     starting = s.task(state=TaskState.PROVISIONING, phase=Phase.WAITING_FOR_HEALTH, branch=None, activity="pending")
     asks = s.session(
         permissions=[s.permission()],
         messages=[s.queued(5, MessageState.QUEUED), s.queued(6, MessageState.UNKNOWN, "Then push.")],
     )
-    error = s.session(status=SessionStatus.ERROR, trouble=s.session_trouble())
+    error = s.session(status=SessionStatus.ERROR, failure=s.session_failure())
     early = page.Talk(s.session(status=SessionStatus.PENDING), key="k")
     typed = page.Typed(repository="700", prompt="Show local times", branch="bad..name")
     return {
@@ -48,7 +48,7 @@ def pages() -> dict[str, str]:
         "issues": page.issues(frame(), []),
         "task": page.task(frame(), s.task(), s.sandbox(), page.Talk(asks, s.transcript(), "k"), agents=["mock"]),
         "error": page.task(frame(), s.task(), s.sandbox(), page.Talk(error, s.transcript()[:8], "k"), agents=["mock"],
-                           flash=render.flash(refusal, offer)),
+                           flash=fragments.page.flash(refusal, offer)),
         "failed": page.task(frame(), failed, None, early, agents=["mock"]),
         "starting": page.task(frame(), starting, None, early, agents=["mock"]),
         "changes": page.task(frame(), s.task(), s.sandbox(), None, agents=["mock"]),

@@ -17,7 +17,7 @@ from foundry.contracts.ids import (
     UserId,
     new_id,
 )
-from foundry.contracts.issues import IssueKind, Trouble
+from foundry.contracts.issues import Failure, IssueKind
 from foundry.contracts.messages import ScopeId
 from foundry.contracts.organization import IssueView, OrganizationView
 from foundry.contracts.people import Person
@@ -26,7 +26,7 @@ from foundry.contracts.sandbox_instance import SandboxState, SandboxView
 from foundry.contracts.task import (
     ArchiveReason,
     Phase,
-    PhaseTrouble,
+    PhaseFailure,
     PullRequestRef,
     SessionSummary,
     TaskState,
@@ -42,8 +42,8 @@ from foundry.contracts.task_session import (
     PermissionState,
     PermissionView,
     QueuedMessage,
+    SessionFailure,
     SessionStatus,
-    SessionTrouble,
     SessionView,
 )
 
@@ -111,14 +111,14 @@ def rows(station: Station, day: date) -> list[Row]:
 All 14 tests pass. See [the tz docs](https://docs.python.org/3/library/zoneinfo.html)."""
 
 
-def trouble(**changes: Any) -> PhaseTrouble:
+def failure(**changes: Any) -> PhaseFailure:
     values: dict[str, Any] = {
         "code": "git_failed",
         "message": "git clone: could not resolve host github.example",
-        "remedy": "Read git's words; if GitHub or the network was away, retry.",
+        "remedy": "Read git's message. If GitHub or the network was unavailable, retry.",
         "attempt": 3,
     }
-    return PhaseTrouble(**{**values, **changes})
+    return PhaseFailure(**{**values, **changes})
 
 
 def task(**changes: Any) -> TaskView:
@@ -182,7 +182,7 @@ def tasks() -> list[TaskSummary]:
             state=TaskState.FAILED,
             phase=Phase.CLONING,
             phase_since=ago(minutes=11),
-            trouble=trouble(),
+            failure=failure(),
             activity="pending",
             created_at=ago(minutes=12),
         ),
@@ -320,8 +320,8 @@ def permission() -> PermissionView:
     )
 
 
-def session_trouble() -> SessionTrouble:
-    return SessionTrouble(
+def session_failure() -> SessionFailure:
+    return SessionFailure(
         code="acp_server_gone",
         message="The agent's process ended with code 1.",
         remedy="Resume the session.",
@@ -355,11 +355,11 @@ def issue(number: int, **changes: Any) -> IssueView:
         "attempt": 3,
         "code": "git_failed",
         "message": "git clone: could not resolve host github.example",
-        "remedy": "Read git's words; if GitHub or the network was away, retry.",
+        "remedy": "Read git's message. If GitHub or the network was unavailable, retry.",
     }
-    raised = Trouble(**{**values, **changes})
+    raised = Failure(**{**values, **changes})
     return IssueView(
-        id=made("iss", number), trouble=raised, first_at=ago(minutes=20), last_at=ago(minutes=2), times=number
+        id=made("iss", number), failure=raised, first_at=ago(minutes=20), last_at=ago(minutes=2), times=number
     )
 
 

@@ -21,9 +21,9 @@ KEY_BYTES = 32
 
 
 class WrongKey(FoundryError, code="wrong_secret_key", status=500):
-    """A stored secret cannot be opened with the keys this server has."""
+    """The server's keys cannot decrypt a stored secret."""
 
-    remedy = "Give the server the key it had (FOUNDRY_SECRET_KEY or the key file); or sign in again."
+    remedy = "Give the server its previous key (FOUNDRY_SECRET_KEY or the key file), or sign in again."
 
 
 class Sealer:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import BigInteger, Column, Integer, String, Table, Text, UniqueConstraint
 
-from foundry.contracts.issues import Trouble
+from foundry.contracts.issues import Failure
 from foundry.contracts.messages import millis, utc
 from foundry.contracts.organization import IssuesChanged, IssueView
 from foundry.runtime.store.tables import owned_table
@@ -25,7 +25,7 @@ def issue_table(kind: str, name: str) -> Table:
         Column("owner", String, primary_key=True),
         Column("id", String, primary_key=True),
         Column("fingerprint", String, nullable=False),
-        Column("trouble", Text, nullable=False),
+        Column("trouble", Text, key="failure", nullable=False),
         Column("first_at", BigInteger, nullable=False),
         Column("last_at", BigInteger, nullable=False),
         Column("times", Integer, nullable=False),
@@ -38,7 +38,7 @@ def listed(rows: Sequence[AnyRow]) -> list[IssueView]:
     issues = [
         IssueView(
             id=row.id,
-            trouble=Trouble.model_validate_json(row.trouble),
+            failure=Failure.model_validate_json(row.failure),
             first_at=utc(row.first_at),
             last_at=utc(row.last_at),
             times=row.times,
@@ -54,29 +54,29 @@ class IssueBook:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def record(self, turn: Turn, trouble: Trouble) -> None:
+    def record(self, turn: Turn, failure: Failure) -> None:
         """Add an issue, or update the one with this fingerprint."""
-        now, body = millis(turn.now), trouble.model_dump_json()
-        known = turn.find(self._table, fingerprint=trouble.fingerprint)
+        now, body = millis(turn.now), failure.model_dump_json()
+        known = turn.find(self._table, fingerprint=failure.fingerprint)
         if known is None:
             turn.insert(
                 self._table,
                 id=turn.new_id("iss"),
-                fingerprint=trouble.fingerprint,
-                trouble=body,
+                fingerprint=failure.fingerprint,
+                failure=body,
                 first_at=now,
                 last_at=now,
                 times=1,
             )
         else:
-            turn.update(self._table, {"id": known.id}, trouble=body, last_at=now, times=known.times + 1)
+            turn.update(self._table, {"id": known.id}, failure=body, last_at=now, times=known.times + 1)
         self._publish(turn)
 
-    def keep(self, turn: Turn, trouble: Trouble) -> None:
+    def keep(self, turn: Turn, failure: Failure) -> None:
         """Record it, unless exactly this is recorded."""
-        known = turn.find(self._table, fingerprint=trouble.fingerprint)
-        if known is None or known.trouble != trouble.model_dump_json():
-            self.record(turn, trouble)
+        known = turn.find(self._table, fingerprint=failure.fingerprint)
+        if known is None or known.failure != failure.model_dump_json():
+            self.record(turn, failure)
 
     def end(self, turn: Turn, fingerprint: str) -> None:
         """What was reported works again."""
@@ -86,8 +86,8 @@ class IssueBook:
     def end_all(self, turn: Turn, actors: Sequence[str], code: str) -> None:
         """What these actors reported with this code works again, or is no longer there."""
         for issue in listed(turn.all(self._table)):
-            if issue.trouble.actor in actors and issue.trouble.code == code:
-                self.end(turn, issue.trouble.fingerprint)
+            if issue.failure.actor in actors and issue.failure.code == code:
+                self.end(turn, issue.failure.fingerprint)
 
     def clear(self, turn: Turn, issue: str | None) -> int:
         """Forget one issue, or all (R20); gives how many there were."""

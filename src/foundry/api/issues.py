@@ -137,13 +137,13 @@ async def settle(foundry: Foundry, who: Me, scope: ScopeId, issue: str, *, again
         NotFound: the issue does not exist, or no message was set aside for it.
     """
     for one, repository in await _recorded(foundry, scope):
-        if one.id == issue and one.trouble.mailbox_id is not None and await _sees(foundry, who, scope, repository):
+        if one.id == issue and one.failure.mailbox_id is not None and await _sees(foundry, who, scope, repository):
             if not await _clears(foundry, who, scope, repository):
                 action = "retrying" if again else "dropping"
                 raise Forbidden(
                     f"{action} the message of issue {issue} needs write access to its repository", field="issue"
                 )
-            number = one.trouble.mailbox_id
+            number = one.failure.mailbox_id
             await (foundry.runtime.retry_message(number) if again else foundry.runtime.drop_message(number))
             return Cleared(cleared=await foundry.runtime.ask(addresses.coordinator(scope), ClearIssues(issue=issue)))
     raise NotFound(f"no message was set aside for issue {issue}", field="issue")
@@ -154,7 +154,7 @@ async def _recorded(foundry: Foundry, scope: ScopeId) -> Sequence[tuple[IssueVie
 
     def look(reader: Reader) -> list[tuple[IssueView, RepositoryRef | None]]:
         found = app_shell.issues(reader) if scope == APP else organizations.issues(reader, OrganizationId(scope))
-        return [(issue, repository_behind(reader, issue.trouble.actor)) for issue in found]
+        return [(issue, repository_behind(reader, issue.failure.actor)) for issue in found]
 
     return await foundry.runtime.read(look)
 

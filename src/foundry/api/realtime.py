@@ -16,10 +16,10 @@ from fastapi.responses import StreamingResponse
 from foundry.api.auth import Signed
 from foundry.api.context import Foundry, foundry_of
 from foundry.api.problems import problem
-from foundry.api.subscription import POSITION, Beginning, Follower, Happened, Lost
+from foundry.api.subscription import POSITION, Subscriber, TopicEvent, TopicResync, TopicSnapshot
 from foundry.contracts.errors import BadInput, FoundryError
 
-RETRY = 1_000  # milliseconds before a browser reconnects
+RETRY = 1.0  # seconds before a browser reconnects
 TOPICS = ("app", "organization", "pull_requests", "repository", "task", "session", "sandbox")
 
 router = APIRouter(tags=["realtime"])
@@ -41,21 +41,21 @@ async def realtime(
         raise BadInput(f"{topic!r} is not a topic", field="topic", remedy=f"Choose one of: {', '.join(TOPICS)}.")
     if after is not None and not POSITION.match(after):
         raise BadInput(f"{after!r} is not an event id", field="after", remedy="Omit it to get a fresh snapshot.")
-    follower = Follower(request, who, topic, id)
-    await follower.look()
-    return event_stream(foundry_of(request), topic, _lines(follower, last_event_id or after))
+    subscriber = Subscriber(request, who, topic, id)
+    await subscriber.look()
+    return event_stream(foundry_of(request), topic, _lines(subscriber, last_event_id or after))
 
 
-async def _lines(follower: Follower, position: str | None) -> AsyncGenerator[str]:
+async def _lines(subscriber: Subscriber, position: str | None) -> AsyncGenerator[str]:
     try:
-        async with contextlib.aclosing(follower.told(position)) as telling:
+        async with contextlib.aclosing(subscriber.items(position)) as telling:
             async for told in telling:
                 match told:
-                    case Beginning(snapshot, at):
+                    case TopicSnapshot(snapshot, at):
                         yield event_lines("snapshot", snapshot.model_dump_json(), at)
-                    case Happened(word, body, at):
+                    case TopicEvent(word, body, at):
                         yield event_lines(word, body, at)
-                    case Lost():
+                    case TopicResync():
                         yield event_lines("resync", "{}")
                     case _:
                         yield STILL_HERE
@@ -75,7 +75,7 @@ def event_stream(foundry: Foundry, topic: str, lines: AsyncGenerator[str]) -> St
         streams = foundry.metrics.streams.labels(topic)
         streams.inc()
         try:
-            yield f"retry: {RETRY}\n\n"
+            yield f"retry: {round(1000 * RETRY)}\n\n"
             async for line in lines:
                 yield line
         finally:

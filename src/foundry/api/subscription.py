@@ -2,7 +2,7 @@
 
 Guarantee: a snapshot plus the events after it equals a fresh snapshot. Access is checked when the subscription starts,
 at least every 60 s, and at once when GitHub reports a change. If the person may now see other things, the subscription
-sends `Lost` and then a fresh snapshot. If the person may see nothing, it ends with the reason.
+sends `TopicResync` and then a fresh snapshot. If the person may see nothing, it ends with the reason.
 
 `/api/realtime` sends this to programs unchanged; the pages turn it into fragments.
 """
@@ -39,7 +39,7 @@ POSITION = re.compile(r"^(\d{1,15})(?:-([0-9a-f]{8}))?$")
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
+class TopicSnapshot:
     """All of the topic that the person may see."""
 
     snapshot: Snapshot
@@ -47,7 +47,7 @@ class Beginning:
 
 
 @dataclass(frozen=True, slots=True)
-class Happened:
+class TopicEvent:
     """One event; `body` is its JSON."""
 
     word: str
@@ -56,16 +56,16 @@ class Happened:
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
-    """Events were missed, or the person's access has changed. A `Beginning` follows."""
+class TopicResync:
+    """Events were missed, or the person's access has changed. A `TopicSnapshot` follows."""
 
 
 @dataclass(frozen=True, slots=True)
-class Quiet:
+class KeepAlive:
     """A keep-alive: nothing has happened for a while."""
 
 
-Told = Beginning | Happened | Lost | Quiet
+TopicItem = TopicSnapshot | TopicEvent | TopicResync | KeepAlive
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Sight:
         return "-" + hashlib.sha256(rights.encode()).hexdigest()[:8]
 
 
-class Follower:
+class Subscriber:
     """One person's subscription to one topic.
 
     Args:
@@ -149,21 +149,23 @@ class Follower:
                 task = await access.task_of(request, who, sandbox.task)
                 return Sight(addresses.sandbox(sandbox.id), task.repository.organization, task.repository)
 
-    async def beginning(self) -> Beginning:
+    async def snapshot(self) -> TopicSnapshot:
         """Return the topic's current snapshot.
 
         Raises:
             FoundryError: the person may see nothing of the topic.
         """
-        return await self._beginning(await self.look())
+        return await self._topic_snapshot(await self.look())
 
     async def position(self) -> str:
         """Return the topic's current position. Anything read later includes at least every event up to it."""
         sight = await self.look()
         return f"{await self._runtime.read(lambda reader: reader.version(sight.address))}{sight.mark}"
 
-    async def told(self, position: str | None = None) -> AsyncGenerator[Told]:
-        """Yield the events missed since this position, or a `Beginning`; then new events. Ends when the server stops.
+    async def items(self, position: str | None = None) -> AsyncGenerator[TopicItem]:
+        """Yield the events missed since this position, or a `TopicSnapshot`; then new events.
+
+        Ends when the server stops.
 
         Raises:
             FoundryError: the person may no longer see the topic.
@@ -177,24 +179,24 @@ class Follower:
                         async for told in following:
                             yield told
                 except Resync:
-                    yield Lost()
+                    yield TopicResync()
                     position = None
                 finally:
                     subscription.close()
 
-    async def _follow(self, subscription: Subscription, position: str | None) -> AsyncGenerator[Told]:
+    async def _follow(self, subscription: Subscription, position: str | None) -> AsyncGenerator[TopicItem]:
         """1. Send the missed events, or a snapshot. 2. Send new events. 3. Check access again from time to time."""
         sight = await self.look()
         version, rows = await self._missed(sight, position)
         if rows is None:
-            begun = await self._beginning(sight)
+            begun = await self._topic_snapshot(sight)
             version = begun.snapshot.version
             yield begun
         for row in rows or ():
             version = row.version
             event = Published(row.version, row.word, row.entity, row.body, row.repository, row.person)
             if (body := await self._shown(sight, event)) is not None:
-                yield Happened(event.word, body, f"{version}{sight.mark}")
+                yield TopicEvent(event.word, body, f"{version}{sight.mark}")
 
         loop = asyncio.get_running_loop()
         checked = loop.time()
@@ -212,12 +214,12 @@ class Follower:
                     await self._still(sight)
                     checked = loop.time()
                 if not coming.done():
-                    yield Quiet()
+                    yield KeepAlive()
                     continue
                 event = coming.result()
                 coming = asyncio.ensure_future(anext(events))
                 if (body := await self._shown(sight, event)) is not None:
-                    yield Happened(event.word, body, f"{event.version}{sight.mark}")
+                    yield TopicEvent(event.word, body, f"{event.version}{sight.mark}")
         finally:
             for waiting in (coming, closing):
                 waiting.cancel()
@@ -277,9 +279,9 @@ class Follower:
         after = int(found[1])
         return after, await self._runtime.read(snapshots.missed, sight.address, after)
 
-    async def _beginning(self, sight: Sight) -> Beginning:
+    async def _topic_snapshot(self, sight: Sight) -> TopicSnapshot:
         snapshot = await self._snapshot(sight)
-        return Beginning(snapshot, f"{snapshot.version}{sight.mark}")
+        return TopicSnapshot(snapshot, f"{snapshot.version}{sight.mark}")
 
     async def _snapshot(self, sight: Sight) -> Snapshot:
         """Read all of the topic that the person may see. Issues are read last; any later change is an event too."""

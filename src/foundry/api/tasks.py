@@ -28,20 +28,20 @@ from foundry.contracts.task import (
     AgentName,
     ArchiveTask,
     CreateTask,
-    GetUpstream,
+    FetchBranch,
     OpenSession,
     Prompt,
     PublishTask,
     RefreshWork,
-    RestSandbox,
     RetryProvisioning,
+    StopSandbox,
     TaskSummary,
     TaskView,
     Title,
     WorkTree,
 )
 from foundry.contracts.task_checkpoints import CheckpointMissing, CheckpointRef
-from foundry.contracts.task_rename import GiveUpRename, RenameBranch
+from foundry.contracts.task_rename import CancelRename, RenameBranch
 
 router = APIRouter(prefix="/api", tags=["tasks"])
 
@@ -195,17 +195,17 @@ async def refresh(request: Request, who: Signed, task: str, key: IdempotencyKey 
 
 
 @router.put("/tasks/{task}/upstream", status_code=202)
-async def get_upstream(request: Request, who: Signed, task: str, key: IdempotencyKey = None) -> TaskView:
+async def fetch_branch(request: Request, who: Signed, task: str, key: IdempotencyKey = None) -> TaskView:
     """Fetch the branch and its base from GitHub, in the background, and fast-forward the work tree if possible."""
     found = await access.task_of(request, who, task, change=True)
-    return await ask_task(request, who, found, GetUpstream(), key)
+    return await ask_task(request, who, found, FetchBranch(), key)
 
 
-@router.post("/tasks/{task}/rest", status_code=202)
-async def rest(request: Request, who: Signed, task: str, key: IdempotencyKey = None) -> TaskView:
+@router.post("/tasks/{task}/idle-stop", status_code=202)
+async def idle_stop(request: Request, who: Signed, task: str, key: IdempotencyKey = None) -> TaskView:
     """Save the work, then stop the idle sandbox. The next message starts it again."""
     found = await access.task_of(request, who, task, change=True)
-    return await ask_task(request, who, found, RestSandbox(), key)
+    return await ask_task(request, who, found, StopSandbox(), key)
 
 
 @router.post("/tasks/{task}/sessions", status_code=201)
@@ -244,10 +244,10 @@ async def rename_branch(request: Request, who: Signed, task: str, wish: Branch, 
 
 
 @router.delete("/tasks/{task}/branch/rename", status_code=202)
-async def give_up_rename(request: Request, who: Signed, task: str, key: IdempotencyKey = None) -> TaskView:
+async def cancel_rename(request: Request, who: Signed, task: str, key: IdempotencyKey = None) -> TaskView:
     """Cancel a rename that failed. The old name is restored, unless GitHub already has the new one."""
     found = await access.task_of(request, who, task, change=True)
-    return await ask_task(request, who, found, GiveUpRename(), key)
+    return await ask_task(request, who, found, CancelRename(), key)
 
 
 @router.post("/tasks/{task}/retry", status_code=202)

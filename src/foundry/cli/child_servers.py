@@ -24,7 +24,7 @@ class ServerFailed(Exception):
     """A server did not start, or exits again and again. The text names the server, the reason and its log."""
 
 
-class Server:
+class ChildServer:
     """One server process. `ready` returns the address in a line of its output, or None for a line to show."""
 
     def __init__(

@@ -13,7 +13,7 @@ import typer
 Json = Any
 
 SILENCE = 45.0  # seconds; the server sends a keep-alive every 15
-RETRY = 1.0  # seconds
+RETRY = 1.0  # seconds before the CLI reconnects
 
 As = Annotated[str | None, typer.Option("--as", metavar="LOGIN", help="Act as this person.")]
 Url = Annotated[
@@ -135,8 +135,8 @@ def show(data: Json, as_json: bool, lines: Iterator[str] | None = None) -> None:
         typer.echo(line)
 
 
-def late(found: Json) -> Iterator[str]:
+def overdue(found: Json) -> Iterator[str]:
     """Yield the lines about a task's or session's overdue state, if it has one."""
-    if overdue := found["overdue"]:
-        yield f"  overdue: {overdue['what']} since {overdue['since']}: {overdue['reason']}"
-        yield f"  what to do: {overdue['remedy']} ({', '.join(overdue['actions'])})"
+    if state := found["overdue"]:
+        yield f"  overdue: {state['what']} since {state['since']}: {state['reason']}"
+        yield f"  what to do: {state['remedy']} ({', '.join(state['actions'])})"

@@ -21,7 +21,7 @@ from typing import Annotated, Any
 import typer
 
 from foundry.cli import demo_processes
-from foundry.cli.child_servers import Server, ServerFailed, free_port
+from foundry.cli.child_servers import ChildServer, ServerFailed, free_port
 from foundry.cli.demo_processes import DemoRuns, SandboxesLeft, counted
 
 PORT = 7741
@@ -78,7 +78,7 @@ def _run(home: Path, port: int, once: bool) -> None:
     """Run the workflow. Without `once`, keep running until somebody stops the demo."""
     _end_servers(home)
     with _sandboxes(home), _github(home) as (hub, github), _foundry(home, port) as (house, url):
-        job = Job(url, github, home)
+        job = Walkthrough(url, github, home)
         try:
             job.run()
             typer.echo("")
@@ -156,12 +156,12 @@ def _sandboxes(home: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _github(home: Path) -> Iterator[tuple[Server, str]]:
+def _github(home: Path) -> Iterator[tuple[ChildServer, str]]:
     typer.echo("demo: starting the stand-in GitHub")
     directory = home / "github"
     port = _last_port(directory / "app.json") or free_port()
     yield from _running(
-        Server(
+        ChildServer(
             "the stand-in GitHub",
             ["foundry.devkit.github", "--dir", str(directory), "--port", str(port)],
             home / "github.log",
@@ -180,7 +180,7 @@ def _last_port(known: Path) -> int | None:
 
 
 @contextmanager
-def _foundry(home: Path, port: int) -> Iterator[tuple[Server, str]]:
+def _foundry(home: Path, port: int) -> Iterator[tuple[ChildServer, str]]:
     app = json.loads((home / "github" / "app.json").read_text())
     env = {
         demo_processes.MARK: str(home),
@@ -206,7 +206,7 @@ def _foundry(home: Path, port: int) -> Iterator[tuple[Server, str]]:
     typer.echo("demo: starting Foundry")
     said = "Foundry listens on "
     yield from _running(
-        Server(
+        ChildServer(
             "Foundry",
             ["foundry.cli", "serve", "--port", str(free)],
             home / "foundry.log",
@@ -232,7 +232,7 @@ def _launchers(env: Mapping[str, str]) -> dict[str, list[str]]:
     return {AGENT: [sys.executable, "-m", "foundry.devkit.agent"]} | own
 
 
-def _running(server: Server) -> Iterator[tuple[Server, str]]:
+def _running(server: ChildServer) -> Iterator[tuple[ChildServer, str]]:
     try:
         yield server, server.start()
     finally:
@@ -242,7 +242,7 @@ def _running(server: Server) -> Iterator[tuple[Server, str]]:
 # the job
 
 
-class Job:
+class Walkthrough:
     """A person's way through the main job, over HTTP as a browser or program would go it."""
 
     def __init__(self, url: str, github: str, home: Path) -> None:
@@ -293,7 +293,7 @@ class Job:
                 typer.echo("demo: saving the sandboxes' work and stopping them (Ctrl-C: stop at once)")
             while tasks and time.monotonic() < end:
                 for task in tasks:
-                    self._http.post(f"{task}/rest")  # refused while a checkpoint is being saved; the loop asks again
+                    self._http.post(f"{task}/idle-stop")  # refused while a checkpoint is saved; the loop asks again
                 time.sleep(0.2)
                 tasks = self._to_stop(tasks)
         except (DemoFailed, httpx.HTTPError):
@@ -302,7 +302,7 @@ class Job:
     def _to_stop(self, tasks: list[str]) -> list[str]:
         """Return the tasks whose sandbox runs and whose agent is idle."""
         seen = {task: self._ask("GET", task) for task in tasks}
-        return [t for t, found in seen.items() if found["activity"] == "idle" and not found["resting"]]
+        return [t for t, found in seen.items() if found["activity"] == "idle" and not found["sandbox_stopped"]]
 
     def _sign_in(self) -> None:
         """As a browser does: to GitHub, choose a person, come back with a code."""
@@ -337,8 +337,8 @@ class Job:
 
         def step(found: dict[str, Any]) -> bool:
             if found["state"] == "failed":
-                trouble = found["trouble"]
-                raise DemoFailed(f"{found['phase']} failed: {trouble['message']} {trouble['remedy']}")
+                failure = found["failure"]
+                raise DemoFailed(f"{found['phase']} failed: {failure['message']} {failure['remedy']}")
             status = found["activity"]
             said = f"{found['phase']}" + (f" ({status})" if found["phase"] == "running" else "")
             said = found["publishing"] or said

@@ -25,7 +25,7 @@ def _lines(found: Json) -> Iterator[str]:
         yield f"\n{section.replace('_', ' ')} ({len(found[section])}{more})"
         for row in found[section]:
             yield from _row(section, row)
-    yield "\nsandboxes" + (" (truncated)" if {"sandboxes", "strays"} & set(found["cut"]) else "")
+    yield "\nsandboxes" + (" (truncated)" if {"sandboxes", "orphans"} & set(found["cut"]) else "")
     yield from (f"  {line}" for line in sandbox.lines(found["disk"]))
 
 

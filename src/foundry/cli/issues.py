@@ -30,8 +30,8 @@ def list_(
     client = Client(url, login, data_dir)
     found = client.ask("GET", _path(client, organization, of_app))
     shown = (
-        f"{one['id']}  {one['trouble']['kind']} {one['trouble']['actor']} {one['trouble']['workflow']}"
-        f" {one['trouble']['step']}: {one['trouble']['message']}\n  what to do: {one['trouble']['remedy']}"
+        f"{one['id']}  {one['failure']['kind']} {one['failure']['actor']} {one['failure']['workflow']}"
+        f" {one['failure']['step']}: {one['failure']['message']}\n  what to do: {one['failure']['remedy']}"
         for one in found
     )
     show(found, as_json, shown)

@@ -20,11 +20,11 @@ def lines(use: Json) -> Iterator[str]:
     for one in use["sandboxes"]:
         until = f", will be removed at {one['remove_at'][:19]}" if one["remove_at"] else ""
         yield f"  {one['id']}  {_size(one):>8}  {one['state']}  of {one['task']}{until}"
-    if use["strays"]:
+    if use["orphans"]:
         yield "orphans: no task owns these sandboxes, and they may hold work:"
-    for one in use["strays"]:
+    for one in use["orphans"]:
         more = ", being removed" if one["removing"] else ""
-        more += f": {one['trouble']}" if one["trouble"] else ""
+        more += f": {one['failure']}" if one["failure"] else ""
         yield f"  {one['id']}  {_size(one):>8}  first seen {one['since'][:19]}{more}"
 
 

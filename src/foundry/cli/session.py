@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from foundry.cli.client import As, AsJson, Client, DataDir, Json, Url, late, show
+from foundry.cli.client import As, AsJson, Client, DataDir, Json, Url, overdue, show
 
 app = typer.Typer(no_args_is_help=True)
 Session = Annotated[str, typer.Argument(help="The session's id: ses_...")]
@@ -15,10 +15,10 @@ Session = Annotated[str, typer.Argument(help="The session's id: ses_...")]
 
 def lines(session: Json) -> Iterator[str]:
     yield f"{session['id']}  {session['agent']}: {session['status']}"
-    if session["trouble"]:
-        yield f"  failure: {session['trouble']['message']}"
-        yield f"  what to do: {session['trouble']['remedy']}"
-    yield from late(session)
+    if session["failure"]:
+        yield f"  failure: {session['failure']['message']}"
+        yield f"  what to do: {session['failure']['remedy']}"
+    yield from overdue(session)
     for message in session["messages"]:
         yield f"  {message['state']}: {message['text'][:80]}"
     for permission in session["permissions"]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from foundry.cli.client import As, AsJson, Client, DataDir, Json, Url, late, show
+from foundry.cli.client import As, AsJson, Client, DataDir, Json, Url, overdue, show
 
 app = typer.Typer(no_args_is_help=True)
 Task = Annotated[str, typer.Argument(help="The task's id: tsk_...")]
@@ -26,16 +26,16 @@ def lines(task: Json) -> Iterator[str]:
     if rename := task.get("rename"):
         doing = "cancelling the rename" if rename["giving_up"] else "renaming" if task["renaming"] else "rename failed"
         yield f"  {doing}: {rename['old']} to {rename['new']}, {rename['step']}"
-    if task["trouble"]:
-        yield f"  failure: {task['trouble']['message']}"
-        yield f"  what to do: {task['trouble']['remedy']}"
-    yield from late(task)
+    if task["failure"]:
+        yield f"  failure: {task['failure']['message']}"
+        yield f"  what to do: {task['failure']['remedy']}"
+    yield from overdue(task)
     if task.get("remove_at"):
         yield f"  sandbox will be removed at {task['remove_at'][:19]}"
         yield f"  to remove it now: foundry task release {task['id']}"
-    if task.get("kept"):
+    if task.get("retained"):
         yield f"  sandbox is retained: {task['kept']}"
-    if task.get("resting"):
+    if task.get("sandbox_stopped"):
         yield "  sandbox is stopped because nobody used it; it starts on the next message"
     for session in task.get("sessions", []):
         yield f"  session {session['id']} {session['agent']}: {session['status']}"
@@ -136,10 +136,12 @@ def _act(task: str, verb: str, body: Json, client: Client, as_json: bool, method
     show(found, as_json, lines(found))
 
 
-@app.command()
-def rest(task: Task, login: As = None, url: Url = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+@app.command("stop-sandbox")
+def stop_sandbox(
+    task: Task, login: As = None, url: Url = None, data_dir: DataDir = None, as_json: AsJson = False
+) -> None:
     """Save the work, then stop the sandbox. The sandbox starts again when something needs it."""
-    _act(task, "rest", None, Client(url, login, data_dir), as_json)
+    _act(task, "idle-stop", None, Client(url, login, data_dir), as_json)
 
 
 @app.command()

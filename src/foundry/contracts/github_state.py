@@ -15,7 +15,7 @@ from pydantic import ConfigDict, ValidationError
 
 from foundry.contracts.errors import BadInput, FoundryError
 from foundry.contracts.github_payloads import GitHubAccount, GitHubPullRequest
-from foundry.contracts.ids import OrganizationId, RepositoryId, UserId, WorkflowId
+from foundry.contracts.ids import OrganizationId, RepositoryId, UserId
 from foundry.contracts.messages import APP, Address, Birth, Command, Event, Message, Model
 from foundry.contracts.people import Access
 from foundry.contracts.repository import RepositoryRef
@@ -23,9 +23,9 @@ from foundry.contracts.task_branch import BranchMoved
 
 
 class NotInstalled(FoundryError, code="github_not_installed", status=409):
-    """The GitHub App is not (or no longer) installed where the work is."""
+    """The GitHub App is not installed for this organization, or it is suspended."""
 
-    remedy = "Install the GitHub App for the organization, or let an owner of it lift the suspension."
+    remedy = "Install the GitHub App, or ask an owner to lift the suspension."
 
 
 class PullRequestState(StrEnum):
@@ -110,7 +110,7 @@ class GitHubStateView(Model):
     active: bool = True
     synced_at: datetime | None = None
     syncing_since: datetime | None = None
-    trouble: str = ""  # why the last sync failed; empty: it did not
+    failure: str = ""  # why the last sync failed; empty: it did not
 
 
 # Webhooks: what Foundry uses of a payload; the rest is left out when it is read
@@ -259,12 +259,6 @@ class DescribePullRequest(Command[None]):
     """To GitHubState(org), by a step: one pull request as GitHub describes it now."""
 
     pull_request: PullRequestView
-
-
-class SyncEnded(Command[None]):
-    """To GitHubState, by a sync's last step; only the sync it waits for counts."""
-
-    workflow: WorkflowId
 
 
 # Asked by the edge and by other rooms' workflows

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from foundry.contracts.ids import SandboxId, TaskId
 from foundry.contracts.messages import Model
-from foundry.contracts.sandbox_instance import SandboxState, StrayView
+from foundry.contracts.sandbox_instance import OrphanView, SandboxState
 from foundry.contracts.sandbox_provider import Room
 
 
@@ -102,10 +102,10 @@ class SandboxSeen(Model):
 class DiskUse(Model):
     """What sandboxes take, and what is left."""
 
-    used: int  # bytes, of all sandboxes that were measured, strays included
+    used: int  # bytes, of all sandboxes that were measured, orphans included
     room: Room | None = None  # of the file system they lie on, now; none: its provider cannot tell
     sandboxes: list[SandboxSeen] = []  # that exist; the biggest first
-    strays: list[StrayView] = []  # the biggest first
+    orphans: list[OrphanView] = []  # the biggest first
 
 
 class Inspection(Model):

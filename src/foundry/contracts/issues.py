@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from foundry.contracts.ids import WorkflowId
 from foundry.contracts.messages import Command, Message, Model, ScopeId
+from foundry.contracts.stored_names import VALUES
 
 
 class IssueKind(StrEnum):
@@ -14,15 +15,21 @@ class IssueKind(StrEnum):
     WORKFLOW_FAILED = "workflow_failed"  # no further attempt by itself
     MESSAGE_SET_ASIDE = "message_set_aside"  # a mailbox message failed five times
     SCHEDULE_FAILING = "schedule_failing"  # the turn at a due time keeps failing; it is tried again by itself
-    LATE = "late"  # messages or schedules wait though their time has come
+    OVERDUE = "overdue"  # messages or schedules wait though their time has come
     WORKFLOW_CRASHED = "workflow_crashed"  # the process died in it too often
     WORKFLOW_LOST = "workflow_lost"  # ended in DBOS without telling us
     SANDBOXES_MISSING = "sandboxes_missing"  # the provider has none of those that are recorded
     SANDBOX_UNKNOWN = "sandbox_unknown"  # the provider has some that nobody uses
     DISK_LOW = "disk_low"  # little room is left where the sandboxes lie
 
+    @classmethod
+    def _missing_(cls, value: object) -> IssueKind | None:
+        """Read the name that release 0.2 stored."""
+        now = VALUES.get(str(value))
+        return cls(now) if now else None
 
-class Trouble(Model):
+
+class Failure(Model):
     """One failure, normalised."""
 
     kind: IssueKind
@@ -40,51 +47,51 @@ class Trouble(Model):
     mailbox_id: int | None = None  # for a message set aside: the row that `retry` and `drop` name
 
 
-class TroubleRaised(Message):
+class FailureRaised(Message):
     """To the scope's coordinator: record this failure."""
 
-    trouble: Trouble
+    failure: Failure
 
 
-class TroubleEnded(Message):
+class FailureEnded(Message):
     """To the scope's coordinator: what this fingerprint reported works again."""
 
     fingerprint: str
 
 
-class TroublesOver(Message):
+class FailuresOver(Message):
     """To the scope's coordinator: whatever these actors reported with this code is over, with what caused it."""
 
     actors: list[str]  # addresses
     code: str
 
 
-class RecordTrouble(Command[None]):
-    """The same as `TroubleRaised`, asked by a workflow step."""
+class RecordFailure(Command[None]):
+    """The same as `FailureRaised`, asked by a workflow step."""
 
-    trouble: Trouble
+    failure: Failure
 
 
-class KeepTrouble(Command[None]):
+class KeepFailure(Command[None]):
     """The same, by who sees it again and again: recorded anew only where it is not, or has changed."""
 
-    trouble: Trouble
+    failure: Failure
 
 
-class EndTrouble(Command[None]):
-    """The same as `TroubleEnded`, asked by a workflow step."""
+class EndFailure(Command[None]):
+    """The same as `FailureEnded`, asked by a workflow step."""
 
     fingerprint: str
 
 
-class WorkflowTrouble(Command[None]):
-    """To a workflow's owner: an attempt of a step failed; another follows at `trouble.retry_at`."""
+class AttemptFailed(Command[None]):
+    """To a workflow's owner: an attempt of a step failed; another follows at `failure.retry_at`."""
 
-    trouble: Trouble
+    failure: Failure
 
 
 class WorkflowRecovered(Command[None]):
-    """To a workflow's owner: the step that was in trouble is done; what was shown of its failed attempts is over."""
+    """To a workflow's owner: the step whose attempt failed is done; what was shown of its failed attempts is over."""
 
     workflow: str
     workflow_id: WorkflowId
@@ -105,8 +112,4 @@ class WorkflowEnded(Message):
     workflow: str
     workflow_id: WorkflowId
     outcome: Outcome
-    trouble: Trouble | None = None  # why it failed or was lost
-
-
-class Adopt(Command[None]):
-    """To a workflow's owner: take over what a replica of release 0.1 has written of it. Goes with release 0.3."""
+    failure: Failure | None = None  # why it failed or was lost

@@ -29,7 +29,7 @@ class Overdue(Model):
     actions: list[Action]
 
 
-class Row(NamedTuple):
+class TimeLimit(NamedTuple):
     """One state that should pass."""
 
     may_last: int  # seconds

@@ -9,6 +9,7 @@ from foundry.contracts.errors import FoundryError
 from foundry.contracts.ids import SandboxId, TaskId
 from foundry.contracts.messages import Birth, Command, Event, Message, Model
 from foundry.contracts.sandbox_provider import Endpoint
+from foundry.contracts.stored_names import VALUES
 
 
 class SandboxState(StrEnum):
@@ -17,9 +18,15 @@ class SandboxState(StrEnum):
     STARTING = "starting"
     RUNNING = "running"
     UNREACHABLE = "unreachable"
-    KEPT = "kept"  # released by its task, but its work is nowhere else
+    RETAINED = "retained"  # released by its task, but its work is nowhere else
     LOST = "lost"  # the provider no longer has it
     DELETED = "deleted"
+
+    @classmethod
+    def _missing_(cls, value: object) -> SandboxState | None:
+        """Read the name that release 0.2 stored."""
+        now = VALUES.get(str(value))
+        return cls(now) if now else None
 
 
 class SandboxView(Model):
@@ -51,28 +58,28 @@ class Compared(Model):
     unknown: list[SandboxId] = []  # there, and not among those recorded
 
 
-class Stray(Model):
+class Orphan(Model):
     """A sandbox that its provider has and that nobody uses: not recorded, or taken for lost. Work may be in it."""
 
     id: SandboxId
     disk: int | None = None  # bytes, as last measured
-    trouble: str = ""  # why it could not be removed
+    failure: str = ""  # why it could not be removed
 
 
-class StrayView(Stray):
+class OrphanView(Orphan):
     """One as the server's admin sees it."""
 
     since: datetime  # when it was first seen
     removing: bool = False  # somebody asked for that
 
 
-class StraysSeen(Command[list[SandboxId]]):
-    """To AppShell, by who compared: all strays there are now. Answered with those that are to be removed."""
+class OrphansSeen(Command[list[SandboxId]]):
+    """To AppShell, by who compared: all orphans there are now. Answered with those that are to be removed."""
 
-    strays: list[Stray]
+    orphans: list[Orphan]
 
 
-class RemoveStray(Command[StrayView]):
+class RemoveOrphan(Command[OrphanView]):
     """To AppShell, by the edge: remove this one, with all that is in it, when sandboxes are compared next."""
 
     sandbox: SandboxId
@@ -132,10 +139,10 @@ class ReadLog(Command[None]):
 
 
 class GitFailed(FoundryError, code="git_failed", status=502):
-    """A git command in the sandbox failed; the detail has git's own words."""
+    """A git command in the sandbox failed. The detail has git's message."""
 
     transient = True
-    remedy = "Read git's words; if GitHub or the network was away, retry."
+    remedy = "Read git's message. If GitHub or the network was unavailable, retry."
 
 
 class GitNotVisible(FoundryError, code="git_not_visible", status=502):
@@ -145,18 +152,19 @@ class GitNotVisible(FoundryError, code="git_not_visible", status=502):
 
 
 class GitRejected(FoundryError, code="git_rejected", status=409):
-    """GitHub has commits on the branch that the sandbox does not have."""
+    """GitHub has commits on the branch that the sandbox does not have. Foundry starts a fetch automatically."""
 
-    remedy = "Get GitHub's commits, let the agent merge origin/ and the branch's name, then publish again."
+    remedy = "Wait for the fetch, let the agent merge origin/BRANCH, then publish again."
 
 
 class BaseMissing(FoundryError, code="base_missing", status=422):
-    """The branch to start from is not on GitHub."""
+    """The base branch does not exist on GitHub."""
 
     remedy = "Choose a branch that exists; an empty repository needs a first commit."
 
 
 class GitConfigRefused(FoundryError, code="git_config_refused", status=409):
-    """The work tree's git config could run programs or send the credential elsewhere, so Foundry runs no git there."""
+    """The work tree's git config could run programs or send the credential elsewhere, so Foundry does not run git
+    there."""
 
-    remedy = "Remove the named entries from .git/config in the sandbox, then try again."
+    remedy = "Remove the listed entries from .git/config in the sandbox, then try again."

@@ -6,13 +6,13 @@ from foundry.contracts.ids import SandboxId, SessionId
 from foundry.contracts.messages import Birth, Message
 
 
-class Follow(Message, Birth):
-    """TaskSession -> SessionStatusSync: follow this server's stream."""
+class ReadStream(Message, Birth):
+    """TaskSession -> SessionStatusSync: read this server's stream."""
 
     session: SessionId
     sandbox: SandboxId
     server_id: str
 
 
-class Unfollow(Message):
-    """TaskSession -> SessionStatusSync: there is nothing to follow any more."""
+class StopReading(Message):
+    """TaskSession -> SessionStatusSync: there is no stream to read any more."""

@@ -11,9 +11,9 @@ from foundry.contracts.task_session import EntryKind
 
 
 class PromptDoubtful(FoundryError, code="prompt_doubtful", status=502):
-    """The connection broke while a message was being given to the agent: it may have it."""
+    """The connection broke while Foundry sent a message to the agent. The agent may have the message."""
 
-    remedy = "Look at the work, then send the message again if it is still needed."
+    remedy = "Look at the work, then resend the message if it is still needed."
 
 
 class AgentSession(Model):

@@ -28,7 +28,7 @@ MADE_TITLE = 72  # characters of a title made from a prompt
 
 
 class NothingToPublish(FoundryError, code="nothing_to_publish", status=409):
-    """The branch has no commits that a pull request could show."""
+    """The branch has no commits for a pull request."""
 
     remedy = "Let the agent commit its changes, then publish again."
 
@@ -71,7 +71,7 @@ class Phase(StrEnum):
 
 class TaskState(StrEnum):
     PROVISIONING = "provisioning"
-    FAILED = "failed"  # provisioning ended without success; `trouble` says why; retry goes on
+    FAILED = "failed"  # provisioning ended without success; `failure` says why; retry goes on
     READY = "ready"  # the sandbox lives and the branch is checked out
     ARCHIVED = "archived"
 
@@ -82,7 +82,7 @@ class ArchiveReason(StrEnum):
     MERGED = "merged"
 
 
-class PhaseTrouble(Model):
+class PhaseFailure(Model):
     """What went wrong in the present phase and what to do about it (R25)."""
 
     code: str
@@ -127,7 +127,7 @@ class PullRequestRef(Model):
 
 
 class BranchRename(Model):
-    """A rename of the branch that runs, or has failed: `trouble` says why."""
+    """A rename of the branch that runs, or has failed: `failure` says why."""
 
     old: str
     new: str
@@ -137,7 +137,7 @@ class BranchRename(Model):
     asked: bool = False  # GitHub may have the new name
     giving_up: bool = False
     merged: bool = False  # the pull request was merged meanwhile: the task is archived at the end
-    trouble: PhaseTrouble | None = None
+    failure: PhaseFailure | None = None
 
 
 class SessionSummary(Model):
@@ -145,8 +145,8 @@ class SessionSummary(Model):
     title: str = ""
     agent: str
     status: str
-    stopped: bool | None = None  # with its sandbox, because nobody used it; None: release 0.1 does not tell
-    trouble: PhaseTrouble | None = None  # why it is in error, and what to do
+    stopped: bool = False  # with its sandbox, because nobody used it
+    failure: PhaseFailure | None = None  # why it is in error, and what to do
     overdue: Overdue | None = None
 
 
@@ -161,7 +161,7 @@ class TaskSummary(Model):
     phase: Phase
     phase_since: datetime
     activity: str = ""  # the active session's status
-    trouble: PhaseTrouble | None = None
+    failure: PhaseFailure | None = None
     overdue: Overdue | None = None  # what lasts longer than it should, of the task or of its active session
     pull_request: PullRequestRef | None = None
     created_by: Person
@@ -196,10 +196,10 @@ class TaskView(TaskSummary):
     saving: bool = False  # a checkpoint is being made
     restoring: bool = False  # one is being restored: no prompt runs meanwhile
     upstream: Upstream | None = None  # the branch on GitHub; none: it was never there
-    fetching: bool = False  # GitHub's commits are being got
-    resting: bool = False  # nobody used the sandbox, so it is stopped; whatever needs it starts it again
-    save_trouble: PhaseTrouble | None = None  # why the last checkpoint could not be made
-    kept: str = ""  # why the sandbox of an archived task is still there
+    fetching: bool = False  # GitHub's commits are being fetched
+    sandbox_stopped: bool = False  # nobody used the sandbox, so it is stopped; whatever needs it starts it again
+    checkpoint_failure: PhaseFailure | None = None  # why the last checkpoint could not be made
+    retained: str = ""  # why the sandbox of an archived task is still there
     remove_at: datetime | None = None  # when the sandbox of an archived task is removed; its work is saved before
     note: str = ""  # what a person should know, e.g. that the pull request was closed unmerged
     auto_publish: bool = False
@@ -280,7 +280,7 @@ class PublishTask(Command[TaskView]):
     draft: bool = False
 
 
-class GetUpstream(Command[TaskView]):
+class FetchBranch(Command[TaskView]):
     """To Task: get GitHub's commits of its branch and its base; the work tree follows where nothing is in the way."""
 
 
@@ -337,20 +337,12 @@ class CheckpointNotSaved(Command[None]):
     remedy: str
 
 
-class SaveEnded(Command[None]):
-    """The next save, if one is wanted, may begin."""
-
-
-class RestSandbox(Command[TaskView]):
+class StopSandbox(Command[TaskView]):
     """To Task: stop its sandbox now, the work saved first; whatever needs it starts it again."""
 
 
-class GoToRest(Command[list[SessionId]]):
+class BeginIdleStop(Command[list[SessionId]]):
     """The work is saved: the sessions whose agents go with the sandbox; none: it is needed after all."""
-
-
-class RestEnded(Command[None]):
-    """The sandbox is stopped, or stays."""
 
 
 class CheckpointRestored(Command[None]):
@@ -359,7 +351,7 @@ class CheckpointRestored(Command[None]):
 
 
 class SandboxReleased(Command[None]):
-    kept: str = ""  # why the sandbox was kept, where it was
+    retained: str = ""  # why the sandbox was kept, where it was
     waits: bool = False  # it is stopped, and removed when its time is over
 
 
@@ -409,9 +401,3 @@ class PromptEnded(Message):
     session: SessionId
     message: str
     outcome: str  # end_turn, cancelled, failed, unknown, ...
-
-
-class SessionReady(Message):
-    """TaskSession -> Task: the agent's session exists."""
-
-    session: SessionId

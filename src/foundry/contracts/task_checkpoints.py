@@ -20,7 +20,7 @@ LEFT_OUT_LIMIT = 20  # paths that are named
 
 
 class CheckpointTooLarge(FoundryError, code="checkpoint_too_large", status=413):
-    """The work is too large for a checkpoint. Nothing was deleted."""
+    """The work is too large for a checkpoint (64 MiB). Nothing was deleted."""
 
     remedy = "Push the important commits and remove or ignore large files. Then try again, or discard the work."
 

@@ -35,7 +35,7 @@ class RenameBranch(Command[TaskView]):
     name: BranchName
 
 
-class GiveUpRename(Command[TaskView]):
+class CancelRename(Command[TaskView]):
     """To Task: end a rename that failed. The old name comes back, unless GitHub has the new one already."""
 
 

@@ -29,7 +29,7 @@ class SessionStatus(StrEnum):
     READY = "ready"  # the agent waits for its first prompt
     RUNNING = "running"  # a prompt is with the agent
     IDLE = "idle"  # the last prompt has ended
-    ERROR = "error"  # the agent or its server is gone, or refused; `trouble` says what to do
+    ERROR = "error"  # the agent or its server is gone, or refused; `failure` says what to do
     CLOSED = "closed"
 
 
@@ -51,12 +51,12 @@ class PermissionState(StrEnum):
 
 
 class SessionClosed(FoundryError, code="session_closed", status=409):
-    """The session takes no more messages."""
+    """The session accepts no more messages."""
 
     remedy = "Open another session on the task."
 
 
-class SessionTrouble(Model):
+class SessionFailure(Model):
     code: str
     message: str
     remedy: str
@@ -150,13 +150,13 @@ class SessionView(Model):
     agent: str
     status: SessionStatus
     status_since: datetime
-    trouble: SessionTrouble | None = None
+    failure: SessionFailure | None = None
     overdue: Overdue | None = None  # what lasts longer than it should
     messages: list[QueuedMessage] = []  # those not yet in the transcript: queued, sending, unknown, failed
     permissions: list[PermissionView] = []  # those waiting or being answered
     running: MessageId | None = None  # the message the agent works on
     stopping: bool = False  # it was asked to stop and has not yet
-    resting: bool = False  # its agent went with the sandbox that nobody used; the next message brings both back
+    sandbox_stopped: bool = False  # its agent went with the sandbox that nobody used; the next message brings both back
     mode: str = ""  # the agent's present mode, where it has modes
     commands: list[str] = []  # slash commands it offers
     usage: Json = {}  # tokens and cost, as the agent tells them
@@ -268,7 +268,7 @@ class CloseSession(Message):
     reason: str = ""
 
 
-class RestSession(Command[None]):
+class StopWithSandbox(Command[None]):
     """To TaskSession, by a step: nobody uses the sandbox, and it is about to be stopped, the agent with it."""
 
 

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from foundry.contracts.github_payloads import GitHubBudget, GitHubModel
 from foundry.github.errors import GitHubNotFound, GitHubRateLimited, GitHubRefused, GitHubUnavailable
-from foundry.github.etag_cache import Answer, Answers
+from foundry.github.etag_cache import Answers, CachedResponse
 
 M = TypeVar("M", bound=GitHubModel)
 T = TypeVar("T")
@@ -163,7 +163,7 @@ class _Api(GitHubAPI):
             return 200, kept.headers, kept.body
         if self._answers and method == "GET" and status == 200 and (etag := said.get("etag")):
             needed = {name: said[name] for name in ("content-type", "link") if name in said}
-            self._answers.put(self._key, url, Answer(etag, needed, content))
+            self._answers.put(self._key, url, CachedResponse(etag, needed, content))
         return status, said, content
 
 

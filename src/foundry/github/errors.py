@@ -40,7 +40,7 @@ class GitHubNotFound(FoundryError, code="github_not_found", status=404):
 
 
 class GitHubRefused(FoundryError, code="github_refused", status=422):
-    """GitHub refused the request. The detail has GitHub's message; `answered` is its status."""
+    """GitHub refused the request. The detail has GitHub's message."""
 
     remedy = "Read GitHub's message. If a permission is missing, grant it in the App's settings."
 
@@ -48,7 +48,7 @@ class GitHubRefused(FoundryError, code="github_refused", status=422):
         self, detail: str, *, field: str | None = None, remedy: str | None = None, answered: int = 422
     ) -> None:
         super().__init__(detail, field=field, remedy=remedy)
-        self.answered = answered
+        self.answered = answered  # GitHub's HTTP status
 
 
 class GitHubSignInFailed(FoundryError, code="github_sign_in_failed", status=401):

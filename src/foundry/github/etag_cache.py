@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 KEPT = 32 * 1024 * 1024  # bytes of bodies, for all installations together
 
 
-class Answer(NamedTuple):
+class CachedResponse(NamedTuple):
     """A stored response, as received."""
 
     etag: str
@@ -22,8 +22,8 @@ class Answer(NamedTuple):
 class Answers(Protocol):
     """The cache. `key` identifies the caller, so that nobody gets another caller's responses."""
 
-    def get(self, key: str, url: str) -> Answer | None: ...
-    def put(self, key: str, url: str, answer: Answer) -> None: ...
+    def get(self, key: str, url: str) -> CachedResponse | None: ...
+    def put(self, key: str, url: str, answer: CachedResponse) -> None: ...
 
 
 class KeptInMemory(Answers):
@@ -32,15 +32,15 @@ class KeptInMemory(Answers):
     def __init__(self, limit: int = KEPT) -> None:
         self._limit = limit
         self._bytes = 0
-        self._answers: OrderedDict[tuple[str, str], Answer] = OrderedDict()
+        self._answers: OrderedDict[tuple[str, str], CachedResponse] = OrderedDict()
 
-    def get(self, key: str, url: str) -> Answer | None:
+    def get(self, key: str, url: str) -> CachedResponse | None:
         found = self._answers.get((key, url))
         if found is not None:
             self._answers.move_to_end((key, url))
         return found
 
-    def put(self, key: str, url: str, answer: Answer) -> None:
+    def put(self, key: str, url: str, answer: CachedResponse) -> None:
         replaced = self._answers.pop((key, url), None)
         self._bytes += len(answer.body) - (len(replaced.body) if replaced else 0)
         self._answers[key, url] = answer

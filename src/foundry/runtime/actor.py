@@ -41,13 +41,6 @@ class Actor:
     config: object = None  # what the parts are given as `turn.config`
     keeps_events: ClassVar[bool] = False  # its events are its state (a transcript), never purged by age
 
-    @classmethod
-    def at(cls, key: str) -> Address:
-        return Address(cls.__name__, key)
-
-    def before_turn(self, turn: Turn) -> None:
-        """What every turn of an actor that exists begins with."""
-
     def after_turn(self, turn: Turn) -> None:
         """What every turn ends with, whichever handler it had: what follows from the rows as they are now."""
 
@@ -102,7 +95,7 @@ class Handler:
 
 
 @dataclass
-class Kind:
+class ActorKind:
     """One actor kind as the runtime knows it."""
 
     name: str
@@ -118,13 +111,13 @@ class Kind:
             raise RegistrationError(f"{self.name} does not handle {word.__name__}") from None
 
 
-def kind_of(actor: Actor) -> Kind:
+def kind_of(actor: Actor) -> ActorKind:
     """Read the marks of an actor's methods.
 
     Raises:
         RegistrationError: two methods for one word, or a create whose word carries no `Birth`.
     """
-    kind = Kind(type(actor).__name__, actor)
+    kind = ActorKind(type(actor).__name__, actor)
     for method in _marked(actor):
         for mark in cast("tuple[_Marked, ...]", getattr(method, _MARK)):
             if isinstance(mark.word, str):
@@ -165,7 +158,7 @@ class Registry:
     def __init__(self, kinds: Sequence[Actor]) -> None:
         self.kinds = {kind.name: kind for kind in map(kind_of, kinds)}
 
-    def kind(self, address: Address) -> Kind:
+    def kind(self, address: Address) -> ActorKind:
         try:
             return self.kinds[address.kind]
         except KeyError:

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 import structlog
 
 AGAIN = 1.0  # seconds after which a task that has not ended is cancelled once more
-LIMIT = 10  # times; then it is left behind, with a line in the log
+CANCELS = 10  # times that a task is cancelled; then it is left behind, with a line in the log
 
 log = structlog.get_logger("foundry.runtime")
 
@@ -30,7 +30,7 @@ async def woken(event: asyncio.Event, limit: float) -> bool:
 async def ended(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """Cancel the tasks and wait until they have ended, in bounded time."""
     pending = set(tasks)
-    for _ in range(LIMIT):
+    for _ in range(CANCELS):
         if not pending:
             return
         for task in pending:

@@ -1,4 +1,4 @@
-"""Pace: how often a process looks by itself for what nobody told it of, and how long silence counts as life."""
+"""Pace: how often a process polls for what no notice reported, and how long a silent process counts as alive."""
 
 from __future__ import annotations
 
@@ -15,4 +15,4 @@ class Pace:
     term: float = 10.0  # a lease without renewal, a replica without a heartbeat
     renew: float = 3.0  # between renewals and heartbeats
     cut_off: float = 30.0  # that a step of a cancelled workflow may go on, until it is cut off
-    late: float = 60.0  # that a message or a schedule may wait beyond its time, until that is an issue
+    overdue: float = 60.0  # that a message or a schedule may wait beyond its time, until that is an issue

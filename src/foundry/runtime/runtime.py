@@ -1,6 +1,6 @@
 """The runtime of one process: it joins store, mailbox, topics, schedules, workflows and workers.
 
-`ask` and `read` are what the edge uses; everything else goes by itself.
+`ask` and `read` are what the edge uses; everything else happens automatically.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from foundry.runtime.topic import Hub, Published
 from foundry.runtime.transactions import After, AskWork, SystemWork
 from foundry.runtime.turn import Ids, Reader
 from foundry.runtime.upkeep.inspection import inspection
-from foundry.runtime.upkeep.overdue_monitor import Lateness
+from foundry.runtime.upkeep.overdue_monitor import OverdueMonitor
 from foundry.runtime.upkeep.retention import Upkeep
 from foundry.runtime.worker.supervisor import Supervisor, WorkerKind
 from foundry.runtime.workflow.ended import EndWork
@@ -42,7 +42,7 @@ from foundry.runtime.workflow.flow import Workflows
 R = TypeVar("R")
 T = TypeVar("T")
 
-READ_THREADS = 8
+READ_THREADS = 8  # reads at once
 
 log = structlog.get_logger("foundry.runtime")
 
@@ -98,8 +98,8 @@ class Runtime:
         if self.flows:
             await self.flows.start(doors)
         upkeep = Upkeep(self._kept, self.system)
-        late = Lateness(self, self.store, self.pace.late)
-        for run in (self.dispatcher.run, self.hub.run, self.timer.run, self.supervisor.run, upkeep.run, late.run):
+        overdue = OverdueMonitor(self, self.store, self.pace.overdue)
+        for run in (self.dispatcher.run, self.hub.run, self.timer.run, self.supervisor.run, upkeep.run, overdue.run):
             self._background.append(asyncio.create_task(_forever(run), name=run.__qualname__))
         if self._notifier:
             self._notifier.start()
@@ -163,27 +163,24 @@ class Runtime:
         except Busy as error:
             raise Unavailable(f"the store did not take the change: {error}") from error
 
-    async def end_workflow(
-        self, owner: Address, ended: WorkflowEnded, generation: int | None, *, gone: bool = False
-    ) -> None:
+    async def end_workflow(self, owner: Address, ended: WorkflowEnded, generation: int | None) -> None:
         """Delete a workflow's row and give its end to its owner, in one transaction; nothing if that was done before.
 
         Args:
             generation: only if the row still has this one; None: whichever it has.
-            gone: the row is deleted already, by a replica of release 0.1.
 
         Raises:
             Unavailable: the database was away; nothing was applied, asking again is right.
         """
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         try:
-            self.store.submit(EndWork(self, owner, ended, future, generation, gone=gone))
+            self.store.submit(EndWork(self, owner, ended, future, generation))
             await future
         except Busy as error:
             raise Unavailable(f"the store did not take the workflow's end: {error}") from error
 
     async def retry_message(self, mailbox_id: int) -> bool:
-        """Send a message that was set aside anew, as if its sender had sent it now; False if it has gone."""
+        """Retry a message that was set aside, as if its sender had sent it now. Return False if it no longer exists."""
 
         def retry(tx: Transaction) -> str | None:
             row = tx.execute("SELECT receiver FROM mailbox WHERE id=? AND set_aside_at IS NOT NULL", mailbox_id)

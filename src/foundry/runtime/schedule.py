@@ -2,29 +2,30 @@
 
 A turn that fails leaves its schedule due, tried again later and later; from the third time on it is a runtime issue.
 
-One timer per process looks at the earliest due time; on several replicas each may fire, and the actor's row lock
-lets one of them through. What is due is said by the clock that due times are written by: on PostgreSQL the database's.
+One timer per process waits for the earliest due time. With several replicas each may fire, and the actor's row lock
+lets one through. The clock that writes due times also decides what is due: on PostgreSQL the database's clock.
 """
 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import structlog
 from sqlalchemy import Connection, func, select
 
-from foundry.contracts.issues import IssueKind, Trouble, TroubleEnded, TroubleRaised
+from foundry.contracts.issues import Failure, FailureEnded, FailureRaised, IssueKind
 from foundry.contracts.messages import APP, Address, ScopeId, utc
 from foundry.runtime.async_tools import woken
 from foundry.runtime.host import Host
 from foundry.runtime.store.base import Store, Transaction, Work
 from foundry.runtime.store.tables import schedules
-from foundry.runtime.transactions import After, followed_by, take, tell
+from foundry.runtime.transactions import After, attempt, followed_by, take, tell
 from foundry.runtime.turn import Reader
 
 SWEEP = 1.0  # seconds between two looks when nothing is known to be due earlier
-FIRED_AT_ONCE = 256
-BACKOFF = (1_000, 5_000, 30_000, 60_000)  # milliseconds until a schedule that failed is due again
+FIRED_AT_ONCE = 256  # schedules that one look fires, at most
+BACKOFF = (1.0, 5.0, 30.0, 60.0)  # seconds until a schedule that failed is due again
 TOLD_AT = 3  # failures in a row until it is a runtime issue
 
 log = structlog.get_logger("foundry.schedule")
@@ -49,7 +50,7 @@ class Timer:
             await woken(self._wake, max(0.01, wait))
 
     def _fire(self) -> float:
-        """Submit what is due; gives the seconds until the next look."""
+        """Submit what is due. Return the seconds until the next look."""
 
         def look(connection: Connection) -> tuple[list[tuple[str, str, int]], float]:
             reader, now = Reader(connection), self._store.now(connection)
@@ -78,15 +79,7 @@ class DueWork(Work):
         return f"schedule {self.name} of {self.address}"
 
     def run(self, tx: Transaction) -> None:
-        try:
-            with tx.savepoint():
-                self._turn(tx)
-        except Exception as error:
-            if tx.infrastructure(error):
-                raise
-            log.warning("schedule failed", actor=str(self.address), name=self.name, exc_info=error)
-            with tx.savepoint():
-                self._failed(tx, error)
+        attempt(tx, partial(self._turn, tx), partial(self._failed, tx))
 
     def _turn(self, tx: Transaction) -> None:
         opened = tx.open(str(self.address))
@@ -102,11 +95,12 @@ class DueWork(Work):
         self.after = followed_by(self.address, turn.effects)
         tries = int(str(row[0][0]))
         if tries >= TOLD_AT:
-            ended = TroubleEnded(fingerprint=self.label())
+            ended = FailureEnded(fingerprint=self.label())
             self.after.receivers.add(tell(self.host, tx, ScopeId(opened.scope), self._sender(), tries + 1, ended))
 
     def _failed(self, tx: Transaction, error: Exception) -> None:
         """It stays due, later each time up to a minute; from the third failure on it is a runtime issue."""
+        log.warning("schedule failed", actor=str(self.address), name=self.name, exc_info=error)
         opened = tx.open(str(self.address))
         text = f"{type(error).__name__}: {error}"
         found = tx.execute(
@@ -117,14 +111,14 @@ class DueWork(Work):
         if not found:
             return
         tries = int(str(found[0][0]))
-        again = tx.now + BACKOFF[min(tries, len(BACKOFF)) - 1]
+        again = tx.now + round(1000 * BACKOFF[min(tries, len(BACKOFF)) - 1])
         tx.execute(
             "UPDATE schedules SET due_at=? WHERE actor=? AND name=? AND generation=?",
             again, str(self.address), self.name, self.generation,
         )  # fmt: skip
         if tries < TOLD_AT:
             return
-        trouble = Trouble(
+        failure = Failure(
             kind=IssueKind.SCHEDULE_FAILING,
             actor=str(self.address),
             scope=ScopeId(opened.scope or APP),
@@ -134,10 +128,10 @@ class DueWork(Work):
             retry_at=utc(again),
             code=IssueKind.SCHEDULE_FAILING.value,
             message=text,
-            remedy="It is tried again by itself. If it goes on, the server's log has where it fails.",
+            remedy="Foundry retries automatically. If it fails again and again, the server's log shows where.",
         )
-        raised = TroubleRaised(trouble=trouble)
-        self.after.receivers.add(tell(self.host, tx, trouble.scope, self._sender(), tries, raised))
+        raised = FailureRaised(failure=failure)
+        self.after.receivers.add(tell(self.host, tx, failure.scope, self._sender(), tries, raised))
 
     def _sender(self) -> str:
         """Not the actor: what it sends in its own turns is numbered by it."""

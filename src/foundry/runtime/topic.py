@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -109,7 +109,7 @@ class Subscription:
         """What comes after this version, in order, each once.
 
         Raises:
-            Resync: events were missed; take a fresh snapshot and subscribe anew.
+            Resync: events were missed; take a fresh snapshot and subscribe again.
         """
         self.version = after
         self._advance()
@@ -139,10 +139,9 @@ class Hub:
         self._kept = frozenset(kept)
         self._looks: Looks[Address] = Looks(sweep)
         self._watchers: dict[Address, set[Subscription]] = defaultdict(set)
-        self._listeners: list[Callable[[Address, Sequence[Published]], None]] = []
 
     def subscribe(self, address: Address) -> Subscription:
-        """Begin to collect events; read the snapshot afterwards, so that none falls between the two."""
+        """Start to collect events. Read the snapshot afterwards, so that no event falls between the two."""
         subscription = Subscription(self, address)
         self._watchers[address].add(subscription)
         return subscription
@@ -154,14 +153,8 @@ class Hub:
             if not watchers:
                 del self._watchers[subscription.address]
 
-    def listen(self, listener: Callable[[Address, Sequence[Published]], None]) -> None:
-        """Be told of every event that is committed in this process."""
-        self._listeners.append(listener)
-
     def publish(self, address: Address, events: Sequence[Published]) -> None:
         """Fan out what was committed here."""
-        for listener in self._listeners:
-            listener(address, events)
         complete = [subscription.push(events) for subscription in self._watchers.get(address, ())]
         if not all(complete):
             self._looks.name([address])

@@ -14,14 +14,16 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import structlog
 
 from foundry.contracts.errors import FoundryError, KeyReused, NotFound, error_codes
-from foundry.contracts.issues import IssueKind, Trouble, TroubleRaised
+from foundry.contracts.issues import Failure, FailureRaised, IssueKind
 from foundry.contracts.messages import APP, Address, Birth, Command, Message, Model, ScopeId
-from foundry.runtime.actor import Handler, Kind
+from foundry.contracts.stored_names import NOT_READ, current_message, stored_message
+from foundry.runtime.actor import ActorKind, Handler
 from foundry.runtime.host import Host
 from foundry.runtime.store.base import (
     Effects,
@@ -37,15 +39,15 @@ from foundry.runtime.turn import Turn
 
 MAIL_BATCH = 32  # messages of one actor applied by one work
 TRIES = 5  # of a message, then it is set aside
-BACKOFF = (200, 1_000, 5_000, 30_000)  # milliseconds before tries 2 to 5
-NEWER = 600_000  # milliseconds that a word nobody here knows is left to other replicas
+BACKOFF = (0.2, 1.0, 5.0, 30.0)  # seconds before tries 2 to 5
+NEWER = 600.0  # seconds that a message of an unknown type is left to other replicas
 
 
 log = structlog.get_logger("foundry.runtime")
 
 
 class _MayBeNewer(Exception):
-    """The word is unknown here, and another replica is about which may know it."""
+    """This release does not know the message's type, but another running replica may."""
 
 
 @dataclass(slots=True)
@@ -72,10 +74,10 @@ def followed_by(address: Address, effects: Effects) -> After:
     )
 
 
-def apply(host: Host, tx: Transaction, kind: Kind, address: Address, handler: Handler, word: Model,
+def apply(host: Host, tx: Transaction, kind: ActorKind, address: Address, handler: Handler, word: Model,
           *, ask: tuple[str, str, str | None] | None = None,
           opened: Opened | None = None) -> tuple[object, After, StoredAsk | None]:  # fmt: skip
-    """One turn: open, call the handler, close. Gives the answer, what follows, or what the key remembered.
+    """Apply one turn: open, call the handler, close. Return the answer, what follows, and the key's stored answer.
 
     Args:
         opened: the actor's row, where this transaction has it already and nothing was written to it since.
@@ -96,16 +98,35 @@ def apply(host: Host, tx: Transaction, kind: Kind, address: Address, handler: Ha
     return answer, followed_by(address, effects), None
 
 
-def take(host: Host, tx: Transaction, kind: Kind, address: Address, opened: Opened, call: Callable[[Turn], object],
+def take(host: Host, tx: Transaction, kind: ActorKind, address: Address, opened: Opened, call: Callable[[Turn], object],
          birth: Birth | None = None) -> tuple[Turn, object]:  # fmt: skip
-    """Call a handler and then the actor's `after_turn`. Gives the turn and the handler's answer."""
+    """Call a handler, then the actor's `after_turn`. Return the turn and the handler's answer."""
     turn = Turn(tx, address, opened, host.ids, kind.actor.config, birth)
-    if opened.exists:
-        kind.actor.before_turn(turn)
     answer = call(turn)
     if not turn.effects.deleted:
         kind.actor.after_turn(turn)
     return turn, answer
+
+
+def attempt(tx: Transaction, turn: Callable[[], object], failed: Callable[[Exception], None]) -> bool:
+    """Call `turn` behind a savepoint. If it fails, undo what it wrote and call `failed`, behind one too.
+
+    Returns:
+        True if the turn succeeded.
+
+    Raises:
+        Exception: the database failed, not the turn. The store then repeats the whole transaction.
+    """
+    try:
+        with tx.savepoint():
+            turn()
+    except Exception as error:
+        if tx.infrastructure(error):
+            raise
+        with tx.savepoint():
+            failed(error)
+        return False
+    return True
 
 
 class AskWork(Work):
@@ -173,7 +194,7 @@ class AskWork(Work):
         if self.after:
             self.host.committed(self.after)
         if self.future.done():
-            return  # whoever asked has gone; what was applied stays applied
+            return  # the caller is gone; what was applied stays applied
         if self.error:
             self.future.set_exception(self.error)
         else:
@@ -205,16 +226,8 @@ class MailWork(Work):
             if mail.sender in waiting:
                 continue
             began = time.perf_counter()
-            try:
-                with tx.savepoint():
-                    self._apply(tx, mail)
-            except _MayBeNewer:  # the sweep comes back to it, here and there
+            if not attempt(tx, partial(self._apply, tx, mail), partial(self._failed, tx, mail)):
                 waiting.add(mail.sender)
-            except Exception as error:
-                if tx.infrastructure(error):
-                    raise
-                waiting.add(mail.sender)
-                self._failed(tx, mail, error)
             self.slowest = max(self.slowest or 0.0, time.perf_counter() - began)
         if len(mails) == MAIL_BATCH:
             self.again = 0
@@ -226,7 +239,9 @@ class MailWork(Work):
         if opened.deleted:
             tx.dropped(str(self.address))
             return
-        handler = self.kind.words.get(mail.word)
+        if mail.word in NOT_READ:
+            return
+        handler = self.kind.words.get(current_message(mail.word))
         if handler is None and self._left_to_others(tx, mail):
             raise _MayBeNewer
         if handler is None:
@@ -236,29 +251,31 @@ class MailWork(Work):
         self.afters.append(after)
 
     def _left_to_others(self, tx: Transaction, mail: Mail) -> bool:
-        """Of a newer version, while replicas are replaced one by one; but not for ever."""
-        if tx.now - mail.sent_at > NEWER:
+        """Return True if a newer replica may know the message's type, for at most `NEWER` seconds after it was sent."""
+        if tx.now - mail.sent_at > 1000 * NEWER:
             return False
         others = "SELECT 1 FROM leases WHERE name LIKE 'replica:%' AND name<>? AND expires_at>?"
         return bool(tx.execute(others, f"replica:{self.host.executor}", tx.now))
 
     def _failed(self, tx: Transaction, mail: Mail, error: Exception) -> None:
-        """Retried with back-off, only this sender's later messages wait; after `TRIES` it is set aside."""
+        """Retry with back-off; only this sender's later messages wait. After `TRIES` the message is set aside."""
+        if isinstance(error, _MayBeNewer):
+            return  # the sweep tries it again, here and on the other replicas
         text = f"{type(error).__name__}: {error}"
         last = mail.tries + 1 >= TRIES
-        wait = 0 if last else BACKOFF[mail.tries]
-        with tx.savepoint():
-            opened = tx.open(str(self.address))
-            tx.mail_failed(mail, text + "\n" + traceback.format_exc(limit=-6), tx.now + wait, set_aside=last)
-            if last:
-                trouble = self._trouble(opened.scope, mail, text)
-                # The mailbox itself is the sender: the failing actor may not even exist.
-                receiver = tell(self.host, tx, trouble.scope, f"mailbox:{mail.id}", 1, TroubleRaised(trouble=trouble))
-                self.afters.append(After(self.address, receivers={receiver}))
-        self.again = wait / 1000 if self.again is None else min(self.again, wait / 1000)
+        wait = 0.0 if last else BACKOFF[mail.tries]  # seconds
+        opened = tx.open(str(self.address))
+        again = tx.now + round(1000 * wait)
+        tx.mail_failed(mail, text + "\n" + traceback.format_exc(limit=-6), again, set_aside=last)
+        if last:
+            failure = self._failure(opened.scope, mail, text)
+            # The mailbox itself is the sender: the failing actor may not even exist.
+            receiver = tell(self.host, tx, failure.scope, f"mailbox:{mail.id}", 1, FailureRaised(failure=failure))
+            self.afters.append(After(self.address, receivers={receiver}))
+        self.again = wait if self.again is None else min(self.again, wait)
 
-    def _trouble(self, scope: str, mail: Mail, text: str) -> Trouble:
-        return Trouble(
+    def _failure(self, scope: str, mail: Mail, text: str) -> Failure:
+        return Failure(
             kind=IssueKind.MESSAGE_SET_ASIDE,
             actor=str(self.address),
             scope=ScopeId(scope or APP),
@@ -291,14 +308,14 @@ class SystemWork(Work):
         self.error: Exception | None = None
 
     def run(self, tx: Transaction) -> None:
-        try:
-            with tx.savepoint():
-                tx.open(str(self.address))
-                self.result = self.function(tx)
-        except Exception as error:
-            if tx.infrastructure(error):
-                raise
-            self.error = error
+        attempt(tx, partial(self._change, tx), self._failed)
+
+    def _change(self, tx: Transaction) -> None:
+        tx.open(str(self.address))
+        self.result = self.function(tx)
+
+    def _failed(self, error: Exception) -> None:
+        self.error = error
 
     def settle(self) -> None:
         if self.future.done():
@@ -314,21 +331,21 @@ class SystemWork(Work):
 
 
 def tell(host: Host, tx: Transaction, scope: ScopeId, sender: str, seq: int, message: Message) -> str:
-    """A message to the scope's coordinator from the runtime itself; gives the receiver."""
+    """Send a message from the runtime to the scope's coordinator. Return the receiver."""
     return post(tx, host.coordinator(scope), sender, seq, message)
 
 
 def post(tx: Transaction, to: Address, sender: str, seq: int, message: Message) -> str:
-    """Put a message into a mailbox; gives the receiver."""
+    """Put a message into a mailbox. Return the receiver."""
     tx.execute(
         "INSERT INTO mailbox (receiver, sender, seq, word, body, sent_at) VALUES (?,?,?,?,?,?)",
-        str(to), sender, seq, type(message).__name__, message.model_dump_json(), tx.now,
+        str(to), sender, seq, stored_message(type(message).__name__), message.model_dump_json(), tx.now,
     )  # fmt: skip
     return str(to)
 
 
 def digest(command: Command[Any]) -> str:
-    """Whether two are the same. A field that a later version adds changes nothing as long as nobody sets it."""
+    """Return a digest that is equal for equal commands. A field that a later version adds counts only if it is set."""
     return hashlib.sha256(command.model_dump_json(exclude_defaults=True).encode()).hexdigest()
 
 
@@ -337,7 +354,7 @@ def dump_refusal(error: FoundryError) -> str:
 
 
 def load_refusal(text: str) -> FoundryError:
-    """The refusal as it was first given; of an unknown code if the class has gone since."""
+    """Return the stored refusal. If its class no longer exists, the code is that of the base class."""
     data = json.loads(text)
     cls = error_codes().get(data["code"], FoundryError)
     return cls(data["detail"], field=data["field"], remedy=data["remedy"])

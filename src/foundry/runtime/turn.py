@@ -31,7 +31,7 @@ from foundry import RELEASE
 from foundry.contracts.errors import NotFound
 from foundry.contracts.ids import WorkflowId
 from foundry.contracts.messages import Address, Birth, Event, Message, Model, ScopeId, millis, utc
-from foundry.contracts.stored_names import current, stored
+from foundry.contracts.stored_names import current_workflow, stored_message
 from foundry.runtime.store.base import Effects, NewBirth, NewEvent, NewMail, NewStart, Opened, Transaction
 from foundry.runtime.store.tables import actors, events, workflows
 
@@ -125,7 +125,7 @@ _RUNNING = (
 
 def _running(connection: Connection, owner: Address) -> list[Running]:
     rows = connection.execute(_RUNNING, {"owner": str(owner)}).all()
-    return [Running(WorkflowId(r.id), current(r.name), r.started_at, bool(r.cancelled)) for r in rows]
+    return [Running(WorkflowId(r.id), current_workflow(r.name), r.started_at, bool(r.cancelled)) for r in rows]
 
 
 class Turn:
@@ -202,7 +202,7 @@ class Turn:
         return self._tx.connection.execute(query, _binds(where, self.key)).all()
 
     def _rows(self, table: Table, where: Mapping[str, object]) -> Sequence[AnyRow]:
-        """Read once a turn, and again after a write."""
+        """Read once per turn, and again after a write."""
         self._check(table)
         known, key = self._read.setdefault(table, {}), tuple(where.items())
         if key not in known:
@@ -215,7 +215,7 @@ class Turn:
         self._writes.add(table)
 
     def wrote(self, table: Table) -> bool:
-        """Whether this turn has written it."""
+        """Return True if this turn has written to the table."""
         return table in self._writes
 
     def insert(self, table: Table, **values: object) -> None:
@@ -230,7 +230,7 @@ class Turn:
             self._tx.connection.execute(_insert(table), filled)
 
     def update(self, table: Table, where: Mapping[str, object] | None = None, /, **values: object) -> int:
-        """Change the actor's own rows that have the values in `where`; gives how many."""
+        """Change the actor's own rows that have the values in `where`. Return how many."""
         self._written(table)
         found = where or {}
         statement = _update(table, tuple(found), tuple(values))
@@ -242,7 +242,7 @@ class Turn:
             self.insert(table, **(where or {}), **values)
 
     def delete(self, table: Table, **where: object) -> int:
-        """Remove the actor's own rows with these values; gives how many."""
+        """Remove the actor's own rows with these values. Return how many."""
         self._written(table)
         return self._tx.connection.execute(_delete(table, tuple(where)), _binds(where, self.key)).rowcount
 
@@ -251,10 +251,11 @@ class Turn:
     def send(self, to: Address, message: Message) -> None:
         """Enqueue a message; it is applied after the commit, exactly once, in order with this actor's others."""
         seq = self._opened.seq + len(self.effects.mail) + 1
-        self.effects.mail.append(NewMail(str(to), seq, type(message).__name__, message.model_dump_json()))
+        name = stored_message(type(message).__name__)
+        self.effects.mail.append(NewMail(str(to), seq, name, message.model_dump_json()))
 
     def publish(self, event: Event) -> int:
-        """Publish on this actor's own topic; gives the event's version."""
+        """Publish on this actor's own topic. Return the event's version."""
         version = self.version + 1
         self.effects.events.append(
             NewEvent(
@@ -277,13 +278,13 @@ class Turn:
         """Publish what this actor looks like now, unless it looked the same when it was last shown.
 
         Args:
-            mark: everything that a watcher would see of it, as text; its digest is what is compared.
+            mark: everything that a subscriber would see, as text. Its digest is compared.
             event: makes the event that carries the whole view.
         """
         return self._new_mark("shown", mark) and bool(self.publish(event()))
 
     def tell(self, to: Iterable[Address], message: Message, mark: str) -> bool:
-        """Send what others keep of this actor, unless they were told the same last.
+        """Send what others store about this actor, unless they were last sent the same.
 
         Args:
             mark: everything in the message that matters to them, as text.
@@ -295,7 +296,7 @@ class Turn:
         return True
 
     def tell_again(self) -> None:
-        """Tell others at the end of this turn, though they were told the same before: they asked."""
+        """Make this turn's `tell` send even if nothing changed, because the receivers asked for it."""
         self._opened = self._opened._replace(told=None)
 
     def _new_mark(self, name: str, text: str) -> bool:
@@ -306,7 +307,7 @@ class Turn:
         return True
 
     def compact(self, entity: str) -> None:
-        """Forget the stored events of an entity: what this turn publishes of it replaces them."""
+        """Delete the stored events of an entity: the events that this turn publishes about it replace them."""
         self.effects.compacted.append(entity)
 
     def own_events(self, entity: str) -> Sequence[AnyRow]:
@@ -324,18 +325,18 @@ class Turn:
         if self._running is None:
             self._running = _running(self._tx.connection, self.address)
         now, cancelled = millis(self.now), set(self.effects.cancels)
-        begun = [Running(WorkflowId(one.id), current(one.name), now, False) for one in self.effects.starts]
+        begun = [Running(WorkflowId(one.id), one.name, now, False) for one in self.effects.starts]
         found = [one._replace(cancelling=True) if one.id in cancelled else one for one in (*self._running, *begun)]
         return found if name is None else [one for one in found if one.name == name]
 
     def start(self, workflow: str, job: Model) -> WorkflowId:
         """Start a workflow owned by this actor, after the commit; its name is one of those registered for it."""
         workflow_id = self.new_id("wfl")
-        self.effects.starts.append(NewStart(workflow_id, stored(workflow), self.scope, job.model_dump_json(), RELEASE))
+        self.effects.starts.append(NewStart(workflow_id, workflow, self.scope, job.model_dump_json(), RELEASE))
         return WorkflowId(workflow_id)
 
     def cancel(self, workflow: WorkflowId) -> None:
-        """Raise the workflow's generation: no further step begins. `WorkflowEnded` says when nothing of it runs."""
+        """Raise the workflow's generation, so that no further step starts. `WorkflowEnded` says when it is over."""
         self.effects.cancels.append(workflow)
 
     def again(self, workflow: WorkflowId) -> WorkflowId | None:
@@ -350,7 +351,7 @@ class Turn:
         return WorkflowId(new)
 
     def schedule(self, name: str, after: timedelta) -> None:
-        """Be called with this name that long from now, once; an earlier wish of this name is replaced."""
+        """Call this actor's `@due(name)` function once, after this time. A second call replaces the first."""
         self.effects.schedules[name] = millis(self.now + after)
 
     def unschedule(self, name: str) -> None:

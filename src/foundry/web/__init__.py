@@ -1,4 +1,4 @@
-"""The web pages. Rendering is pure (`render`, `pages`); routes read and act through the API's functions."""
+"""The web pages. Rendering is pure (`fragments`, `pages`); routes read and act through the API's functions."""
 
 from foundry.web.install import install
 

@@ -19,11 +19,11 @@ from markupsafe import Markup
 
 from foundry.api.context import foundry_of
 from foundry.api.realtime import STILL_HERE, event_lines, event_stream
-from foundry.api.subscription import POSITION, Beginning, Follower, Happened, Lost, Told
+from foundry.api.subscription import POSITION, Subscriber, TopicEvent, TopicItem, TopicResync, TopicSnapshot
 from foundry.contracts.errors import BadInput, FoundryError
 
 GATHER = 0.03  # seconds; events within this time are sent together
-BEHIND = 512  # queued items for a slow browser; beyond that its topics wait, and may need a fresh snapshot
+QUEUED = 512  # items queued for a slow browser; beyond that its topics wait, and may need a fresh snapshot
 
 Fragments = Iterable[tuple[str, Markup]]
 """Fragments with their names. A later fragment replaces earlier ones of the same name."""
@@ -37,13 +37,13 @@ class Part(Protocol):
     """The part of a page that shows one topic."""
 
     @property
-    def follower(self) -> Follower: ...
+    def subscriber(self) -> Subscriber: ...
 
-    async def begun(self, beginning: Beginning) -> Fragments:
+    async def begun(self, beginning: TopicSnapshot) -> Fragments:
         """Return all fragments of this part, from a fresh snapshot."""
         ...
 
-    async def happened(self, event: Happened) -> Fragments:
+    async def happened(self, event: TopicEvent) -> Fragments:
         """Return the fragments that one event changes."""
         ...
 
@@ -59,7 +59,7 @@ class Show(Protocol):
 @dataclass(frozen=True, slots=True)
 class _Said:
     part: Part
-    told: Told
+    told: TopicItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Live:
     def __init__(self, show: Show, have: Mapping[str, str]) -> None:
         self._show = show
         self._have = dict(have)
-        self._queue: asyncio.Queue[_Said | _Over] = asyncio.Queue(BEHIND)
+        self._queue: asyncio.Queue[_Said | _Over] = asyncio.Queue(QUEUED)
         self._followed: dict[str, tuple[Part, asyncio.Task[None]]] = {}
 
     async def lines(self) -> AsyncGenerator[str]:
@@ -86,7 +86,7 @@ class Live:
             await self._open()
             while True:
                 said = [await self._queue.get()]
-                if isinstance(said[0], _Said) and isinstance(said[0].told, Happened | Beginning):
+                if isinstance(said[0], _Said) and isinstance(said[0].told, TopicEvent | TopicSnapshot):
                     await asyncio.sleep(GATHER)
                 while not self._queue.empty():
                     said.append(self._queue.get_nowait())
@@ -112,7 +112,7 @@ class Live:
         """Return the fragments for these items, or None if the server stops."""
         found: dict[str, Markup] = {}
         for one in said:
-            topic = one.part.follower.topic
+            topic = one.part.subscriber.topic
             if self._followed[topic][0] is not one.part:
                 continue  # another part has replaced it
             if isinstance(one, _Over):
@@ -120,9 +120,9 @@ class Live:
                     raise one.reason
                 return None
             match one.told:
-                case Beginning(_, position):
+                case TopicSnapshot(_, position):
                     new = await one.part.begun(one.told)
-                case Happened(_, _, position):
+                case TopicEvent(_, _, position):
                     new = await one.part.happened(one.told)
                 case _:
                     continue
@@ -137,7 +137,7 @@ class Live:
     async def _open(self) -> None:
         """Subscribe to each new part's topic. A part that replaced another one starts with a snapshot."""
         async for part in self._show.parts():
-            topic = part.follower.topic
+            topic = part.subscriber.topic
             known = self._followed.get(topic)
             if known is not None and known[0] is part:
                 continue
@@ -149,9 +149,9 @@ class Live:
     async def _pump(self, part: Part) -> None:
         reason: BaseException | None = None
         try:
-            async with contextlib.aclosing(part.follower.told(self._have.get(part.follower.topic))) as telling:
+            async with contextlib.aclosing(part.subscriber.items(self._have.get(part.subscriber.topic))) as telling:
                 async for told in telling:
-                    if not isinstance(told, Lost):
+                    if not isinstance(told, TopicResync):
                         await self._queue.put(_Said(part, told))
         except Exception as error:
             reason = error

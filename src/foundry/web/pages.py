@@ -16,7 +16,7 @@ from foundry.contracts.sandbox_instance import SandboxView
 from foundry.contracts.task import TaskState, TaskSummary, TaskView, WorkTree
 from foundry.contracts.task_checkpoints import CheckpointView
 from foundry.contracts.task_session import Entry, SessionStatus, SessionView
-from foundry.web import render
+from foundry.web import fragments
 from foundry.web.diff import files
 from foundry.web.templating import template
 
@@ -44,7 +44,7 @@ class Frame:
             "me": self.me,
             "organization": self.organization,
             "organizations": self.organizations,
-            "badge": render.issue_badge(self.organization.id, self.issues),
+            "badge": fragments.issues.badge(self.organization.id, self.issues),
             "stream": self.stream,
             "versions": self.versions,
         }
@@ -97,9 +97,9 @@ def start(me: Person | None, next: str = "/") -> Markup:
 
 
 def organization(frame: Frame, tasks: Sequence[TaskSummary], *, archived: bool, flash: Markup | None = None) -> Markup:
-    shown = render.task_list(tasks, archived=archived)
+    shown = fragments.tasks.task_list(tasks, archived=archived)
     return template(
-        "organization.html", **frame.values(), tasks=shown, archived=archived, flash=flash or render.flash()
+        "organization.html", **frame.values(), tasks=shown, archived=archived, flash=flash or fragments.page.flash()
     )
 
 
@@ -124,10 +124,10 @@ def new_task(
 
 def issues(frame: Frame, app: Sequence[IssueView], flash: Markup | None = None) -> Markup:
     """The organization's runtime issues, and the server's issues if there are any."""
-    lists = [render.issue_list(frame.organization.id, "organization", frame.issues)]
+    lists = [fragments.issues.issue_list(frame.organization.id, "organization", frame.issues)]
     if app:
-        lists.append(render.issue_list(frame.organization.id, "app", app))
-    return template("issues.html", **frame.values(), lists=lists, flash=flash or render.flash())
+        lists.append(fragments.issues.issue_list(frame.organization.id, "app", app))
+    return template("issues.html", **frame.values(), lists=lists, flash=flash or fragments.page.flash())
 
 
 def task(
@@ -150,24 +150,24 @@ def task(
     selected = talk.session.id if talk else CHANGES
     values: dict[str, object] = {"changes": "", "transcript": "", "state": "", "composer": ""}
     if talk is None:
-        values["changes"] = render.changes(task, work or task.work)
+        values["changes"] = fragments.task.changes(task, work or task.work)
     else:
-        values["transcript"] = render.transcript(talk.session.id, talk.entries, may_write=may_write)
-        values["state"] = render.session_state(talk.session, may_write=may_write)
+        values["transcript"] = fragments.transcript.whole(talk.session.id, talk.entries, may_write=may_write)
+        values["state"] = fragments.session.state(talk.session, may_write=may_write)
         if may_write and talk.session.status is not SessionStatus.CLOSED:
-            values["composer"] = render.composer(talk.session.id, talk.key, talk.text, talk.problem)
+            values["composer"] = fragments.session.composer(talk.session.id, talk.key, talk.text, talk.problem)
     return template(
         "task.html",
         **frame.values(),
         task=task,
         selected=selected,
-        flash=flash or render.flash(),
-        head=render.task_head(task, may_write=may_write),
-        phases=render.phases(task, may_write=may_write),
-        tabs=render.tabs(task, selected, may_write=may_write, agents=agents),
-        work=render.work(task, may_write=may_write),
-        checkpoints=render.checkpoints(task, checkpoints, may_write=may_write),
-        sandbox=render.sandbox(sandbox, may_write=may_write),
+        flash=flash or fragments.page.flash(),
+        head=fragments.task.head(task, may_write=may_write),
+        phases=fragments.task.phases(task, may_write=may_write),
+        tabs=fragments.task.tabs(task, selected, may_write=may_write, agents=agents),
+        work=fragments.task.work(task, may_write=may_write),
+        checkpoints=fragments.checkpoints.checkpoint_list(task, checkpoints, may_write=may_write),
+        sandbox=fragments.sandbox.card(sandbox, may_write=may_write),
         **values,
     )
 
@@ -181,7 +181,7 @@ def checkpoint(
         **frame.values(),
         task=task,
         one=one,
-        words=render.REASONS[one.reason],
+        words=fragments.checkpoints.REASONS[one.reason],
         files=files(diff),
         cut=cut,
         can_restore=may_write and task.state is TaskState.READY,
@@ -207,8 +207,8 @@ def repository(
         "repository.html",
         **frame.values(),
         repository=repository,
-        tasks=render.task_list(tasks, archived=archived),
-        history=render.history(entries),
+        tasks=fragments.tasks.task_list(tasks, archived=archived),
+        history=fragments.repository.history(entries),
         archived=archived,
         older=older,
     )

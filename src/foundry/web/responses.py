@@ -17,8 +17,8 @@ from typing_extensions import TypeVar
 from foundry.api.auth import find_me
 from foundry.api.problems import Problem, bad_input
 from foundry.contracts.errors import BadInput, FoundryError, NotSignedIn
+from foundry.web import fragments
 from foundry.web import pages as page
-from foundry.web import render
 
 POLICY = "; ".join(
     (
@@ -83,13 +83,13 @@ def filled(model: type[M], **values: object) -> M:
 
 def done(request: Request, back: str, note: str = "") -> Response:
     """Return the response to a button: an empty flash, or the page again."""
-    return html(render.flash(note=note)) if by_script(request) else RedirectResponse(back, 303)
+    return html(fragments.page.flash(note=note)) if by_script(request) else RedirectResponse(back, 303)
 
 
 def refused(request: Request, problem: Problem, offer: page.Offer | None = None) -> Response:
     """Return the reason for a refusal, for the page's flash. `offer` is a form that overrides the refusal."""
     headers = {"HX-Retarget": "#flash", "HX-Reswap": "outerHTML"}
-    return html(render.flash(problem, offer), problem.status, headers)
+    return html(fragments.page.flash(problem, offer), problem.status, headers)
 
 
 async def error_page(request: Request, problem: Problem) -> Response:

@@ -20,7 +20,7 @@ from foundry.contracts.people import Person
 from foundry.web.markdown import markdown
 
 STATIC = Path(str(files("foundry.web") / "static"))
-HUES = 8
+HUES = 8  # avatar colours
 
 
 def moment(at: datetime, tick: str = "ago") -> Markup:

@@ -51,11 +51,11 @@ def unrest(task: Json, sessions: list[Json]) -> str:
     if task["state"] == "archived":
         return ""
     if task["state"] != "ready":
-        return f"it is {task['state']}: {task['trouble']}"
+        return f"it is {task['state']}: {task['failure']}"
     if task["rename"]:
         return f"its rename has not ended: {task['rename']}"
-    if task["save_trouble"]:
-        return f"its work is not saved: {task['save_trouble']['message']}"
+    if task["checkpoint_failure"]:
+        return f"its work is not saved: {task['checkpoint_failure']['message']}"
     if busy := [name for name in UNDER_WAY if task[name]]:
         return busy[0]
     for found in sessions:
@@ -101,7 +101,7 @@ class Checks:
         for opened in self.book.tasks.values():
             task, sessions = await seen(self.person, opened.id)
             self.seen[opened.id] = {"book": asdict(opened), "task": task, "sessions": sessions}
-            if task["state"] != "archived" or task["kept"]:
+            if task["state"] != "archived" or task["retained"]:
                 boxes.add(task["sandbox"])
             if why := unrest(task, sessions):
                 found.append(f"{opened.id} {opened.marker} never came to rest: {why}: {brief(task)}")

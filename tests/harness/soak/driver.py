@@ -162,7 +162,7 @@ class Run:
 
     async def _releasing(self, look: Person, task: dict[str, object]) -> bool:
         """Whether an archived task's sandbox is still being given back."""
-        if task["state"] != "archived" or task["kept"]:
+        if task["state"] != "archived" or task["retained"]:
             return False
         try:
             return (await look.request("GET", f"/api/sandboxes/{task['sandbox']}"))["state"] not in ("lost", "deleted")

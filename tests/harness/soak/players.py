@@ -95,7 +95,7 @@ class Player:
             case "save":
                 await self.ask(what, "POST", f"{place}/checkpoints")
             case "rest":
-                await self.ask(what, "POST", f"{place}/rest")
+                await self.ask(what, "POST", f"{place}/idle-stop")
             case "begin from":
                 if listed := await self.checkpoints(opened):
                     await self.open_task(checkpoint={"task": opened.id, "id": listed[0]["id"]})
@@ -261,16 +261,16 @@ def offered(task: Task, session: Task | None) -> list[str]:
     for place in (task, session["session"] if session else None):
         if place and place["overdue"]:
             ways += place["overdue"]["actions"]
-    if task["state"] == "failed" or (task["rename"] and task["rename"]["trouble"]):
+    if task["state"] == "failed" or (task["rename"] and task["rename"]["failure"]):
         ways.append("retry")
-    if task["rename"] and task["rename"]["trouble"]:
+    if task["rename"] and task["rename"]["failure"]:
         ways.append("give up")
-    if task["state"] == "archived" and task["kept"]:
+    if task["state"] == "archived" and task["retained"]:
         ways.append("retry")
-    if task["save_trouble"]:
+    if task["checkpoint_failure"]:
         ways.append("save")
-    if session and session["session"]["trouble"]:
-        ways += session["session"]["trouble"]["actions"]
+    if session and session["session"]["failure"]:
+        ways += session["session"]["failure"]["actions"]
     if session and any(m["state"] in ("unknown", "failed") for m in session["session"]["messages"]):
         ways.append("resend")
     return [way for way in ways if way not in ("archive", "discard")]

@@ -21,7 +21,7 @@ app_sessions = owned_table(
 
 app_issues = issue_table("AppShell", "app_issues")
 
-app_strays = owned_table(
+app_orphans = owned_table(
     "AppShell",
     "app_strays",
     Column("app", String, primary_key=True),
@@ -29,26 +29,5 @@ app_strays = owned_table(
     Column("since", BigInteger, nullable=False),
     Column("disk", BigInteger),  # bytes
     Column("removing", Boolean, nullable=False, server_default="0"),  # somebody asked for that
-    Column("trouble", Text, nullable=False, server_default=""),  # why it could not be removed
-)
-
-# Nobody reads these two. Version 0.1 still writes them, so a later revision drops them.
-
-owned_table(
-    "AppShell",
-    "app_users",
-    Column("app", String, primary_key=True),
-    Column("user", String, primary_key=True),
-    Column("login", String, nullable=False),
-    Column("signed_in_at", BigInteger, nullable=False),
-)
-
-owned_table(
-    "AppShell",
-    "app_installations",
-    Column("app", String, primary_key=True),
-    Column("installation", BigInteger, primary_key=True, autoincrement=False),
-    Column("organization", String, nullable=False),
-    Column("login", String, nullable=False),
-    Column("active", Boolean, nullable=False),
+    Column("trouble", Text, key="failure", nullable=False, server_default=""),  # why it could not be removed
 )

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 
 from sqlalchemy import select
 
-from foundry.actors.app_shell.tables import app_issues, app_sessions, app_strays
+from foundry.actors.app_shell.tables import app_issues, app_orphans, app_sessions
 from foundry.actors.runtime_issues import listed
 from foundry.contracts.ids import SandboxId, UserId
 from foundry.contracts.messages import millis, utc
 from foundry.contracts.organization import IssueView
-from foundry.contracts.sandbox_instance import StrayView
+from foundry.contracts.sandbox_instance import OrphanView
 from foundry.runtime.turn import AnyRow, Reader
 
 
@@ -32,13 +32,13 @@ def issues(reader: Reader) -> list[IssueView]:
     return listed(reader.all(select(app_issues)))
 
 
-def strays(reader: Reader) -> list[StrayView]:
+def orphans(reader: Reader) -> list[OrphanView]:
     """The sandboxes that nobody uses, the biggest first."""
-    found = [stray(row) for row in reader.all(select(app_strays))]
+    found = [orphan(row) for row in reader.all(select(app_orphans))]
     return sorted(found, key=lambda one: (-(one.disk or 0), one.id))
 
 
-def stray(row: AnyRow) -> StrayView:
-    return StrayView(
-        id=SandboxId(row.sandbox), disk=row.disk, trouble=row.trouble, since=utc(row.since), removing=row.removing
+def orphan(row: AnyRow) -> OrphanView:
+    return OrphanView(
+        id=SandboxId(row.sandbox), disk=row.disk, failure=row.failure, since=utc(row.since), removing=row.removing
     )

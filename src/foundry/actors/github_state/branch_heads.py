@@ -1,4 +1,4 @@
-"""GitHubState(org): what GitHub tells of branches goes on to their Repository; nothing of it is kept here.
+"""GitHubState(org): forwards what GitHub reports about branches to their Repository, and stores nothing.
 
 Whoever holds a branch decides whether it is news: deliveries come late, twice and in another order.
 """
@@ -18,7 +18,7 @@ HEADS = "refs/heads/"
 
 
 def branch_event(turn: Turn, event: str, payload: HookPayload) -> None:
-    """One delivery; those of tags, and of repositories that nobody knows yet, imply nothing."""
+    """Handle one delivery. Deliveries about tags, or about repositories that are not known yet, are ignored."""
     moved, repository = branch_moved(event, payload), payload.repository
     if moved is not None and repository is not None:
         _tell_of_branch(turn, RepositoryId(str(repository.id)), moved)
@@ -50,5 +50,5 @@ def branch_moved(event: str, payload: HookPayload) -> BranchMoved | None:
 
 
 def _commit(sha: str) -> str | None:
-    """None for the zeros that stand where there is no branch."""
+    """Return None for the zeros that GitHub sends if there is no branch."""
     return sha if sha.strip("0") else None

@@ -241,7 +241,7 @@ class GitHubOutside(GitHubDoor, GitHubReader):
         return [pull_request_view(repository.id, seen) for seen in listed]
 
     async def pull_request(self, repository: RepositoryRef, number: int) -> PullRequestView | None:
-        """One, whatever became of it; None if GitHub does not show it."""
+        """Return one pull request in any state; None if GitHub does not show it."""
         installation, present = await self._reach(repository)
         try:
             return pull_request_view(

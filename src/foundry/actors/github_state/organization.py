@@ -49,25 +49,22 @@ ACCESS_EVENTS = {"member", "membership", "organization", "team", "team_add", "pu
 def granted(turn: Turn, message: InstallationGranted) -> None:
     """1. Remember the installation. 2. The organization exists. 3. Read everything."""
     seen = message.installation
-    values = {
-        "installation": seen.id,
-        "login": seen.login,
-        "name": seen.name,
-        "avatar_url": seen.avatar_url,
-        "personal": seen.personal,
-        "active": True,
-    }
-    if turn.born:
-        turn.insert(github_states, **values)
-    else:
-        turn.update(github_states, **values)
+    turn.put(
+        github_states,
+        installation=seen.id,
+        login=seen.login,
+        name=seen.name,
+        avatar_url=seen.avatar_url,
+        personal=seen.personal,
+        active=True,
+    )
     _tell_organization(turn)
     begin_sync(turn)
 
 
 @receives(InstallationRevoked)
 def revoked(turn: Turn, message: InstallationRevoked) -> None:
-    """Only the installation that works here counts: an older one's end changes nothing."""
+    """The end of an older installation changes nothing; only the current one counts."""
     if turn.one(github_states).installation != message.installation:
         return
     turn.update(github_states, active=False)
@@ -96,7 +93,7 @@ def _tell_organization(turn: Turn) -> None:
 
 @receives(Delivered)
 def delivered(turn: Turn, message: Delivered) -> None:
-    """One delivery of this organization's; what is older than what is known here changes nothing."""
+    """Handle one delivery for this organization. A report that is older than the stored state changes nothing."""
     payload, repository = message.payload, message.payload.repository
     if message.event == "pull_request" and repository and payload.pull_request:
         if turn.find(github_repositories, repository=str(repository.id)) is None:
@@ -130,7 +127,7 @@ def _repository_event(turn: Turn, action: str, repository: HookRepository) -> No
 
 
 def _described(turn: Turn, seen: HookRepository) -> list[RepositoryRef]:
-    """The repository as an event describes it; none if the event is older, or it is somebody else's now."""
+    """Return the repository from an event. Empty if the event is older, or another owner has the repository now."""
     known = turn.find(github_repositories, repository=str(seen.id))
     at = None if seen.updated_at is None else millis(seen.updated_at)
     if known is not None and known.updated_at is not None and at is not None and at < known.updated_at:
@@ -172,10 +169,7 @@ def _repositories(turn: Turn, repositories: Iterable[RepositoryRef]) -> None:
         known, ref = turn.find(github_repositories, repository=repository.id), repository.model_dump_json()
         if known is not None and known.ref == ref:
             continue
-        if known is None:
-            turn.insert(github_repositories, repository=repository.id, ref=ref)
-        else:
-            turn.update(github_repositories, {"repository": repository.id}, ref=ref)
+        turn.put(github_repositories, {"repository": repository.id}, ref=ref)
         parent = addresses.organization(repository.organization)
         seen = RepositorySeen(parent=parent, scope=turn.scope, repository=repository)
         turn.send(addresses.repository(repository.id), seen)
@@ -212,29 +206,28 @@ def record_pull_requests(turn: Turn, command: RecordPullRequests) -> list[int]:
 
 @handles(DescribePullRequest)
 def describe_pull_request(turn: Turn, command: DescribePullRequest) -> None:
-    """Somebody was not sure of it, so its repository hears of it even if it is no news here."""
+    """A sender was not sure of its state, so report it to its Repository even if nothing changed here."""
     view = command.pull_request
     if not _pull_request(turn, view) and view.head_repository == view.repository:
         _tell_repository(turn, view, "")
 
 
 def _pull_request(turn: Turn, new: PullRequestView, *, by_event: bool = False, reopened: bool = False) -> bool:
-    """1. Older never overwrites newer. 2. Whoever watches sees it. 3. Its repository hears what became of it.
+    """1. Never overwrite newer state. 2. Publish the change. 3. Report it to the Repository.
 
-    Gives whether it was news."""
+    Returns:
+        True if something changed.
+    """
     row = turn.find(github_pull_requests, repository=new.repository, number=new.number)
     old = None if row is None else PullRequestView.model_validate_json(row.view)
     at = 0 if new.updated_at is None else millis(new.updated_at)
     if row is not None and old is not None and (old == new or not _newer(row, new.state, at, reopened=reopened)):
         return False
     values = {"state": new.state.value, "head": new.head, "updated_at": at, "view": new.model_dump_json()}
-    if row is None:
-        turn.insert(github_pull_requests, repository=new.repository, number=new.number, **values)
-    else:
-        turn.update(github_pull_requests, {"repository": new.repository, "number": new.number}, **values)
+    turn.put(github_pull_requests, {"repository": new.repository, "number": new.number}, **values)
     entity = f"{new.repository}#{new.number}"
     turn.publish(PullRequestChanged(entity=entity, repository=new.repository, pull_request=new))
-    if new.head_repository == new.repository:  # a fork's branch is nobody's task
+    if new.head_repository == new.repository:  # a fork's branch does not belong to a task
         _tell_repository(turn, new, _became(old, new, by_event=by_event))
     return True
 
@@ -261,17 +254,13 @@ def _tell_repository(turn: Turn, new: PullRequestView, action: str) -> None:
 def record_permission(turn: Turn, command: RecordPermission) -> None:
     where = {"repository": command.repository, "login": command.login.lower()}
     known = turn.find(github_permissions, **where)
-    values = {"access": command.access.value, "checked_at": millis(turn.now)}
-    if known is None:
-        turn.insert(github_permissions, **where, **values)
-    else:
-        turn.update(github_permissions, where, **values)
+    turn.put(github_permissions, where, access=command.access.value, checked_at=millis(turn.now))
     if known is not None and known.access != command.access:
         _access_changed(turn, command.repository, command.login)
 
 
 def _forget_access(turn: Turn, repository: RepositoryId | None = None, login: str | None = None) -> None:
-    """GitHub has to be asked again; who watches takes a fresh snapshot."""
+    """Forget stored permissions, so that GitHub is asked again, and make subscribers take a fresh snapshot."""
     where: dict[str, str] = {}
     if repository is not None:
         where["repository"] = repository
@@ -287,8 +276,8 @@ def _access_changed(turn: Turn, repository: RepositoryId | None, login: str | No
 
 
 def _newer(row: AnyRow, state: PullRequestState, at: int, *, reopened: bool) -> bool:
-    """Whether this description may replace the row. GitHub's clock ticks in seconds, so an equal time decides little:
-    merged is final, and closed is undone only by a reopening that says so."""
+    """Return True if this description may replace the row. GitHub's times are whole seconds, so equal times decide
+    little: merged is final, and only an event that says "reopened" undoes closed."""
     if row.state == PullRequestState.MERGED and state is not PullRequestState.MERGED:
         return False
     if at == row.updated_at and row.state == PullRequestState.CLOSED and state is PullRequestState.OPEN:
@@ -299,7 +288,7 @@ def _newer(row: AnyRow, state: PullRequestState, at: int, *, reopened: bool) -> 
 def _became(old: PullRequestView | None, new: PullRequestView, *, by_event: bool) -> str:
     """opened, reopened, closed or merged, once for each time it happened; empty for a mere change.
 
-    One that a sync finds has a past nobody here saw: that is no news.
+    For a pull request that a sync finds, nobody here saw what happened before, so nothing is reported.
     """
     if old is None:
         first = "opened" if new.state is PullRequestState.OPEN else new.state.value

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from foundry.actors.github_state import release_0_1
 from foundry.actors.github_state.jobs import ListInstallations, ReadOrganization
 from foundry.actors.github_state.tables import github_states
 from foundry.contracts.addresses import coordinator
-from foundry.contracts.github_state import SyncEnded, SyncOrganization
+from foundry.contracts.github_state import SyncOrganization
 from foundry.contracts.ids import OrganizationId
-from foundry.contracts.issues import Outcome, TroubleEnded, WorkflowEnded, WorkflowRecovered, WorkflowTrouble
+from foundry.contracts.issues import AttemptFailed, FailureEnded, Outcome, WorkflowEnded, WorkflowRecovered
 from foundry.contracts.messages import APP, millis, utc
 from foundry.runtime.actor import due, handles, receives
 from foundry.runtime.turn import Turn
 
 RESYNC = timedelta(hours=6)  # GitHub does not retry a webhook that failed
-RETRY = timedelta(minutes=5)  # after a sync that failed
+SYNC_RETRY = timedelta(minutes=5)  # after a sync that failed
 SYNC_TERM = timedelta(hours=1)  # a sync that takes longer is cancelled for a new one
 
 
@@ -45,7 +44,7 @@ def begin_sync(turn: Turn) -> None:
             return
         turn.cancel(running.id)
     if turn.key == APP:
-        workflow = turn.start("sync_installations", ListInstallations())
+        turn.start("sync_installations", ListInstallations())
     else:
         job = ReadOrganization(
             organization=OrganizationId(turn.key),
@@ -53,8 +52,7 @@ def begin_sync(turn: Turn) -> None:
             installation=row.installation,
             personal=row.personal,
         )
-        workflow = turn.start("sync_organization", job)
-    release_0_1.syncs(turn, workflow)
+        turn.start("sync_organization", job)
     turn.update(github_states, sync_again=False)
     turn.schedule("sync", RESYNC)
 
@@ -62,49 +60,41 @@ def begin_sync(turn: Turn) -> None:
 @receives(WorkflowEnded)
 def sync_ended(turn: Turn, message: WorkflowEnded) -> None:
     """1. What the last failed one left is over, or replaced by this one's. 2. Once more if something happened."""
-    row, trouble = turn.one(github_states), message.trouble
+    row, failure = turn.one(github_states), message.failure
     if message.outcome is Outcome.CANCELLED:
         return
-    if not turn.running():
-        release_0_1.syncs(turn, None)
-    if trouble is None:
+    if failure is None:
         _end_issue(turn, row.fingerprint)
-        turn.update(github_states, synced_at=millis(turn.now), trouble="", fingerprint=None)
+        turn.update(github_states, synced_at=millis(turn.now), failure="", fingerprint=None)
         if row.sync_again:
             begin_sync(turn)
         return
-    if row.fingerprint != trouble.fingerprint:
+    if row.fingerprint != failure.fingerprint:
         _end_issue(turn, row.fingerprint)
-    shown = f"{trouble.step}: {trouble.message}"
-    turn.update(github_states, sync_again=False, trouble=shown, fingerprint=trouble.fingerprint)
-    turn.schedule("sync", RETRY)
+    shown = f"{failure.step}: {failure.message}"
+    turn.update(github_states, sync_again=False, failure=shown, fingerprint=failure.fingerprint)
+    turn.schedule("sync", SYNC_RETRY)
 
 
-@handles(SyncEnded)
-def release_0_1_ended(turn: Turn, command: SyncEnded) -> None:
-    """Asked by workflows that release 0.1 began; their `WorkflowEnded` follows."""
-
-
-@handles(WorkflowTrouble)
-def workflow_trouble(turn: Turn, command: WorkflowTrouble) -> None:
+@handles(AttemptFailed)
+def attempt_failed(turn: Turn, command: AttemptFailed) -> None:
     """An attempt failed: shown."""
-    turn.update(github_states, trouble=f"{command.trouble.step}: {command.trouble.message}")
+    turn.update(github_states, failure=f"{command.failure.step}: {command.failure.message}")
 
 
 @handles(WorkflowRecovered)
 def workflow_recovered(turn: Turn, command: WorkflowRecovered) -> None:
-    turn.update(github_states, trouble="")
+    turn.update(github_states, failure="")
 
 
 def stop_sync(turn: Turn) -> None:
     for running in turn.running():
         turn.cancel(running.id)
-    release_0_1.syncs(turn, None)
     _end_issue(turn, turn.one(github_states).fingerprint)
-    turn.update(github_states, sync_again=False, trouble="", fingerprint=None)
+    turn.update(github_states, sync_again=False, failure="", fingerprint=None)
     turn.unschedule("sync")
 
 
 def _end_issue(turn: Turn, fingerprint: str | None) -> None:
     if fingerprint:
-        turn.send(coordinator(turn.scope), TroubleEnded(fingerprint=fingerprint))
+        turn.send(coordinator(turn.scope), FailureEnded(fingerprint=fingerprint))

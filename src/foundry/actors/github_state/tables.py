@@ -16,11 +16,9 @@ github_states = owned_table(
     Column("avatar_url", String, nullable=False, server_default=""),
     Column("personal", Boolean, nullable=False, server_default="0"),
     Column("active", Boolean, nullable=False, server_default="1"),
-    Column("sync_workflow", String),  # release 0.1's; goes with 0.3
-    Column("sync_started_at", BigInteger),  # release 0.1's; goes with 0.3
     Column("sync_again", Boolean, nullable=False, server_default="0"),  # something changed while it ran
     Column("synced_at", BigInteger),
-    Column("trouble", Text, nullable=False, server_default=""),
+    Column("trouble", Text, key="failure", nullable=False, server_default=""),
     Column("fingerprint", String),  # of the issue that the last failed sync left
 )
 

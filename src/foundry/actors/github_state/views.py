@@ -40,7 +40,7 @@ def github_state(reader: Reader, organization: OrganizationId) -> GitHubStateVie
         active=row.active,
         synced_at=None if row.synced_at is None else utc(row.synced_at),
         syncing_since=utc(runs[-1].since) if runs else None,
-        trouble=row.trouble,
+        failure=row.failure,
     )
 
 

@@ -10,9 +10,9 @@ from foundry.actors.organization.tables import (
 )
 from foundry.actors.organization.views import repository_refs, view
 from foundry.actors.runtime_issues import IssueBook
+from foundry.actors.task_index import put_line
 from foundry.contracts import addresses
 from foundry.contracts.issues import EndFailure, FailureEnded, FailureRaised, FailuresOver, RecordFailure
-from foundry.contracts.messages import millis
 from foundry.contracts.organization import (
     ClearIssues,
     OrganizationChanged,
@@ -30,7 +30,7 @@ from foundry.runtime.turn import Turn
 class Organization(Actor):
     """Owns the lookup index (tasks, repositories) that every list is read from, and the runtime issues.
 
-    Never asks its children for anything and never waits for work of theirs (R16): they tell it what changed.
+    Never asks its children for anything and never waits for their work (R16). They report what changed.
     """
 
     topic = "organization"
@@ -38,7 +38,7 @@ class Organization(Actor):
 
     @creates(OrganizationSeen)
     def seen(self, turn: Turn, message: OrganizationSeen) -> None:
-        """GitHub knows it, and the App is installed there; again for what changed (R13)."""
+        """The App is installed in this organization, or the organization has changed at GitHub (R13)."""
         values = {
             "login": message.login,
             "name": message.name,
@@ -49,10 +49,7 @@ class Organization(Actor):
         known = turn.find(organizations)
         if known is not None and all(getattr(known, name) == value for name, value in values.items()):
             return
-        if known is None:
-            turn.insert(organizations, **values)
-        else:
-            turn.update(organizations, **values)
+        turn.put(organizations, **values)
         seen = view(turn.one(organizations))
         turn.publish(OrganizationChanged(entity="organization", organization=seen))
         turn.send(addresses.app_shell(), OrganizationListed(organization=seen))
@@ -61,25 +58,16 @@ class Organization(Actor):
 
     @receives(TaskSeen)
     def task_seen(self, turn: Turn, message: TaskSeen) -> None:
-        """A task's line is new or changed; what is older than the line here is ignored."""
+        """Store the task's line and publish it, unless the stored line is newer."""
         task = message.task
-        known = turn.find(organization_tasks, task=task.id)
-        if known is not None and known.changed_at > millis(task.changed_at):
+        if not put_line(turn, organization_tasks, task, repository=task.repository.id):
             return
-        values = {
-            "repository": task.repository.id,
-            "archived": task.archived is not None,
-            "created_at": millis(task.created_at),
-            "changed_at": millis(task.changed_at),
-            "summary": task.model_dump_json(),
-        }
-        turn.put(organization_tasks, {"task": task.id}, **values)
         repository = turn.find(organization_repositories, repository=task.repository.id)
         _publish(turn, task if repository is None else task.at(RepositoryRef.model_validate_json(repository.ref)))
 
     @receives(RepositoriesSeen)
     def repositories_seen(self, turn: Turn, message: RepositoriesSeen) -> None:
-        """1. Keep the repositories the App may see. 2. A renamed one's tasks show its new name."""
+        """1. Store the repositories that the App may see. 2. Show the new name of a renamed one on its tasks."""
         changed = 0
         for gone in message.gone:
             if turn.delete(organization_repositories, repository=gone):
@@ -92,13 +80,8 @@ class Organization(Actor):
             if known is not None and known.ref == ref:
                 continue
             changed += 1
-            if known is None:
-                turn.insert(
-                    organization_repositories, repository=repository.id, full_name=repository.full_name, ref=ref
-                )
-            else:
-                where = {"repository": repository.id}
-                turn.update(organization_repositories, where, full_name=repository.full_name, ref=ref)
+            where = {"repository": repository.id}
+            turn.put(organization_repositories, where, full_name=repository.full_name, ref=ref)
             for row in turn.all(organization_tasks, repository=repository.id):
                 _publish(turn, TaskSummary.model_validate_json(row.summary).at(repository))
         if changed:

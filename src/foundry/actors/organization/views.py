@@ -52,7 +52,7 @@ def task_list(reader: Reader, organization: OrganizationId, *, archived: bool = 
 
 
 def _listed(row: AnyRow) -> TaskSummary:
-    """A task with its repository as it is called now; one that the App no longer sees by its id."""
+    """Return a task with its repository's current name; with the id only if the App no longer sees the repository."""
     task = TaskSummary.model_validate_json(row.summary)
     return task if row.ref is None else task.at(RepositoryRef.model_validate_json(row.ref))
 

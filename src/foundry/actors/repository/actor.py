@@ -6,6 +6,7 @@ from datetime import datetime
 
 from foundry.actors.repository.reservations import free_branch, refuse_taken, reserved
 from foundry.actors.repository.tables import repositories, repository_branches, repository_tasks
+from foundry.actors.task_index import put_line
 from foundry.contracts import addresses
 from foundry.contracts.history import HistoryEntry
 from foundry.contracts.ids import RepositoryId, TaskId
@@ -41,7 +42,7 @@ class Repository(Actor):
 
     @creates(RepositorySeen)
     def seen(self, turn: Turn, message: RepositorySeen) -> None:
-        """GitHub knows it; again when its name, owner or default branch changed, which its tasks then show."""
+        """GitHub has this repository, or its name, owner or default branch has changed. Its tasks then show that."""
         repository = message.repository
         turn.put(repositories, organization=repository.organization, ref=repository.model_dump_json())
         turn.publish(RepositoryChanged(entity="repository", repository=turn.key, ref=repository))
@@ -50,7 +51,9 @@ class Repository(Actor):
 
     @handles(ReserveBranch)
     def reserve_branch(self, turn: Turn, command: ReserveBranch) -> str:
-        """1. A task that has its branch keeps it (R4). 2. A chosen name is had or refused. 3. Another gets a suffix."""
+        """1. A task with a branch keeps it (R4). 2. A name that a person chose is reserved or refused. 3. Another name
+        gets a suffix if it is taken.
+        """
         held = turn.find(repository_branches, task=command.task)
         if held is not None:
             return held.branch
@@ -65,14 +68,14 @@ class Repository(Actor):
 
     @handles(ReserveRename)
     def reserve_rename(self, turn: Turn, command: ReserveRename) -> None:
-        """While a branch is being renamed its task holds both names; nobody else gets either."""
+        """While a branch is being renamed, its task holds both names, and no other task gets either."""
         others = [row for row in turn.all(repository_branches) if row.task != command.task]
         refuse_taken(command.wanted, reserved(others), command.remote, field="name")
         turn.update(repository_branches, {"task": command.task}, renaming_to=command.wanted)
 
     @handles(GiveBackBranch)
     def give_back_branch(self, turn: Turn, command: GiveBackBranch) -> None:
-        """The old name at the end of a rename, the new one where it was given up."""
+        """Release the old name after a rename, or the new name if the rename was given up."""
         held = turn.find(repository_branches, task=command.task)
         if held is None or held.renaming_to is None:
             return
@@ -87,18 +90,11 @@ class Repository(Actor):
 
     @receives(TaskSeen)
     def task_seen(self, turn: Turn, message: TaskSeen) -> None:
-        """1. What is older than the line here is ignored. 2. Its beginning and its end are history."""
-        known = turn.find(repository_tasks, task=message.task.id)
-        if known is not None and known.changed_at > millis(message.task.changed_at):
-            return
+        """1. Store the task's line, unless the stored line is newer. 2. Tell History of its start and its end."""
         task = message.task
-        values = {
-            "archived": task.archived is not None,
-            "created_at": millis(task.created_at),
-            "changed_at": millis(task.changed_at),
-            "summary": task.model_dump_json(),
-        }
-        turn.put(repository_tasks, {"task": task.id}, **values)
+        known = turn.find(repository_tasks, task=task.id)
+        if not put_line(turn, repository_tasks, task):
+            return
         self._publish(turn, task, RepositoryRef.model_validate_json(turn.one(repositories).ref))
         if known is None:
             text = f"Task “{task.title}” was created"
@@ -114,14 +110,14 @@ class Repository(Actor):
 
     @receives(BranchMoved)
     def branch_moved(self, turn: Turn, message: BranchMoved) -> None:
-        """To the task that holds the branch, if there is one."""
+        """Forward it to the task that holds the branch, if there is one."""
         held = self._holder(turn, message.branch)
         if held is not None:
             turn.send(addresses.task(held), message)
 
     @receives(PullRequestSeen)
     def pull_request_seen(self, turn: Turn, message: PullRequestSeen) -> None:
-        """1. To the task that holds the branch. 2. What became of it is history; mere changes are not."""
+        """1. Forward it to the task that holds the branch. 2. Tell History if it was opened, closed or merged."""
         task = self._holder(turn, message.head)
         if task is not None:
             turn.send(addresses.task(task), message)

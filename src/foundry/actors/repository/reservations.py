@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Set
 from foundry.contracts.branch_names import BranchTaken
 from foundry.runtime.turn import AnyRow
 
-LIMIT = 200  # bytes, as contracts.tasks.branch_problem has it
+NAME_LIMIT = 200  # bytes, as in contracts.branch_names.branch_problem
 
 
 def reserved(rows: Iterable[AnyRow]) -> dict[str, str]:
@@ -52,7 +52,7 @@ def free_branch(wanted: str, taken: Set[str]) -> str:
         if above is None:
             break
         name = _numbered(above, taken) + name[len(above) :]
-    name = _cut(name, LIMIT)
+    name = _cut(name, NAME_LIMIT)
     return name if taken_by(name, taken) is None else _numbered(name, taken, below=True)
 
 
@@ -60,7 +60,7 @@ def _numbered(name: str, taken: Set[str], *, below: bool = False) -> str:
     number = 2
     while True:
         suffix = f"-{number}"
-        candidate = _cut(name, LIMIT - len(suffix)) + suffix
+        candidate = _cut(name, NAME_LIMIT - len(suffix)) + suffix
         if not (taken_by(candidate, taken) if below else candidate in taken):
             return candidate
         number += 1

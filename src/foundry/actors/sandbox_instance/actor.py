@@ -8,7 +8,7 @@ from foundry.actors.sandbox_instance.views import view
 from foundry.contracts import addresses
 from foundry.contracts.errors import WrongState
 from foundry.contracts.ids import SandboxId, TaskId
-from foundry.contracts.issues import WorkflowEnded, WorkflowRecovered, WorkflowTrouble
+from foundry.contracts.issues import AttemptFailed, WorkflowEnded, WorkflowRecovered
 from foundry.contracts.messages import millis
 from foundry.contracts.sandbox_instance import (
     CreateSandbox,
@@ -27,12 +27,12 @@ from foundry.runtime.turn import Turn
 
 S = SandboxState
 NEXT: dict[SandboxState, frozenset[SandboxState]] = {
-    S.CREATING: frozenset({S.CREATING, S.STOPPED, S.STARTING, S.KEPT, S.LOST, S.DELETED}),
-    S.STOPPED: frozenset({S.STOPPED, S.STARTING, S.RUNNING, S.KEPT, S.LOST, S.DELETED}),
-    S.STARTING: frozenset({S.STARTING, S.RUNNING, S.STOPPED, S.UNREACHABLE, S.KEPT, S.LOST, S.DELETED}),
-    S.RUNNING: frozenset({S.RUNNING, S.STARTING, S.STOPPED, S.UNREACHABLE, S.KEPT, S.LOST, S.DELETED}),
-    S.UNREACHABLE: frozenset({S.STARTING, S.RUNNING, S.STOPPED, S.UNREACHABLE, S.KEPT, S.LOST, S.DELETED}),
-    S.KEPT: frozenset({S.KEPT, S.STARTING, S.LOST, S.DELETED}),
+    S.CREATING: frozenset({S.CREATING, S.STOPPED, S.STARTING, S.RETAINED, S.LOST, S.DELETED}),
+    S.STOPPED: frozenset({S.STOPPED, S.STARTING, S.RUNNING, S.RETAINED, S.LOST, S.DELETED}),
+    S.STARTING: frozenset({S.STARTING, S.RUNNING, S.STOPPED, S.UNREACHABLE, S.RETAINED, S.LOST, S.DELETED}),
+    S.RUNNING: frozenset({S.RUNNING, S.STARTING, S.STOPPED, S.UNREACHABLE, S.RETAINED, S.LOST, S.DELETED}),
+    S.UNREACHABLE: frozenset({S.STARTING, S.RUNNING, S.STOPPED, S.UNREACHABLE, S.RETAINED, S.LOST, S.DELETED}),
+    S.RETAINED: frozenset({S.RETAINED, S.STARTING, S.LOST, S.DELETED}),
     S.LOST: frozenset({S.LOST, S.DELETED}),
     S.DELETED: frozenset({S.DELETED}),
 }
@@ -102,8 +102,8 @@ class SandboxInstance(Actor):
             raise WrongState("the sandbox is gone; its log is what was last read")
         turn.start("fetch_log", FetchLog(sandbox=turn.key))
 
-    @handles(WorkflowTrouble)
-    def attempt_failed(self, turn: Turn, command: WorkflowTrouble) -> None:
+    @handles(AttemptFailed)
+    def attempt_failed(self, turn: Turn, command: AttemptFailed) -> None:
         """Nothing: attempts that failed are not shown."""
 
     @handles(WorkflowRecovered)
@@ -113,8 +113,8 @@ class SandboxInstance(Actor):
     @receives(WorkflowEnded)
     def log_not_read(self, turn: Turn, message: WorkflowEnded) -> None:
         """The log could not be read: said in its place."""
-        if message.trouble is not None:
-            turn.update(sandboxes, log=f"(the log could not be read: {message.trouble.message})")
+        if message.failure is not None:
+            turn.update(sandboxes, log=f"(the log could not be read: {message.failure.message})")
             self._changed(turn)
 
     def _changed(self, turn: Turn) -> None:

@@ -22,7 +22,7 @@ from foundry.runtime.upkeep.condition_issue import StandingIssue
 from foundry.runtime.worker.supervisor import Job
 
 ROUND = 30.0  # seconds
-LITTLE = 1_000_000  # bytes; a change of less, or of less than a twentieth, is not told
+LITTLE = 1_000_000  # bytes; a smaller change, or one of less than a twentieth, is not reported
 NAMED = 3  # of the biggest sandboxes in the issue
 
 REMEDY = "Archive tasks that are done, or make room otherwise; `foundry sandbox list` tells what each takes."
@@ -43,10 +43,10 @@ class Measuring:
         self._low = StandingIssue(IssueKind.DISK_LOW, "disk low", REMEDY)
         self.sizes: dict[SandboxId, int | None] = {}
 
-    async def measure(self, job: Job, strays: Sequence[SandboxId]) -> None:
+    async def measure(self, job: Job, orphans: Sequence[SandboxId]) -> None:
         """Those that are due, the one that has waited longest first."""
         told = {one.id: one.disk for one in await job.read(existing)}
-        there = {*told, *strays}
+        there = {*told, *orphans}
         self._at = {id: at for id, at in self._at.items() if id in there}
         self.sizes = {id: size for id, size in self.sizes.items() if id in there}
         began = time.monotonic()
@@ -77,12 +77,12 @@ class Measuring:
 
 
 def notable(before: int | None, now: int) -> bool:
-    """Whether people should be told of the change."""
+    """Return True if the change is large enough to report."""
     return before is None or abs(now - before) >= max(LITTLE, before / 20)
 
 
 def biggest(known: Sequence[SandboxSeen], sizes: Mapping[SandboxId, int | None]) -> list[str]:
-    """The sandboxes that take most, strays too, in words."""
+    """The sandboxes that take most, orphans too, in words."""
     tasks = {one.id: one for one in known}
     found = {one.id: one.disk or 0 for one in known} | {id: size or 0 for id, size in sizes.items() if id not in tasks}
     most = sorted((id for id in found if found[id]), key=lambda id: (-found[id], id))[:NAMED]

@@ -97,7 +97,7 @@ class Sandboxes:
         await (await self.started(sandbox)).wait_healthy(HEALTHY)
 
     async def exists(self, sandbox: SandboxId) -> bool:
-        """Whether the provider knows it and its sandbox-agent answers."""
+        """Return True if the provider has the sandbox and its sandbox-agent answers."""
         if await self._provider.find(sandbox) is None:
             return False
         try:
@@ -107,7 +107,7 @@ class Sandboxes:
         return True
 
     async def compare(self, recorded: list[SandboxId]) -> Compared:
-        """By name; what the list does not have is asked for once more, each by itself."""
+        """Compare by name. A sandbox that the provider's list does not have is looked up once more by its own id."""
         there = {SandboxId(name) for name in await self._provider.list()}
         missing = [one for one in recorded if one not in there and await self._provider.find(one) is None]
         return Compared(missing=missing, unknown=sorted(there - set(recorded)))
@@ -219,7 +219,7 @@ class Sandboxes:
         )
 
     async def forget(self, prefix: str, keep: list[str]) -> None:
-        """Let go of everything saved under keys that begin so, but for these keys."""
+        """Delete everything saved under keys with this prefix, except these keys."""
         for found in await self._blobs.keys(prefix):
             if found.rpartition("/")[0] not in keep:
                 await self._blobs.delete(found)
@@ -230,7 +230,7 @@ class Sandboxes:
         """The long-lived client of a sandbox's sandbox-agent.
 
         Raises:
-            SandboxGone: the sandbox was never started, or is no more.
+            SandboxGone: the sandbox was never started, or no longer exists.
         """
         if sandbox not in self._clients:
             endpoint = await self._endpoint(sandbox)
@@ -243,11 +243,16 @@ class Sandboxes:
     async def started(self, sandbox: SandboxId) -> SandboxAgent:
         """Return the client like `reach`, but first start the sandbox if it was stopped between two steps.
 
-        A recorded step does not run again. After a reboot in the middle, nothing else would start the sandbox.
+        A recorded step does not run again. After a reboot in the middle, nothing else would start the sandbox. If an
+        earlier step did so and Foundry restarted since, the sandbox runs at another address than the recorded one.
         """
         found = await self._provider.find(sandbox)
-        if found is not None and found.state is ProviderState.STOPPED:
-            await self.start(sandbox)
+        if found is not None:
+            known = self._clients.get(sandbox)
+            endpoint = known[0] if known else await self._endpoint(sandbox)
+            moved = None not in (found.endpoint, endpoint) and found.endpoint != endpoint
+            if moved or found.state is ProviderState.STOPPED:
+                await self.start(sandbox)
         return await self.reach(sandbox)
 
     async def directory(self, sandbox: SandboxId) -> str:

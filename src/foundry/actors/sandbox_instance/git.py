@@ -92,7 +92,7 @@ class Git:
         self._git = git
 
     async def clone(self, url: str, *, branch: str, base: str, person: Person, token: str) -> str:
-        """Clone and cut the branch from its base, or check it out where GitHub has it; gives the head.
+        """Clone and cut the branch from its base, or check it out if GitHub has it. Return the head.
 
         Raises:
             BaseMissing: the base is not on GitHub.
@@ -137,7 +137,7 @@ class Git:
         )
 
     async def push(self, url: str, *, branch: str, token: str) -> str:
-        """Push the branch as it is; gives the head that GitHub now has.
+        """Push the branch as it is. Return the head that GitHub now has.
 
         Raises:
             GitRejected: GitHub has commits that are not here.
@@ -154,7 +154,7 @@ class Git:
         return head
 
     async def fetch(self, url: str, *, branch: str, base: str, token: str) -> str | None:
-        """Get what GitHub has of both into refs/remotes/origin; gives the branch's head there, if it is there."""
+        """Fetch both branches into refs/remotes/origin. Return the branch's head on GitHub; None if it is not there."""
         await self._refuse_dangerous_config()
         argv = ["/bin/sh", "-c", FETCH, "fetch", self._git, url, branch, base]
         done = await self._run(argv, cwd=self._path, env=environment(url, token), timeout=290.0)
@@ -166,7 +166,7 @@ class Git:
         return int((await self.script(FORWARD, branch, limit=FORWARD_LIMIT)).strip() or 0)
 
     async def rename_branch(self, old: str, new: str) -> None:
-        """Rename it with what it follows; index and files stay as they are. One that is not there is no trouble:
+        """Rename it with what it follows; index and files stay as they are. One that is not there is not a failure:
         what is pushed is what is checked out.
 
         Raises:

@@ -2,8 +2,8 @@
 
 | recorded | at the provider | what is done |
 |---|---|---|
-| there | not there | its task hears of it, and makes another one |
-| three or more there | none there | an issue, and nothing by itself: more likely this is the wrong place |
+| there | not there | its task is notified and makes another one |
+| three or more there | none there | an issue, and nothing automatic: this is probably the wrong provider |
 | deleted | there | a create or a delete that was cut off: it is deleted |
 | lost, or not at all | there | nothing, for work may be in it: an issue, until it is gone or somebody has it removed |
 
@@ -23,12 +23,12 @@ from foundry.contracts import addresses
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.issues import IssueKind
-from foundry.contracts.sandbox_instance import SandboxState, SandboxVanished, Stray, StraysSeen
+from foundry.contracts.sandbox_instance import Orphan, OrphansSeen, SandboxState, SandboxVanished
 from foundry.runtime.upkeep.condition_issue import StandingIssue
 from foundry.runtime.worker.supervisor import Job, WorkerKind, once
 
 MEASURED = 10  # of these times until a sandbox is measured again
-TOO_MANY = 3  # sandboxes; where all of so many are missing, they are not replaced by themselves
+TOO_MANY = 3  # sandboxes; if at least so many are recorded and all are missing, none is replaced automatically
 
 REMEDY = (
     "See that the data directory is the right one and its disk is there. If they are lost, a message to a task makes "
@@ -47,14 +47,14 @@ def reconciler(every: float, min_free: int = 0) -> WorkerKind:
     """
 
     async def run(job: Job) -> None:
-        measuring, strays, away = Measuring(every * MEASURED, min_free), Strays(), ""
+        measuring, orphans, away = Measuring(every * MEASURED, min_free), Orphans(), ""
         all_missing = StandingIssue(IssueKind.SANDBOXES_MISSING, "sandboxes missing", REMEDY)
         while True:
             try:
                 strange = await reconcile(job, all_missing)
                 await measuring.measure(job, strange)
                 await measuring.look_for_room(job)
-                await strays.tell(job, strange, measuring.sizes)
+                await orphans.tell(job, strange, measuring.sizes)
                 away = ""
             except FoundryError as error:
                 if error.detail != away:
@@ -66,7 +66,7 @@ def reconciler(every: float, min_free: int = 0) -> WorkerKind:
 
 
 async def reconcile(job: Job, all_missing: StandingIssue) -> list[SandboxId]:
-    """Compare once; gives those that exist and that nobody knows."""
+    """Compare once. Return the sandboxes that exist without a record."""
     recorded = await job.read(standing)
     ended = (SandboxState.CREATING, SandboxState.LOST, SandboxState.DELETED)
     expected = [one for one, state in recorded.items() if state not in ended]
@@ -84,12 +84,12 @@ async def reconcile(job: Job, all_missing: StandingIssue) -> list[SandboxId]:
     return [one for one in found.unknown if now.get(one) in (None, SandboxState.LOST)]
 
 
-class Strays:
+class Orphans:
     """The sandboxes that exist and that nobody uses: told, and removed where somebody asked for that."""
 
     def __init__(self) -> None:
         self._told: Sequence[SandboxId] | None = None  # a server that was just started does not know
-        self._troubles: dict[SandboxId, str] = {}
+        self._failures: dict[SandboxId, str] = {}
 
     async def tell(self, job: Job, strange: Sequence[SandboxId], sizes: Mapping[SandboxId, int | None]) -> None:
         """Nothing is asked while there are none."""
@@ -106,19 +106,19 @@ class Strays:
     async def _say(
         self, job: Job, strange: Sequence[SandboxId], sizes: Mapping[SandboxId, int | None]
     ) -> list[SandboxId]:
-        seen = [Stray(id=one, disk=sizes.get(one), trouble=self._troubles.get(one, "")) for one in strange]
-        return await job.ask(addresses.app_shell(), StraysSeen(strays=seen))
+        seen = [Orphan(id=one, disk=sizes.get(one), failure=self._failures.get(one, "")) for one in strange]
+        return await job.ask(addresses.app_shell(), OrphansSeen(orphans=seen))
 
-    async def _removed(self, job: Job, stray: SandboxId) -> bool:
+    async def _removed(self, job: Job, orphan: SandboxId) -> bool:
         """Delete it; one that cannot be is tried again in the next round."""
-        self._troubles.pop(stray, None)
-        if (await job.read(standing)).get(stray) not in (None, SandboxState.LOST):
+        self._failures.pop(orphan, None)
+        if (await job.read(standing)).get(orphan) not in (None, SandboxState.LOST):
             return True
         try:
-            await job.doors.sandboxes.delete(stray)
+            await job.doors.sandboxes.delete(orphan)
         except FoundryError as error:
-            self._troubles[stray] = error.detail
-            log.warning("a stray sandbox could not be removed", sandbox=stray, reason=error.detail)
+            self._failures[orphan] = error.detail
+            log.warning("an orphan could not be removed", sandbox=orphan, reason=error.detail)
             return False
-        log.info("removed a sandbox that nobody used", sandbox=stray)
+        log.info("removed a sandbox that nobody used", sandbox=orphan)
         return True

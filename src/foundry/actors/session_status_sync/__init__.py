@@ -1,1 +1,1 @@
-"""SessionStatusSync: follows one live agent's event stream."""
+"""SessionStatusSync: reads one live agent's event stream."""

@@ -1,4 +1,4 @@
-"""What a stream has lost, read from the recorder inside the sandbox; and seeing to it that there is a recorder."""
+"""Reads lost events of a stream from the recorder in the sandbox, and makes sure that there is a recorder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 import structlog
 
 from foundry.actors.session_status_sync.times import StreamTimes
-from foundry.actors.session_status_sync.views import Followed
+from foundry.actors.session_status_sync.views import Stream
 from foundry.contracts.doors import AgentDoor
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.sandbox_provider import SandboxUnreachable
@@ -19,7 +19,7 @@ log = structlog.get_logger("foundry.session")
 
 
 async def recorded(
-    agents: AgentDoor, stream: Followed, after: int, before: int | None, times: StreamTimes
+    agents: AgentDoor, stream: Stream, after: int, before: int | None, times: StreamTimes
 ) -> AsyncGenerator[StreamItem]:
     """The recorded events after one id and before another, as far as there are any.
 
@@ -48,7 +48,7 @@ async def recorded(
         await asyncio.sleep(times.again)
 
 
-async def keep_recording(agents: AgentDoor, stream: Followed, times: StreamTimes) -> None:
+async def keep_recording(agents: AgentDoor, stream: Stream, times: StreamTimes) -> None:
     """See to it, until cancelled, that the stream is recorded: a recorder that has ended is started again."""
     said = ""
     while True:
@@ -59,8 +59,8 @@ async def keep_recording(agents: AgentDoor, stream: Followed, times: StreamTimes
         await asyncio.sleep(times.make_sure)
 
 
-async def _record(agents: AgentDoor, stream: Followed) -> str:
-    """Why not, if not."""
+async def _record(agents: AgentDoor, stream: Stream) -> str:
+    """Start a recorder if none runs. Return why that failed, or nothing."""
     try:
         await agents.record(stream.sandbox, stream.server_id)
     except FoundryError as error:

@@ -1,4 +1,4 @@
-"""What a SessionStatusSync keeps: whose stream it follows."""
+"""What a SessionStatusSync keeps: whose stream it reads."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from sqlalchemy import BigInteger, Boolean, Column, String
 
 from foundry.runtime.store.tables import owned_table
 
-followed_streams = owned_table(
+read_streams = owned_table(
     "SessionStatusSync",
     "followed_streams",
     Column("session", String, primary_key=True),
     Column("sandbox", String, nullable=False),
     Column("server", String, nullable=False),
-    Column("following", Boolean, nullable=False, index=True),
+    Column("following", Boolean, key="reading", nullable=False, index=True),
     Column("since", BigInteger, nullable=False),
 )

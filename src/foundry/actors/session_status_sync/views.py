@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from foundry.actors.session_status_sync.tables import followed_streams
+from foundry.actors.session_status_sync.tables import read_streams
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.messages import Model
 from foundry.runtime.turn import Reader
 
 
-class Followed(Model):
+class Stream(Model):
     """One server's stream."""
 
     sandbox: SandboxId
@@ -18,14 +18,12 @@ class Followed(Model):
 
 
 def wanted(reader: Reader) -> list[str]:
-    """The sessions whose stream is to be followed."""
-    rows = reader.all(select(followed_streams.c.session).where(followed_streams.c.following.is_(True)))
+    """The sessions whose stream is to be read."""
+    rows = reader.all(select(read_streams.c.session).where(read_streams.c.reading.is_(True)))
     return [row.session for row in rows]
 
 
-def followed(reader: Reader, session: str) -> Followed | None:
-    """Whose stream is to be followed for this session now."""
-    row = reader.first(
-        select(followed_streams).where(followed_streams.c.session == session, followed_streams.c.following.is_(True))
-    )
-    return Followed(sandbox=SandboxId(row.sandbox), server_id=row.server) if row else None
+def stream_of(reader: Reader, session: str) -> Stream | None:
+    """Whose stream is to be read for this session now."""
+    row = reader.first(select(read_streams).where(read_streams.c.session == session, read_streams.c.reading.is_(True)))
+    return Stream(sandbox=SandboxId(row.sandbox), server_id=row.server) if row else None

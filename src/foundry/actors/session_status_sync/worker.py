@@ -1,10 +1,10 @@
-"""The worker that follows one agent's stream: it reads into memory whatever the store does, and asks in batches.
+"""The worker that reads one agent's stream: it reads into memory at once, and stores in batches.
 
-Guarantee: everything it has read is asked of TaskSession in order, under the lease; what was not stored when it
-stops is read again after the stored cursor. A store that does not keep up costs memory, not events: sandbox-agent
-silently drops events for a reader that stalls, and keeps only the last 1,024 for one that was away. The memory is
-bounded by `ROOM`; beyond it the newest are given up. At a jump in ids the recorder inside the sandbox is asked first
-(`gap_recovery.py`); only what it does not have either, TaskSession shows as a gap.
+Guarantee: everything it has read is sent to TaskSession in order, under the lease. What was not stored when it stops
+is read again after the stored cursor. A store that does not keep up costs memory, not events: sandbox-agent silently
+drops events for a reader that stalls, and keeps only the last 1,024 for one that was away. The memory is bounded by
+`ROOM`; beyond it the newest events are dropped. At a jump in ids the worker first asks the recorder in the sandbox
+(`gap_recovery.py`). TaskSession shows what the recorder does not have either as a gap.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import structlog
 
 from foundry.actors.session_status_sync.gap_recovery import keep_recording, recorded
 from foundry.actors.session_status_sync.times import StreamTimes
-from foundry.actors.session_status_sync.views import Followed, followed, wanted
+from foundry.actors.session_status_sync.views import Stream, stream_of, wanted
 from foundry.contracts import addresses
 from foundry.contracts.errors import FoundryError, NotFound, Unavailable
 from foundry.contracts.ids import SessionId
@@ -36,7 +36,7 @@ LATENCY = 0.05  # seconds an item waits for others to share its turn
 ROOM = 20_000  # items in memory
 BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds before the next connection
 SETTLED = 2.0  # seconds a connection must last to count as one
-LOOK = 10.0  # seconds between looks whether this stream is still the one to follow
+LOOK = 10.0  # seconds between checks that this stream is still the one to read
 AWAY = 1.0  # seconds between tries while our own database is away
 
 log = structlog.get_logger("foundry.session")
@@ -52,11 +52,11 @@ def reader(times: StreamTimes) -> WorkerKind:
 
 
 async def follow(job: Job, times: StreamTimes) -> None:
-    """ReadStream whatever this session's stream is now, until none is wanted."""
+    """Read this session's current stream, until none is wanted."""
     me = addresses.session(SessionId(job.key))
     misses = 0
     while True:
-        target = await job.read(followed, job.key)
+        target = await job.read(stream_of, job.key)
         if target is None:
             return
         try:
@@ -74,7 +74,7 @@ async def follow(job: Job, times: StreamTimes) -> None:
 class Follower:
     """One server's stream, from the cursor on."""
 
-    def __init__(self, job: Job, target: Followed, cursor: int, times: StreamTimes) -> None:
+    def __init__(self, job: Job, target: Stream, cursor: int, times: StreamTimes) -> None:
         self._job = job
         self._times = times
         self._target = target
@@ -85,12 +85,12 @@ class Follower:
         self._given_up = 0
         self._wake = asyncio.Event()
         self._gone: str | None = None  # the server will not come back, and why
-        self._away: str | None = None  # nobody has answered for long, and why
+        self._away: str | None = None  # no answer for long, and why
         self._said_away = False
         self._down_since: float | None = None
 
     async def run(self) -> None:
-        """Until the server is gone or another one is to be followed."""
+        """Read until the server is gone or another stream is to be read."""
         reading = asyncio.create_task(self._read(), name=f"stream of {self._job.key}")
         reading.add_done_callback(lambda _: self._wake.set())
         recording = asyncio.create_task(keep_recording(self._job.doors.agents, self._target, self._times))
@@ -156,7 +156,7 @@ class Follower:
 
     async def _store(self, reading: asyncio.Task[None]) -> None:
         while True:
-            if not await woken(self._wake, LOOK) and await self._job.read(followed, self._job.key) != self._target:
+            if not await woken(self._wake, LOOK) and await self._job.read(stream_of, self._job.key) != self._target:
                 return
             self._wake.clear()
             if reading.done() and not reading.cancelled() and (error := reading.exception()):
@@ -181,8 +181,8 @@ class Follower:
                 self._wake.set()
 
     async def _ingest(self) -> int:
-        """1. What is missing before the next item. 2. A batch, up to the next jump. -1: this server's stream is not
-        wanted any more."""
+        """1. Store what is missing before the next item. 2. Store a batch, up to the next jump. -1: this server's
+        stream is no longer wanted."""
         if self._items[0].event_id > self._stored + 1 and await self._fill(self._items[0].event_id) < 0:
             return -1
         batch = [self._items.popleft()]
@@ -205,7 +205,7 @@ class Follower:
         return await self._put(batch)
 
     async def _put(self, batch: list[StreamItem]) -> int:
-        """The cursor after it."""
+        """Store a batch; return the cursor after it, or -1 as above."""
         if batch:
             self._said_away = False  # items say as much as `StreamBack`
             cursor = await self._ask(Ingest(server_id=self._target.server_id, items=batch))

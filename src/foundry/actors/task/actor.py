@@ -18,7 +18,6 @@ from foundry.actors.task import (
     publishing,
     recovery,
     release,
-    release_0_1,
     sessions,
     work_tree,
 )
@@ -27,7 +26,7 @@ from foundry.actors.task.tables import tasks
 from foundry.actors.task.views import in_turn, summary
 from foundry.contracts import addresses
 from foundry.contracts.ids import OrganizationId, SandboxId
-from foundry.contracts.issues import Outcome, Trouble, WorkflowEnded, WorkflowRecovered, WorkflowTrouble
+from foundry.contracts.issues import AttemptFailed, Failure, Outcome, WorkflowEnded, WorkflowRecovered
 from foundry.contracts.messages import millis, utc
 from foundry.contracts.sandbox_instance import GitRejected, SandboxMissing
 from foundry.contracts.sandbox_provider import SandboxGone
@@ -61,14 +60,10 @@ class Task(Actor):
         recovery,
         release,
         overdue,
-        release_0_1,
     )
 
     def __init__(self, config: TaskConfig | None = None) -> None:
         self.config = config or TaskConfig()
-
-    def before_turn(self, turn: Turn) -> None:
-        release_0_1.adopt(turn)
 
     def after_turn(self, turn: Turn) -> None:
         """1. What waited and may begin now, begins. 2. Alarms. 3. Show what has changed; tell who lists the task."""
@@ -78,23 +73,22 @@ class Task(Actor):
         overdue.set_alarm(turn)
         idle_stop.set_alarm(turn)
         turn.local = _show(turn)
-        release_0_1.mirror(turn)
 
     def view(self, turn: Turn) -> TaskView:
         return cast(TaskView, turn.local)
 
     # what its workflows report
 
-    @handles(WorkflowTrouble)
-    def attempt_failed(self, turn: Turn, command: WorkflowTrouble) -> None:
+    @handles(AttemptFailed)
+    def attempt_failed(self, turn: Turn, command: AttemptFailed) -> None:
         """Shown with what to do and when the next attempt is."""
-        trouble, kind = command.trouble, operations.kind_of(command.trouble.workflow)
+        failure, kind = command.failure, operations.kind_of(command.failure.workflow)
         one = operations.running(turn, kind) if kind else None
-        if kind is None or one is None or one.id != trouble.workflow_id:
+        if kind is None or one is None or one.id != failure.workflow_id:
             return
         if kind in SHOWN:
-            operations.failed(turn, kind, trouble)
-        if trouble.code == GitRejected.code:
+            operations.failed(turn, kind, failure)
+        if failure.code == GitRejected.code:
             branch_sync.push_rejected(turn)
 
     @handles(WorkflowRecovered)
@@ -107,20 +101,20 @@ class Task(Actor):
     @receives(WorkflowEnded)
     def operation_ended(self, turn: Turn, message: WorkflowEnded) -> None:
         """1. It holds nothing any more. 2. A failure means what its part says. 3. A lost sandbox is recovered."""
-        kind, trouble = operations.kind_of(message.workflow), message.trouble
+        kind, failure = operations.kind_of(message.workflow), message.failure
         if kind is None:
             return
         if not turn.running(kind.value):
             operations.put(turn, kind, holds=False)
         if message.outcome is Outcome.CANCELLED:
             return
-        if trouble is None:
+        if failure is None:
             _succeeded(turn, kind)
             return
-        FAILED[kind](turn, trouble)
-        if trouble.code == GitRejected.code:
+        FAILED[kind](turn, failure)
+        if failure.code == GitRejected.code:
             branch_sync.push_rejected(turn)
-        if trouble.code == SandboxGone.code and kind not in (Kind.PROVISION, Kind.RECOVERY):
+        if failure.code == SandboxGone.code and kind not in (Kind.PROVISION, Kind.RECOVERY):
             turn.send(turn.address, SandboxMissing(sandbox=SandboxId(turn.one(tasks).sandbox)))
 
 
@@ -133,27 +127,27 @@ def _succeeded(turn: Turn, kind: Kind) -> None:
         operations.put(turn, kind, step="", failure=None)
 
 
-def _provisioning_failed(kind: Kind) -> Callable[[Turn, Trouble], None]:
-    def failed(turn: Turn, trouble: Trouble) -> None:
-        operations.failed(turn, kind, trouble)
+def _provisioning_failed(kind: Kind) -> Callable[[Turn, Failure], None]:
+    def failed(turn: Turn, failure: Failure) -> None:
+        operations.failed(turn, kind, failure)
         provisioning.provisioning_failed(turn)
 
     return failed
 
 
-def _shown(kind: Kind) -> Callable[[Turn, Trouble], None]:
-    return lambda turn, trouble: operations.failed(turn, kind, trouble)
+def _shown(kind: Kind) -> Callable[[Turn, Failure], None]:
+    return lambda turn, failure: operations.failed(turn, kind, failure)
 
 
-def _noted(words: str) -> Callable[[Turn, Trouble], None]:
-    return lambda turn, trouble: _note(turn, f"{words} {trouble.message} {trouble.remedy}".strip())
+def _noted(words: str) -> Callable[[Turn, Failure], None]:
+    return lambda turn, failure: _note(turn, f"{words} {failure.message} {failure.remedy}".strip())
 
 
 def _note(turn: Turn, note: str) -> None:
     turn.update(tasks, note=note)
 
 
-FAILED: dict[Kind, Callable[[Turn, Trouble], None]] = {
+FAILED: dict[Kind, Callable[[Turn, Failure], None]] = {
     Kind.PROVISION: _provisioning_failed(Kind.PROVISION),
     Kind.RECOVERY: _provisioning_failed(Kind.RECOVERY),
     Kind.GIT_STATUS: _noted("Reading the work tree failed:"),

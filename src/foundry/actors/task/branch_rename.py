@@ -12,10 +12,10 @@ from foundry.actors.task.tables import former_branches, renames, tasks
 from foundry.contracts.branch_names import BranchTaken
 from foundry.contracts.errors import WrongState
 from foundry.contracts.ids import RepositoryId, TaskId
-from foundry.contracts.issues import Trouble
+from foundry.contracts.issues import Failure
 from foundry.contracts.task import PullRequestRef, PullRequestSeen, TaskState
 from foundry.contracts.task_operations import OPERATIONS, Kind
-from foundry.contracts.task_rename import BranchRenamed, GiveUpRename, RenameBranch, RenameEnded, RenameStep
+from foundry.contracts.task_rename import BranchRenamed, CancelRename, RenameBranch, RenameEnded, RenameStep
 from foundry.runtime.actor import handles
 from foundry.runtime.turn import AnyRow, Turn
 
@@ -42,8 +42,8 @@ def rename_branch(turn: Turn, command: RenameBranch) -> None:
     _start(turn)
 
 
-@handles(GiveUpRename)
-def give_up_rename(turn: Turn, command: GiveUpRename) -> None:
+@handles(CancelRename)
+def cancel_rename(turn: Turn, command: CancelRename) -> None:
     """Only one that failed: what runs ends on its own, one way or the other."""
     known = turn.find(renames)
     if known is None:
@@ -56,7 +56,7 @@ def give_up_rename(turn: Turn, command: GiveUpRename) -> None:
 
 
 def may_retry(turn: Turn) -> bool:
-    """Whether there is one that failed half-way."""
+    """Return True if a rename failed half-way."""
     ready = turn.one(tasks).state == TaskState.READY
     return ready and turn.find(renames) is not None and operations.running(turn, Kind.RENAME) is None
 
@@ -113,7 +113,7 @@ def branch_renamed(turn: Turn, command: BranchRenamed) -> None:
 
 @handles(RenameEnded)
 def rename_ended(turn: Turn, command: RenameEnded) -> None:
-    """1. Say what became of it. 2. Act on a merge that came meanwhile."""
+    """1. Write a note about the result. 2. Act on a merge that happened meanwhile."""
     row, known, pull = turn.one(tasks), turn.one(renames), command.pull_request
     if pull is not None and pull.number >= (row.pull_request_number or 0):
         turn.update(
@@ -125,15 +125,15 @@ def rename_ended(turn: Turn, command: RenameEnded) -> None:
     _act_on_merge(turn, known, merged=pull is not None and pull.state == "merged")
 
 
-def rename_failed(turn: Turn, trouble: Trouble) -> None:
-    """Where nothing has been touched yet that is the end; else somebody decides."""
+def rename_failed(turn: Turn, failure: Failure) -> None:
+    """If nothing was changed yet, the rename is over. Otherwise a person decides: retry or give up."""
     known = turn.find(renames)
     if known is None:
         return
-    operations.failed(turn, Kind.RENAME, trouble)
+    operations.failed(turn, Kind.RENAME, failure)
     if not known.touched:
         _forget(turn)
-        turn.update(tasks, note=f"The branch was not renamed: {trouble.message}. {trouble.remedy}")
+        turn.update(tasks, note=f"The branch was not renamed: {failure.message}. {failure.remedy}")
     _act_on_merge(turn, known, merged=False)
 
 
@@ -143,7 +143,7 @@ def _forget(turn: Turn) -> None:
 
 
 def forget_unfinished(turn: Turn) -> str:
-    """The task is archived. Gives what it says of a rename that failed half-way; empty if there is none."""
+    """The task is archived. Return its note about a rename that failed half-way; empty if none did."""
     known = turn.find(renames)
     if known is None:
         return ""
@@ -152,7 +152,7 @@ def forget_unfinished(turn: Turn) -> str:
 
 
 def closed_by_rename(turn: Turn, message: PullRequestSeen) -> bool:
-    """Whether it is the rename that closed this pull request."""
+    """Return True if the rename closed this pull request."""
     known = turn.find(renames)
     return known is not None and known.asked and (message.number, message.state) == (known.replaces, "closed")
 

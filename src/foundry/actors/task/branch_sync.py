@@ -1,4 +1,4 @@
-"""The task's branch on GitHub: what is known of it, and when its commits are fetched.
+"""The task's branch on GitHub: what is known about it, and when its commits are fetched.
 
 A fetch writes refs only, so it may run beside an agent. To bring the work tree forward it asks for it first: it gets it
 where no prompt runs, and then no prompt is granted until its end (R6).
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from foundry.actors.task import operations
 from foundry.actors.task.jobs import Fetch, RemoteHead
-from foundry.actors.task.release_0_1 import repository_of
 from foundry.actors.task.remote_branch import after_news, after_push, after_rejection, remote_head, shown, stored
 from foundry.actors.task.tables import remote_branches, renames, task_sessions_known, tasks, waiting_prompts
+from foundry.actors.task.views import repository_of
 from foundry.contracts.ids import SandboxId
-from foundry.contracts.issues import Trouble
+from foundry.contracts.issues import Failure
 from foundry.contracts.messages import millis
-from foundry.contracts.task import GetUpstream, TaskState, WorkTree
+from foundry.contracts.task import FetchBranch, TaskState, WorkTree
 from foundry.contracts.task_branch import BranchMoved, Fetched, FetchEnded, MayForward, UpstreamState
 from foundry.contracts.task_operations import Kind
 from foundry.contracts.task_session import SessionStatus
@@ -35,8 +35,8 @@ def branch_moved(turn: Turn, message: BranchMoved) -> None:
         _put(turn, head)
 
 
-@handles(GetUpstream)
-def get_upstream(turn: Turn, command: GetUpstream) -> None:
+@handles(FetchBranch)
+def fetch_branch(turn: Turn, command: FetchBranch) -> None:
     """Asked again while it runs, it goes on running."""
     operations.refuse(turn, Kind.FETCH)
     if operations.running(turn, Kind.FETCH) is None:
@@ -59,7 +59,7 @@ def fetch_what_is_new(turn: Turn) -> None:
 
 
 def _free(turn: Turn) -> bool:
-    """Whether the sandbox runs, and nothing of the task's own is at work in it."""
+    """Return True if the sandbox runs and the task itself does nothing in it."""
     row = turn.one(tasks)
     return (
         row.state == TaskState.READY
@@ -74,7 +74,7 @@ def _fetch(turn: Turn, *, automatic: bool, forward: bool) -> None:
     row, head = turn.one(tasks), known(turn)
     job = Fetch(
         sandbox=SandboxId(row.sandbox),
-        repository=repository_of(turn),
+        repository=repository_of(row),
         branch=row.branch,
         base=row.base,
         known=head.head if head else None,
@@ -91,7 +91,7 @@ def _fetch(turn: Turn, *, automatic: bool, forward: bool) -> None:
 
 @handles(Fetched)
 def fetched(turn: Turn, command: Fetched) -> None:
-    """As good as any other look at GitHub; that a branch is not there which never was is no news."""
+    """Use it like any other look at GitHub. If the branch never existed there, its absence is not news."""
     row, before = turn.one(tasks), known(turn)
     seen = BranchMoved(branch=row.branch, head=command.head, before=command.known, compared=True)
     head = after_news(before, seen, millis(turn.now))
@@ -124,8 +124,8 @@ def well_again(turn: Turn) -> None:
         turn.update(tasks, note="")
 
 
-def not_fetched(turn: Turn, trouble: Trouble) -> None:
-    turn.update(tasks, note=f"{NOT_FETCHED} {trouble.message} {trouble.remedy}")
+def not_fetched(turn: Turn, failure: Failure) -> None:
+    turn.update(tasks, note=f"{NOT_FETCHED} {failure.message} {failure.remedy}")
 
 
 def own_push(turn: Turn, head: str) -> None:
@@ -133,7 +133,7 @@ def own_push(turn: Turn, head: str) -> None:
 
 
 def push_rejected(turn: Turn) -> None:
-    """GitHub has what nobody told of: it is fetched automatically."""
+    """GitHub has commits that no webhook reported. Fetch them automatically."""
     _put(turn, after_rejection(known(turn), WorkTree.model_validate_json(turn.one(tasks).work)))
 
 

@@ -15,10 +15,9 @@ from foundry.contracts.task import (
     CheckpointNotSaved,
     CheckpointRestored,
     CheckpointSaved,
-    PhaseTrouble,
+    PhaseFailure,
     RestoreCheckpoint,
     SaveCheckpoint,
-    SaveEnded,
 )
 from foundry.contracts.task_checkpoints import CheckpointMissing, CheckpointReason, Saved
 from foundry.contracts.task_operations import Kind
@@ -54,13 +53,8 @@ def checkpoint_saved(turn: Turn, command: CheckpointSaved) -> list[CheckpointId]
 @handles(CheckpointNotSaved)
 def checkpoint_not_saved(turn: Turn, command: CheckpointNotSaved) -> None:
     """Shown with the work; the sandbox is retained until it can be saved, or is discarded."""
-    trouble = PhaseTrouble(code=command.code, message=command.message, remedy=command.remedy, attempt=1)
-    operations.put(turn, Kind.CHECKPOINT, failure=trouble.model_dump_json())
-
-
-@handles(SaveEnded)
-def release_0_1_ended(turn: Turn, command: SaveEnded) -> None:
-    """Asked by workflows that release 0.1 began; their `WorkflowEnded` follows."""
+    failure = PhaseFailure(code=command.code, message=command.message, remedy=command.remedy, attempt=1)
+    operations.put(turn, Kind.CHECKPOINT, failure=failure.model_dump_json())
 
 
 @handles(RestoreCheckpoint)

@@ -1,4 +1,4 @@
-"""What the composition root gives the Task kind."""
+"""The Task actor's configuration, set by app.py."""
 
 from __future__ import annotations
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from foundry.actors.task import checkpoints, operations
 from foundry.actors.task.config import config
-from foundry.actors.task.jobs import Rest, SaveWish
+from foundry.actors.task.jobs import IdleStop, SaveWish
 from foundry.actors.task.tables import task_sessions_known, tasks
 from foundry.contracts.errors import WrongState
 from foundry.contracts.ids import SessionId
-from foundry.contracts.issues import Trouble
-from foundry.contracts.task import GoToRest, Phase, RestEnded, RestSandbox, TaskState
+from foundry.contracts.issues import Failure
+from foundry.contracts.task import BeginIdleStop, Phase, StopSandbox, TaskState
 from foundry.contracts.task_checkpoints import CheckpointReason
 from foundry.contracts.task_operations import Kind
 from foundry.contracts.task_session import SessionStatus
@@ -26,8 +26,8 @@ def idle(turn: Turn) -> None:
         _begin(turn)
 
 
-@handles(RestSandbox)
-def stop_sandbox(turn: Turn, command: RestSandbox) -> None:
+@handles(StopSandbox)
+def stop_sandbox(turn: Turn, command: StopSandbox) -> None:
     """A person need not wait for that time; asked again, it goes on."""
     row = turn.one(tasks)
     operations.refuse_state(row)
@@ -41,11 +41,11 @@ def stop_sandbox(turn: Turn, command: RestSandbox) -> None:
 
 def _begin(turn: Turn) -> None:
     save = checkpoints.next_save(turn, SaveWish(reason=CheckpointReason.IDLE))
-    operations.begin(turn, Kind.IDLE_STOP, Rest(save=save))
+    operations.begin(turn, Kind.IDLE_STOP, IdleStop(save=save))
 
 
-@handles(GoToRest)
-def begin_to_stop(turn: Turn, command: GoToRest) -> list[SessionId]:
+@handles(BeginIdleStop)
+def begin_to_stop(turn: Turn, command: BeginIdleStop) -> list[SessionId]:
     """From here on the sandbox is being stopped: what needs it waits for the end of that."""
     row, known = turn.one(tasks), turn.all(task_sessions_known)
     going = [SessionId(one.session) for one in known if one.status != SessionStatus.CLOSED]
@@ -53,17 +53,12 @@ def begin_to_stop(turn: Turn, command: GoToRest) -> list[SessionId]:
     if not row.sandbox_stopped:
         turn.update(tasks, sandbox_stopped=True)
         for session in going:
-            turn.update(task_sessions_known, {"session": session}, resting=True)
+            turn.update(task_sessions_known, {"session": session}, sandbox_stopped=True)
     return going
 
 
-@handles(RestEnded)
-def release_0_1_ended(turn: Turn, command: RestEnded) -> None:
-    """Asked by workflows that release 0.1 began; their `WorkflowEnded` follows."""
-
-
-def not_stopped(turn: Turn, trouble: Trouble) -> None:
-    turn.update(tasks, note=f"The sandbox was not stopped: {trouble.message} {trouble.remedy}")
+def not_stopped(turn: Turn, failure: Failure) -> None:
+    turn.update(tasks, note=f"The sandbox was not stopped: {failure.message} {failure.remedy}")
 
 
 def set_alarm(turn: Turn) -> None:
@@ -76,7 +71,7 @@ def set_alarm(turn: Turn) -> None:
 
 
 def unused(turn: Turn) -> bool:
-    """Whether the sandbox runs for nobody: no agent works or is about to, and no operation is under way."""
+    """Return True if nobody uses the sandbox: no agent works or is about to, and no operation runs."""
     row = turn.one(tasks)
     return (
         row.state == TaskState.READY
@@ -84,5 +79,5 @@ def unused(turn: Turn) -> bool:
         and not row.sandbox_stopped
         and not row.running_message
         and not operations.sandbox_in_use(turn)
-        and not any(one.status in WORKING and not one.resting for one in turn.all(task_sessions_known))
+        and not any(one.status in WORKING and not one.sandbox_stopped for one in turn.all(task_sessions_known))
     )

@@ -48,9 +48,9 @@ class RemoteHead(Model):
 
     head: str | None  # none: it was deleted; empty: it was made, at a commit that was not told
     before: str | None = None  # where it was before that
-    since: int = 0  # Unix ms by GitHub's clock: what is dated earlier is no news
+    since: int = 0  # Unix ms by GitHub's clock; reports with an earlier date are ignored
     pushed: list[str] = []  # the task's own latest heads, the newest last
-    tried: str | None = None  # the head for which a fetch began by itself
+    tried: str | None = None  # the head for which a fetch started automatically
     later: bool = False  # a fetch found an agent at work: the work tree may follow when that has ended
 
 
@@ -72,7 +72,7 @@ class OpenBranch(Model):
     task: TaskId
     branch: str
     known: str | None  # the head as last heard
-    heard: bool  # whether anything was ever heard of it
+    heard: bool  # GitHub has reported this branch at least once
     pull_request: int | None = None  # one that is not merged
     pull_request_open: bool = False
 
@@ -85,7 +85,7 @@ class Publish(Model):
     title: str
     body: str
     draft: bool
-    by_itself: bool  # after an agent's turn: nothing new is no trouble
+    by_itself: bool  # after an agent's turn; having nothing new to publish is not a failure then
     person: Person
 
 
@@ -142,7 +142,7 @@ class RenameWish(Model):
     giving_up: bool
 
 
-class Rest(Model):
+class IdleStop(Model):
     """Stop a sandbox that nobody uses, once its work is saved."""
 
     save: Save

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from foundry.actors.task import branch_rename, operations, overdue, recovery, release, release_0_1, sessions
+from foundry.actors.task import branch_rename, operations, overdue, recovery, release, sessions
 from foundry.actors.task.jobs import Provision
 from foundry.actors.task.tables import task_sessions_known, tasks, waiting_prompts, wanted_checkpoints
 from foundry.actors.task.transitions import advance
@@ -51,7 +51,6 @@ def create(turn: Turn, command: CreateTask) -> None:
         created_at=now,
         changed_at=now,
     )
-    release_0_1.created(turn, command.repository)
     sessions.add(turn, command.session, command.agent, command.prompt, command.person)
     operations.begin(turn, Kind.PROVISION, Provision(task=command.id))
 
@@ -83,7 +82,7 @@ def _retry_session(turn: Turn, row: AnyRow) -> None:
     if known.status != SessionStatus.ERROR and not row.overdue:
         raise WrongState(f"the session is {known.status}; only a failed one is retried")
     turn.update(tasks, attempt=row.attempt + 1, phase_since=millis(turn.now))
-    turn.update(task_sessions_known, {"session": known.session}, trouble=None)
+    turn.update(task_sessions_known, {"session": known.session}, failure=None)
     turn.send(addresses.session(SessionId(known.session)), OpenAgent(anew=True))
 
 

@@ -1,13 +1,13 @@
-"""A task's operations as they run: refused, begun and cancelled by the one table, contracts/task_operations.py."""
+"""A task's running operations. contracts/task_operations.py decides what is refused, started and cancelled."""
 
 from __future__ import annotations
 
 from foundry.actors.task.tables import operations, renames, tasks
 from foundry.contracts.errors import WrongState
 from foundry.contracts.ids import WorkflowId
-from foundry.contracts.issues import Trouble
+from foundry.contracts.issues import Failure
 from foundry.contracts.messages import Model
-from foundry.contracts.task import PhaseTrouble, TaskState
+from foundry.contracts.task import PhaseFailure, TaskState
 from foundry.contracts.task_operations import OPERATIONS, Again, Holds, Kind, excluded
 from foundry.runtime.turn import AnyRow, Running, Turn
 
@@ -83,7 +83,7 @@ def refuse_half_renamed(turn: Turn, kind: Kind) -> None:
 
 
 def in_the_way(turn: Turn, kind: Kind) -> bool:
-    """Whether one that waits may not start yet."""
+    """Return True if a waiting operation may not start yet."""
     row, wanted = turn.one(tasks), OPERATIONS[kind]
     return (
         row.state != wanted.needs
@@ -112,7 +112,7 @@ def holder(turn: Turn) -> Kind | None:
 
 
 def stopping(turn: Turn) -> bool:
-    """Whether the sandbox is being stopped at this moment, and no longer yields."""
+    """Return True if the sandbox is being stopped right now and the stop can no longer be cancelled."""
     row = row_of(turn, Kind.IDLE_STOP)
     return bool(row and row.holds and turn.running(Kind.IDLE_STOP.value))
 
@@ -141,7 +141,7 @@ def begin(turn: Turn, kind: Kind, job: Model, *, step: str = "", keep_failure: b
     """Start it. Whether it may was decided before.
 
     Args:
-        step: what is shown of it until its workflow says more.
+        step: the step to show until the workflow reports one.
         keep_failure: what the last one failed for is shown until this one has succeeded.
     """
     if OPERATIONS[kind].uses_sandbox and not OPERATIONS[kind].yields:
@@ -159,27 +159,27 @@ def put(turn: Turn, kind: Kind, **values: object) -> None:
     turn.put(operations, {"kind": kind.value}, **values)
 
 
-def failed(turn: Turn, kind: Kind, trouble: Trouble) -> None:
-    """An attempt of it failed: shown, with what to do."""
-    put(turn, kind, failure=shown(trouble).model_dump_json())
+def failed(turn: Turn, kind: Kind, failure: Failure) -> None:
+    """Show that an attempt failed, and what to do."""
+    put(turn, kind, failure=shown(failure).model_dump_json())
 
 
-def failure_of(row: AnyRow | None) -> PhaseTrouble | None:
-    return PhaseTrouble.model_validate_json(row.failure) if row is not None and row.failure else None
+def failure_of(row: AnyRow | None) -> PhaseFailure | None:
+    return PhaseFailure.model_validate_json(row.failure) if row is not None and row.failure else None
 
 
-def shown(trouble: Trouble) -> PhaseTrouble:
-    return PhaseTrouble(
-        code=trouble.code,
-        message=trouble.message,
-        remedy=trouble.remedy,
-        attempt=trouble.attempt,
-        retry_at=trouble.retry_at,
+def shown(failure: Failure) -> PhaseFailure:
+    return PhaseFailure(
+        code=failure.code,
+        message=failure.message,
+        remedy=failure.remedy,
+        attempt=failure.attempt,
+        retry_at=failure.retry_at,
     )
 
 
 def end_with_sandbox(turn: Turn) -> list[Kind]:
-    """Cancel what the task does in its sandbox, and what was shown of it. Gives what was cancelled."""
+    """Cancel what the task does in its sandbox, and clear what was shown about it. Return the cancelled kinds."""
     ended: list[Kind] = []
     for kind, one in under_way(turn):
         if OPERATIONS[kind].ends_with_sandbox and not one.cancelling:

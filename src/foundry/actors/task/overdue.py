@@ -15,7 +15,7 @@ from foundry.runtime.turn import Turn
 
 @due("watchdog")
 def look(turn: Turn) -> None:
-    """What a turn ends with says it."""
+    """Do nothing here: `after_turn` looks for what is overdue."""
 
 
 def set_alarm(turn: Turn) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from foundry.actors.task import branch_rename, branch_sync, lifecycle, operations
 from foundry.actors.task.jobs import Publish
-from foundry.actors.task.release_0_1 import repository_of
 from foundry.actors.task.tables import tasks
+from foundry.actors.task.views import repository_of
 from foundry.contracts.errors import WrongState
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.people import Person
@@ -47,7 +47,7 @@ def _publish(turn: Turn, wish: PublishTask, *, automatic: bool) -> None:
     row = turn.one(tasks)
     job = Publish(
         sandbox=SandboxId(row.sandbox),
-        repository=repository_of(turn),
+        repository=repository_of(row),
         branch=row.branch,
         base=row.base,
         title=wish.title or row.title,

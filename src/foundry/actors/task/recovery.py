@@ -17,11 +17,11 @@ from foundry.actors.task.tables import (
 from foundry.actors.task.transitions import advance
 from foundry.contracts import addresses
 from foundry.contracts.ids import CheckpointId, OrganizationId, SandboxId, SessionId, TaskId
-from foundry.contracts.issues import TroublesOver
+from foundry.contracts.issues import FailuresOver
 from foundry.contracts.messages import millis
 from foundry.contracts.sandbox_instance import ForgetSandbox, SandboxMissing
 from foundry.contracts.sandbox_provider import SandboxGone
-from foundry.contracts.task import Phase, PhaseTrouble, TaskState
+from foundry.contracts.task import Phase, PhaseFailure, TaskState
 from foundry.contracts.task_checkpoints import CheckpointRef
 from foundry.contracts.task_operations import OPERATIONS, Kind
 from foundry.contracts.task_session import SandboxLost, SessionStatus
@@ -76,25 +76,25 @@ def recover(turn: Turn) -> None:
     operations.put(turn, Kind.CHECKPOINT, failure=None)
     for known in turn.all(task_sessions_known):
         if known.status != SessionStatus.CLOSED:
-            pending = {"status": SessionStatus.PENDING.value, "opening": False, "resting": False}
+            pending = {"status": SessionStatus.PENDING.value, "opening": False, "sandbox_stopped": False}
             turn.update(task_sessions_known, {"session": known.session}, **pending)
             turn.send(addresses.session(SessionId(known.session)), SandboxLost(sandbox=new))
     turn.send(addresses.sandbox(SandboxId(row.sandbox)), ForgetSandbox())
     if len(recent) < RECOVERIES:
         operations.begin(turn, Kind.RECOVERY, Provision(task=TaskId(turn.key)))
         return
-    trouble = PhaseTrouble(
+    failure = PhaseFailure(
         code="sandbox_lost_often",
         message=f"The sandbox was lost {len(recent) + 1} times within an hour, so no further one was made.",
         remedy="Find out who removes sandboxes, then retry: the work comes back from the last checkpoint.",
         attempt=1,
     )
     turn.update(tasks, state=TaskState.FAILED.value)
-    operations.put(turn, Kind.RECOVERY, failure=trouble.model_dump_json())
+    operations.put(turn, Kind.RECOVERY, failure=failure.model_dump_json())
 
 
 def kind_of_provisioning(turn: Turn) -> Kind:
-    """Whether provisioning makes the task's first sandbox or one for a lost one."""
+    """Return True if provisioning replaces a lost sandbox, False if it makes the task's first one."""
     return Kind.RECOVERY if turn.all(lost_sandboxes, replaced=False) else Kind.PROVISION
 
 
@@ -108,7 +108,7 @@ def recovered(turn: Turn, note: str) -> None:
     operations.begin(turn, Kind.GIT_STATUS, Inspect(sandbox=SandboxId(row.sandbox), base=row.base))
     sessions = [addresses.session(SessionId(known.session)) for known in turn.all(task_sessions_known)]
     actors = [str(address) for address in (turn.address, *sessions)]
-    over = TroublesOver(actors=actors, code=SandboxGone.code)
+    over = FailuresOver(actors=actors, code=SandboxGone.code)
     turn.send(addresses.organization(OrganizationId(row.organization)), over)
 
 

@@ -11,7 +11,7 @@ from foundry.actors.task.config import config
 from foundry.actors.task.jobs import Release, SaveWish
 from foundry.actors.task.tables import releases, tasks
 from foundry.contracts.errors import WrongState
-from foundry.contracts.issues import Trouble
+from foundry.contracts.issues import Failure
 from foundry.contracts.messages import millis
 from foundry.contracts.task import ReleaseSandbox, SandboxReleased, TaskState
 from foundry.contracts.task_checkpoints import CheckpointReason
@@ -62,8 +62,8 @@ def remove(turn: Turn) -> None:
 @handles(SandboxReleased)
 def sandbox_released(turn: Turn, command: SandboxReleased) -> None:
     """It is gone, or retained, or waits for its time."""
-    if command.kept or not command.waits:
-        retain(turn, command.kept)
+    if command.retained or not command.waits:
+        retain(turn, command.retained)
 
 
 def release_ended(turn: Turn) -> None:
@@ -73,8 +73,8 @@ def release_ended(turn: Turn) -> None:
         release_sandbox(turn, discard=True)
 
 
-def release_failed(turn: Turn, trouble: Trouble) -> None:
-    retain(turn, f"{trouble.message} {trouble.remedy}".strip())
+def release_failed(turn: Turn, failure: Failure) -> None:
+    retain(turn, f"{failure.message} {failure.remedy}".strip())
 
 
 def retain(turn: Turn, reason: str) -> None:

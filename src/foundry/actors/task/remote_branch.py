@@ -46,7 +46,7 @@ def stored(head: RemoteHead) -> dict[str, object]:
 
 
 def after_news(known: RemoteHead | None, told: BranchMoved, now: int) -> RemoteHead | None:
-    """What is known after this word; None if it is no news.
+    """Return what is known after this report; None if the report has nothing new.
 
     Args:
         now: Unix time in milliseconds.

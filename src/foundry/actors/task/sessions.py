@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from foundry.actors.task import operations
-from foundry.actors.task.release_0_1 import repository_of
 from foundry.actors.task.tables import task_sessions_known, tasks, waiting_prompts
+from foundry.actors.task.views import repository_of
 from foundry.contracts import addresses
 from foundry.contracts.ids import MessageId, SandboxId, SessionId, TaskId
 from foundry.contracts.messages import millis
 from foundry.contracts.people import Person
-from foundry.contracts.task import OpenSession, Phase, SessionReady, SessionSeen, TaskState
+from foundry.contracts.task import OpenSession, Phase, SessionSeen, TaskState
 from foundry.contracts.task_session import CreateSession, OpenAgent, SessionStatus
 from foundry.runtime.actor import handles, receives
 from foundry.runtime.turn import Turn
@@ -38,12 +38,11 @@ def session_seen(turn: Turn, message: SessionSeen) -> None:
     told: dict[str, object] = {
         "status": seen.status,
         "title": seen.title,
-        "trouble": seen.trouble.model_dump_json() if seen.trouble else None,
+        "failure": seen.failure.model_dump_json() if seen.failure else None,
         "overdue": seen.overdue.model_dump_json() if seen.overdue else None,
+        "sandbox_stopped": seen.stopped,
     }
     there = seen.status in ABLE
-    if seen.stopped is not None:
-        told["resting"] = seen.stopped
     turn.update(task_sessions_known, {"session": seen.id}, **told)
     if seen.id != row.active_session or row.state != TaskState.READY or row.phase == Phase.RUNNING:
         return
@@ -51,12 +50,6 @@ def session_seen(turn: Turn, message: SessionSeen) -> None:
         _phase(turn, Phase.RUNNING)
     elif there and row.phase == Phase.CREATING_SESSION:
         _phase(turn, Phase.SENDING_PROMPT if turn.all(waiting_prompts) else Phase.RUNNING)  # nothing is left to send
-
-
-@receives(SessionReady)
-def release_0_1_ready(turn: Turn, message: SessionReady) -> None:
-    """By a replica of release 0.1, or for one: `SessionSeen` says the same, and whether it is stopped."""
-    turn.update(task_sessions_known, {"session": message.session}, resting=False)
 
 
 def _phase(turn: Turn, phase: Phase) -> None:
@@ -74,7 +67,7 @@ def add(turn: Turn, session: SessionId, agent: str, prompt: str | None, person: 
             scope=turn.scope,
             id=session,
             task=TaskId(turn.key),
-            repository=repository_of(turn),
+            repository=repository_of(row),
             sandbox=SandboxId(row.sandbox),
             agent=agent,
             prompt=prompt,

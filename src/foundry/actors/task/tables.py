@@ -9,35 +9,6 @@ from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Text
 
 from foundry.runtime.store.tables import owned_table
 
-RELEASE_0_1 = (  # what its replicas read and write; goes with release 0.3
-    Column("mirror", String),
-    Column("mirror_at", BigInteger),
-    Column("repository", Text, nullable=False, server_default=""),
-    Column("trouble", Text),
-    Column("workflow", String),
-    Column("publishing", String, nullable=False, server_default=""),
-    Column("publish_workflow", String),
-    Column("pull_request", Text),
-    Column("save_workflow", String),
-    Column("save_wanted", Text),
-    Column("save_trouble", Text),
-    Column("restore_workflow", String),
-    Column("release_workflow", String),
-    Column("rest_workflow", String),
-    Column("resting", Boolean, nullable=False, server_default="0"),
-    Column("rename", Text),
-    Column("rename_workflow", String),
-    Column("former_branches", Text, nullable=False, server_default="[]"),
-    Column("upstream", Text),
-    Column("fetch_workflow", String),
-    Column("fetch_writes", Boolean, nullable=False, server_default="0"),
-    Column("began", Text, nullable=False, server_default="{}"),
-    Column("rebuilt", Text, nullable=False, server_default="[]"),
-    Column("lost_sandbox", String),
-    Column("kept", Text, nullable=False, server_default=""),
-    Column("remove_at", BigInteger),
-)
-
 tasks = owned_table(
     "Task",
     "tasks",
@@ -69,7 +40,6 @@ tasks = owned_table(
     Column("overdue", Text),  # Overdue: of the task's own
     Column("created_at", BigInteger, nullable=False),
     Column("changed_at", BigInteger, nullable=False),  # when what is shown of it last changed
-    *RELEASE_0_1,
     Index("tasks_open", "state", "organization"),
 )
 
@@ -80,7 +50,7 @@ operations = owned_table(
     Column("kind", String, primary_key=True),
     Column("step", String, nullable=False, server_default=""),  # as it is shown
     Column("holds", Boolean, nullable=False, server_default="0"),  # it has taken the work tree, late
-    Column("failure", Text),  # PhaseTrouble: of its last attempt
+    Column("failure", Text),  # PhaseFailure: of its last attempt
 )
 
 task_sessions_known = owned_table(
@@ -92,10 +62,10 @@ task_sessions_known = owned_table(
     Column("agent", String, nullable=False),
     Column("title", String, nullable=False, server_default=""),
     Column("status", String, nullable=False),
-    Column("trouble", Text),  # PhaseTrouble
+    Column("trouble", Text, key="failure"),  # PhaseFailure
     Column("overdue", Text),  # Overdue
     Column("opening", Boolean, nullable=False, server_default="0"),  # its agent has been asked for
-    Column("resting", Boolean, nullable=False, server_default="0"),  # its agent was stopped with the sandbox
+    Column("resting", Boolean, key="sandbox_stopped", nullable=False, server_default="0"),  # with its agent
 )
 
 waiting_prompts = owned_table(

@@ -34,7 +34,7 @@ from foundry.contracts.task import (
     ArchiveReason,
     BranchRename,
     Phase,
-    PhaseTrouble,
+    PhaseFailure,
     PullRequestRef,
     SessionSummary,
     TaskState,
@@ -51,7 +51,6 @@ BRANCHES = (
     select(
         tasks.c.task,
         tasks.c.repository_id,
-        tasks.c.repository,
         tasks.c.organization,
         tasks.c.branch,
         tasks.c.pull_request_number,
@@ -104,9 +103,9 @@ def view(rows: Rows) -> TaskView:
     kept = {Kind(one.kind): one for one in rows.all(operations) if one.kind in set(Kind)}
     runs = {one.name for one in rows.running() if not one.cancelling}
     rename = rename_of(rows.find(renames), kept.get(Kind.RENAME))
-    trouble = next((one for kind in SHOWN if (one := failure_of(kept.get(kind)))), None)
-    if trouble is None and active and row.state == TaskState.READY and row.phase != Phase.RUNNING:
-        trouble = active.trouble
+    failure = next((one for kind in SHOWN if (one := failure_of(kept.get(kind)))), None)
+    if failure is None and active and row.state == TaskState.READY and row.phase != Phase.RUNNING:
+        failure = active.failure
     released = rows.find(releases)
     work = WorkTree.model_validate_json(row.work)
     remote = remote_head(rows.find(remote_branches))
@@ -120,7 +119,7 @@ def view(rows: Rows) -> TaskView:
         phase=Phase(row.phase),
         phase_since=utc(row.phase_since),
         activity=active.status if active else "",
-        trouble=trouble or (rename and rename.trouble),
+        failure=failure or (rename and rename.failure),
         overdue=Overdue.model_validate_json(row.overdue) if row.overdue else active and active.overdue,
         pull_request=pull_request_of(row),
         created_by=Person.model_validate_json(row.person),
@@ -144,9 +143,9 @@ def view(rows: Rows) -> TaskView:
         restoring=Kind.RESTORE in runs,
         upstream=None if row.archived else shown(remote, work, row.branch or ""),
         fetching=Kind.FETCH in runs,
-        resting=row.sandbox_stopped and Kind.IDLE_STOP not in runs,
-        save_trouble=failure_of(kept.get(Kind.CHECKPOINT)),
-        kept=released.retained if released else "",
+        sandbox_stopped=row.sandbox_stopped and Kind.IDLE_STOP not in runs,
+        checkpoint_failure=failure_of(kept.get(Kind.CHECKPOINT)),
+        retained=released.retained if released else "",
         remove_at=utc(released.remove_at) if released and released.remove_at else None,
         note=row.note,
         auto_publish=row.auto_publish,
@@ -157,9 +156,7 @@ SHOWN = (Kind.PROVISION, Kind.RECOVERY, Kind.PUBLISH)  # whose failure is the ta
 
 
 def repository_of(row: AnyRow) -> RepositoryRef:
-    """The task's repository by its id; whoever shows or uses more of it looks it up."""
-    if not row.repository_id:  # release 0.1 has made the task, and no turn of this release was taken yet
-        return RepositoryRef.model_validate_json(row.repository)
+    """The task's repository with its id only. Readers that need the name look it up."""
     return RepositoryRef.of(RepositoryId(row.repository_id), OrganizationId(row.organization))
 
 
@@ -181,7 +178,7 @@ def rename_of(row: AnyRow | None, kept: AnyRow | None) -> BranchRename | None:
         asked=row.asked,
         giving_up=row.giving_up,
         merged=row.merged,
-        trouble=failure_of(kept),
+        failure=failure_of(kept),
     )
 
 
@@ -199,8 +196,8 @@ def sessions_of(rows: Sequence[AnyRow]) -> list[SessionSummary]:
             title=s.title,
             agent=s.agent,
             status=s.status,
-            stopped=s.resting,
-            trouble=PhaseTrouble.model_validate_json(s.trouble) if s.trouble else None,
+            stopped=s.sandbox_stopped,
+            failure=PhaseFailure.model_validate_json(s.failure) if s.failure else None,
             overdue=Overdue.model_validate_json(s.overdue) if s.overdue else None,
         )
         for s in sorted(rows, key=lambda s: s.number)
@@ -271,7 +268,7 @@ def checkpoint_of(reader: Reader, ref: CheckpointRef) -> CheckpointView:
 
 
 def announces(reader: Reader, session: SessionId) -> bool:
-    """Whether a task has this session, be it only about to begin."""
+    """Return True if a task has this session, even if the session is still starting."""
     return reader.first(select(task_sessions_known.c.task).where(task_sessions_known.c.session == session)) is not None
 
 

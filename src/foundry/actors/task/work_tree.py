@@ -50,14 +50,14 @@ def grant(turn: Turn) -> None:
     if not waiting:
         return
     known = turn.all(task_sessions_known)
-    stopped = {one.session for one in known if one.resting and one.status != SessionStatus.CLOSED}
+    stopped = {one.session for one in known if one.sandbox_stopped and one.status != SessionStatus.CLOSED}
     ready = {one.session for one in known if one.status in ABLE} | stopped
     first = next((w for w in waiting if w.session in ready), None)
     if first is None:
         return
     operations.use_sandbox(turn)
     if first.session in stopped:
-        values = {"resting": False, "status": SessionStatus.PENDING.value}
+        values = {"sandbox_stopped": False, "status": SessionStatus.PENDING.value}
         turn.update(task_sessions_known, {"session": first.session}, **values)
         turn.send(addresses.session(SessionId(first.session)), OpenAgent(wake=True))
         return

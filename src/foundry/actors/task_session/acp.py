@@ -1,4 +1,4 @@
-"""Reading ACP's JSON without trusting it: whatever is missing or of another type is empty."""
+"""Reads ACP's JSON without trusting it: a value that is missing or has another type is empty."""
 
 from __future__ import annotations
 
@@ -6,10 +6,18 @@ import json
 from typing import Any, cast
 
 from foundry.contracts.messages import Json
+from foundry.contracts.task_session import EntryKind
 
 CLIP = 20_000  # characters kept of one string in a tool call's data
 UPDATE = "session/update"
 REQUEST_PERMISSION = "session/request_permission"
+CONTENT = {  # the updates that become entries of the transcript
+    "agent_message_chunk": EntryKind.AGENT,
+    "agent_thought_chunk": EntryKind.THOUGHT,
+    "tool_call": EntryKind.TOOL,
+    "tool_call_update": EntryKind.TOOL,
+    "plan": EntryKind.PLAN,
+}
 AGENT_EXITED = "_adapter/agent_exited"  # sandbox-agent's own notification
 
 
@@ -31,7 +39,7 @@ def rpc_key(value: object) -> str:
 
 
 def block_text(block: object) -> str:
-    """What a content block says in words."""
+    """The text of a content block."""
     content = mapping(block)
     match content.get("type"):
         case "text":
@@ -48,7 +56,7 @@ def block_text(block: object) -> str:
 
 
 def clip(value: Any) -> Any:
-    """The same JSON with long strings cut, saying so."""
+    """The same JSON with long strings cut; a cut string says how much is missing."""
     if isinstance(value, str):
         return value if len(value) <= CLIP else f"{value[:CLIP]}\n… {len(value) - CLIP} more characters"
     if isinstance(value, list):
@@ -58,6 +66,7 @@ def clip(value: Any) -> Any:
     return value
 
 
+NEW_TOOL: Json = {"title": "", "kind": "other", "status": "pending"}
 TOOL_FIELDS = {
     "title": "title",
     "kind": "kind",
@@ -69,9 +78,16 @@ TOOL_FIELDS = {
 }
 
 
-def tool_fields(update: Json) -> Json:
-    """The fields a tool call or its update sets, under our names."""
-    return {ours: clip(update[theirs]) for theirs, ours in TOOL_FIELDS.items() if update.get(theirs) is not None}
+def card_data(kind: EntryKind, update: Json, known: Json) -> Json:
+    """The data of a tool call or plan after this update.
+
+    Args:
+        known: its data before; empty if it is new.
+    """
+    if kind is EntryKind.PLAN:
+        return {"entries": [mapping(entry) for entry in array(update.get("entries"))]}
+    fields = {ours: clip(update[theirs]) for theirs, ours in TOOL_FIELDS.items() if update.get(theirs) is not None}
+    return {"id": string(update.get("toolCallId")), **NEW_TOOL, **known, **fields}
 
 
 def tool_detail(call: Json) -> str:

@@ -8,11 +8,11 @@ from foundry.actors.task_session import (
     lifecycle,
     messages,
     permissions,
-    release_0_1,
+    prompt_end,
     stream,
-    turn_end,
 )
 from foundry.actors.task_session.conversation import opened
+from foundry.actors.task_session.end_of_turn import finish, view
 from foundry.actors.watchdog import WATCHDOG, Watchdog
 from foundry.contracts.task_session import SessionView
 from foundry.runtime.actor import Actor
@@ -28,21 +28,18 @@ class TaskSession(Actor):
 
     topic = "session"
     keeps_events = True  # they are the transcript
-    parts = (lifecycle, messages, turn_end, permissions, stream, failures, drafts)
+    parts = (lifecycle, messages, prompt_end, permissions, stream, failures, drafts)
 
     def __init__(self, watchdog: Watchdog = WATCHDOG) -> None:
         self.config = watchdog
-
-    def before_turn(self, turn: Turn) -> None:
-        release_0_1.adopt(turn)
 
     def after_turn(self, turn: Turn) -> None:
         """1. Publish the transcript's changes. 2. Write the row. 3. Show what has changed; tell the task."""
         conversation = opened(turn)
         if conversation is not None:
-            conversation.finish()
+            finish(conversation)
 
     def view(self, turn: Turn) -> SessionView:
         conversation = opened(turn)
         assert conversation is not None, "who answers with the view has looked at the session"
-        return conversation.view()
+        return view(conversation)

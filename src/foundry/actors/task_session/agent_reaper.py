@@ -1,12 +1,12 @@
-"""The agents that run in a sandbox beside those that its sessions know: at the start, and every minute.
+"""Ends agents that run in a sandbox but that no session knows. It looks at the start, and every minute.
 
 | recorded | in sandbox-agent | what is done |
 |---|---|---|
-| there | not there | the stream's worker finds it out: the agent is started again |
-| not there | there, at two looks in a row | it is ended: it would write the work tree beside the session's own (R6) |
+| there | not there | the stream's worker notices it: the agent is started again |
+| not there | there, at two looks in a row | it is ended: it could write to the work tree of the session (R6) |
 
-A server's id is recorded before it is made, so one that nobody knows is what is left of a session that has ended or
-gone on under another id, and whose closing was given up.
+A server's id is recorded before the server is created. So an unknown server is left over from a session that has
+ended or uses another id by now, and could not close it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ log = structlog.get_logger("foundry.session")
 
 
 def reconciler(running: Running, every: float) -> WorkerKind:
-    """One for the whole of Foundry, so it hangs on its root."""
+    """One worker for all of Foundry, so it belongs to the root actor."""
 
     async def run(job: Job) -> None:
         strange: set[tuple[SandboxId, str]] = set()
@@ -45,10 +45,10 @@ def reconciler(running: Running, every: float) -> WorkerKind:
 
 
 async def reconcile(job: Job, running: Running, before: set[tuple[SandboxId, str]]) -> set[tuple[SandboxId, str]]:
-    """Look once; gives the agents that nobody knows, for the next look.
+    """Look once; return the agents that no session knows, for the next look.
 
     Args:
-        before: what the last look gave; these are ended if they are still there and still unknown.
+        before: what the last look returned; these are ended if they are still there and still unknown.
     """
     at_once = asyncio.Semaphore(AT_ONCE)
 
@@ -56,19 +56,19 @@ async def reconcile(job: Job, running: Running, before: set[tuple[SandboxId, str
         try:
             async with at_once, asyncio.timeout(LIMIT):
                 return await job.doors.agents.servers(sandbox)
-        except (FoundryError, TimeoutError):  # who follows a stream of it says so
+        except (FoundryError, TimeoutError):  # the worker that reads its stream reports this
             return []
 
     sandboxes = await job.read(running)
     found = await asyncio.gather(*(look(sandbox) for sandbox in sandboxes))
-    known = await job.read(known_servers)  # after the look: what was there by then has been recorded by now
+    known = await job.read(known_servers)  # after the look, so that every server it found is recorded
     strange = {(box, one) for box, servers in zip(sandboxes, found, strict=True) for one in servers if one not in known}
     for sandbox, server in strange & before:
         try:
             async with asyncio.timeout(LIMIT):
                 await job.doors.agents.close(sandbox, server)
         except (FoundryError, TimeoutError) as error:
-            log.warning("an agent that nobody knows goes on", sandbox=sandbox, server=server, reason=str(error))
+            log.warning("could not end an unknown agent", sandbox=sandbox, server=server, reason=str(error))
         else:
-            log.info("ended an agent that nobody knew", sandbox=sandbox, server=server)
+            log.info("ended an unknown agent", sandbox=sandbox, server=server)
     return strange

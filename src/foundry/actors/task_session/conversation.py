@@ -1,4 +1,4 @@
-"""One turn's hold on a session: its row, its transcript, and what others have to hear of it at the end."""
+"""A session during one turn: its row, its transcript, and the messages for its task."""
 
 from __future__ import annotations
 
@@ -7,47 +7,34 @@ from dataclasses import replace
 from datetime import datetime
 from typing import cast
 
-from foundry.actors.task_session import release_0_1
-from foundry.actors.task_session.config import watchdog
-from foundry.actors.task_session.gaps import try_all
-from foundry.actors.task_session.jobs import CloseServer, Connect
 from foundry.actors.task_session.row import State
 from foundry.actors.task_session.tables import session_agents, session_messages, session_permissions, sessions
 from foundry.actors.task_session.transcript import Transcript
 from foundry.actors.task_session.transitions import MESSAGE, PERMISSION, SESSION, Verdict, advance, verdict
-from foundry.actors.task_session.views import ASKED, SHOWN, view
-from foundry.actors.watchdog import key
-from foundry.contracts import addresses
+from foundry.actors.task_session.views import ASKED
 from foundry.contracts.errors import NotFound
-from foundry.contracts.ids import MessageId, SandboxId, SessionId, WorkflowId
+from foundry.contracts.ids import MessageId, SessionId, WorkflowId
 from foundry.contracts.messages import Message, millis, utc
 from foundry.contracts.overdue import Overdue
 from foundry.contracts.people import Person
-from foundry.contracts.session_status_sync import Unfollow
 from foundry.contracts.session_stream import AgentSession, Signs
-from foundry.contracts.task import PhaseTrouble, PromptEnded, PromptWaiting, SessionSeen, SessionSummary
+from foundry.contracts.task import PromptEnded, PromptWaiting
 from foundry.contracts.task_session import (
     EntryKind,
     MessageState,
     PermissionState,
-    SessionChanged,
     SessionClosed,
+    SessionFailure,
     SessionStatus,
-    SessionTrouble,
     SessionView,
 )
 from foundry.runtime.turn import AnyRow, Turn
 
 OPENING = ("open_session", "resume_session")  # workflows
-UNSEEN = frozenset({"cursor", "heard_at", "replay_ends", "server", "unread", "resumed", "needs_context", "lost"})
-"""Columns that nobody is shown."""
-
-STARTING = "Foundry is starting the agent again."
-SILENT = "agent silent"
 
 
 def conversation(turn: Turn) -> Conversation:
-    """The one that all parts share in this turn."""
+    """The conversation that all parts share in this turn."""
     known = opened(turn)
     if known is None:
         known = turn.local = Conversation(turn)
@@ -59,16 +46,16 @@ def opened(turn: Turn) -> Conversation | None:
 
 
 class Conversation:
-    """Change `state` and `transcript` freely; the turn's end writes and tells, once."""
+    """Change `state` and `transcript` freely: the end of the turn writes and publishes them once."""
 
     def __init__(self, turn: Turn) -> None:
         self.turn = turn
         self.state = State.of(turn.one(sessions))
-        self._before = replace(self.state)
+        self.before = replace(self.state)
         self.transcript = Transcript(turn, self.state)
-        self._mail: list[Message] = []
-        self._view: SessionView | None = None
-        self.attentive = False  # look at everything at the end, whatever this turn has changed
+        self.mail: list[Message] = []
+        self.view: SessionView | None = None  # built at the turn's end, or when it is asked for
+        self.attentive = False  # look at everything at the end, even if this turn has changed nothing
         self._shown: tuple[str | None, str | None] | None = None
 
     @property
@@ -76,8 +63,8 @@ class Conversation:
         return SessionStatus(self.state.status)
 
     @property
-    def rest(self) -> SessionStatus:
-        """What it is while nothing runs."""
+    def without_a_prompt(self) -> SessionStatus:
+        """The status while nothing runs."""
         return SessionStatus.IDLE if self.state.prompted else SessionStatus.READY
 
     @property
@@ -98,12 +85,17 @@ class Conversation:
             self.state.status_since = millis(self.turn.now)
 
     def tell(self, message: Message) -> None:
-        """Send it to the task, after its news of this session's status."""
-        self._mail.append(message)
+        """Send it to the task, after this session's status."""
+        self.mail.append(message)
 
-    def trouble(self, code: str, message: str, remedy: str, *actions: str, attempt: int = 1,
+    def tell_again(self) -> None:
+        """Send the task the session's status although it has not changed, because the task asked for it."""
+        self.turn.tell_again()
+        self.attentive = True
+
+    def failure(self, code: str, message: str, remedy: str, *actions: str, attempt: int = 1,
                 retry_at: object = None) -> None:  # fmt: skip
-        self.state.trouble = SessionTrouble.model_validate(
+        self.state.failure = SessionFailure.model_validate(
             {
                 "code": code,
                 "message": message,
@@ -116,32 +108,32 @@ class Conversation:
         ).model_dump_json()
 
     def well(self) -> None:
-        self.state.trouble = None
+        self.state.failure = None
 
     def in_doubt(self, message: str = "The message may have been sent.") -> None:
-        """A message of which nobody knows whether the agent had it; a person decides."""
-        self.trouble("prompt_unknown", message, "Look at the work, then resend.", "resend")
+        """Show that the agent may have received a message; a person decides what to do."""
+        self.failure("prompt_unknown", message, "Look at the work, then resend.", "resend")
 
     def well_but_for_doubts(self) -> None:
-        """The agent is there again. What was cut off before stays a question."""
+        """The agent runs again. A message that may have been sent is still shown as such."""
         self.well()
         if self.turn.all(session_messages, state=MessageState.UNKNOWN.value, limit=1):
             self.in_doubt()
 
     def nothing_to_resend(self) -> None:
-        """A message was sent again, is dismissed or had arrived: with the last such one, its trouble is over."""
-        trouble = self.state.trouble and SessionTrouble.model_validate_json(self.state.trouble)
+        """A message was resent, withdrawn or had arrived. If no other one can be resent, the failure is over."""
+        failure = self.state.failure and SessionFailure.model_validate_json(self.state.failure)
         lost = [MessageState.UNKNOWN.value, MessageState.FAILED.value]
-        if trouble and trouble.actions == ["resend"] and not self.turn.all(
+        if failure and failure.actions == ["resend"] and not self.turn.all(
             session_messages, session_messages.c.state.in_(lost), limit=1
         ):  # fmt: skip
             self.well()
 
     def tries_again(self) -> bool:
-        """Whether the trouble is one that Foundry tries to get over by itself."""
+        """True if Foundry automatically tries again what has failed."""
         return (
-            self.state.trouble is not None
-            and SessionTrouble.model_validate_json(self.state.trouble).retry_at is not None
+            self.state.failure is not None
+            and SessionFailure.model_validate_json(self.state.failure).retry_at is not None
         )
 
     def overdue(self) -> Overdue | None:
@@ -157,7 +149,7 @@ class Conversation:
         return self.turn.find(session_messages, message=message)
 
     def agent_says(self, **values: str) -> None:
-        """Remember what the agent says of itself: its mode, its commands, its usage."""
+        """Store the agent's mode, commands or usage."""
         row = self.turn.find(session_agents)
         if row is None:
             self.turn.insert(session_agents, **{"mode": "", "commands": "[]", "usage": "{}", **values})
@@ -175,7 +167,7 @@ class Conversation:
         return row
 
     def queue(self, message: MessageId, text: str, person: Person) -> None:
-        """Behind the others; the task is asked for the work tree."""
+        """Put a message at the end of the queue, and ask the task for the work tree."""
         last = self.turn.all(session_messages, order_by=session_messages.c.number.desc(), limit=1)
         self.turn.insert(
             session_messages,
@@ -204,10 +196,14 @@ class Conversation:
             shown["answer"] = values["answer"]
         self.transcript.card(f"permission:{row.permission}", EntryKind.PERMISSION, shown, done=done)
 
+    def asked(self) -> Sequence[AnyRow]:
+        """The permission requests that are not over."""
+        asked = session_permissions.c.state.in_([state.value for state in ASKED])
+        return self.turn.all(session_permissions, asked, order_by=session_permissions.c.permission)
+
     def drop_permissions(self) -> list[str]:
-        """The agent waits for none of them any more; gives their JSON-RPC ids."""
-        asked = [state.value for state in ASKED]
-        rows = self.turn.all(session_permissions, session_permissions.c.state.in_(asked))
+        """The agent no longer waits for any of them. Return their JSON-RPC ids."""
+        rows = self.asked()
         for row in rows:
             self.move_permission(row, PermissionState.GONE)
         return [row.rpc for row in rows]
@@ -255,7 +251,7 @@ class Conversation:
         state.running, state.stopping = None, False
         if to in (MessageState.DONE, MessageState.CANCELLED):
             state.resumed, state.needs_context = False, False
-            self.well()  # what was said of sending or stopping it is over
+            self.well()  # failure with sending or stopping it is over
         for alarm in ("stop", "evidence", "quiet"):
             self.turn.unschedule(alarm)
         if status:
@@ -263,15 +259,13 @@ class Conversation:
         self.tell(PromptEnded(session=SessionId(self.turn.key), message=row.message, outcome=outcome))
 
     def verdict(self, signs: Signs, quiet: bool) -> Verdict:
-        """Whether the running prompt has ended without the agent's saying so."""
-        waits = self.turn.all(session_permissions, session_permissions.c.state.in_([s.value for s in ASKED]))
+        """Decide if the running prompt has ended although the agent has not said so."""
         said_last = self.transcript.open_kind is EntryKind.AGENT
-        return verdict(
-            signs, quiet=quiet, said_last=said_last, tools=bool(self.transcript.open_cards("tool:")), asks=bool(waits)
-        )
+        tools, asks = bool(self.transcript.open_cards("tool:")), bool(self.asked())
+        return verdict(signs, quiet=quiet, said_last=said_last, tools=tools, asks=asks)
 
     def held(self) -> AnyRow | None:
-        """The message that is next, and not with the agent yet: that is still being told to stop the last one."""
+        """The next message, if it has to wait until the agent was told to stop the last one."""
         row = self.message(self.state.running) if self.state.running else None
         return row if row is not None and row.state == MessageState.SENDING and not row.workflow else None
 
@@ -281,7 +275,7 @@ class Conversation:
             self.turn.cancel(WorkflowId(row.workflow))
 
     def take_back(self, reason: str) -> None:
-        """The running prompt was surely not sent: it waits again, before whatever was said after it."""
+        """The running prompt was certainly not sent: put it back in the queue, before later messages."""
         row = self.message(self.state.running) if self.state.running else None
         if row is None:
             return
@@ -291,173 +285,3 @@ class Conversation:
             self.turn.unschedule(alarm)
         self.tell(PromptEnded(session=SessionId(self.turn.key), message=row.message, outcome="not_sent"))
         self.wait_for_the_work_tree(row.message, utc(row.at))
-
-    # the connection
-
-    def disconnect(self) -> str | None:
-        """Listen to this server no longer; gives its id."""
-        server, self.state.server = self.state.server, None
-        if self.state.connected and not self.state.replay_ends:  # else what is next is a repeated past
-            self.state.unread = server
-        if self.state.connected:
-            self.turn.send(addresses.status_sync(SessionId(self.turn.key)), Unfollow())
-        self.state.connected, self.state.unreachable, self.state.replay_ends = False, False, ""
-        self.turn.unschedule("unreachable")
-        return server
-
-    def agent_gone(self, message: str) -> None:
-        """1. What ran may have been executed: unknown. 2. Say so. 3. Start the agent again by itself, once."""
-        self.cut_off()
-        old = self.disconnect()
-        self.move(SessionStatus.ERROR)
-        if self.state.resumed:
-            self.transcript.add(EntryKind.NOTE, message)
-            self.trouble("acp_server_gone", message, "Resume the session.", "resume")
-        else:
-            self.state.resumed = True
-            self.resume(message, old)
-
-    def cut_off(self) -> None:
-        """The agent is gone: the running prompt may have been executed, and nobody waits for an answer."""
-        if self.held() is not None:
-            self.take_back("not_sent")
-        self.cancel_sending()
-        self.end_prompt(MessageState.UNKNOWN, "unknown", status=None)
-        self.state.lost = None  # its server's stream has ended
-        self.transcript.end_text()
-        self.drop_permissions()
-
-    def resume(self, message: str, old_server: str | None = None) -> None:
-        """Start the agent again under a new server id, with its earlier session where it keeps one."""
-        state, earlier = self.state, self.agent_session()
-        self.cut_off()
-        old_server = old_server or self.disconnect() or (earlier.server_id if earlier else None)
-        self.transcript.add(EntryKind.NOTE, f"{message} {STARTING}".strip())
-        self.trouble("acp_server_gone", message, STARTING)
-        job = Connect(
-            session=SessionId(state.session),
-            sandbox=SandboxId(state.sandbox),
-            agent=state.agent,
-            earlier=earlier,
-            load=try_all(self.turn),
-            fresh=True,
-            old_server=old_server,
-        )
-        self.turn.start("resume_session", job)
-
-    def give_up_server(self) -> None:
-        """The server id is not used again; whatever runs under it is ended in the background."""
-        server = self.disconnect()
-        if server:
-            self.turn.start("close_server", CloseServer(sandbox=SandboxId(self.state.sandbox), server_id=server))
-
-    # the end of the turn
-
-    def tell_again(self) -> None:
-        """The task hears of the session's status though it has not changed: it asked."""
-        self.turn.tell_again()
-        self.attentive = True
-
-    def finish(self) -> None:
-        """1. Publish the transcript's changes. 2. Set the alarm. 3. Write the row. 4. Show, and tell the task.
-
-        A batch of chunks costs no more than its event and its row.
-        """
-        self.transcript.flush()
-        if self.attentive or self._looks_different() or self._mail or self.state.overdue:
-            self._watch()
-            self._show()
-        self._write()
-
-    def view(self) -> SessionView:
-        """The session as this turn has made it."""
-        if self._view is None:
-            self._view = view(self.state, self.turn.find(session_agents), self._shown_messages(), self._asked())
-        return self._view
-
-    def _looks_different(self) -> bool:
-        """Whether the view, or what should pass, may have changed: its rows have, or its workflows."""
-        if self.turn.effects.starts or self.turn.effects.cancels:
-            return True
-        if any(map(self.turn.wrote, (session_messages, session_permissions, session_agents, sessions))):
-            return True
-        before, now = self._before.values(), self.state.values()
-        return any(now[name] != value for name, value in before.items() if name not in UNSEEN)
-
-    def _shown_messages(self) -> Sequence[AnyRow]:
-        shown = session_messages.c.state.in_([state.value for state in SHOWN])
-        return self.turn.all(session_messages, shown, order_by=session_messages.c.number)
-
-    def _asked(self) -> Sequence[AnyRow]:
-        asked = session_permissions.c.state.in_([state.value for state in ASKED])
-        return self.turn.all(session_permissions, asked, order_by=session_permissions.c.permission)
-
-    def _watch(self) -> None:
-        """Set the alarm for what should pass, and say what has not passed in time."""
-        running = self.message(self.state.running) if self.state.running else None
-        since = standing(self, running, self._asked())
-        overdue, wait = watchdog(self.turn).look(since, millis(self.turn.now))
-        self.state.overdue = overdue.model_dump_json() if overdue else None
-        if wait is not None:
-            self.turn.schedule("watchdog", wait)
-        else:
-            self.turn.unschedule("watchdog")
-
-    def _show(self) -> None:
-        whole = self.view()
-        entity = self.turn.key
-        event = SessionChanged(entity=entity, repository=self.state.repository_id, session=whole)
-        if self.turn.show(whole.model_dump_json(), lambda: event):
-            self.turn.compact(entity)
-        seen = SessionSeen(session=self._summary(whole))
-        task = addresses.task(whole.task)
-        self.turn.tell([task], seen, seen.model_dump_json())
-        for message in self._mail:
-            self.turn.send(task, message)
-
-    def _summary(self, whole: SessionView) -> SessionSummary:
-        trouble = whole.trouble
-        return SessionSummary(
-            id=whole.id,
-            title=whole.title,
-            agent=whole.agent,
-            status=whole.status.value,
-            stopped=whole.resting,
-            overdue=whole.overdue,
-            trouble=trouble
-            and PhaseTrouble(
-                code=trouble.code,
-                message=trouble.message,
-                remedy=trouble.remedy,
-                attempt=trouble.attempt,
-                retry_at=trouble.retry_at,
-            ),
-        )
-
-    def _write(self) -> None:
-        before = self._before.values()
-        changes = {name: value for name, value in self.state.values().items() if value != before[name]}
-        if changes:
-            self.turn.update(sessions, **changes)
-        release_0_1.mirror(self.turn, self.opening)
-
-
-def standing(c: Conversation, running: AnyRow | None, asked: Sequence[AnyRow]) -> dict[str, int]:
-    """What of a session should pass, each with a mark of its own, and since when, in milliseconds.
-
-    Args:
-        running: the message that is with the agent.
-        asked: its permission requests that are not over.
-    """
-    state = c.state
-    found = {key("opening the agent", one.id): one.since for one in c.turn.running() if one.id == c.opening}
-    answers = {one.id: one.since for one in c.turn.running("answer_permission")}
-    for row in asked:
-        waits = row.state == PermissionState.WAITING
-        what = "permission unanswered" if waits else "answer under way"
-        found[key(what, row.permission)] = row.at if waits else answers.get(row.workflow, int(row.at))
-    if running is not None and state.status == SessionStatus.RUNNING and not asked:
-        sending = running.state == MessageState.SENDING
-        since = state.status_since if sending else state.heard_at
-        found[key("sending the message" if sending else SILENT, running.message)] = since
-    return found

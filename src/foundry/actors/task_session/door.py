@@ -1,7 +1,7 @@
 """The agents' door: ACP through a sandbox's sandbox-agent. Used by workflow steps and by the stream's worker only.
 
-How a dead agent shows (sandbox-agent 0.4.2): its process's end is the notification `_adapter/agent_exited` on the
-stream, which otherwise stays open; a sandbox-agent that was started anew does not know the server id (AcpServerGone).
+How a dead agent shows (sandbox-agent 0.4.2): when its process ends, the stream stays open and carries the notification
+`_adapter/agent_exited`. A sandbox-agent that was restarted does not know the server id (AcpServerGone).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class AcpDoor:
     """`foundry.contracts.doors.AgentDoor`.
 
     Args:
-        reach: the long-lived client of a sandbox's sandbox-agent; a prompt's POST stays open in it behind the scenes.
+        reach: the long-lived client of a sandbox's sandbox-agent; a prompt's POST stays open in it.
         directory: where the sandbox has its repository; agents work there.
         started: like `reach`, but starts a sandbox that was stopped meanwhile. Agents are opened through it.
     """
@@ -59,15 +59,15 @@ class AcpDoor:
         load = offers.can_load and (load or not offers.can_resume)
         if known and (found := await self._found(acp, server_id, offers, earlier, load)):
             return found
-        if known and earlier and load:  # nobody has read its stream; a replay that was cut off would be in it twice
+        if known and earlier and load:  # its stream was not read; a replay that was interrupted would be in it twice
             await self.close(sandbox, server_id)
             await acp.initialize(server_id, agent)
         if earlier and load:
             await self._record_replay(sandbox, server_id)
-            with suppress(AgentRefused):  # it does not know that session any more
+            with suppress(AgentRefused):  # it no longer knows that session
                 result = await acp.load_session(server_id, earlier.agent_session_id, cwd)
                 return _session(server_id, earlier.agent_session_id, offers, result, replayed=True)
-        if earlier and offers.can_resume:  # without its history: the transcript is ours
+        if earlier and offers.can_resume:  # without a replay: the transcript has the history
             with suppress(AgentRefused):
                 result = await acp.resume_session(server_id, earlier.agent_session_id, cwd)
                 return _session(server_id, earlier.agent_session_id, offers, result)
@@ -75,7 +75,7 @@ class AcpDoor:
         return _session(server_id, str(result["sessionId"]), offers, result)
 
     async def _record_replay(self, sandbox: SandboxId, server_id: str) -> None:
-        """A replay may be longer than what sandbox-agent keeps. Where it cannot be recorded, gaps stay."""
+        """A replay may be longer than what sandbox-agent keeps. If it cannot be recorded, gaps stay."""
         try:
             async with asyncio.timeout(RECORD_LIMIT):
                 await self.record(sandbox, server_id)
@@ -95,10 +95,10 @@ class AcpDoor:
         return None
 
     async def prompt(self, sandbox: SandboxId, session: AgentSession, rpc_id: str, text: str) -> None:
-        """Returns once the request is written and was not refused at once.
+        """Return once the request is written and was not refused at once.
 
         Raises:
-            SandboxUnreachable: nobody took the request; sending again is right.
+            SandboxUnreachable: the request was not received, so it can be sent again.
             PromptDoubtful: the connection broke; the agent may have it.
         """
         acp = (await self._reach(sandbox)).acp

@@ -11,7 +11,7 @@ from foundry.runtime.turn import Turn
 
 
 def keep(c: Conversation, person: UserId, **values: str | int) -> None:
-    """Change it, and publish that for this person alone; nothing if it is no news."""
+    """Change it, and publish the change to this person only. If nothing changes, do nothing."""
     turn = c.turn
     row = turn.find(session_people, person=person)
     now: dict[str, str | int] = {

@@ -13,21 +13,32 @@ INTRODUCTION = (
 SEPARATOR = "---"  # between what introduces a message and the message
 
 
+def introduced(context: str, text: str) -> str:
+    """The prompt for an agent that knows nothing of the conversation: its recent part, then the person's text."""
+    return f"{INTRODUCTION}\n\n{context}\n\n{SEPARATOR}\n\n{text}"
+
+
+def is_prompt(told: str, text: str) -> bool:
+    """Compare the prompt that an agent replays with the person's text, except for white space and an introduction."""
+    told, text = " ".join(told.split()), " ".join(text.split())
+    return told == text or (told.startswith(INTRODUCTION) and told.endswith(f" {SEPARATOR} {text}"))
+
+
 class Connect(Model):
     """Open the agent's session, or open it again."""
 
     session: SessionId
     sandbox: SandboxId
     agent: str
-    earlier: AgentSession | None = None  # to load or resume, where the agent offers that
-    load: bool = False  # rather than resume: its history is wanted for the transcript's gaps
+    earlier: AgentSession | None = None  # to load or resume, if the agent supports it
+    load: bool = False  # rather than resume: its history may fill gaps of the transcript
     installed: bool = False  # the agent has just been installed
-    fresh: bool = False  # a new server id, whatever was chosen before
-    old_server: str | None = None  # whose agent must not run beside the new one
+    fresh: bool = False  # a new server id, even if one was chosen before
+    old_server: str | None = None  # its agent must not run beside the new one
 
 
 class Piece(Model):
-    """What the transcript has of a turn, one entry."""
+    """One entry of a turn in the transcript, or a part of a turn in the agent's history."""
 
     kind: EntryKind
     text: str = ""
@@ -52,7 +63,7 @@ class SendPrompt(Model):
     message: MessageId
     rpc_id: str
     text: str
-    context_without: str | None = None  # give the agent the recent transcript, but for this entry
+    context_without: str | None = None  # give the agent the recent transcript, without this entry
 
 
 class LookAtAgent(Model):

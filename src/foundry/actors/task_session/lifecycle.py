@@ -4,41 +4,43 @@ from __future__ import annotations
 
 from typing import Literal
 
-from foundry.actors.task_session import release_0_1
-from foundry.actors.task_session.conversation import Conversation, conversation
-from foundry.actors.task_session.gaps import fill, give_up
-from foundry.actors.task_session.jobs import CloseServer
-from foundry.actors.task_session.row import State
-from foundry.actors.task_session.starts import (
+from foundry.actors.task_session.connection import (
+    cut_off,
+    disconnect,
     give_up_opening,
+    give_up_server,
     reconnect,
     start_opening,
     stop_opening,
     wake_agent,
 )
+from foundry.actors.task_session.conversation import Conversation, conversation
+from foundry.actors.task_session.gaps import fill, give_up
+from foundry.actors.task_session.jobs import CloseServer
+from foundry.actors.task_session.row import State
 from foundry.actors.task_session.tables import session_messages, sessions
 from foundry.contracts import addresses
 from foundry.contracts.errors import WrongState
 from foundry.contracts.ids import MessageId, SandboxId, SessionId
 from foundry.contracts.messages import millis
 from foundry.contracts.overdue import Action
-from foundry.contracts.session_status_sync import Follow
+from foundry.contracts.session_status_sync import ReadStream
 from foundry.contracts.session_stream import (
     ChooseServer,
     FillGaps,
     SessionOpened,
 )
-from foundry.contracts.task import SessionReady, title_of
+from foundry.contracts.task import title_of
 from foundry.contracts.task_session import (
     CloseSession,
     CreateSession,
     EntryKind,
     MessageState,
     OpenAgent,
-    RestSession,
     ResumeSession,
     SandboxLost,
     SessionStatus,
+    StopWithSandbox,
 )
 from foundry.runtime.actor import creates, handles, receives
 from foundry.runtime.turn import Turn
@@ -64,7 +66,6 @@ def create(turn: Turn, message: CreateSession) -> None:
         created_at=now,
     )
     turn.insert(sessions, **state.values())
-    release_0_1.created(turn, message.repository)
     c = conversation(turn)
     if message.prompt:
         c.queue(message.message or MessageId(turn.new_id("msg")), message.prompt, message.person)
@@ -72,11 +73,11 @@ def create(turn: Turn, message: CreateSession) -> None:
 
 @receives(OpenAgent)
 def open_agent(turn: Turn, message: OpenAgent) -> None:
-    """Once: while it is being opened or is open, this changes nothing. After an error it is the retry."""
+    """Open the agent's session, unless it is open or being opened. After an error this is the retry."""
     c = conversation(turn)
     if message.anew and c.opening:
         give_up_opening(c)
-    if (c.state.resting or message.wake) and not c.opening:
+    if (c.state.sandbox_stopped or message.wake) and not c.opening:
         wake_agent(c)
     elif c.status is SessionStatus.PENDING and not c.opening:
         start_opening(c, installed=message.installed)
@@ -84,12 +85,11 @@ def open_agent(turn: Turn, message: OpenAgent) -> None:
         reconnect(c, "A person asked to retry.")
     elif c.status in ABLE:
         c.tell_again()
-        c.tell(SessionReady(session=SessionId(turn.key)))  # what 0.1 waits for
 
 
 @handles(ChooseServer)
 def choose_server(turn: Turn, command: ChooseServer) -> str:
-    """Chosen before the agent is started under it, and kept until it is given up."""
+    """Choose the id before the agent is started under it. It stays the same until it is given up."""
     c = conversation(turn)
     if command.fresh or not c.state.server:
         c.state.server = turn.new_id("acp")
@@ -98,7 +98,7 @@ def choose_server(turn: Turn, command: ChooseServer) -> str:
 
 @handles(SessionOpened)
 def opened(turn: Turn, command: SessionOpened) -> None:
-    """1. Only the one that was chosen. 2. Follow its stream. 3. Ready: what is queued asks for the work tree."""
+    """1. Close any server but the chosen one. 2. Read its stream. 3. Ready: queued messages ask for the work tree."""
     c, opened = conversation(turn), command.opened
     if c.status is SessionStatus.CLOSED or opened.server_id != c.state.server:
         turn.start("close_server", CloseServer(sandbox=SandboxId(c.state.sandbox), server_id=opened.server_id))
@@ -114,7 +114,7 @@ def opened(turn: Turn, command: SessionOpened) -> None:
     c.move(SessionStatus.IDLE if state.prompted else SessionStatus.READY)
     turn.send(
         addresses.status_sync(SessionId(turn.key)),
-        Follow(
+        ReadStream(
             parent=turn.address,
             scope=turn.scope,
             session=SessionId(turn.key),
@@ -122,14 +122,12 @@ def opened(turn: Turn, command: SessionOpened) -> None:
             server_id=opened.server_id,
         ),
     )
-    c.tell(SessionReady(session=SessionId(turn.key)))  # what 0.1 waits for
 
 
 def _say_how(c: Conversation, how: Literal["new", "load", "resume"]) -> None:
     c.state.needs_context = how == "new"
     if how == "new":
         give_up(c.turn, c.transcript)
-    if how == "new":
         text = "The agent runs again, in a new session; it gets the recent transcript with the next message."
     else:
         text = "The agent runs again and has kept its session."
@@ -138,14 +136,14 @@ def _say_how(c: Conversation, how: Literal["new", "load", "resume"]) -> None:
 
 @handles(FillGaps)
 def fill_gaps(turn: Turn, command: FillGaps) -> None:
-    """What the agent's own history has, before the session goes on."""
+    """Fill gaps from the agent's own history, before the session continues."""
     c = conversation(turn)
     fill(turn, c.transcript, command)
 
 
 @handles(ResumeSession)
 def resume(turn: Turn, command: ResumeSession) -> None:
-    """After an error, or of what lasts too long; asked again while it runs, it goes on running."""
+    """Start the agent again after an error, or if its opening is overdue. A resume that already runs continues."""
     c = conversation(turn)
     c.refuse_closed()
     late = c.overdue()
@@ -158,34 +156,34 @@ def resume(turn: Turn, command: ResumeSession) -> None:
         reconnect(c, f"{command.person.login} asked to resume.")
 
 
-@handles(RestSession)
-def rest(turn: Turn, command: RestSession) -> None:
-    """The agent goes with the sandbox, which is about to be stopped; its conversation is kept where it keeps it."""
+@handles(StopWithSandbox)
+def stop_with_sandbox(turn: Turn, command: StopWithSandbox) -> None:
+    """The sandbox is about to be stopped, and the agent with it. The conversation can continue later."""
     c = conversation(turn)
-    if c.status is SessionStatus.CLOSED or c.state.resting:
+    if c.status is SessionStatus.CLOSED or c.state.sandbox_stopped:
         return
     stop_opening(c)
-    c.cut_off()
-    c.disconnect()
-    c.state.resting = True
+    cut_off(c)
+    disconnect(c)
+    c.state.sandbox_stopped = True
     c.well()
     if c.status is SessionStatus.ERROR:
-        c.move(c.rest)
+        c.move(c.without_a_prompt)
     c.transcript.add(EntryKind.NOTE, "Nobody used the sandbox, so it was stopped; the work is saved.")
 
 
 @receives(SandboxLost)
 def sandbox_lost(turn: Turn, message: SandboxLost) -> None:
-    """The agent went with its sandbox. Pending until the new one is there."""
+    """The agent was lost with its sandbox. The session is pending until the new sandbox is there."""
     c = conversation(turn)
     if c.status is SessionStatus.CLOSED:
         return
     if c.state.prompted:
         c.transcript.add(EntryKind.NOTE, "The sandbox was lost. A new one is made, with what was saved of the work.")
     stop_opening(c)
-    c.cut_off()
-    c.disconnect()
-    c.state.agent_session, c.state.unread, c.state.resting = None, None, False
+    cut_off(c)
+    disconnect(c)
+    c.state.agent_session, c.state.unread, c.state.sandbox_stopped = None, None, False
     c.state.needs_context = c.state.prompted
     c.state.sandbox = message.sandbox or c.state.sandbox
     c.well()
@@ -194,7 +192,7 @@ def sandbox_lost(turn: Turn, message: SandboxLost) -> None:
 
 @receives(CloseSession)
 def close(turn: Turn, message: CloseSession) -> None:
-    """1. What runs or waits is cancelled. 2. The agent ends in the background. 3. The transcript stays."""
+    """1. Cancel what runs or waits. 2. End the agent in the background. 3. The transcript stays."""
     c = conversation(turn)
     if c.status is SessionStatus.CLOSED:
         return
@@ -205,7 +203,7 @@ def close(turn: Turn, message: CloseSession) -> None:
         c.move_message(row, MessageState.CANCELLED, outcome="closed")
     c.drop_permissions()
     c.transcript.end_text()
-    c.give_up_server()
-    c.state.resting = False
+    give_up_server(c)
+    c.state.sandbox_stopped = False
     c.well()
     c.move(SessionStatus.CLOSED)

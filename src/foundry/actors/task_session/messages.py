@@ -49,7 +49,7 @@ def send_message(turn: Turn, command: SendMessage) -> None:
 def granted(turn: Turn, message: PromptGranted) -> None:
     """1. Mark it sending, with its JSON-RPC id. 2. Show it in the transcript. 3. Start to send it.
 
-    While the agent is still being told to stop the last one, it is held: a late cancel would end this one instead.
+    While the agent is still being told to stop the last one, it waits: a late cancel would end this one instead.
     """
     c = conversation(turn)
     row, session = c.message(message.message), c.agent_session()
@@ -74,7 +74,7 @@ def granted(turn: Turn, message: PromptGranted) -> None:
 
 
 def send_held(c: Conversation) -> None:
-    """Start to send the message that was held, once nothing tells the agent to stop any more."""
+    """Send the message that waits, once no workflow tells the agent to stop."""
     row, session = c.held(), c.agent_session()
     if row is not None and session is not None and not c.turn.running("stop"):
         workflow = send_prompt(c, session, row, row.rpc, row.entry)
@@ -83,7 +83,7 @@ def send_held(c: Conversation) -> None:
 
 @handles(PromptSent)
 def prompt_sent(turn: Turn, command: PromptSent) -> None:
-    """The server has it. A stop that was asked for meanwhile may have come too early: once more."""
+    """The server has it. A stop that was requested meanwhile may have come too early, so it is sent again."""
     c = conversation(turn)
     if c.state.running == command.message:
         c.arrived()
@@ -112,7 +112,7 @@ def no_evidence(turn: Turn) -> None:
 
 @handles(ResendMessage)
 def resend(turn: Turn, command: ResendMessage) -> None:
-    """Only what failed or may have been sent; it becomes a new entry of the transcript when it is sent."""
+    """Resend what failed or may have been sent. It becomes a new entry of the transcript when it is sent."""
     c = conversation(turn)
     c.refuse_closed()
     row = c.one_message(command.message)
@@ -128,7 +128,7 @@ def resend(turn: Turn, command: ResendMessage) -> None:
 
 @handles(WithdrawMessage)
 def withdraw(turn: Turn, command: WithdrawMessage) -> None:
-    """What is not with the agent is taken back; the task hears of it if it grants it the work tree."""
+    """Cancel a message that the agent does not have. The task learns of it when it grants it the work tree."""
     c = conversation(turn)
     row = c.one_message(command.message)
     if row.state in (MessageState.SENDING, MessageState.RUNNING, MessageState.DONE):

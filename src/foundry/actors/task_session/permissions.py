@@ -1,4 +1,4 @@
-"""What the agent asks before it goes on, and who answered."""
+"""The agent's permission requests, and the answers to them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from foundry.runtime.turn import AnyRow, Turn
 
 @handles(AnswerPermission)
 def answer(turn: Turn, command: AnswerPermission) -> None:
-    """1. The first answer counts. 2. It is delivered in the background."""
+    """1. The first answer counts. 2. Deliver it in the background."""
     c = conversation(turn)
     row = turn.find(session_permissions, permission=command.permission)
     if row is None:

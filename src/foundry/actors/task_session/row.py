@@ -21,17 +21,17 @@ class State:
     status: str
     status_since: int
     created_at: int
-    trouble: LongText | None = None  # SessionTrouble
+    failure: LongText | None = None  # SessionFailure
     overdue: LongText | None = None  # Overdue
     # the connection
     server: str | None = None  # the ACP server id chosen; never used twice
     connected: bool = False  # the agent's session is open under it
-    cursor: int = 0  # the last event id ingested of it
+    cursor: int = 0  # the last event id read
     agent_session: LongText | None = None  # AgentSession: the open one, or the one to load or resume
     resumed: bool = False  # automatically, since a prompt last ended well: it happens once
-    unreachable: bool = False  # nobody answers now; the worker goes on trying
+    unreachable: bool = False  # no answer now; the worker keeps trying
     unread: str | None = None  # a server that was given up: the end of its stream may not have been read
-    resting: bool = False  # the sandbox is stopped, because nobody used it
+    sandbox_stopped: bool = False  # the sandbox is stopped, because nobody used it
     replay_ends: str = ""  # JSON-RPC id; until its response, updates repeat the past
     needs_context: bool = False  # the agent knows nothing of the conversation
     prompted: bool = False  # a prompt has been given to an agent
@@ -46,7 +46,7 @@ class State:
         return cls(**{name: getattr(row, name) for name in _NAMES})
 
     def values(self) -> dict[str, object]:
-        """Every column but the owner's."""
+        """Every column except the owner's."""
         return {name: getattr(self, name) for name in _NAMES if name != "session"}
 
 

@@ -1,12 +1,10 @@
-"""What the agent's event stream brings, and what its loss means."""
+"""The agent's event stream: its events, and what happens when it is lost."""
 
 from __future__ import annotations
 
 from foundry.actors.task_session.config import limit
+from foundry.actors.task_session.connection import agent_gone, look_back
 from foundry.actors.task_session.conversation import Conversation, conversation
-from foundry.actors.task_session.starts import (
-    look_back,
-)
 from foundry.actors.task_session.stream_reducer import Reading
 from foundry.contracts.messages import millis
 from foundry.contracts.sandbox_provider import SandboxUnreachable
@@ -25,7 +23,7 @@ from foundry.runtime.turn import Turn
 
 @handles(Ingest)
 def ingest(turn: Turn, command: Ingest) -> int:
-    """1. Only the session's own server. 2. Read what is new. 3. Store the cursor with it."""
+    """1. Refuse any server but the session's. 2. Read new events. 3. Store the cursor with them."""
     c = conversation(turn)
     if not c.state.connected or command.server_id != c.state.server:
         return -1
@@ -39,7 +37,7 @@ def ingest(turn: Turn, command: Ingest) -> int:
 
 @handles(TakeLate)
 def take_late(turn: Turn, command: TakeLate) -> int:
-    """What was said before the agent was cut off belongs to the transcript, too."""
+    """Add to the transcript what the agent said before it was cut off."""
     c = conversation(turn)
     if c.state.connected or c.state.unread != command.server_id:
         return -1
@@ -54,12 +52,12 @@ def stream_lost(turn: Turn, command: StreamLost) -> None:
     if not c.state.connected or command.server_id != c.state.server:
         return
     if command.gone:
-        c.agent_gone(command.message)
+        agent_gone(c, command.message)
     elif not c.state.unreachable:
         c.state.unreachable = True
         c.move(SessionStatus.ERROR)
         remedy = "Foundry goes on trying. If the sandbox stays away, resume the session."
-        c.trouble(SandboxUnreachable.code, command.message, remedy, "resume")
+        c.failure(SandboxUnreachable.code, command.message, remedy, "resume")
         turn.schedule("unreachable", limit(turn, "sandbox unreachable"))
 
 
@@ -74,7 +72,7 @@ def stream_back(turn: Turn, command: StreamBack) -> None:
 def unreachable_for_long(turn: Turn) -> None:
     c = conversation(turn)
     if c.state.unreachable and not c.state.resumed:
-        c.agent_gone("The sandbox could not be reached.")
+        agent_gone(c, "The sandbox could not be reached.")
 
 
 def _reachable(c: Conversation) -> None:
@@ -82,7 +80,7 @@ def _reachable(c: Conversation) -> None:
         c.state.unreachable = False
         c.turn.unschedule("unreachable")
         c.well()
-        c.move(SessionStatus.RUNNING if c.state.running else c.rest)
+        c.move(SessionStatus.RUNNING if c.state.running else c.without_a_prompt)
 
 
 @due("watchdog")

@@ -1,7 +1,7 @@
-"""The agent's stream, read: from ACP messages to entries, statuses and requests.
+"""Turns the ACP messages of the agent's stream into entries, statuses and permission requests.
 
 Status is derived from the protocol alone: a prompt ends with the response that carries its JSON-RPC id, or with the
-agent's process. Kinds we do not know are passed over; nothing that an agent sends makes a turn fail.
+agent's process. Unknown kinds are ignored; nothing that an agent sends makes a turn fail.
 """
 
 from __future__ import annotations
@@ -14,16 +14,18 @@ import structlog
 from foundry.actors.task_session import gaps
 from foundry.actors.task_session.acp import (
     AGENT_EXITED,
+    CONTENT,
     REQUEST_PERMISSION,
     UPDATE,
     array,
     block_text,
+    card_data,
     mapping,
     rpc_key,
     string,
     tool_detail,
-    tool_fields,
 )
+from foundry.actors.task_session.connection import agent_gone
 from foundry.actors.task_session.conversation import Conversation
 from foundry.actors.task_session.starts import deliver_answer
 from foundry.actors.task_session.tables import session_agents, session_messages, session_permissions
@@ -40,19 +42,12 @@ log = structlog.get_logger("foundry.session")
 
 
 class Reading:
-    """Takes what the stream brought, in order, into one turn's conversation."""
+    """Takes events of the stream, in order, into one turn's conversation."""
 
     def __init__(self, conversation: Conversation) -> None:
         self._c = conversation
         session = conversation.agent_session()
         self._agent_session_id = session.agent_session_id if session else ""
-        self._content: dict[str, Callable[[Json], None]] = {
-            "agent_message_chunk": lambda u: self._chunk(EntryKind.AGENT, u),
-            "agent_thought_chunk": lambda u: self._chunk(EntryKind.THOUGHT, u),
-            "tool_call": self._tool,
-            "tool_call_update": self._tool,
-            "plan": self._plan,
-        }
         self._standing: dict[str, Callable[[Json], None]] = {
             "current_mode_update": self._mode,
             "available_commands_update": self._commands,
@@ -61,27 +56,27 @@ class Reading:
         }
 
     def take(self, items: Sequence[StreamItem]) -> None:
-        """1. Pass over what is known. 2. Say what is missing. 3. Read the rest. The cursor goes along."""
+        """1. Ignore known events. 2. Show missing ones as a gap. 3. Read the rest. The cursor moves with them."""
         for item in items:
             if not self._c.state.connected:
-                return  # the agent's process ended: nothing of it counts any more
+                return  # the agent's process ended: its later events do not count
             if self._new(item):
                 self._message(item.message)
 
     def take_late(self, items: Sequence[StreamItem]) -> None:
-        """Of an agent that was cut off: what it said. Nobody can answer it, and its turn has ended already."""
+        """Take only what the agent said: it was cut off, so its turn has ended and nobody can answer it."""
         for item in items:
             if self._new(item) and item.message.get("method") == UPDATE:
                 self._update(mapping(item.message.get("params")))
         self._c.transcript.end_text()
 
     def _new(self, item: StreamItem) -> bool:
-        """Whether it was not read yet; the cursor is on it afterwards, and what is missing before it is said."""
+        """True if the event is new. Then the cursor moves to it, and a gap shows how many are missing before it."""
         state = self._c.state
         if item.event_id <= state.cursor:
             return False
         missing = item.event_id - state.cursor - 1
-        if missing and not state.replay_ends:  # what is missing of a repeated past is in the transcript
+        if missing and not state.replay_ends:  # the transcript has what a replay lacks
             gaps.note(self._c.turn, self._c.transcript, missing)
         state.cursor = item.event_id
         return True
@@ -98,7 +93,7 @@ class Reading:
         elif method == AGENT_EXITED:
             self._exited(params)
         elif "id" in message:
-            # Never advertised, so it should not come; a request nobody answers could make the agent wait for good.
+            # Foundry never offers it, so it should not come. Without an answer the agent could wait forever.
             self._c.transcript.add(EntryKind.NOTE, f"The agent asked for {method}, which Foundry does not offer.")
         else:
             log.info("a notification that is not read", session=self._c.state.session, method=str(method))
@@ -113,9 +108,18 @@ class Reading:
         kind = string(update.get("sessionUpdate"))
         if kind in self._standing:
             self._standing[kind](update)
-        elif kind in self._content and not self._c.state.replay_ends:
+        elif kind in CONTENT and not self._c.state.replay_ends:
             self._c.arrived()
-            self._content[kind](update)
+            self._content(CONTENT[kind], update)
+
+    def _content(self, kind: EntryKind, update: Json) -> None:
+        match kind:
+            case EntryKind.TOOL:
+                self._tool(update)
+            case EntryKind.PLAN:
+                self._plan(update)
+            case _:
+                self._chunk(kind, update)
 
     def _chunk(self, kind: EntryKind, update: Json) -> None:
         self._c.transcript.say(kind, block_text(update.get("content")), string(update.get("messageId")))
@@ -124,17 +128,15 @@ class Reading:
         call = string(update.get("toolCallId"))
         if not call:
             return
-        card, fields = f"tool:{call}", tool_fields(update)
-        known = self._c.transcript.data(card) or {"id": call, "title": "", "kind": "other", "status": "pending"}
-        whole = {**known, **fields}
-        done = whole.get("status") in FINISHED
-        self._c.transcript.card(card, EntryKind.TOOL, whole, text=str(whole["title"]), done=done)
+        card = f"tool:{call}"
+        data = card_data(EntryKind.TOOL, update, self._c.transcript.data(card) or {})
+        done = data["status"] in FINISHED
+        self._c.transcript.card(card, EntryKind.TOOL, data, text=str(data["title"]), done=done)
 
     def _plan(self, update: Json) -> None:
-        entries = [mapping(entry) for entry in array(update.get("entries"))]
-        done = all(entry.get("status") == "completed" for entry in entries)
-        card = f"plan:{self._c.state.running or ''}"
-        self._c.transcript.card(card, EntryKind.PLAN, {"entries": entries}, done=done)
+        data = card_data(EntryKind.PLAN, update, {})
+        done = all(entry.get("status") == "completed" for entry in data["entries"])
+        self._c.transcript.card(f"plan:{self._c.state.running or ''}", EntryKind.PLAN, data, done=done)
 
     def _mode(self, update: Json) -> None:
         self._c.agent_says(mode=string(update.get("currentModeId")))
@@ -179,16 +181,16 @@ class Reading:
         self._ended(row, to, reason)
 
     def _failed(self, row: AnyRow, error: Json) -> None:
-        """The agent refused the prompt. It lives, so the session goes on."""
+        """The agent refused the prompt but still runs, so the session continues."""
         text = string(error.get("message")) or "the agent gave an error without words"
         details = error.get("data")
         if details:
             text = f"{text}: {details if isinstance(details, str) else json.dumps(details)}"[:2000]
         if self._ended(row, MessageState.FAILED, text):
-            self._c.trouble("agent_refused", text, "Read what the agent says, then resend the message.", "resend")
+            self._c.failure("agent_refused", text, "Read what the agent says, then resend the message.", "resend")
 
     def _ended(self, row: AnyRow, to: MessageState, outcome: str) -> bool:
-        """Whether it was news."""
+        """True if this has ended the running prompt."""
         if row.message == self._c.state.running:
             self._c.end_prompt(to, outcome)
             return True
@@ -201,12 +203,12 @@ class Reading:
     def _exited(self, params: Json) -> None:
         code = params.get("code")
         with_code = f" with code {code}" if isinstance(code, int) else ""
-        self._c.agent_gone(f"The agent's process ended{with_code}.")
+        agent_gone(self._c, f"The agent's process ended{with_code}.")
 
     # what the agent asks
 
     def _permission(self, rpc: object, params: Json) -> None:
-        """1. A durable request. 2. An entry. 3. After a stop nobody has to answer: it is cancelled."""
+        """1. Store the request. 2. Add its entry. 3. After a stop nobody has to answer it: it is cancelled."""
         c, call = self._c, mapping(params.get("toolCall"))
         c.arrived()
         if string(call.get("toolCallId")):

@@ -7,28 +7,13 @@ from sqlalchemy import BigInteger, Boolean, Column, Integer, String, Text
 from foundry.actors.task_session.row import State
 from foundry.runtime.store.tables import columns_of, owned_table
 
-RELEASE_0_1 = (  # what its replicas read and write; goes with release 0.3
-    Column("mirror", String),
-    Column("repository", Text, nullable=False, server_default=""),
-    Column("told", Text, nullable=False, server_default=""),
-    Column("opening", String),
-    Column("began", Text, nullable=False, server_default="{}"),
-    Column("open_entry", String),
-    Column("open_kind", String, nullable=False, server_default=""),
-    Column("open_key", String, nullable=False, server_default=""),
-    Column("open_position", BigInteger, nullable=False, server_default="0"),
-    Column("open_length", BigInteger, nullable=False, server_default="0"),
-    Column("open_at", BigInteger, nullable=False, server_default="0"),
-    Column("mode", String, nullable=False, server_default=""),
-    Column("commands", Text, nullable=False, server_default=""),
-    Column("usage", Text, nullable=False, server_default=""),
-)
+STORED = {"failure": "trouble", "sandbox_stopped": "resting"}  # fields whose columns keep an older name
 
-sessions = owned_table("TaskSession", "sessions", *columns_of(State, index=["task"]), *RELEASE_0_1)
+sessions = owned_table("TaskSession", "sessions", *columns_of(State, index=["task"], stored=STORED))
 
 session_agents = owned_table(
     "TaskSession",
-    "session_agents",  # what the agent says of itself
+    "session_agents",  # the agent's mode, commands and usage
     Column("session", String, primary_key=True),
     Column("mode", String, nullable=False),
     Column("commands", Text, nullable=False),  # list of names
@@ -41,7 +26,7 @@ session_open_entries = owned_table(
     Column("session", String, primary_key=True),
     Column("entry", String, nullable=False),
     Column("kind", String, nullable=False),
-    Column("key", String, nullable=False),  # the agent's message id, where it gives one
+    Column("key", String, nullable=False),  # the agent's message id, if it gives one
     Column("position", BigInteger, nullable=False),
     Column("length", BigInteger, nullable=False),  # code points published
     Column("at", BigInteger, nullable=False),
@@ -60,7 +45,7 @@ session_messages = owned_table(
     Column("at", BigInteger, nullable=False),
     Column("rpc", String),  # the JSON-RPC id of its latest sending
     Column("entry", String),  # its entry in the transcript
-    Column("workflow", String),  # that sends it
+    Column("workflow", String),  # the workflow that sends it
     Column("doubtful", Boolean, nullable=False, server_default="0"),  # an attempt was cut off
 )
 

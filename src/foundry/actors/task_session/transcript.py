@@ -1,4 +1,4 @@
-"""The transcript, written: its rows are the session topic's events.
+"""Writes the transcript: its rows are the events of the session's topic.
 
 Guarantee: folding the stored events gives the transcript; a streamed text is deltas while it grows and one row
 under the same id once it has ended, whatever its number of chunks. A turn publishes each entry it touched once: all
@@ -39,7 +39,7 @@ class _Text:
 
 @dataclass(eq=False)
 class _Whole:
-    """An entry that is published as a whole; `stored` is whether earlier rows of it exist."""
+    """An entry that is published as a whole; `stored`: there are earlier rows of it."""
 
     entry: Entry
     stored: bool = False
@@ -81,14 +81,14 @@ class Transcript:
         self._open = None
 
     def add(self, kind: EntryKind, text: str = "", data: Json | None = None) -> str:
-        """Add an entry that is complete at once; gives its id."""
+        """Add an entry that is complete at once; return its id."""
         self.end_text()
         entry = Entry(id=self._turn.new_id("ent"), position=0, kind=kind, text=text, data=data or {}, at=self._turn.now)
         self._touched.append(_Whole(entry))
         return entry.id
 
     def card(self, card: str, kind: EntryKind, data: Json, *, text: str | None = None, done: bool) -> Json:
-        """Set fields of an entry that changes as a whole, made if there is none; gives all its fields."""
+        """Set fields of an entry that changes as a whole, created if there is none; return all its fields."""
         whole = self._cards.get(card) or self._stored(card)
         if whole is None:
             self.end_text()
@@ -120,7 +120,7 @@ class Transcript:
         return EntryChanged.model_validate_json(events[-1].body).entry if events else None
 
     def put(self, entry: Entry, *, new: bool = False) -> None:
-        """Publish an entry in the place that it says it has."""
+        """Publish an entry at the position that it has."""
         self._touched.append(_Whole(entry, stored=not new))
 
     def open_cards(self, prefix: str) -> list[str]:
@@ -130,12 +130,8 @@ class Transcript:
 
     def _stored(self, card: str) -> _Whole | None:
         row = self._turn.find(session_cards, card=card)
-        if row is None:
-            return None
-        events = self._turn.own_events(row.entry)
-        if not events:
-            return None
-        return _Whole(EntryChanged.model_validate_json(events[-1].body).entry, stored=True)
+        entry = self.stored(row.entry) if row else None
+        return _Whole(entry, stored=True) if entry else None
 
     def flush(self) -> None:
         """Publish what was touched, in order, each once, and remember the open entry."""
@@ -162,7 +158,7 @@ class Transcript:
 
     @property
     def open_kind(self) -> EntryKind | None:
-        """Of the streamed entry that is not complete; None: there is none."""
+        """The kind of the streamed entry that is not complete, if there is one."""
         return self._open.kind if self._open else None
 
     def _publish(self, entry: Entry, stored: bool) -> None:

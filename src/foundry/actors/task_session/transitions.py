@@ -22,7 +22,7 @@ SESSION: dict[S, frozenset[S]] = {
 
 MESSAGE: dict[M, frozenset[M]] = {
     M.QUEUED: frozenset({M.SENDING, M.CANCELLED}),
-    M.SENDING: frozenset({M.RUNNING, M.DONE, M.CANCELLED, M.FAILED, M.UNKNOWN, M.QUEUED}),  # queued: surely not sent
+    M.SENDING: frozenset({M.RUNNING, M.DONE, M.CANCELLED, M.FAILED, M.UNKNOWN, M.QUEUED}),  # queued: certainly not sent
     M.RUNNING: frozenset({M.DONE, M.CANCELLED, M.FAILED, M.UNKNOWN}),
     M.UNKNOWN: frozenset({M.QUEUED, M.RUNNING, M.DONE, M.CANCELLED, M.FAILED}),  # a person, or the stream, decides
     M.FAILED: frozenset({M.QUEUED, M.CANCELLED}),
@@ -32,7 +32,7 @@ MESSAGE: dict[M, frozenset[M]] = {
 
 PERMISSION: dict[P, frozenset[P]] = {
     P.WAITING: frozenset({P.ANSWERING, P.GONE}),
-    P.ANSWERING: frozenset({P.ANSWERED, P.WAITING, P.GONE}),  # waiting again: the answer did not get through
+    P.ANSWERING: frozenset({P.ANSWERED, P.WAITING, P.GONE}),  # waiting again: the answer was not delivered
     P.ANSWERED: frozenset(),
     P.GONE: frozenset(),
 }
@@ -52,19 +52,19 @@ def advance(table: dict[State, frozenset[State]], what: str, now: State, to: Sta
 
 
 class Verdict(StrEnum):
-    """What a quiet stream and the signs beside it come to."""
+    """What the silence of the stream and the agent's process show."""
 
-    WORKS = "works"  # or may: nothing is done
-    ENDED = "ended"  # its turn is over, and it did not say so
+    WORKS = "works"  # or may work: nothing is done
+    ENDED = "ended"  # its turn is over, although it did not say so
     GONE = "gone"
 
 
 def verdict(signs: Signs, *, quiet: bool, said_last: bool, tools: bool, asks: bool) -> Verdict:
-    """Whether a prompt that nobody has answered is over.
+    """Decide if a prompt without a response is over.
 
     Args:
-        quiet: nothing has come for long, up to now.
-        said_last: the agent's own words came last, so that they may have been the last ones.
+        quiet: nothing has come for long.
+        said_last: the agent's text came last, so it may have finished.
         tools: a tool call is not finished.
         asks: a permission request is not over.
     """

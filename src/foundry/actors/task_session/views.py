@@ -7,12 +7,9 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import select
 
-from foundry.actors.task_session import gaps
-from foundry.actors.task_session.jobs import GapTurn, Piece
 from foundry.actors.task_session.row import State
 from foundry.actors.task_session.tables import (
     session_agents,
-    session_cards,
     session_messages,
     session_people,
     session_permissions,
@@ -36,15 +33,14 @@ from foundry.contracts.task_session import (
     PermissionView,
     PersonalView,
     QueuedMessage,
+    SessionFailure,
     SessionStatus,
-    SessionTrouble,
     SessionView,
 )
 from foundry.runtime.turn import AnyRow, Reader
 
 SHOWN = (MessageState.QUEUED, MessageState.SENDING, MessageState.UNKNOWN, MessageState.FAILED)
 ASKED = (PermissionState.WAITING, PermissionState.ANSWERING)
-PIECES = (EntryKind.AGENT, EntryKind.THOUGHT, EntryKind.TOOL, EntryKind.PLAN, EntryKind.GAP)
 CONTEXT_ENTRIES = 50
 CONTEXT_CHARACTERS = 12_000
 
@@ -63,13 +59,13 @@ def view(state: State, agent: AnyRow | None, messages: Iterable[AnyRow], permiss
         agent=state.agent,
         status=SessionStatus(state.status),
         status_since=utc(state.status_since),
-        trouble=SessionTrouble.model_validate_json(state.trouble) if state.trouble else None,
+        failure=SessionFailure.model_validate_json(state.failure) if state.failure else None,
         overdue=Overdue.model_validate_json(state.overdue) if state.overdue else None,
         messages=[_message(row) for row in messages],
         permissions=[_permission(row) for row in permissions],
         running=MessageId(state.running) if state.running else None,
         stopping=state.stopping,
-        resting=state.resting,
+        sandbox_stopped=state.sandbox_stopped,
         mode=agent.mode if agent else "",
         commands=json.loads(agent.commands) if agent else [],
         usage=json.loads(agent.usage) if agent else {},
@@ -144,7 +140,7 @@ def _folded(rows: Sequence[AnyRow]) -> list[Entry]:
 
 
 def transcript(reader: Reader, session: SessionId, after_version: int = 0) -> list[Entry]:
-    """The entries that were changed after this version, each with its whole present state, in order."""
+    """The entries that were changed after this version, each in its whole current state, in order."""
     address = addresses.session(session)
     rows = reader.events(address, after=after_version)
     begun = {
@@ -181,7 +177,7 @@ def _is_news(event: AnyRow, read: int) -> bool:
 
 
 def recent(reader: Reader, session: SessionId, without: str) -> str:
-    """What was said, but for this entry, for an agent that starts anew: the last entries, oldest first, cut."""
+    """What was said, for an agent without its session: the last entries but this one, oldest first, cut."""
     said = [line for entry in transcript(reader, session) if entry.id != without and (line := _line(entry))]
     lines: list[str] = []
     room = CONTEXT_CHARACTERS
@@ -206,49 +202,8 @@ def _line(entry: Entry) -> str:
             return ""
 
 
-def turns_with_gaps(reader: Reader, session: SessionId) -> list[GapTurn]:
-    """The turns in which something is missing that the agent's own history may have; what they have beside it."""
-    cards = reader.all(
-        select(session_cards.c.entry).where(
-            session_cards.c.session == session, session_cards.c.card.startswith(gaps.CARD)
-        )
-    )
-    wanted = {row.entry for row in cards}
-    if not wanted:
-        return []
-    turns: list[list[Entry]] = []
-    for entry in transcript(reader, session):
-        if entry.kind is EntryKind.USER:
-            turns.append([])
-        if turns:
-            turns[-1].append(entry)
-    prompts = [" ".join(turn[0].text.split()) for turn in turns]
-    return [
-        GapTurn(
-            prompt=prompts[at],
-            message=str(turn[0].data.get("message", "")),
-            number=prompts[:at].count(prompts[at]),
-            of=prompts.count(prompts[at]),
-            pieces=[_piece(entry) for entry in turn if entry.kind in PIECES],
-        )
-        for at, turn in enumerate(turns)
-        if wanted & {entry.id for entry in turn}
-    ]
-
-
-def _piece(entry: Entry) -> Piece:
-    match entry.kind:
-        case EntryKind.TOOL:
-            over = entry.data.get("status") in gaps.OVER
-            return Piece(kind=entry.kind, id=str(entry.data.get("id", "")), done=over)
-        case EntryKind.GAP:
-            return Piece(kind=entry.kind, id=entry.id)
-        case _:
-            return Piece(kind=entry.kind, text=entry.text)
-
-
 def known_servers(reader: Reader) -> set[str]:
-    """The ACP server ids that a session uses, or has chosen, or whose stream's end it has yet to read."""
+    """The ACP server ids that a session uses or has chosen, or whose stream it has not read to the end."""
     query = select(sessions.c.server, sessions.c.unread, sessions.c.agent_session)
     known: set[str] = set()
     for row in reader.all(query.where(sessions.c.status != SessionStatus.CLOSED.value)):

@@ -25,7 +25,7 @@ from foundry.devkit.agent.script import Line
 
 OUTPUT_LIMIT = 20_000  # characters; longer output of a command is truncated
 PACE = float(os.environ.get("SCRIPTED_AGENT_PACE_MS", "10")) / 1000  # seconds between streamed chunks
-WORDS_PER_CHUNK = 4
+WORDS_PER_CHUNK = 4  # of a streamed answer
 
 _MARKS = {"[x]": "completed", "[>]": "in_progress", "[ ]": "pending"}
 

@@ -9,8 +9,8 @@ from foundry.devkit.github.access import Caller
 from foundry.devkit.github.refusals import Refusal
 from foundry.devkit.github.store import Doc
 
-LIMIT = 5_000  # requests in a window; the minimum of an installation
-LIMIT_OF_NOBODY = 60
+REQUESTS = 5_000  # in a window; the minimum of an installation
+REQUESTS_OF_NOBODY = 60  # in a window, without a token
 WINDOW = 3_600  # seconds
 
 
@@ -25,7 +25,7 @@ class Budgets:
 
     def __init__(self) -> None:
         self._budgets: dict[str, Budget] = {}
-        self.set(LIMIT)
+        self.set(REQUESTS)
 
     def set(self, limit: int, *, window: int = WINDOW, status: int = 403, retry_after: int | None = None) -> None:
         """Give every caller a new budget.
@@ -77,7 +77,7 @@ class Budgets:
         return {"limit": limit, "remaining": left, "used": budget.used, "reset": budget.reset, "resource": "core"}
 
     def _limit(self, caller: Caller) -> int:
-        return min(LIMIT_OF_NOBODY, self.limit) if caller.kind == "nobody" else self.limit
+        return min(REQUESTS_OF_NOBODY, self.limit) if caller.kind == "nobody" else self.limit
 
     def _of(self, caller: Caller) -> Budget:
         budget = self._budgets.setdefault(caller.key, Budget())

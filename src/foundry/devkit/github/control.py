@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from foundry.devkit.github.access import Access
 from foundry.devkit.github.branches import Branches
-from foundry.devkit.github.budget import LIMIT, WINDOW, Budgets
+from foundry.devkit.github.budget import REQUESTS, WINDOW, Budgets
 from foundry.devkit.github.faults import Fault, Faults
 from foundry.devkit.github.hooks import Hooks
 from foundry.devkit.github.refusals import NOT_FOUND, Refusal
@@ -36,7 +36,7 @@ class Dropped(BaseModel):
 
 
 class RateLimit(BaseModel):
-    limit: int = LIMIT
+    limit: int = REQUESTS
     window: int = WINDOW  # seconds
     status: Literal[403, 429] = 403
     retry_after: int | None = None  # seconds

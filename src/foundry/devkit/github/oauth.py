@@ -21,7 +21,7 @@ from foundry.devkit.github.store import Doc, Store
 
 CODE_LIFE = 600  # seconds
 CARRIED = ("client_id", "redirect_uri", "state", "code_challenge", "code_challenge_method")
-TROUBLE = {
+FAILURES = {
     "incorrect_client_credentials": "The client_id and/or client_secret passed are incorrect.",
     "bad_verification_code": "The code passed is incorrect or expired.",
     "redirect_uri_mismatch": "The redirect_uri MUST match the registered callback URL for this application.",
@@ -46,8 +46,8 @@ class OAuth:
     async def authorize(self, request: Request) -> Response:
         """Show the page for choosing a person. `login` suggests one."""
         query = dict(request.query_params)
-        if trouble := self._wrong(query):
-            return trouble
+        if failure := self._wrong(query):
+            return failure
         return page(
             "sign_in.html", people=self.store.all("user"), orgs=self.store.all("org"), action="/login/oauth/choose",
             hidden={key: query[key] for key in CARRIED if key in query}, suggested=query.get("login", ""),
@@ -70,8 +70,8 @@ class OAuth:
         form = {key: str(value) for key, value in (await request.form()).items()}
         if not same_origin(request):
             return page("message.html", 403, title="Form from another site", text="Sign in on this server's own page.")
-        if trouble := self._wrong(form):
-            return trouble
+        if failure := self._wrong(form):
+            return failure
         login, state = form.get("login", ""), {"state": form["state"]} if "state" in form else {}
         if form.get("cancel"):
             text = "The user has denied your application access."
@@ -181,5 +181,5 @@ def _back(redirect: str, query: dict[str, str]) -> Response:
 
 
 def _error(code: str) -> Doc:
-    where = "https://docs.github.com/apps/managing-oauth-apps/troubleshooting-oauth-app-access-token-request-errors/"
-    return {"error": code, "error_description": TROUBLE[code], "error_uri": f"{where}#{code.replace('_', '-')}"}
+    where = "https://docs.github.com/apps/managing-oauth-apps/failureshooting-oauth-app-access-token-request-errors/"
+    return {"error": code, "error_description": FAILURES[code], "error_uri": f"{where}#{code.replace('_', '-')}"}

@@ -6,7 +6,7 @@ from fastapi.responses import JSONResponse, Response
 
 from foundry.devkit.github.store import Doc
 
-DOCS = "https://docs.github.com/rest"
+DOCS = "https://docs.github.com/idle-stop"
 NOT_FOUND = "Not Found"
 NOT_BY_APP = "Resource not accessible by integration"
 

@@ -26,8 +26,8 @@ from foundry.runtime.async_tools import ended
 from foundry.runtime.host import Host
 
 CHANNEL = "foundry"
-LIMIT = 7_999  # bytes; PostgreSQL takes payloads of fewer than 8,000
-NAMES = 400  # more would not fit
+PAYLOAD_LIMIT = 7_999  # bytes; PostgreSQL takes payloads of fewer than 8,000
+NAMES = 400  # actors and topics in one notice; more would not fit into PAYLOAD_LIMIT
 BACKOFF = (0.1, 0.5, 1.0, 2.0, 5.0)  # seconds before the next try to connect
 STEADY = 10.0  # seconds after which a connection that breaks is the first failure again
 REACH = {  # a dead peer is noticed within 25 s
@@ -79,7 +79,7 @@ class News:
         if not self.everything:
             notice = Notice(sender=sender, mail=sorted(self.mail), topics=sorted(self.topics), workflows=self.workflows)
             named = notice.model_dump_json(exclude_defaults=True)
-            if len(named.encode()) <= LIMIT:
+            if len(named.encode()) <= PAYLOAD_LIMIT:
                 return named
         return Notice(sender=sender, everything=True).model_dump_json(exclude_defaults=True)
 
@@ -126,7 +126,7 @@ class Notifier:
         if self._news:
             self._something.set()
 
-    # one part each, begun again when its connection breaks
+    # one part each, started again when its connection breaks
 
     async def _keep(self, part: Callable[[], Any]) -> None:
         failures = 0

@@ -112,7 +112,7 @@ class Effects:
 
 
 class Fenced(Exception):
-    """A write under a lease that somebody else has taken meanwhile. Nothing was applied."""
+    """The write was made under a lease that another process has taken since. Nothing was applied."""
 
 
 class Busy(Exception):
@@ -156,11 +156,11 @@ class Transaction(Protocol):
         ...
 
     def infrastructure(self, error: BaseException) -> bool:
-        """Whether this is the database's trouble (away, full, locked), not the turn's."""
+        """Return True if the database failed (unavailable, full, locked), not the turn."""
         ...
 
     def conflict(self, error: BaseException) -> bool:
-        """Whether a row with this key exists already: somebody else was first."""
+        """Return True if a row with this key exists already, because another turn was first."""
         ...
 
     def execute(self, sql: str, *values: object) -> Sequence[Sequence[object]]:

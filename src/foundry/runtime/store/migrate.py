@@ -3,6 +3,9 @@
 On SQLite the caller holds the data directory's lock; on PostgreSQL an advisory lock lets one process migrate while
 the others wait. A database that is up to date is found so with one read, without importing Alembic.
 
+A revision with a line `CONTRACTS = ...` takes away what the release before still uses. It waits until no server of that
+release lives; `contracted` says whether it still waits.
+
 `make revision MESSAGE="what changes"` writes the next revision from the tables as they are declared.
 """
 
@@ -17,6 +20,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from foundry.contracts.errors import FoundryError
 from foundry.runtime.store.base import Store
 from foundry.runtime.store.postgres import PostgresStore, postgres_engine
+from foundry.runtime.store.releases import last_release_lives, refuse_too_old
 from foundry.runtime.store.sqlite import SqliteStore, sqlite_engine
 
 if TYPE_CHECKING:
@@ -24,12 +28,13 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent / "migrations"
 LOCK = 0x666F756E647279  # "foundry": PostgreSQL's advisory lock for migrations
+GIVE_WAY = "500ms"  # that a contraction waits for a table; deadlocks are looked for after 1 s
 
 
 class DatabaseTooNew(FoundryError, code="database_too_new", status=409):
-    """The database was made by a later version of Foundry."""
+    """A later version of Foundry has migrated the database."""
 
-    remedy = "Start the later version, or restore the backup that was made before it."
+    remedy = "Start the later version, or restore the backup from before the migration."
 
 
 def sqlite_path(url: str) -> Path:
@@ -66,11 +71,34 @@ def head() -> str:
     return newest
 
 
+def before_contracting() -> str:
+    """The newest revision that the release before can live with."""
+    known, at = revisions(), head()
+    files = {path.name.partition("_")[0]: path for path in (HERE / "versions").glob("[0-9]*.py")}
+    while re.search(r"^CONTRACTS = ", files[at].read_text(), re.MULTILINE):
+        before = known[at]
+        assert before, at
+        at = before
+    return at
+
+
+def contracted(url: str) -> bool:
+    """Whether nothing is left that an earlier release used."""
+    engine = engine_of(url)
+    try:
+        with engine.connect() as connection:
+            return _current(connection) == head()
+    finally:
+        engine.dispose()
+
+
 def migrate(url: str) -> bool:
-    """Bring the database up to date; whether anything had to be done.
+    """Bring the database up to date, as far as living servers allow; whether anything was done.
 
     Raises:
         DatabaseTooNew: it is at a revision this version does not know.
+        DatabaseTooOld: it was last used by a release before the last one.
+        sqlalchemy.exc.OperationalError: what is to be taken away is in use at the moment; nothing was done.
     """
     engine = engine_of(url)
     try:
@@ -97,11 +125,20 @@ def _upgrade(connection: Connection) -> bool:
         return False
     if current is not None and current not in revisions():
         raise DatabaseTooNew(f"the database is at revision {current}, which this version does not know")
+    target = head()
+    if current is not None:
+        refuse_too_old(connection, current)
+        if last_release_lives(connection):
+            target = before_contracting()
+        if current >= target:
+            return False
     from alembic import command
 
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-    command.upgrade(alembic_config(connection), "head")
+    elif current is not None:
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{GIVE_WAY}'")
+    command.upgrade(alembic_config(connection), target)
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("COMMIT")
     else:

@@ -38,7 +38,7 @@ from foundry.runtime.store.slow_turns import Watch
 T = TypeVar("T")
 
 THREADS = 8  # works for that many actors at once in one process
-READERS = 8
+READERS = 8  # connections for reading
 OPTIONS = "-c lock_timeout=5s -c idle_in_transaction_session_timeout=10s -c timezone=UTC"
 
 NOW = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"

@@ -43,7 +43,7 @@ log = structlog.get_logger("foundry.store")
 READERS = 8  # read-only connections kept open
 BUSY = 10.0  # seconds to wait for another process's lock (a backup, the sqlite3 shell)
 
-TROUBLE = {
+INFRASTRUCTURE = {
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_IOERR,
     sqlite3.SQLITE_BUSY,
@@ -69,7 +69,7 @@ ORDER BY m.id LIMIT ?
 
 
 class DataDirectoryTaken(FoundryError, code="data_directory_taken", status=409):
-    """Another `foundry serve` works on this data directory."""
+    """Another `foundry serve` uses this data directory."""
 
     remedy = "Stop the other server, or choose another directory with --data-dir."
 
@@ -220,7 +220,7 @@ class SqliteTransaction:
 
     def infrastructure(self, error: BaseException) -> bool:
         cause = getattr(error, "orig", error)  # SQLAlchemy wraps the driver's
-        return isinstance(cause, sqlite3.Error) and getattr(cause, "sqlite_errorcode", 0) & 0xFF in TROUBLE
+        return isinstance(cause, sqlite3.Error) and getattr(cause, "sqlite_errorcode", 0) & 0xFF in INFRASTRUCTURE
 
     def conflict(self, error: BaseException) -> bool:
         return isinstance(getattr(error, "orig", error), sqlite3.IntegrityError)

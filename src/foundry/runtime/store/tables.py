@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any, get_args, get_type_hints
 
 from sqlalchemy import (
@@ -37,18 +37,27 @@ LongText = Annotated[str, "of any length"]
 _TYPES: dict[object, Callable[[], Any]] = {str: String, int: BigInteger, bool: Boolean, LongText: Text}
 
 
-def columns_of(row: type, *, index: Collection[str] = ()) -> list[Column[Any]]:
+def columns_of(row: type, *, index: Collection[str] = (), stored: Mapping[str, str] | None = None) -> list[Column[Any]]:
     """Columns for a dataclass that is a row: its first field is the key; `| None` may be absent.
 
     Args:
         index: the fields that are indexed.
+        stored: the columns of fields that are stored under another name.
     """
     found: list[Column[Any]] = []
     for name, hint in get_type_hints(row, include_extras=True).items():
         options = [one for one in get_args(hint) if one is not type(None)] if type(None) in get_args(hint) else [hint]
         (kind,) = options
         absent = kind is not hint
-        found.append(Column(name, _TYPES[kind](), primary_key=not found, nullable=absent, index=name in index or None))
+        column: Column[Any] = Column(
+            (stored or {}).get(name, name),
+            _TYPES[kind](),
+            key=name,
+            primary_key=not found,
+            nullable=absent,
+            index=name in index or None,
+        )
+        found.append(column)
     return found
 
 

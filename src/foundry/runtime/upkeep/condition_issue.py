@@ -6,7 +6,7 @@ ended, once; who has just been started ends it too, as whoever recorded it may b
 
 from __future__ import annotations
 
-from foundry.contracts.issues import EndTrouble, IssueKind, KeepTrouble, Trouble
+from foundry.contracts.issues import EndFailure, Failure, IssueKind, KeepFailure
 from foundry.contracts.messages import APP, Address, ScopeId
 from foundry.runtime.host import Host
 from foundry.runtime.worker.supervisor import Job
@@ -15,7 +15,7 @@ from foundry.runtime.worker.supervisor import Job
 class StandingIssue:
     """
     Args:
-        fingerprint: there is one issue of it.
+        fingerprint: there is one issue per fingerprint.
         remedy: what to do.
     """
 
@@ -30,7 +30,7 @@ class StandingIssue:
             message: what is so; "": it is not.
         """
         if message:
-            trouble = Trouble(
+            failure = Failure(
                 kind=self._kind,
                 actor=str(root),
                 scope=ScopeId(APP),
@@ -39,7 +39,7 @@ class StandingIssue:
                 message=message,
                 remedy=self._remedy,
             )
-            await who.ask(root, KeepTrouble(trouble=trouble))
+            await who.ask(root, KeepFailure(failure=failure))
         elif self._stands is not False:
-            await who.ask(root, EndTrouble(fingerprint=self._fingerprint))
+            await who.ask(root, EndFailure(fingerprint=self._fingerprint))
         self._stands = bool(message)

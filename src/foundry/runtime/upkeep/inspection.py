@@ -1,6 +1,7 @@
 """What the runtime holds at one moment: reads only, for whoever runs the server.
 
-It asks nothing of the writer, so it answers also while that is stuck. A list shows its `LIMIT` worst rows and says so.
+It does not need the writer, so it works while the writer is stuck. A list shows its `ROW_LIMIT` worst rows, and says
+that it was cut.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from foundry.contracts.inspection import (
     WorkflowSeen,
 )
 from foundry.contracts.messages import utc
-from foundry.contracts.stored_names import current
+from foundry.contracts.stored_names import current_workflow
 from foundry.runtime.store.tables import actors, blobs, leases, mailbox, schedules, workflows
 from foundry.runtime.turn import AnyRow, Query, Reader
 
-LIMIT = 200  # rows of one list
+ROW_LIMIT = 200  # rows of one list
 
 
-def inspection(reader: Reader, now: int, executor: str, limit: int = LIMIT) -> Inspection:
+def inspection(reader: Reader, now: int, executor: str, limit: int = ROW_LIMIT) -> Inspection:
     """All of it but what DBOS knows of the workflows.
 
     Args:
@@ -68,7 +69,7 @@ def inspection(reader: Reader, now: int, executor: str, limit: int = LIMIT) -> I
         ],
         workflows=[
             WorkflowSeen(
-                id=r.id, name=current(r.name), owner=r.owner, scope=r.scope, age=age(r.started_at), status="",
+                id=r.id, name=current_workflow(r.name), owner=r.owner, scope=r.scope, age=age(r.started_at), status="",
                 executor="", generation=r.generation, crashes=max(0, r.crashes), cancelled=bool(r.cancelled), steps=[],
             )
             for r in rows("workflows", select(workflows).order_by(workflows.c.started_at))

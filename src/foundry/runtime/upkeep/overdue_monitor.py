@@ -1,9 +1,9 @@
-"""Lateness: what waits though its time has come, said as a runtime issue.
+"""OverdueMonitor: what waits though its time has come, said as a runtime issue.
 
 A message whose turn fails is retried and set aside, a schedule that fails becomes an issue. But neither counts a try
 while the infrastructure is at fault: a row that somebody else holds locked, a message for a kind that no server here
 knows. So that nothing waits without a word, every process looks now and then at the two tables; what is late by more
-than `Pace.late` is one issue each, which ends by itself.
+than `Pace.overdue` is one issue each, which ends automatically.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ from foundry.runtime.turn import AnyRow, Reader
 from foundry.runtime.upkeep.condition_issue import StandingIssue
 
 MAIL, SCHEDULE = "late messages", "late schedules"
-REMEDY = "`foundry inspect` shows what waits; the server's log and /healthz say what holds it up. It goes on by itself."
+REMEDY = (
+    "`foundry inspect` shows what waits; the server's log and /healthz say what blocks it. It continues automatically."
+)
 
 
-class Lateness:
+class OverdueMonitor:
     """
     Args:
         limit: seconds beyond its time.
@@ -34,7 +36,7 @@ class Lateness:
 
     def __init__(self, host: Host, store: Store, limit: float) -> None:
         self._host, self._store, self._limit = host, store, limit
-        self._issues = {name: StandingIssue(IssueKind.LATE, name, REMEDY) for name in (MAIL, SCHEDULE)}
+        self._issues = {name: StandingIssue(IssueKind.OVERDUE, name, REMEDY) for name in (MAIL, SCHEDULE)}
 
     async def run(self) -> None:
         while True:

@@ -1,4 +1,4 @@
-"""Lease: who of several processes does something now, as a row; it falls free by itself when its holder is silent.
+"""Lease: a row that says which process does something now. It expires if its holder does not renew it.
 
 Each holding has a fencing number, which is raised by the next.
 """
@@ -9,7 +9,7 @@ from foundry.runtime.store.base import Transaction
 
 
 def acquire(tx: Transaction, name: str, holder: str, term: float) -> int | None:
-    """The fencing number; None if somebody else has it.
+    """Take the lease. Return its fencing number; None if another process has it.
 
     Args:
         term: seconds until it is free, unless it is renewed or released before.
@@ -25,7 +25,7 @@ def acquire(tx: Transaction, name: str, holder: str, term: float) -> int | None:
 
 
 def renew(tx: Transaction, name: str, fencing: int, term: float) -> bool:
-    """Whether it is still held."""
+    """Extend the lease. Return False if it is no longer held."""
     expires = tx.now + int(term * 1000)
     return bool(
         tx.execute("UPDATE leases SET expires_at=? WHERE name=? AND fencing=? RETURNING 1", expires, name, fencing)
@@ -33,5 +33,5 @@ def renew(tx: Transaction, name: str, fencing: int, term: float) -> bool:
 
 
 def release(tx: Transaction, name: str, fencing: int) -> None:
-    """Nobody need wait for its end."""
+    """Release the lease, so that others need not wait until it expires."""
     tx.execute("UPDATE leases SET expires_at=0 WHERE name=? AND fencing=?", name, fencing)

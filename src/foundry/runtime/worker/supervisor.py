@@ -139,7 +139,7 @@ class Supervisor:
                 failures += 1
 
     async def _once(self, kind: WorkerKind, address: Address) -> bool:
-        """Take the lease, hold it while the work lasts, give it back; False if somebody else has it."""
+        """Take the lease, hold it while the work lasts, and release it. Return False if another process has it."""
         name = kind.lease(address)
         fencing = await self._lease(name, lambda tx: acquire(tx, name, self._host.executor, self._pace.term))
         if fencing is None:

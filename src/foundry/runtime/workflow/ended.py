@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import structlog
 
@@ -10,22 +11,21 @@ from foundry.contracts.issues import WorkflowEnded
 from foundry.contracts.messages import Address
 from foundry.runtime.host import Host
 from foundry.runtime.store.base import Transaction, Work
-from foundry.runtime.transactions import After, apply, post
+from foundry.runtime.transactions import After, apply, attempt, post
 
 log = structlog.get_logger("foundry.workflow")
 
 
 class EndWork(Work):
-    """A workflow has ended: its row and the answers its steps remembered go, and its owner hears of it, in one turn.
+    """A workflow has ended. One turn deletes its row and its steps' stored answers, and notifies its owner.
 
-    An owner whose turn fails hears of it by its mailbox instead, with the tries, and the runtime issue, of a message.
+    If the owner's turn fails, the notice goes into the owner's mailbox, and is retried like any message.
     """
 
     def __init__(self, host: Host, owner: Address, ended: WorkflowEnded, future: asyncio.Future[None],
-                 generation: int | None, *, gone: bool = False) -> None:  # fmt: skip
+                 generation: int | None) -> None:  # fmt: skip
         self.host, self.address, self.ended, self.future = host, owner, ended, future
         self.generation = generation  # only the execution of this one ends it; None: whichever it is
-        self.gone = gone  # the row is deleted already
         self.after: After | None = None
 
     single = False
@@ -34,16 +34,7 @@ class EndWork(Work):
         return f"end of {self.ended.workflow} of {self.address}"
 
     def run(self, tx: Transaction) -> None:
-        try:
-            with tx.savepoint():
-                self._turn(tx)
-        except Exception as error:
-            if tx.infrastructure(error):
-                raise
-            log.exception("the end of a workflow was not taken; its owner's mailbox has it", work=self.label())
-            with tx.savepoint():
-                if self._removed(tx):
-                    self._mailed(tx)
+        attempt(tx, partial(self._turn, tx), partial(self._failed, tx))
 
     def _turn(self, tx: Transaction) -> None:
         opened = tx.open(str(self.address))
@@ -54,14 +45,19 @@ class EndWork(Work):
         _, self.after, _ = apply(self.host, tx, kind, self.address, handler, self.ended, opened=opened)
 
     def _removed(self, tx: Transaction) -> bool:
-        """Whether it is this that ends it."""
+        """Delete the row. Return True if this work ends the workflow."""
         gone = tx.execute(
             "DELETE FROM workflows WHERE id=? AND generation=coalesce(?, generation) RETURNING id",
             self.ended.workflow_id, self.generation,
         )  # fmt: skip
         if gone:
             tx.execute("DELETE FROM asks WHERE workflow=?", self.ended.workflow_id)
-        return bool(gone) or self.gone
+        return bool(gone)
+
+    def _failed(self, tx: Transaction, error: Exception) -> None:
+        log.error("the end of a workflow was not taken; its owner's mailbox has it", work=self.label(), exc_info=error)
+        if self._removed(tx):
+            self._mailed(tx)
 
     def _mailed(self, tx: Transaction) -> None:
         sender = f"workflow:{self.ended.workflow_id}"

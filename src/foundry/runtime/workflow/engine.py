@@ -7,6 +7,7 @@ one id. What a dead process leaves is `Recovery`'s.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable
@@ -23,16 +24,16 @@ from foundry.contracts.doors import Doors
 from foundry.contracts.errors import FoundryError, Unavailable
 from foundry.contracts.ids import WorkflowId
 from foundry.contracts.inspection import StepSeen, WorkflowSeen
-from foundry.contracts.issues import Adopt, EndTrouble, IssueKind, Outcome, RecordTrouble, Trouble, WorkflowEnded
+from foundry.contracts.issues import EndFailure, Failure, IssueKind, Outcome, RecordFailure, WorkflowEnded
 from foundry.contracts.messages import ScopeId
 from foundry.runtime.async_tools import ended, woken
 from foundry.runtime.host import Host
 from foundry.runtime.intervals import Pace
 from foundry.runtime.workflow.flow import (
+    ExecutionStopped,
     Flow,
     Standing,
     StepFailed,
-    Stopped,
     Workflow,
     Workflows,
     fingerprint,
@@ -68,12 +69,12 @@ def _step(info: StepInfo) -> StepSeen:
 @DBOS.workflow(name="foundry")
 async def _run(workflow_id: str) -> None:
     if _current is None:
-        raise Stopped
+        raise ExecutionStopped
     await _current.execute(WorkflowId(workflow_id))
 
 
 async def _if_it_can(last_words: Awaitable[None]) -> None:
-    """What a stop writes; with the database away, others find out by themselves."""
+    """Write at a stop. If the database is unavailable, other replicas find out by the lease."""
     try:
         async with asyncio.timeout(LAST_WORDS):
             await last_words
@@ -101,7 +102,6 @@ class WorkflowSystem:
         self._cut_off = pace.cut_off
         self._background: list[asyncio.Task[None]] = []
         self._wake = asyncio.Event()
-        self._seen: list[Started] = []  # at the last look
         self._handed: set[str] = set()
         self._one_process = url.startswith("sqlite")
         self._sweep = pace.sweep
@@ -184,25 +184,14 @@ class WorkflowSystem:
         self._wake.clear()
         rows = await self._host.read(start_rows)
         self._handed &= {row.id for row in rows}  # other replicas end some of those handed over here
-        await self._ended_by_release_0_1(rows)
         for row in rows:
             if row.cancelled:
                 await self.cancelled(row)
             elif row.id not in self._handed and await self.ours(row):
                 await self.hand(row.id)
 
-    async def _ended_by_release_0_1(self, rows: list[Started]) -> None:
-        """A replica of it deletes a row without a word to the owner, who may wait for the end."""
-        now = {row.id for row in rows}
-        gone = [row for row in self._seen if row.id not in now]
-        self._seen = rows
-        if gone and not self._one_process and await self.recovery.older():
-            for row in gone:
-                ended = WorkflowEnded(workflow=row.name, workflow_id=row.id, outcome=Outcome.DONE)
-                await self._host.end_workflow(row.owner, ended, None, gone=True)
-
     async def ours(self, row: Started) -> bool:
-        """Whether this process should begin it: what it does not know may be a newer replica's."""
+        """Return True if this process should start it. An unknown workflow may belong to a newer replica."""
         return row.name in self._declared.by_name or await self.recovery.alone()
 
     async def hand(self, workflow_id: str) -> None:
@@ -216,7 +205,7 @@ class WorkflowSystem:
         await DBOS.resume_workflow_async(workflow_id, queue_name=QUEUE)
 
     async def cancelled(self, row: Started) -> None:
-        """It ends once nothing of it runs: the step under way may go on for a while, then it is cut off.
+        """Cancel it. It ends once its running step is over; after a time limit the step is cancelled.
 
         Whoever cancelled it needs no issue about it: one that says it will be retried would never end.
         """
@@ -227,7 +216,7 @@ class WorkflowSystem:
             if status.status == "PENDING" and await self.recovery.runs_elsewhere(status.executor_id):
                 return  # that one ends it
             await DBOS.cancel_workflow_async(row.id)
-        ended, coordinator = EndTrouble(fingerprint=fingerprint(row.id)), self._host.coordinator(self._scope(row))
+        ended, coordinator = EndFailure(fingerprint=fingerprint(row.id)), self._host.coordinator(self._scope(row))
         try:
             await outlast(lambda: self._host.ask(coordinator, ended))
         except FoundryError as refusal:  # there is no such coordinator any more, so no issue of its
@@ -235,7 +224,7 @@ class WorkflowSystem:
         await self._end(row, Outcome.CANCELLED)
 
     def _runs_here(self, row: Started) -> bool:
-        """Whether it does; if so it is told that it is cancelled, and its time is limited."""
+        """Return True if it runs here. If so, tell it that it is cancelled, and limit its time."""
         for task, execution in self._tasks.items():
             if execution.row.id == row.id:
                 if execution.flow:
@@ -254,7 +243,7 @@ class WorkflowSystem:
         self._handed.add(workflow_id)
         rows = await outlast(lambda: self._host.read(start_rows, workflow_id))
         if not rows or rows[0].cancelled:
-            raise Stopped
+            raise ExecutionStopped
         row = rows[0]
         execution = self._tasks[task] = Execution(row)
         task.add_done_callback(self._done)
@@ -264,8 +253,6 @@ class WorkflowSystem:
             return
         try:
             execution.flow = self._flow(declared, row)
-            if row.release is None and Adopt in self._host.registry.kind(row.owner).handlers:
-                await outlast(lambda: self._host.ask(row.owner, Adopt()))
             await self._carry_out(declared, row, execution.flow)
         except dbos_error.DBOSUnexpectedStepError as error:
             log.error("a workflow of another version", workflow=row.name, id=row.id, error=str(error))
@@ -275,32 +262,32 @@ class WorkflowSystem:
         execution = self._tasks.pop(task, None)
         if execution and execution.cut_off:
             execution.cut_off.cancel()
-            self.poke()  # nothing of it runs any more
+            self.poke()  # its last step is over
 
     async def _carry_out(self, declared: Workflow, row: Started, flow: Flow) -> None:
-        outcome, trouble = Outcome.DONE, None
+        outcome, failure = Outcome.DONE, None
         try:
             await declared.run(flow, declared.job.model_validate_json(row.job))
         except StepFailed as failed:
-            log.info("workflow failed", workflow=row.name, id=row.id, step=failed.trouble.step)
-            outcome, trouble = Outcome.FAILED, failed.trouble
+            log.info("workflow failed", workflow=row.name, id=row.id, step=failed.failure.step)
+            outcome, failure = Outcome.FAILED, failed.failure
         except dbos_error.DBOSUnexpectedStepError:
             raise
         except Exception as error:
             log.exception("workflow raised", workflow=row.name, id=row.id)
-            outcome, trouble = Outcome.FAILED, flow.trouble("", 1, error, None)
-            await DBOS.run_step_async({"name": "on-error"}, flow.report, trouble)
+            outcome, failure = Outcome.FAILED, flow.failure("", 1, error, None)
+            await DBOS.run_step_async({"name": "on-error"}, flow.report, failure)
         else:
             await flow.went_on()
         await flow.check()
-        await self._end(row, outcome, trouble, row.generation)  # no step: a repeat finds the row gone
+        await self._end(row, outcome, failure, row.generation)  # no step: a repeat finds the row gone
 
     async def _not_ours(self, row: Started, why: str) -> None:
         """With other replicas about, one of them may be newer: it goes on there once this one is stopped."""
         until = asyncio.get_running_loop().time() + NEWER
         while asyncio.get_running_loop().time() < until and not await outlast(self.recovery.alone):
             if await outlast(lambda: self._standing(row)) is not Standing.LIVE:
-                raise Stopped
+                raise ExecutionStopped
             await asyncio.sleep(1.0)
         await self.refuse(row, IssueKind.WORKFLOW_LOST, why)
 
@@ -316,11 +303,10 @@ class WorkflowSystem:
             await self._host.system(row.owner, lambda tx: tx.execute(clear, row.id, row.generation))
 
         resume = resumed if row.generation else None
-        flow = Flow(
-            self._host, self._doors, declared, row.id, row.owner, self._scope(row), lambda: self._standing(row), resume
+        standing = functools.partial(self._standing, row)
+        return Flow(
+            self._host, self._doors, declared, row.id, row.owner, self._scope(row), standing, resume, row.release
         )
-        flow.earlier = row.release is None
-        return flow
 
     def _scope(self, row: Started) -> ScopeId:
         """Where its issues are."""
@@ -328,19 +314,19 @@ class WorkflowSystem:
         return scope_of(declared, row.scope) if declared else row.scope
 
     async def _end(
-        self, row: Started, outcome: Outcome, trouble: Trouble | None = None, generation: int | None = None
+        self, row: Started, outcome: Outcome, failure: Failure | None = None, generation: int | None = None
     ) -> None:
         """One turn of its owner: the row goes, and the owner acts on it.
 
         Args:
-            generation: only the execution of this one may end it; None: nothing of it runs.
+            generation: only the execution with this generation may end it; None: no execution runs.
         """
-        ended = WorkflowEnded(workflow=row.name, workflow_id=row.id, outcome=outcome, trouble=trouble)
+        ended = WorkflowEnded(workflow=row.name, workflow_id=row.id, outcome=outcome, failure=failure)
         await outlast(lambda: self._host.end_workflow(row.owner, ended, generation))
         self._handed.discard(row.id)
 
     async def refuse(self, row: Started, kind: IssueKind, message: str) -> None:
-        trouble = Trouble(
+        failure = Failure(
             kind=kind,
             actor=str(row.owner),
             scope=self._scope(row),
@@ -351,8 +337,8 @@ class WorkflowSystem:
             message=message,
             remedy="Retry it from the thing it worked for; the server's log says what happened.",
         )
-        await outlast(lambda: self._host.ask(self._host.coordinator(trouble.scope), RecordTrouble(trouble=trouble)))
-        await self._end(row, Outcome.LOST, trouble)
+        await outlast(lambda: self._host.ask(self._host.coordinator(failure.scope), RecordFailure(failure=failure)))
+        await self._end(row, Outcome.LOST, failure)
 
     # for an inspection
 

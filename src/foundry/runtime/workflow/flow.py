@@ -22,19 +22,21 @@ import structlog
 from dbos import DBOS
 from pydantic import TypeAdapter
 
+from foundry import RELEASE
 from foundry.contracts.doors import Doors
 from foundry.contracts.errors import FoundryError, Unavailable
 from foundry.contracts.ids import WorkflowId
 from foundry.contracts.issues import (
-    EndTrouble,
+    AttemptFailed,
+    EndFailure,
+    Failure,
     IssueKind,
-    RecordTrouble,
-    Trouble,
+    RecordFailure,
     WorkflowEnded,
     WorkflowRecovered,
-    WorkflowTrouble,
 )
 from foundry.contracts.messages import APP, Address, Command, Model, ScopeId
+from foundry.contracts.stored_names import recorded_step
 from foundry.runtime.actor import RegistrationError, Registry, answer_of
 from foundry.runtime.async_tools import woken
 from foundry.runtime.host import Host
@@ -43,7 +45,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 DEADLINE = 30.0  # seconds one attempt may last
-TRIES = 5
+TRIES = 5  # attempts of a step
 BACKOFF = (0.5, 2.0, 5.0, 15.0, 30.0)  # seconds before the next attempt
 AWAY = 1.0  # seconds between tries while our own database is away; these are not counted
 
@@ -65,16 +67,16 @@ class Standing(StrEnum):
     OVER = "over"  # the workflow was cancelled or has ended
 
 
-class Stopped(asyncio.CancelledError):
+class ExecutionStopped(asyncio.CancelledError):
     """This execution is over without an outcome: cancelled, or another one has taken over. DBOS records nothing."""
 
 
 class StepFailed(Exception):
     """A step's last attempt failed. Already reported."""
 
-    def __init__(self, trouble: Trouble) -> None:
-        super().__init__(f"{trouble.step}: {trouble.message}")
-        self.trouble = trouble
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(f"{failure.step}: {failure.message}")
+        self.failure = failure
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,6 @@ class Workflow:
     releases: Mapping[str, str]  # step -> the workflow or command that releases what it made
     run: Callable[[Flow, Any], Awaitable[None]]
     job: type[Model]
-    earlier: tuple[str, ...] = ()  # steps that only those have which release 0.1 began
 
 
 @dataclass
@@ -110,7 +111,7 @@ class Workflows:
             kind = registry.kinds.get(workflow.owner)
             if kind is None:
                 raise RegistrationError(f"workflow {workflow.name}: no actor kind {workflow.owner!r} owns it")
-            for word in (WorkflowTrouble, WorkflowRecovered, WorkflowEnded):
+            for word in (AttemptFailed, WorkflowRecovered, WorkflowEnded):
                 if word not in kind.handlers:
                     raise RegistrationError(f"workflow {workflow.name}: {workflow.owner} handles no {word.__name__}")
 
@@ -121,7 +122,6 @@ def workflow(
     scope: Scope | None = None,
     steps: tuple[str, ...] = (),
     releases: Mapping[str, str] | None = None,
-    earlier: tuple[str, ...] = (),
 ) -> Callable[[Callable[[Flow, Any], Awaitable[None]]], Workflow]:
     """Declare a workflow; its function is `async def name(flow, job) -> None`.
 
@@ -139,7 +139,7 @@ def workflow(
         if not (isinstance(job, type) and issubclass(job, Model)):
             raise RegistrationError(f"workflow {name}: its second parameter is `job`, of a Model's type")
         assert scope is not None
-        return Workflow(name, owner, scope, steps, releases or {}, run, job, earlier)
+        return Workflow(name, owner, scope, steps, releases or {}, run, job)
 
     return declare
 
@@ -157,6 +157,7 @@ class Flow:
         scope: ScopeId,
         standing: Callable[[], Awaitable[Standing]],
         resumed: Callable[[], Awaitable[None]] | None = None,
+        release: str | None = RELEASE,
     ) -> None:
         self.doors = doors
         self.id = workflow_id
@@ -165,8 +166,8 @@ class Flow:
         self._workflow = workflow
         self.scope = scope
         self.standing = standing
+        self._release = release  # that began it
         self._resumed = resumed  # after a crash: to be called when it has come further than that
-        self.earlier = False  # release 0.1 began it: its steps are those of then
         self.cancelled = asyncio.Event()  # a pause before the next attempt need not be waited for
         self._number = 0
         self._asked: Counter[tuple[str, str, Address]] = Counter()
@@ -209,7 +210,7 @@ class Flow:
         return await self._step(step, lambda: self._host.read(view, *args), TypeAdapter(returns), DEADLINE, TRIES)
 
     async def patched(self, change: str) -> bool:
-        """Whether a step that this version has added is to be taken: `if await flow.patched("greeting"): ...`.
+        """Return True if this execution takes a step that this version added: `if await flow.patched("greeting"): ...`.
 
         False for a workflow that an earlier version has brought past this point: it goes on as it began. Each change
         has a name of its own (docs/decisions/0010).
@@ -231,7 +232,7 @@ class Flow:
         tries: int,
         backoff: tuple[float, ...] = BACKOFF,
     ) -> T:
-        if step not in self._workflow.steps and not (self.earlier and step in self._workflow.earlier):
+        if step not in self._workflow.steps:
             raise RegistrationError(f"workflow {self._workflow.name} has no step {step!r}")
         self._number += 1
         attempts = Attempts(self, step, tries, deadline, backoff)
@@ -240,9 +241,9 @@ class Flow:
             return await attempts.run(call, adapter)
 
         await self.check()
-        outcome = await DBOS.run_step_async({"name": step}, body)
+        outcome = await DBOS.run_step_async({"name": recorded_step(step, self._release)}, body)
         if "failed" in outcome:
-            raise StepFailed(Trouble.model_validate(outcome["failed"]))
+            raise StepFailed(Failure.model_validate(outcome["failed"]))
         if attempts.made > 1:
             await self.recovered()
         elif attempts.made:
@@ -253,18 +254,18 @@ class Flow:
         """Go on only while this execution is the live one.
 
         Raises:
-            Stopped: it is not.
+            ExecutionStopped: it is not.
         """
         if await outlast(self.standing) is not Standing.LIVE:
-            raise Stopped
+            raise ExecutionStopped
 
-    def trouble(self, step: str, attempt: int, error: BaseException, retry_at: datetime | None) -> Trouble:
+    def failure(self, step: str, attempt: int, error: BaseException, retry_at: datetime | None) -> Failure:
         """An error of ours or of anybody's, normalised (R18)."""
         refusal = error if isinstance(error, FoundryError) else None
         text = refusal.detail if refusal else f"{type(error).__name__}: {error}".rstrip(": ")
         if isinstance(error, TimeoutError):
             text = "no answer within the step's deadline"
-        return Trouble(
+        return Failure(
             kind=IssueKind.WORKFLOW_FAILED if retry_at is None else IssueKind.STEP_RETRYING,
             actor=str(self.owner),
             scope=self.scope,
@@ -279,17 +280,17 @@ class Flow:
             remedy=refusal.remedy if refusal else "Retry; if it fails again, look at the server's log.",
         )
 
-    async def report(self, trouble: Trouble) -> None:
+    async def report(self, failure: Failure) -> None:
         """The on-error hook (R18), whatever the workflow's code does: the scope's coordinator records the failure.
 
         The owner hears of an attempt now, of the last one by `WorkflowEnded`.
         """
-        if trouble.retry_at is not None:
-            await outlast(lambda: self._host.ask(self.owner, WorkflowTrouble(trouble=trouble)))
-        await outlast(lambda: self._host.ask(self._host.coordinator(self.scope), RecordTrouble(trouble=trouble)))
+        if failure.retry_at is not None:
+            await outlast(lambda: self._host.ask(self.owner, AttemptFailed(failure=failure)))
+        await outlast(lambda: self._host.ask(self._host.coordinator(self.scope), RecordFailure(failure=failure)))
 
     async def recovered(self) -> None:
-        """The step that was in trouble is recorded: what was said of it is over, and crashes count from here."""
+        """The step whose attempt failed is recorded: what was said of it is over, and crashes count from here."""
         well = WorkflowRecovered(workflow=self._workflow.name, workflow_id=self.id)
         await outlast(lambda: self._host.ask(self.owner, well))
         await self.end_issue()
@@ -298,12 +299,12 @@ class Flow:
             self._resumed = None
 
     async def went_on(self) -> None:
-        """Where a crash came in between, nobody knows here what was said before it."""
+        """After a crash, this execution does not know what was reported before."""
         if self._resumed:
             await self.recovered()
 
     async def end_issue(self) -> None:
-        ended = EndTrouble(fingerprint=fingerprint(self.id))
+        ended = EndFailure(fingerprint=fingerprint(self.id))
         await outlast(lambda: self._host.ask(self._host.coordinator(self.scope), ended))
 
 
@@ -337,14 +338,14 @@ class Attempts:
                 delay = self.backoff[min(self.made, len(self.backoff)) - 1]
                 final = self.made >= self.tries or (isinstance(error, FoundryError) and not error.transient)
                 retry_at = None if final else datetime.now(UTC) + timedelta(seconds=delay)
-                trouble = self.flow.trouble(self.step, self.made, error, retry_at)
+                failure = self.flow.failure(self.step, self.made, error, retry_at)
                 await self.flow.check()
-                await self.flow.report(trouble)
+                await self.flow.report(failure)
                 if await outlast(self.flow.standing) is Standing.OVER:  # cancelled meanwhile, perhaps by who was told
                     await self.flow.end_issue()
-                    raise Stopped from None
+                    raise ExecutionStopped from None
                 if final:
-                    return {"failed": trouble.model_dump(mode="json")}
+                    return {"failed": failure.model_dump(mode="json")}
                 await woken(self.flow.cancelled, delay)
                 continue
             return {"done": adapter.dump_python(value, mode="json")}
@@ -360,7 +361,7 @@ async def outlast(call: Callable[[], Awaitable[T]]) -> T:
 
 
 def fingerprint(workflow_id: WorkflowId) -> str:
-    """The runtime issue of a workflow: it has one, whichever of its steps is in trouble."""
+    """The runtime issue of a workflow: it has one, whichever of its steps failed."""
     return f"workflow:{workflow_id}"
 
 

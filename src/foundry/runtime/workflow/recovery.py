@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from foundry.runtime.workflow.engine import WorkflowSystem
 
 COMPARE = 60.0  # seconds between comparisons of our rows with DBOS
-CRASHES = 5
+CRASHES = 5  # resumptions in one step, then it becomes a runtime issue
 SUSPECT = 3  # crashes in one step
 TRIAL = 3.0  # seconds that a suspect has for getting further before the next one goes on as well
 LOOK = 0.2  # seconds between looks whether a suspect got further
@@ -76,11 +76,11 @@ class Recovery:
         await self._beat(int(self._pace.term * 1000))
 
     async def leave(self) -> None:
-        """This process ends now: nobody need wait until it is silent."""
+        """This process ends now. Release its leases, so that others need not wait until they expire."""
         await self._beat(0)
 
     async def put_down(self, running: Iterable[Started]) -> None:
-        """What runs here is interrupted in order: that is no crash of its."""
+        """Mark what runs here as interrupted by a graceful stop, so that it does not count as a crash."""
 
         def uncount(tx: Transaction) -> None:
             for row in running:
@@ -110,15 +110,11 @@ class Recovery:
 
         await self._host.system(REPLICA, beat)
 
-    async def older(self) -> bool:
-        """Whether a replica of release 0.1 lives: it says no release."""
-        return bool(await self._living() - await self._living("release:%"))
-
-    async def _living(self, name: str = "replica:%") -> set[str]:
-        """The executors that are not gone."""
+    async def _living(self) -> set[str]:
+        """Return the executors whose leases have not expired."""
 
         def living(reader: Reader, now: int) -> set[str]:
-            query = select(leases.c.holder).where(leases.c.name.like(name), leases.c.expires_at > now)
+            query = select(leases.c.holder).where(leases.c.name.like("replica:%"), leases.c.expires_at > now)
             return {row.holder for row in reader.all(query)}
 
         if self._one_process:
@@ -127,11 +123,11 @@ class Recovery:
         return await self._host.read(living, now)
 
     async def runs_elsewhere(self, executor: str | None) -> bool:
-        """Whether this executor is another process, and alive."""
+        """Return True if this executor is another process that is alive."""
         return executor != self._host.executor and executor in await self._living()
 
     async def alone(self) -> bool:
-        """Whether there is no other replica."""
+        """Return True if there are no other replicas."""
         return not await self._living() - {self._host.executor}
 
     async def compare(self) -> None:
@@ -195,7 +191,7 @@ class Recovery:
             self._on_trial = row.id, asyncio.get_running_loop().time() + TRIAL
 
     async def _trial_lasts(self) -> bool:
-        """Whether the one on trial has neither got further nor ended."""
+        """Return True if the suspect has neither reached another step nor ended."""
         if self._on_trial is None or asyncio.get_running_loop().time() > self._on_trial[1]:
             return False
         return any(row.crashes for row in await self._host.read(start_rows, self._on_trial[0]))

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from foundry.contracts.ids import WorkflowId
 from foundry.contracts.messages import Address, ScopeId
-from foundry.contracts.stored_names import current
+from foundry.contracts.stored_names import current_workflow
 from foundry.runtime.store.tables import workflows
 from foundry.runtime.turn import Reader
 
@@ -24,7 +24,7 @@ class Started(NamedTuple):
     crashes: int
     job: str
     cancelled: bool
-    release: str | None  # that began it; None: 0.1
+    release: str | None  # that began it
 
 
 def start_rows(reader: Reader, workflow_id: str | None = None) -> list[Started]:
@@ -35,7 +35,7 @@ def start_rows(reader: Reader, workflow_id: str | None = None) -> list[Started]:
     return [
         Started(
             r.id,
-            current(r.name),
+            current_workflow(r.name),
             Address.parse(r.owner),
             r.scope,
             r.generation,

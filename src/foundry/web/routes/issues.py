@@ -9,15 +9,15 @@ from fastapi.responses import Response
 from markupsafe import Markup
 
 from foundry.api import access
-from foundry.api import issues as troubles
+from foundry.api import issues as edge
 from foundry.api.auth import Me, Signed
 from foundry.api.context import foundry_of
 from foundry.api.snapshots import AppSnapshot
-from foundry.api.subscription import Beginning, Follower, Happened
+from foundry.api.subscription import Subscriber, TopicEvent, TopicSnapshot
 from foundry.contracts.messages import APP, ScopeId
 from foundry.contracts.organization import IssuesChanged, IssueView
+from foundry.web import fragments
 from foundry.web import pages as page
-from foundry.web import render
 from foundry.web.live import Fragments, stream
 from foundry.web.responses import Form, done, form_of, html
 from foundry.web.routes.layout import Around, Showing, frame
@@ -28,8 +28,8 @@ router = APIRouter()
 @router.get("/organizations/{organization}/issues")
 async def shown(request: Request, who: Signed, organization: str) -> Response:
     """Show the runtime issues page."""
-    at = await Follower(request, who, "app").position()
-    server = await troubles.visible(foundry_of(request), who, APP)
+    at = await Subscriber(request, who, "app").position()
+    server = await edge.visible(foundry_of(request), who, APP)
     around = await frame(request, who, organization, f"/live/organizations/{organization}/issues", {"app": at})
     return html(page.issues(around, server))
 
@@ -38,41 +38,44 @@ async def shown(request: Request, who: Signed, organization: str) -> Response:
 async def live(request: Request, who: Signed, organization: str, have: str = "") -> Response:
     """Stream the changes of the runtime issues page."""
     parts = Issues(request, who, organization), ServerIssues(request, who, organization)
-    await parts[0].follower.look()
+    await parts[0].subscriber.look()
     return stream(request, "issues page", Showing(*parts), have)
 
 
 class Issues(Around):
     """The badge and the organization's issue list."""
 
-    def troubles(self, found: list[IssueView]) -> list[tuple[str, Markup]]:
-        return [*super().troubles(found), ("issues", render.issue_list(self._organization, "organization", found))]
+    def issue_fragments(self, found: list[IssueView]) -> list[tuple[str, Markup]]:
+        return [
+            *super().issue_fragments(found),
+            ("issues", fragments.issues.issue_list(self._organization, "organization", found)),
+        ]
 
 
 class ServerIssues:
     """The list of the server's own issues."""
 
     def __init__(self, request: Request, who: Me, organization: str) -> None:
-        self.follower = Follower(request, who, "app")
+        self.subscriber = Subscriber(request, who, "app")
         self._organization = organization
 
-    async def begun(self, beginning: Beginning) -> Fragments:
+    async def begun(self, beginning: TopicSnapshot) -> Fragments:
         return self._list(cast("AppSnapshot", beginning.snapshot).issues)
 
-    async def happened(self, event: Happened) -> Fragments:
+    async def happened(self, event: TopicEvent) -> Fragments:
         if event.word != "IssuesChanged":
             return ()
         return self._list(IssuesChanged.model_validate_json(event.body).issues)
 
     def _list(self, found: list[IssueView]) -> Fragments:
-        return [("server issues", render.issue_list(self._organization, "app", found))]
+        return [("server issues", fragments.issues.issue_list(self._organization, "app", found))]
 
 
 @router.post("/organizations/{organization}/issues/clear")
 async def clear(request: Request, who: Signed, organization: str) -> Response:
     """Clear one issue, or all issues that the person may clear."""
     form = await form_of(request)
-    await troubles.clear(foundry_of(request), who, await _scope(request, who, organization, form), form.get("issue"))
+    await edge.clear(foundry_of(request), who, await _scope(request, who, organization, form), form.get("issue"))
     return done(request, f"/organizations/{organization}/issues")
 
 
@@ -90,7 +93,7 @@ async def drop(request: Request, who: Signed, organization: str, issue: str) -> 
 
 async def _settle(request: Request, who: Me, organization: str, issue: str, *, again: bool) -> Response:
     scope = await _scope(request, who, organization, await form_of(request))
-    await troubles.settle(foundry_of(request), who, scope, issue, again=again)
+    await edge.settle(foundry_of(request), who, scope, issue, again=again)
     return done(request, f"/organizations/{organization}/issues")
 
 

@@ -13,12 +13,12 @@ from foundry.api import access, issues
 from foundry.api.auth import Me
 from foundry.api.context import foundry_of
 from foundry.api.snapshots import OrganizationSnapshot
-from foundry.api.subscription import Beginning, Follower, Happened
+from foundry.api.subscription import Subscriber, TopicEvent, TopicSnapshot
 from foundry.contracts.ids import OrganizationId
 from foundry.contracts.messages import ScopeId
 from foundry.contracts.organization import IssuesChanged, IssueView, OrganizationChanged
+from foundry.web import fragments
 from foundry.web import pages as page
-from foundry.web import render
 from foundry.web.live import Fragments, Leave, Part, versions
 
 
@@ -33,7 +33,7 @@ async def frame(
     """
     foundry, known = foundry_of(request), dict(positions or {})
     if "organization" not in known:
-        known["organization"] = await Follower(request, who, "organization", organization).position()
+        known["organization"] = await Subscriber(request, who, "organization", organization).position()
     return page.Frame(
         me=who.person,
         organization=await foundry.runtime.read(organization_view, OrganizationId(organization)),
@@ -48,22 +48,22 @@ class Around:
     """A `Part`: the runtime issues badge, which every page has."""
 
     def __init__(self, request: Request, who: Me, organization: str) -> None:
-        self.follower = Follower(request, who, "organization", organization)
+        self.subscriber = Subscriber(request, who, "organization", organization)
         self._organization = organization
 
-    async def begun(self, beginning: Beginning) -> Fragments:
-        return self.troubles(cast("OrganizationSnapshot", beginning.snapshot).issues)
+    async def begun(self, beginning: TopicSnapshot) -> Fragments:
+        return self.issue_fragments(cast("OrganizationSnapshot", beginning.snapshot).issues)
 
-    async def happened(self, event: Happened) -> Fragments:
+    async def happened(self, event: TopicEvent) -> Fragments:
         match event.word:
             case "IssuesChanged":
-                return self.troubles(IssuesChanged.model_validate_json(event.body).issues)
+                return self.issue_fragments(IssuesChanged.model_validate_json(event.body).issues)
             case "OrganizationChanged":
                 self.renamed(OrganizationChanged.model_validate_json(event.body))
         return ()
 
-    def troubles(self, found: list[IssueView]) -> list[tuple[str, Markup]]:
-        return [("badge", render.issue_badge(self._organization, found))]
+    def issue_fragments(self, found: list[IssueView]) -> list[tuple[str, Markup]]:
+        return [("badge", fragments.issues.badge(self._organization, found))]
 
     def renamed(self, event: OrganizationChanged) -> None:
         """Reload the page, because its frame has changed."""

@@ -14,12 +14,12 @@ from foundry.api.auth import Me, Signed, find_me, local_path
 from foundry.api.context import foundry_of
 from foundry.api.problems import Problem, problem
 from foundry.api.snapshots import OrganizationSnapshot
-from foundry.api.subscription import Beginning, Follower, Happened
+from foundry.api.subscription import Subscriber, TopicEvent, TopicSnapshot
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.ids import OrganizationId
 from foundry.contracts.task import TaskListed, TaskState
+from foundry.web import fragments
 from foundry.web import pages as page
-from foundry.web import render
 from foundry.web.live import Fragments, Leave, stream
 from foundry.web.responses import Form, filled, form_of, html
 from foundry.web.routes.layout import Around, Showing, frame
@@ -40,12 +40,12 @@ async def start(request: Request, next: str = "/") -> Response:
 @router.get("/organizations/{organization}")
 async def shown(request: Request, who: Signed, organization: str, archived: bool = False) -> Response:
     """Show the organization's tasks."""
-    follower = Follower(request, who, "organization", organization)
+    subscriber = Subscriber(request, who, "organization", organization)
     if archived:
-        at = await follower.position()
+        at = await subscriber.position()
         listed = await tasks.listed(request, who, organization, archived=True)
     else:
-        begun = await follower.beginning()
+        begun = await subscriber.snapshot()
         at, listed = begun.position, cast("OrganizationSnapshot", begun.snapshot).tasks
     live = f"/live/organizations/{organization}" + ("?archived=1" if archived else "")
     around = await frame(request, who, organization, live, {"organization": at})
@@ -56,7 +56,7 @@ async def shown(request: Request, who: Signed, organization: str, archived: bool
 async def live(request: Request, who: Signed, organization: str, archived: bool = False, have: str = "") -> Response:
     """Stream the changes of the organization's page."""
     part = Tasks(request, who, organization, archived=archived)
-    await part.follower.look()
+    await part.subscriber.look()
     return stream(request, "organization page", Showing(part), have)
 
 
@@ -67,23 +67,23 @@ class Tasks(Around):
         super().__init__(request, who, organization)
         self._archived = archived
 
-    async def begun(self, beginning: Beginning) -> Fragments:
+    async def begun(self, beginning: TopicSnapshot) -> Fragments:
         if self._archived:
             raise Leave
         found = cast("OrganizationSnapshot", beginning.snapshot)
-        return [*self.troubles(found.issues), ("tasks", render.task_list(found.tasks, archived=False))]
+        return [*self.issue_fragments(found.issues), ("tasks", fragments.tasks.task_list(found.tasks, archived=False))]
 
-    async def happened(self, event: Happened) -> Fragments:
+    async def happened(self, event: TopicEvent) -> Fragments:
         if event.word == "TaskListed":
             return row(event, archived=self._archived)
         return await super().happened(event)
 
 
-def row(event: Happened, *, archived: bool) -> Fragments:
+def row(event: TopicEvent, *, archived: bool) -> Fragments:
     """Return the fragment that updates a task list after a change of one task."""
     task = TaskListed.model_validate_json(event.body).task
     here = (task.state is TaskState.ARCHIVED) == archived
-    return [(task.id, render.task_row(task) if here else render.gone(f"task-{task.id}"))]
+    return [(task.id, fragments.tasks.row(task) if here else fragments.page.gone(f"task-{task.id}"))]
 
 
 # A new task
@@ -149,5 +149,5 @@ async def _form(
 async def live_frame(request: Request, who: Signed, organization: str, have: str = "") -> Response:
     """Stream the frame's changes, for a page without live content of its own."""
     part = Around(request, who, organization)
-    await part.follower.look()
+    await part.subscriber.look()
     return stream(request, "other page", Showing(part), have)

@@ -11,9 +11,9 @@ from fastapi.responses import Response
 from foundry.api import access, organizations
 from foundry.api.auth import Me, Signed
 from foundry.api.snapshots import RepositorySnapshot
-from foundry.api.subscription import Beginning, Follower, Happened
+from foundry.api.subscription import Subscriber, TopicEvent, TopicSnapshot
+from foundry.web import fragments
 from foundry.web import pages as page
-from foundry.web import render
 from foundry.web.live import Fragments, Leave, stream
 from foundry.web.responses import html
 from foundry.web.routes.layout import Around, Showing, frame
@@ -34,7 +34,7 @@ async def shown(
 ) -> Response:
     """Show the repository's tasks and its history."""
     found = await access.repository_of(request, who, repository)
-    at = await Follower(request, who, "repository", repository).position()
+    at = await Subscriber(request, who, "repository", repository).position()
     listed = await organizations.repository_tasks(request, who, repository, archived=archived)
     history = await organizations.history(request, who, repository, before, ENTRIES)
     live = f"/live/repositories/{repository}" + ("?archived=1" if archived else "")
@@ -57,14 +57,14 @@ class RepositoryTasks:
     """The repository's list of tasks, open or archived."""
 
     def __init__(self, request: Request, who: Me, repository: str, *, archived: bool) -> None:
-        self.follower = Follower(request, who, "repository", repository)
+        self.subscriber = Subscriber(request, who, "repository", repository)
         self._archived = archived
 
-    async def begun(self, beginning: Beginning) -> Fragments:
+    async def begun(self, beginning: TopicSnapshot) -> Fragments:
         if self._archived:
             raise Leave
         found = cast("RepositorySnapshot", beginning.snapshot)
-        return [("tasks", render.task_list(found.tasks, archived=False))]
+        return [("tasks", fragments.tasks.task_list(found.tasks, archived=False))]
 
-    async def happened(self, event: Happened) -> Fragments:
+    async def happened(self, event: TopicEvent) -> Fragments:
         return row(event, archived=self._archived) if event.word == "TaskListed" else ()

@@ -11,8 +11,8 @@ from foundry.api import access, sessions
 from foundry.api.auth import Signed
 from foundry.api.problems import problem
 from foundry.contracts.errors import FoundryError
+from foundry.web import fragments
 from foundry.web import pages as page
-from foundry.web import render
 from foundry.web.responses import by_script, done, filled, form_of, html
 
 router = APIRouter(prefix="/sessions/{session}")
@@ -41,10 +41,10 @@ async def send(request: Request, who: Signed, session: str) -> Response:
         # Keep the key only if the message may have arrived: a refusal is stored under its key.
         again, refusal = key if error.status >= 500 else secrets.token_urlsafe(16), problem(error)
         if by_script(request):
-            return html(render.composer(session, again, text, refusal, focus=True), error.status)
+            return html(fragments.session.composer(session, again, text, refusal, focus=True), error.status)
         return html(page.problem(who.person, refusal, f"/sessions/{session}"), error.status)
     if by_script(request):
-        return html(render.composer(session, secrets.token_urlsafe(16), focus=True))
+        return html(fragments.session.composer(session, secrets.token_urlsafe(16), focus=True))
     return RedirectResponse(_there(view.task, session), 303)
 
 

@@ -17,7 +17,7 @@ from foundry.api.auth import Me, Signed
 from foundry.api.context import foundry_of
 from foundry.api.sessions import SessionSnapshot
 from foundry.api.snapshots import SandboxSnapshot, TaskSnapshot
-from foundry.api.subscription import Beginning, Follower, Happened
+from foundry.api.subscription import Subscriber, TopicEvent, TopicSnapshot
 from foundry.contracts import addresses
 from foundry.contracts.errors import NotFound
 from foundry.contracts.ids import SandboxId, SessionId
@@ -25,8 +25,8 @@ from foundry.contracts.sandbox_instance import SandboxChanged, SandboxView
 from foundry.contracts.task import TaskChanged, TaskView
 from foundry.contracts.task_checkpoints import CheckpointView
 from foundry.contracts.task_session import Entry, EntryChanged, MessageDelta, SessionChanged, SessionStatus, SessionView
+from foundry.web import fragments
 from foundry.web import pages as page
-from foundry.web import render
 from foundry.web.live import Fragments, Part, stream
 from foundry.web.responses import by_script, done, filled, form_of, html
 from foundry.web.routes.layout import Around, frame
@@ -48,21 +48,21 @@ async def changes(request: Request, who: Signed, task: str) -> Response:
 
 async def _page(request: Request, who: Me, task: str, wanted: str | None) -> Response:
     foundry = foundry_of(request)
-    follower = Follower(request, who, "task", task, writes=True)
-    begun = await follower.beginning()
+    subscriber = Subscriber(request, who, "task", task, writes=True)
+    begun = await subscriber.snapshot()
     view, positions = cast("TaskSnapshot", begun.snapshot).task, {"task": begun.position}
 
     session = None if wanted == page.CHANGES else _session(view, wanted)
     talk = None
     if session is not None:
-        conversation = await Follower(request, who, "session", session, writes=True).beginning()
+        conversation = await Subscriber(request, who, "session", session, writes=True).snapshot()
         positions["session"] = conversation.position
         found = cast("SessionSnapshot", conversation.snapshot)
         talk = page.Talk(found.session, found.transcript, secrets.token_urlsafe(16), found.mine.draft)
 
     sandbox: SandboxView | None = None
     if view.sandbox is not None and await _exists(request, view.sandbox):
-        box = await Follower(request, who, "sandbox", view.sandbox, writes=True).beginning()
+        box = await Subscriber(request, who, "sandbox", view.sandbox, writes=True).snapshot()
         positions["sandbox"] = box.position
         sandbox = cast("SandboxSnapshot", box.snapshot).sandbox
 
@@ -81,7 +81,7 @@ async def _page(request: Request, who: Me, task: str, wanted: str | None) -> Res
             checkpoints=listed,
             work=work,
             agents=foundry.agents,
-            may_write=follower.may_write,
+            may_write=subscriber.may_write,
         )
     )
 
@@ -135,31 +135,33 @@ class TaskPart:
     """The parts of the page that show the task itself."""
 
     def __init__(self, page: TaskPage) -> None:
-        self.follower = Follower(page.request, page.who, "task", page.task.id, writes=True)
+        self.subscriber = Subscriber(page.request, page.who, "task", page.task.id, writes=True)
         self._page = page
         self._listed: tuple[int, list[CheckpointView]] = 0, []  # the checkpoints up to this number
 
-    async def begun(self, beginning: Beginning) -> Fragments:
+    async def begun(self, beginning: TopicSnapshot) -> Fragments:
         return await self._all(cast("TaskSnapshot", beginning.snapshot).task)
 
-    async def happened(self, event: Happened) -> Fragments:
+    async def happened(self, event: TopicEvent) -> Fragments:
         return await self._all(TaskChanged.model_validate_json(event.body).task) if event.word == "TaskChanged" else ()
 
     async def _all(self, task: TaskView) -> Fragments:
         self._page.task = task
-        may, selected = self.follower.may_write, self._page.selected
+        may, selected = self.subscriber.may_write, self._page.selected
         read = foundry_of(self._page.request).runtime.read
         if self._listed[0] != task.checkpoint:
             self._listed = task.checkpoint, await read(checkpoint_list, task.id)
         found = [
-            ("task head", render.task_head(task, may_write=may)),
-            ("phases", render.phases(task, may_write=may)),
-            ("tabs", render.tabs(task, selected, may_write=may, agents=foundry_of(self._page.request).agents)),
-            ("work", render.work(task, may_write=may)),
-            ("checkpoints", render.checkpoints(task, self._listed[1], may_write=may)),
+            ("task head", fragments.task.head(task, may_write=may)),
+            ("phases", fragments.task.phases(task, may_write=may)),
+            ("tabs", fragments.task.tabs(task, selected, may_write=may, agents=foundry_of(self._page.request).agents)),
+            ("work", fragments.task.work(task, may_write=may)),
+            ("checkpoints", fragments.checkpoints.checkpoint_list(task, self._listed[1], may_write=may)),
         ]
         if selected == page.CHANGES:
-            found.append(("changes", await asyncio.to_thread(render.changes, task, await read(task_diff, task.id))))
+            found.append(
+                ("changes", await asyncio.to_thread(fragments.task.changes, task, await read(task_diff, task.id)))
+            )
         return found
 
 
@@ -167,37 +169,42 @@ class SessionPart:
     """The session: its transcript, its status and its buttons."""
 
     def __init__(self, request: Request, who: Me, session: str) -> None:
-        self.follower = Follower(request, who, "session", session, writes=True)
+        self.subscriber = Subscriber(request, who, "session", session, writes=True)
         self._session = session
 
-    async def begun(self, beginning: Beginning) -> Fragments:
-        found, may = cast("SessionSnapshot", beginning.snapshot), self.follower.may_write
-        transcript = await asyncio.to_thread(render.transcript, self._session, found.transcript, may_write=may)
-        box = render.composer(self._session, secrets.token_urlsafe(16))  # an existing box stays unchanged
+    async def begun(self, beginning: TopicSnapshot) -> Fragments:
+        found, may = cast("SessionSnapshot", beginning.snapshot), self.subscriber.may_write
+        transcript = await asyncio.to_thread(fragments.transcript.whole, self._session, found.transcript, may_write=may)
+        box = fragments.session.composer(self._session, secrets.token_urlsafe(16))  # an existing box stays unchanged
         return [("transcript", transcript), ("message box", box), *self._state(found.session)]
 
-    async def happened(self, event: Happened) -> Fragments:
-        may = self.follower.may_write
+    async def happened(self, event: TopicEvent) -> Fragments:
+        may = self.subscriber.may_write
         match event.word:
             case "SessionChanged":
                 return self._state(SessionChanged.model_validate_json(event.body).session)
             case "EntryChanged":
                 entry = EntryChanged.model_validate_json(event.body).entry
-                return [(entry.id, render.entry(self._session, entry, may_write=may))]
+                return [(entry.id, fragments.transcript.entry(self._session, entry, may_write=may))]
             case "MessageDelta":
                 said = MessageDelta.model_validate_json(event.body)
                 if said.offset:
-                    return [(f"{said.entity}+{said.offset}", render.delta(said.entity, said.offset, said.text))]
+                    return [
+                        (
+                            f"{said.entity}+{said.offset}",
+                            fragments.transcript.delta(said.entity, said.offset, said.text),
+                        )
+                    ]
                 begun = Entry(
                     id=said.entity, position=said.position, kind=said.kind, text=said.text, complete=False, at=said.at
                 )
-                return [(begun.id, render.entry(self._session, begun, may_write=may))]
+                return [(begun.id, fragments.transcript.entry(self._session, begun, may_write=may))]
         return ()
 
     def _state(self, session: SessionView) -> list[tuple[str, Markup]]:
-        found = [("state", render.session_state(session, may_write=self.follower.may_write))]
-        if session.status is SessionStatus.CLOSED or not self.follower.may_write:
-            found.append(("message box", render.gone("composer")))
+        found = [("state", fragments.session.state(session, may_write=self.subscriber.may_write))]
+        if session.status is SessionStatus.CLOSED or not self.subscriber.may_write:
+            found.append(("message box", fragments.page.gone("composer")))
         return found
 
 
@@ -205,19 +212,19 @@ class SandboxPart:
     """The sandbox's card."""
 
     def __init__(self, request: Request, who: Me, id: SandboxId) -> None:
-        self.follower = Follower(request, who, "sandbox", id, writes=True)
+        self.subscriber = Subscriber(request, who, "sandbox", id, writes=True)
         self.id = id
 
-    async def begun(self, beginning: Beginning) -> Fragments:
+    async def begun(self, beginning: TopicSnapshot) -> Fragments:
         return self._card(cast("SandboxSnapshot", beginning.snapshot).sandbox)
 
-    async def happened(self, event: Happened) -> Fragments:
+    async def happened(self, event: TopicEvent) -> Fragments:
         if event.word != "SandboxChanged":
             return ()
         return self._card(SandboxChanged.model_validate_json(event.body).sandbox)
 
     def _card(self, sandbox: SandboxView) -> Fragments:
-        return [("sandbox", render.sandbox(sandbox, may_write=self.follower.may_write))]
+        return [("sandbox", fragments.sandbox.card(sandbox, may_write=self.subscriber.may_write))]
 
 
 # Actions
@@ -239,9 +246,9 @@ async def rename_branch(request: Request, who: Signed, task: str) -> Response:
 
 
 @router.post("/tasks/{task}/branch/rename/give-up")
-async def give_up_rename(request: Request, who: Signed, task: str) -> Response:
+async def cancel_rename(request: Request, who: Signed, task: str) -> Response:
     """Cancel a rename that failed."""
-    await tasks.give_up_rename(request, who, task)
+    await tasks.cancel_rename(request, who, task)
     return done(request, f"/tasks/{task}")
 
 
@@ -260,16 +267,16 @@ async def work(request: Request, who: Signed, task: str) -> Response:
 
 
 @router.post("/tasks/{task}/upstream")
-async def get_upstream(request: Request, who: Signed, task: str) -> Response:
+async def fetch_branch(request: Request, who: Signed, task: str) -> Response:
     """Fetch the branch and its base from GitHub."""
-    await tasks.get_upstream(request, who, task)
+    await tasks.fetch_branch(request, who, task)
     return done(request, f"/tasks/{task}")
 
 
-@router.post("/tasks/{task}/rest")
-async def rest(request: Request, who: Signed, task: str) -> Response:
+@router.post("/tasks/{task}/idle-stop")
+async def idle_stop(request: Request, who: Signed, task: str) -> Response:
     """Save the work, then stop the sandbox."""
-    await tasks.rest(request, who, task)
+    await tasks.idle_stop(request, who, task)
     return done(request, f"/tasks/{task}")
 
 

@@ -150,7 +150,7 @@ document.addEventListener("htmx:afterRequest", (event) => {
   for (const box of event.target.querySelectorAll?.("textarea") ?? []) box.readOnly = false;
   if (!event.detail.failed || event.detail.xhr.status) return;
   const flash = document.getElementById("flash");
-  if (flash) flash.innerHTML = '<div class="trouble" role="alert"><p class="what">Foundry did not answer.</p><p class="remedy">What you typed is still here. Try again in a moment. Nothing is done twice.</p></div>';
+  if (flash) flash.innerHTML = '<div class="failure" role="alert"><p class="what">Foundry did not answer.</p><p class="remedy">What you typed is still here. Try again in a moment. Nothing is done twice.</p></div>';
 });
 
 document.addEventListener("htmx:afterSettle", (event) => tick(event.detail.elt.parentElement ?? document));

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from foundry.actors.github_state.door import reading
 from foundry.actors.github_state.jobs import ListInstallations
-from foundry.contracts.github_state import RecordInstallations, SyncEnded
+from foundry.contracts.github_state import RecordInstallations
 from foundry.runtime.workflow.flow import Flow, Scope, workflow
 
 STEPS = ("listing installations", "recording installations")
@@ -19,10 +19,8 @@ RELEASES: dict[str, str] = {}
 LIST_DEADLINE = 60.0  # seconds
 
 
-@workflow(owner="GitHubState", scope=Scope.APP, steps=STEPS, releases=RELEASES, earlier=("done",))
+@workflow(owner="GitHubState", scope=Scope.APP, steps=STEPS, releases=RELEASES)
 async def sync_installations(flow: Flow, job: ListInstallations) -> None:
     github = reading(flow.doors)
     installations = await flow.do("listing installations", github.installations, deadline=LIST_DEADLINE)
     await flow.ask("recording installations", flow.owner, RecordInstallations(installations=installations))
-    if flow.earlier:
-        await flow.ask("done", flow.owner, SyncEnded(workflow=flow.id))

@@ -15,7 +15,6 @@ from foundry.contracts.github_state import (
     RecordMembers,
     RecordPullRequests,
     RecordRepositories,
-    SyncEnded,
 )
 from foundry.contracts.repository import RepositoryRef
 from foundry.runtime.workflow.flow import Flow, Scope, workflow
@@ -32,17 +31,17 @@ STEPS = (
 RELEASES: dict[str, str] = {}
 
 LIST_DEADLINE = 120.0  # seconds; thousands of repositories are tens of pages
-CHUNK = 100  # repositories one turn records
+BATCH = 100  # repositories one turn records
 
 
-@workflow(owner="GitHubState", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES, earlier=("done",))
+@workflow(owner="GitHubState", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES)
 async def sync_organization(flow: Flow, job: ReadOrganization) -> None:
     github = reading(flow.doors)
     repositories = await flow.do(
         "listing repositories", github.repositories, job.organization, job.installation, deadline=LIST_DEADLINE
     )
     everything = [repository.id for repository in repositories]
-    chunks = [repositories[at : at + CHUNK] for at in range(0, len(repositories), CHUNK)] or [[]]
+    chunks = [repositories[at : at + BATCH] for at in range(0, len(repositories), BATCH)] or [[]]
     for number, chunk in enumerate(chunks, 1):
         last = everything if number == len(chunks) else None
         await flow.ask("recording repositories", flow.owner, RecordRepositories(repositories=chunk, all=last))
@@ -52,8 +51,6 @@ async def sync_organization(flow: Flow, job: ReadOrganization) -> None:
             await flow.ask("recording members", flow.owner, RecordMembers(members=members))
     for repository in repositories:
         await _pull_requests(flow, github, repository)
-    if flow.earlier:
-        await flow.ask("done", flow.owner, SyncEnded(workflow=flow.id))
 
 
 async def _pull_requests(flow: Flow, github: GitHubReader, repository: RepositoryRef) -> None:

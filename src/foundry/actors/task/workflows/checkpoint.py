@@ -9,7 +9,7 @@ from foundry.actors.task.jobs import Save
 from foundry.actors.task.workflows.ensure_running import ensure_running
 from foundry.contracts.doors import Doors
 from foundry.contracts.messages import Model
-from foundry.contracts.task import CheckpointNotSaved, CheckpointSaved, SaveEnded, WorkSeen
+from foundry.contracts.task import CheckpointNotSaved, CheckpointSaved, WorkSeen
 from foundry.contracts.task_checkpoints import CheckpointTooLarge, Saved
 from foundry.runtime.workflow.flow import Flow, Scope, workflow
 
@@ -33,8 +33,6 @@ async def checkpoint(flow: Flow, job: Save) -> None:
     work = await flow.do("looking at the work", flow.doors.sandboxes.work_tree, job.sandbox, job.base)
     await flow.ask("looking at the work", flow.owner, WorkSeen(work=work))
     await saving(flow, job)
-    if flow.earlier:
-        await flow.ask("forgetting old ones", flow.owner, SaveEnded())
 
 
 async def save(doors: Doors, job: Save) -> Outcome:

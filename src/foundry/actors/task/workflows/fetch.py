@@ -1,6 +1,6 @@
 """Fetch: GitHub's commits of the branch and its base come into the sandbox, and the work tree follows where it may.
 
-What begins by itself leaves a sandbox that does not answer alone; what a person asked for wakes it.
+An automatic fetch does not start a sandbox that does not answer. A fetch that a person asked for does.
 """
 
 from __future__ import annotations
@@ -19,13 +19,11 @@ FETCH_DEADLINE = 300.0  # seconds
 FORWARD_DEADLINE = 150.0  # seconds
 
 
-@workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES, earlier=("done",))
+@workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES)
 async def fetch(flow: Flow, job: Fetch) -> None:
     if not job.by_itself:
         await ensure_running(flow, "reaching the sandbox", job.sandbox)
     elif not await flow.do("reaching the sandbox", flow.doors.sandboxes.exists, job.sandbox):
-        if flow.earlier:
-            await flow.ask("done", flow.owner, FetchEnded())
         return
     head = await flow.do("fetching", get, flow.doors, job, deadline=FETCH_DEADLINE)
     await flow.ask("fetching", flow.owner, Fetched(head=head, known=job.known))
@@ -36,12 +34,12 @@ async def fetch(flow: Flow, job: Fetch) -> None:
 
     work = await flow.do("looking at the work", flow.doors.sandboxes.work_tree, job.sandbox, job.base)
     await flow.ask("looking at the work", flow.owner, WorkSeen(work=work))
-    if commits or flow.earlier:
-        await flow.ask("done" if flow.earlier else "looking at the work", flow.owner, FetchEnded(commits=commits))
+    if commits:
+        await flow.ask("looking at the work", flow.owner, FetchEnded(commits=commits))
 
 
 async def get(doors: Doors, job: Fetch) -> str | None:
-    """Fetch with a credential that can only read and lives as long as this call; gives the branch's head on GitHub."""
+    """Fetch with a credential that can only read and lives as long as this call. Return GitHub's head."""
     async with doors.github.credential(job.repository, write=False) as token:
         repository = await doors.github.repository(job.repository)
         return await doors.sandboxes.fetch(job.sandbox, repository, branch=job.branch, base=job.base, token=token)

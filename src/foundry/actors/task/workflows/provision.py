@@ -12,7 +12,7 @@ import structlog
 from foundry.actors.task.checkpoints import key
 from foundry.actors.task.jobs import Beginning, Provision
 from foundry.actors.task.transitions import branch_from
-from foundry.actors.task.views import beginning, provisioning, task_view
+from foundry.actors.task.views import beginning, provisioning
 from foundry.contracts import addresses
 from foundry.contracts.doors import Doors
 from foundry.contracts.errors import FoundryError
@@ -57,21 +57,17 @@ async def recovery(flow: Flow, job: Provision) -> None:
 
 async def _provision(flow: Flow, job: Provision) -> None:
     me = addresses.task(job.task)
-    if flow.earlier:
-        task = await flow.read("reading the task", task_view, job.task)
-        lost = (await flow.read("reading the task", beginning, job.task)).lost
-    else:
-        task, lost = (await flow.read("reading the task", provisioning, job.task)).both
+    task, lost = (await flow.read("reading the task", provisioning, job.task)).both
     assert task.sandbox
     box = addresses.sandbox(task.sandbox)
     if lost is not None:
         await flow.do("reading the task", end_what_is_left, flow.doors, lost)
 
-    if flow.earlier or (not task.branch and task.phase is not Phase.NAMING):  # a retry
+    if not task.branch and task.phase is not Phase.NAMING:  # a retry
         await flow.ask("naming", me, BeginPhase(phase=Phase.NAMING))
     branch = await _name(flow, task)
 
-    if task.branch or flow.earlier:  # else naming it has begun the phase
+    if task.branch:  # otherwise the naming step has started the phase
         await flow.ask("creating sandbox", me, BeginPhase(phase=Phase.CREATING_SANDBOX))
     await flow.ask(
         "creating sandbox",
@@ -139,7 +135,7 @@ async def clone(doors: Doors, task: TaskView, sandbox: SandboxId, branch: str) -
 
 
 async def begin_from(doors: Doors, task: TaskView, start: Beginning) -> str:
-    """Bring a checkpoint's work back; gives what a person should know of it."""
+    """Restore a checkpoint's work. Return a note for people."""
     assert task.sandbox
     assert start.source
     assert start.saved
@@ -156,7 +152,7 @@ async def begin_from(doors: Doors, task: TaskView, start: Beginning) -> str:
 
 
 async def end_what_is_left(doors: Doors, lost: SandboxId) -> None:
-    """Processes of a sandbox whose files are gone; one that does not end is no reason to wait."""
+    """End the processes of a sandbox whose files are gone. Do not wait for a process that does not end."""
     try:
         await doors.sandboxes.stop(lost)
     except FoundryError as error:

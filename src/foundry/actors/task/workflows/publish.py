@@ -14,7 +14,7 @@ RELEASES = {"pushing": "nothing: a pushed branch is what was asked for"}
 PUSH_DEADLINE = 300.0  # seconds
 
 
-@workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES, earlier=("done",))
+@workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES)
 async def publish(flow: Flow, job: Publish) -> None:
     await ensure_running(flow, "looking at the work", job.sandbox)
     work = await flow.do("looking at the work", flow.doors.sandboxes.work_tree, job.sandbox, job.base)
@@ -22,20 +22,14 @@ async def publish(flow: Flow, job: Publish) -> None:
     if not new and (job.by_itself or work.commits_ahead == 0):
         if not job.by_itself:
             await flow.do("looking at the work", nothing_to_publish, work.changed_files)
-        if flow.earlier:
-            await flow.ask("done", flow.owner, Publishing(step=""))
         return
 
     await flow.ask("pushing", flow.owner, Publishing(step="pushing"))
     head = await flow.do("pushing", push, flow.doors, job, deadline=PUSH_DEADLINE)
     await flow.ask("pushing", flow.owner, Pushed(head=head))
 
-    if flow.earlier:
-        await flow.ask("opening the pull request", flow.owner, Publishing(step="opening the pull request"))
     opened = await flow.do("opening the pull request", open_pull_request, flow.doors, job)
     await flow.ask("opening the pull request", flow.owner, PullRequestOpened(pull_request=opened))
-    if flow.earlier:
-        await flow.ask("done", flow.owner, Publishing(step=""))
 
 
 async def nothing_to_publish(changed: list[str]) -> None:

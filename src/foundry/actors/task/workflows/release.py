@@ -28,8 +28,8 @@ async def release(flow: Flow, job: Release) -> None:
     kept, gone = ("", False) if job.discard else await _save(flow, job.save)
     await flow.do("stopping sandbox", flow.doors.sandboxes.stop, sandbox)
     if kept:
-        await _moved(flow, "stopping sandbox", sandbox, SandboxState.KEPT)
-        await flow.ask("stopping sandbox", flow.owner, SandboxReleased(kept=kept))
+        await _moved(flow, "stopping sandbox", sandbox, SandboxState.RETAINED)
+        await flow.ask("stopping sandbox", flow.owner, SandboxReleased(retained=kept))
         return
     if job.remove_at is not None and not gone:
         await _moved(flow, "stopping sandbox", sandbox, SandboxState.STOPPED, job.remove_at)
@@ -74,5 +74,5 @@ async def _moved(
 
 
 def known(reader: Reader, sandbox: Address) -> bool:
-    """Whether the SandboxInstance was ever created; archiving may have come first."""
+    """Return True if the SandboxInstance was ever created. The task may have been archived before that."""
     return reader.exists(sandbox)

@@ -1,6 +1,6 @@
 """Rename: the branch gets another name, in the sandbox and on GitHub, and its pull request a replacement (R8).
 
-Everything is read anew from the task and from GitHub, so a rename that is retried goes on where the last one ended.
+Everything is read again from the task and from GitHub, so a retried rename continues where the last one ended.
 docs/states.md has the table of what each step finds on repeat.
 """
 
@@ -24,7 +24,7 @@ STEPS = (
     "renaming in the sandbox",
     "renaming on GitHub",
     "waiting for GitHub",
-    "following the branch",
+    "switching to the new branch",
     "opening the replacement",
     "copying the labels",
     "asking the reviewers",
@@ -35,8 +35,8 @@ STEPS = (
 RELEASES = {"renaming in the sandbox": "rename, giving up", "reserving the name": "rename, giving up"}
 
 WAIT_DEADLINE = 60.0  # seconds GitHub may take for what follows from a rename
-WAIT_TRIES = 3
-BODY_LIMIT = 65_000  # characters; GitHub takes 65,536
+WAIT_TRIES = 3  # attempts of a step that waits for GitHub
+DESCRIPTION_LIMIT = 65_000  # characters of a pull request's body; GitHub takes 65,536
 
 
 @workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES)
@@ -52,7 +52,7 @@ async def rename(flow: Flow, job: Rename) -> None:
         return
     pull = found.pull_request
     if pull is not None and pull.state == "closed" and not wish.asked:
-        pull = None  # somebody else closed it: that is to be respected
+        pull = None  # somebody else closed it; do not open a replacement
     await flow.ask(
         "looking at GitHub", flow.owner, RenameStep(step="reserving the name", replaces=pull and pull.number)
     )
@@ -74,7 +74,7 @@ async def rename(flow: Flow, job: Rename) -> None:
         became = await flow.do(
             "waiting for GitHub", wait, flow.doors, wish, number, deadline=WAIT_DEADLINE, tries=WAIT_TRIES
         )
-    await flow.ask("following the branch", flow.owner, BranchRenamed())
+    await flow.ask("switching to the new branch", flow.owner, BranchRenamed())
 
     words = ""
     if pull is not None and became is not None and became.state == "closed" and not wish.giving_up:
@@ -84,7 +84,7 @@ async def rename(flow: Flow, job: Rename) -> None:
 
 
 async def _replace(flow: Flow, wish: RenameWish, old: OldPullRequest) -> str:
-    """A pull request like the old one; gives what GitHub would not have of it."""
+    """Open a pull request like the old one. Return what GitHub refused to copy."""
     await flow.ask("opening the replacement", flow.owner, RenameStep(step="opening the replacement"))
     new = await flow.do("opening the replacement", open_replacement, flow.doors, wish, old)
     await flow.ask("opening the replacement", flow.owner, PullRequestOpened(pull_request=new))
@@ -101,7 +101,7 @@ async def _replace(flow: Flow, wish: RenameWish, old: OldPullRequest) -> str:
 
 
 async def _go_back(flow: Flow, wish: RenameWish, pull: OldPullRequest | None = None) -> None:
-    """GitHub has the old name. A sandbox that will not is no reason to stay between two: what is checked out counts."""
+    """Rename the sandbox's branch back. If the sandbox refuses, continue: the checked-out branch counts."""
     await flow.ask("renaming in the sandbox", flow.owner, RenameStep(step="renaming in the sandbox"))
     await ensure_running_if_possible(flow, "renaming in the sandbox", wish.sandbox)
     words = await flow.do("renaming in the sandbox", rename_back, flow.doors, wish)
@@ -144,7 +144,7 @@ async def wait(doors: Doors, wish: RenameWish, replaces: int | None) -> PullRequ
 async def open_replacement(doors: Doors, wish: RenameWish, old: OldPullRequest) -> PullRequestRef:
     """Like the old one, and it says which that was."""
     why = f"Replaces #{old.number}, which GitHub closed when the branch `{wish.old}` was renamed to `{wish.new}`."
-    body = f"{old.body[: BODY_LIMIT - len(why)]}\n\n---\n{why}".lstrip()
+    body = f"{old.body[: DESCRIPTION_LIMIT - len(why)]}\n\n---\n{why}".lstrip()
     return await doors.github.replace_pull_request(wish.repository, old, head=wish.new, body=body)
 
 

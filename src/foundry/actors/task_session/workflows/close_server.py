@@ -21,7 +21,7 @@ async def close_server(flow: Flow, job: CloseServer) -> None:
 
 
 async def close_if_there(doors: Doors, job: CloseServer) -> None:
-    """A courtesy: where the sandbox does not answer or is gone, its processes are its provider's to end."""
+    """Close it if the sandbox answers. If not, or if the sandbox is gone, its provider ends its processes."""
     try:
         await doors.agents.close(job.sandbox, job.server_id)
     except FoundryError:

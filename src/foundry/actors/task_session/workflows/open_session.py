@@ -42,7 +42,7 @@ async def connect(flow: Flow, job: Connect) -> AgentSession:
     """The first four steps, for a first opening and for a resume."""
     me = addresses.session(job.session)
     server = await flow.ask("choosing server", me, ChooseServer(fresh=job.fresh))
-    if not job.installed or flow.earlier:
+    if not job.installed:
         install = flow.doors.sandboxes.install_agent
         await flow.do("installing agent", install, job.sandbox, job.agent, deadline=INSTALL_DEADLINE)
     opened = await flow.do("opening", open_agent, flow.doors, job, server, deadline=OPEN_DEADLINE)
@@ -60,7 +60,7 @@ async def open_agent(doors: Doors, job: Connect, server: str) -> AgentSession:
 
 
 async def record(doors: Doors, job: Connect, server: str) -> bool:
-    """Whether the stream is written down. If not, the session works all the same, and a long absence shows as a gap."""
+    """True if the stream is recorded. If not, the session works anyway, and a long absence shows as a gap."""
     try:
         async with asyncio.timeout(RECORD_LIMIT):
             await doors.agents.record(job.sandbox, server)
@@ -71,7 +71,7 @@ async def record(doors: Doors, job: Connect, server: str) -> bool:
 
 
 def how(earlier: AgentSession | None, opened: AgentSession) -> Literal["new", "load", "resume"]:
-    """Whether the agent knows the conversation: only under the same session id."""
+    """How the session was opened. The agent knows the conversation only under the same session id."""
     if earlier is None or earlier.agent_session_id != opened.agent_session_id:
         return "new"
     return "load" if opened.replay_ends else "resume"

@@ -5,7 +5,7 @@ The turn that was granted the work tree has marked the message as sending and ch
 | step | owner | id chosen before | evidence on repeat | release |
 |---|---|---|---|---|
 | gathering context | TaskSession's view | | recorded | |
-| claiming | | | recorded: whoever replays it has not claimed | |
+| claiming | | | recorded: a later run of the workflow does not claim | |
 | sending the prompt | agents' door | the JSON-RPC id | a repeat never sends; the stream may show the turn | stop |
 | sent | TaskSession | | the turn's key | |
 """
@@ -16,7 +16,7 @@ import asyncio
 
 import structlog
 
-from foundry.actors.task_session.jobs import INTRODUCTION, SEPARATOR, SendPrompt
+from foundry.actors.task_session.jobs import SendPrompt, introduced
 from foundry.actors.task_session.views import recent
 from foundry.contracts import addresses
 from foundry.contracts.doors import Doors
@@ -28,7 +28,7 @@ from foundry.runtime.workflow.flow import Flow, Scope, workflow
 STEPS = ("gathering context", "claiming", "sending the prompt", "sent")
 RELEASES = {"sending the prompt": "stop"}
 
-SEND_TRIES = 5  # only where nobody took the request
+SEND_TRIES = 5  # only if the request was certainly not sent
 SEND_LIMIT = 25.0  # seconds; below the step's own deadline, which would try again
 
 log = structlog.get_logger("foundry.session")
@@ -39,9 +39,9 @@ async def prompt(flow: Flow, job: SendPrompt) -> None:
     text = job.text
     if job.context_without is not None:
         context = await flow.read("gathering context", recent, job.session, job.context_without)
-        text = f"{INTRODUCTION}\n\n{context}\n\n{SEPARATOR}\n\n{job.text}" if context else job.text
+        text = introduced(context, job.text) if context else job.text
 
-    # A step that was recorded does not run again, so after a crash `claimed` stays empty: somebody has begun to send.
+    # A step that was recorded does not run again, so after a crash `claimed` stays empty: it may have been sent.
     claimed: list[bool] = []
 
     async def claim() -> None:
@@ -54,10 +54,10 @@ async def prompt(flow: Flow, job: SendPrompt) -> None:
 
 
 async def send(doors: Doors, job: SendPrompt, text: str, first: bool) -> bool:
-    """Whether the server has it; False: nobody knows.
+    """True: the server has it. False: it may have it.
 
     Raises:
-        SandboxUnreachable: it was surely not taken; it is tried again.
+        SandboxUnreachable: it was certainly not sent; it is tried again.
         AcpServerGone: there is no such server, so no agent to take it.
     """
     if not first:
@@ -71,7 +71,7 @@ async def send(doors: Doors, job: SendPrompt, text: str, first: bool) -> bool:
         return False
     except FoundryError:
         raise
-    except Exception:  # no answer in time, or a defect: it may have left, so it is not tried again
+    except Exception:  # no answer in time, or a defect: it may have been sent, so it is not tried again
         log.warning("a prompt was cut off", session=job.session, message=job.message, exc_info=True)
         return False
     return True

@@ -2,7 +2,7 @@
 
 | step | owner | id chosen before | evidence on repeat | release |
 |---|---|---|---|---|
-| starting sandbox-agent | sandbox | the sandbox's | it runs already | |
+| starting sandbox-agent | sandbox | the sandbox's | it already runs | |
 | sandbox runs | SandboxInstance | | the turn's key | |
 | ending the old agent | agents' door | the old server id | it is gone already | |
 | reading the last of it | the recorder | the old server id | what the cursor has passed is ignored | |
@@ -13,17 +13,17 @@
 | filling the gaps | TaskSession | | the turn's key | |
 | opened | as in open_session | | | |
 
-The three before the last come where the agent has loaded its session: what it tells fills gaps of the transcript.
-If some of that was lost on the way, the steps from "closing the old agent" on are done once more, with a new server id.
+The three steps before the last run only if the agent has loaded its session: its replay may fill gaps (`replay.py`).
+If a part of the replay was lost, the steps from "closing the old agent" on run once more, with a new server id.
 """
 
 from __future__ import annotations
 
 import structlog
 
+from foundry.actors.task_session.gaps import turns_with_gaps
 from foundry.actors.task_session.jobs import Connect
-from foundry.actors.task_session.replay_reader import READ_DEADLINE, read_history
-from foundry.actors.task_session.views import turns_with_gaps
+from foundry.actors.task_session.replay import READ_DEADLINE, read_history
 from foundry.actors.task_session.workflows.open_session import STEPS as OPENING
 from foundry.actors.task_session.workflows.open_session import connect, how, tell_opened
 from foundry.contracts import addresses
@@ -78,7 +78,7 @@ async def resume_session(flow: Flow, job: Connect) -> None:
 
 
 async def told(flow: Flow, job: Connect, opened: AgentSession) -> FillGaps | None:
-    """What the agent has for the transcript's gaps; None if it should tell its history once more."""
+    """What the agent has for the transcript's gaps; None if it should replay its history once more."""
     if how(job.earlier, opened) != "load":
         return None
     turns = await flow.read("looking for gaps", turns_with_gaps, job.session)
@@ -88,7 +88,7 @@ async def told(flow: Flow, job: Connect, opened: AgentSession) -> FillGaps | Non
 
 
 async def read_the_last(flow: Flow, session: SessionId, sandbox: SandboxId, server: str) -> None:
-    """What it had said and nobody had read, into the transcript; at most `LATE` batches of it."""
+    """Add to the transcript what the old agent said and nobody has read, at most `LATE` batches."""
     me = addresses.session(session)
     cursor = await flow.ask("reading the last of it", me, TakeLate(server_id=server, items=[]))
     for _ in range(LATE):
@@ -101,7 +101,7 @@ async def read_the_last(flow: Flow, session: SessionId, sandbox: SandboxId, serv
 
 
 async def late(doors: Doors, sandbox: SandboxId, server: str, cursor: int) -> list[StreamItem]:
-    """The next batch of what was recorded; where that cannot be read, the agent comes back all the same."""
+    """The next batch of the recording. If it cannot be read, the agent is started anyway."""
     said: list[StreamItem] = []
     try:
         async for item in doors.agents.recorded(sandbox, server, cursor):
@@ -115,7 +115,7 @@ async def late(doors: Doors, sandbox: SandboxId, server: str, cursor: int) -> li
 
 
 async def end_agent(doors: Doors, sandbox: SandboxId, server: str) -> None:
-    """The old agent never runs beside the new one; gone already is as good."""
+    """End the old agent, if it is not gone already: it never runs beside the new one."""
     try:
         await doors.agents.end(sandbox, server)
     except AcpServerGone:
@@ -123,7 +123,7 @@ async def end_agent(doors: Doors, sandbox: SandboxId, server: str) -> None:
 
 
 async def close_agent(doors: Doors, sandbox: SandboxId, server_id: str) -> None:
-    """End the agent's process; gone already is as good."""
+    """End the agent's process, if it is not gone already."""
     try:
         await doors.agents.close(sandbox, server_id)
     except AcpServerGone:

@@ -31,7 +31,7 @@ async def cancel(doors: Doors, job: StopPrompt) -> None:
     try:
         await doors.agents.cancel(job.sandbox, job.agent_session)
     except AcpServerGone:
-        return  # stopped indeed; the stream says so
+        return  # it has stopped; the stream says so
 
 
 async def cancel_request(doors: Doors, job: StopPrompt, request: str) -> None:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from foundry.actors.task_session.config import limit
+from foundry.actors.task_session.connection import agent_gone, look_back, resume
 from foundry.actors.task_session.conversation import conversation
-from foundry.actors.task_session.starts import (
-    look_at_agent,
-    look_back,
-    tell_to_stop,
-)
+from foundry.actors.task_session.starts import look_at_agent, tell_to_stop
 from foundry.actors.task_session.transitions import Verdict
 from foundry.contracts.errors import WrongState
 from foundry.contracts.messages import utc
@@ -27,9 +24,9 @@ from foundry.runtime.turn import Turn
 
 @handles(StopSession)
 def stop(turn: Turn, command: StopSession) -> None:
-    """1. Tell the agent. 2. It waits for no answer any more. 3. The stream says when it has stopped.
+    """1. Tell the agent. 2. Cancel its permission requests. 3. The stream says when it has stopped.
 
-    A message that is held has not been given to the agent: it is cancelled at once.
+    A message that still waits was not given to the agent: it is cancelled at once.
     """
     c = conversation(turn)
     if c.status is not SessionStatus.RUNNING:
@@ -44,24 +41,24 @@ def stop(turn: Turn, command: StopSession) -> None:
 
 @handles(Stopped)
 def stop_delivered(turn: Turn, command: Stopped) -> None:
-    """The agent knows; the limit counts from here."""
+    """The agent was told; the time limit starts now."""
     if conversation(turn).state.running == command.message:
         turn.schedule("stop", limit(turn, "stopping"))
 
 
 @due("stop")
 def stop_overdue(turn: Turn) -> None:
-    """An agent that does not stop is ended, and started anew."""
+    """End an agent that does not stop, and start it again."""
     c = conversation(turn)
     if c.state.stopping and c.state.running and c.status is SessionStatus.RUNNING:
         c.end_prompt(MessageState.CANCELLED, "cancelled", status=SessionStatus.ERROR)
         c.state.resumed = True
-        c.resume("The agent did not stop when asked.")
+        resume(c, "The agent did not stop when asked.")
 
 
 @due("quiet")
 def quiet(turn: Turn) -> None:
-    """1. Nothing was heard for long: set the next alarm. 2. Look whether the agent is at work."""
+    """1. Set the next alarm. 2. If the agent has said nothing for long, check if it works."""
     c, after = conversation(turn), limit(turn, "agent quiet")
     if c.state.running and c.status is SessionStatus.RUNNING:
         silence = turn.now - utc(c.state.heard_at)
@@ -72,13 +69,13 @@ def quiet(turn: Turn) -> None:
 
 @handles(AgentSeen)
 def agent_seen(turn: Turn, command: AgentSeen) -> None:
-    """A turn that ended without saying so ends here; the agent is told to stop, in case it has not."""
+    """End a turn that seems to have ended without a response. Tell the agent to stop, in case it has not ended."""
     c = conversation(turn)
     if c.state.running == command.message and not c.state.stopping:
         silence = turn.now - utc(c.state.heard_at)
         match c.verdict(command.signs, silence >= limit(turn, "agent quiet")):
             case Verdict.GONE:
-                c.agent_gone("The agent's process is gone.")
+                agent_gone(c, "The agent's process is gone.")
             case Verdict.ENDED:
                 tell_to_stop(c, [])
                 c.end_prompt(MessageState.DONE, "quiet")

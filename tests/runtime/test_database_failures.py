@@ -1,4 +1,4 @@
-"""What happens when the database is in trouble: whoever asked is told, nothing is half applied, and it goes on."""
+"""What happens when the database fails: whoever asked is told, nothing is half applied, and it goes on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from foundry.runtime.store.migrate import open_store
 from foundry.runtime.transactions import TRIES
 from foundry.runtime.turn import Turn
 from tests.runtime import toys
-from tests.runtime.toys import Note, Noted, Relay, all_troubles, running, texts
+from tests.runtime.toys import Note, Noted, Relay, all_failures, running, texts
 from tests.waiting import eventually
 
 A = toys.Ledger.at("a")
@@ -126,7 +126,7 @@ async def test_a_connection_killed_in_a_messages_turn_is_no_try_of_the_message(p
         for _ in range(TRIES + 1):
             await kill(postgres_url, ledger)
         await eventually(lambda: runtime.read(texts, "b"), lambda notes: notes == [("a", "hold"), ("a", "after")])
-        assert await runtime.read(all_troubles) == []
+        assert await runtime.read(all_failures) == []
 
 
 async def test_a_lock_that_cannot_be_had_is_no_try_of_the_message(postgres_url: str) -> None:
@@ -142,7 +142,7 @@ async def test_a_lock_that_cannot_be_had_is_no_try_of_the_message(postgres_url: 
             for _ in range(2 * TRIES):
                 await eventually(lambda: other.execute(cancel).fetchall())
         await eventually(lambda: runtime.read(texts, "b"), lambda notes: notes == [("a", "told")])
-        assert await runtime.read(all_troubles) == []
+        assert await runtime.read(all_failures) == []
 
 
 async def test_who_was_frozen_in_a_transaction_is_told_that_the_database_was_away(postgres_url: str) -> None:

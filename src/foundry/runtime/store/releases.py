@@ -1,0 +1,66 @@
+"""Which releases of Foundry use a database, and whether this one may.
+
+Two consecutive releases run beside each other (docs/operations.md, "Upgrading"). So what the last release still uses
+is taken away only when none of its servers lives, and what the release before that left has to be converted by the
+last one first.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, text
+
+from foundry import RELEASE
+from foundry.contracts.errors import FoundryError
+
+LAST = "0.2"
+LAST_REVISION = "0010"  # the first revision of the last release
+SERVERS = """
+SELECT name, holder FROM leases WHERE (name LIKE 'replica:%' OR name LIKE 'release:%')
+AND expires_at > extract(epoch FROM clock_timestamp()) * 1000
+"""  # PostgreSQL's
+UNCONVERTED = f"""
+SELECT count(*) FROM tasks WHERE repository <> '' AND (mirror_at IS NULL OR mirror_at <> changed_at)
+AND NOT EXISTS (SELECT 1 FROM leases WHERE name LIKE 'release:{RELEASE}:%')
+UNION ALL SELECT count(*) FROM workflows WHERE release IS NULL
+"""  # what 0.1 wrote last: tasks, unless this release has written them since, and workflows under way
+
+
+class DatabaseTooOld(FoundryError, code="database_too_old", status=409):
+    """A release before the last one still uses the database, or the last release has never opened it."""
+
+    remedy = f"Start Foundry {LAST} on it first, until `foundry inspect` shows no workflow of the older release."
+
+
+def refuse_too_old(connection: Connection, revision: str) -> None:
+    """Let nothing of a release before the last one be lost.
+
+    Raises:
+        DatabaseTooOld: something of it is left.
+    """
+    if revision < LAST_REVISION:
+        raise DatabaseTooOld(f"the database was last used by a release before {LAST} (its revision is {revision})")
+    if revision > LAST_REVISION:
+        return
+    if "0.1" in living_releases(connection):
+        raise DatabaseTooOld("a server of release 0.1 is still running on this database")
+    tasks, workflows = connection.execute(text(UNCONVERTED)).scalars()
+    if tasks or workflows:
+        raise DatabaseTooOld(f"release 0.1 left {tasks} tasks and {workflows} running workflows in this database")
+
+
+def last_release_lives(connection: Connection) -> bool:
+    """Whether a server of an earlier release uses this database now."""
+    return any(_number(one) < _number(RELEASE) for one in living_releases(connection))
+
+
+def living_releases(connection: Connection) -> set[str]:
+    """The releases of the servers that are alive. SQLite: none, whoever migrates holds the directory's lock."""
+    if connection.dialect.name == "sqlite":
+        return set()
+    rows = connection.execute(text(SERVERS)).all()
+    said = {row.holder: row.name.split(":")[1] for row in rows if row.name.startswith("release:")}
+    return {said.get(row.holder, "0.1") for row in rows if row.name.startswith("replica:")}  # 0.1 did not say it
+
+
+def _number(release: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in release.split("."))
