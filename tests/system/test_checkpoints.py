@@ -103,11 +103,11 @@ async def test_work_that_cannot_be_saved_keeps_its_sandbox_until_somebody_discar
     assert before["checkpoint_failure"]["code"] == "checkpoint_too_large"
     assert before["checkpoint_failure"]["remedy"]
     await foundry.ask("POST", f"/api/tasks/{task}/archive")
-    kept = await foundry.until(task, lambda t: t["retained"])
-    assert "checkpoint holds 64 MiB" in kept["retained"]
+    retained = await foundry.until(task, lambda t: t["retained"])
+    assert "checkpoint holds 64 MiB" in retained["retained"]
     assert (foundry.box(before) / "big").exists()
     sandbox = f"/api/sandboxes/{before['sandbox']}"
-    assert (await foundry.ask("GET", sandbox))["state"] == "kept"
+    assert (await foundry.ask("GET", sandbox))["state"] == "retained"
 
     await foundry.ask("POST", f"/api/tasks/{task}/release", 202, discard=True)
     await eventually(lambda: foundry.ask("GET", sandbox), lambda s: s["state"] == "deleted")
@@ -155,8 +155,8 @@ async def test_what_a_checkpoint_left_out_keeps_the_sandbox_at_its_end_and_survi
     assert (box / "sub/in.txt").exists()
 
     await foundry.ask("POST", f"/api/tasks/{task}/archive")
-    kept = await foundry.until(task, lambda t: t["retained"])
-    assert "sub" in kept["retained"]
+    retained = await foundry.until(task, lambda t: t["retained"])
+    assert "sub" in retained["retained"]
     assert (box / "sub/in.txt").exists()
 
 

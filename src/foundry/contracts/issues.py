@@ -7,10 +7,10 @@ from enum import StrEnum
 
 from foundry.contracts.ids import WorkflowId
 from foundry.contracts.messages import Command, Message, Model, ScopeId
-from foundry.contracts.stored_names import VALUES
+from foundry.contracts.stored_names import StoredEnum
 
 
-class IssueKind(StrEnum):
+class IssueKind(StoredEnum):
     STEP_RETRYING = "step_retrying"  # an attempt failed; another follows by itself
     WORKFLOW_FAILED = "workflow_failed"  # no further attempt by itself
     MESSAGE_SET_ASIDE = "message_set_aside"  # a mailbox message failed five times
@@ -21,12 +21,6 @@ class IssueKind(StrEnum):
     SANDBOXES_MISSING = "sandboxes_missing"  # the provider has none of those that are recorded
     SANDBOX_UNKNOWN = "sandbox_unknown"  # the provider has some that nobody uses
     DISK_LOW = "disk_low"  # little room is left where the sandboxes lie
-
-    @classmethod
-    def _missing_(cls, value: object) -> IssueKind | None:
-        """Read the name that release 0.2 stored."""
-        now = VALUES.get(str(value))
-        return cls(now) if now else None
 
 
 class Failure(Model):

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.ids import SandboxId, TaskId
 from foundry.contracts.messages import Birth, Command, Event, Message, Model
 from foundry.contracts.sandbox_provider import Endpoint
-from foundry.contracts.stored_names import VALUES
+from foundry.contracts.stored_names import StoredEnum
 
 
-class SandboxState(StrEnum):
+class SandboxState(StoredEnum):
     CREATING = "creating"
     STOPPED = "stopped"
     STARTING = "starting"
@@ -21,12 +20,6 @@ class SandboxState(StrEnum):
     RETAINED = "retained"  # released by its task, but its work is nowhere else
     LOST = "lost"  # the provider no longer has it
     DELETED = "deleted"
-
-    @classmethod
-    def _missing_(cls, value: object) -> SandboxState | None:
-        """Read the name that release 0.2 stored."""
-        now = VALUES.get(str(value))
-        return cls(now) if now else None
 
 
 class SandboxView(Model):

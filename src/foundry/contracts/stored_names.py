@@ -6,6 +6,9 @@ What is written has today's names, which 0.2 reads too, but for `SENT`. Columns 
 
 from __future__ import annotations
 
+from enum import StrEnum
+from typing import Self
+
 WORKFLOWS = {
     "inspect": "git_status",
     "rest": "idle_stop",
@@ -34,6 +37,15 @@ VALUES = {  # of enums
     "kept": "retained",
     "late": "overdue",
 }
+
+
+class StoredEnum(StrEnum):
+    """An enum whose values are also read under the names that release 0.2 stored."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        now = VALUES.get(str(value))
+        return cls(now) if now else None
 
 
 def current_workflow(stored: str) -> str:

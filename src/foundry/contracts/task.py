@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import StringConstraints
 
@@ -17,6 +17,10 @@ from foundry.contracts.people import Person
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.task_branch import Upstream
 from foundry.contracts.task_checkpoints import CheckpointRef, Saved
+
+if TYPE_CHECKING:
+    from foundry.contracts.issues import Failure
+    from foundry.contracts.task_session import SessionFailure
 
 PROMPT_LIMIT = 100_000  # characters
 
@@ -90,6 +94,16 @@ class PhaseFailure(Model):
     remedy: str
     attempt: int
     retry_at: datetime | None = None  # absent: nothing happens by itself
+
+    @classmethod
+    def of(cls, failure: Failure | SessionFailure) -> Self:
+        return cls(
+            code=failure.code,
+            message=failure.message,
+            remedy=failure.remedy,
+            attempt=failure.attempt,
+            retry_at=failure.retry_at,
+        )
 
 
 class ChangedFile(Model):

@@ -161,21 +161,11 @@ def put(turn: Turn, kind: Kind, **values: object) -> None:
 
 def failed(turn: Turn, kind: Kind, failure: Failure) -> None:
     """Show that an attempt failed, and what to do."""
-    put(turn, kind, failure=shown(failure).model_dump_json())
+    put(turn, kind, failure=PhaseFailure.of(failure).model_dump_json())
 
 
 def failure_of(row: AnyRow | None) -> PhaseFailure | None:
     return PhaseFailure.model_validate_json(row.failure) if row is not None and row.failure else None
-
-
-def shown(failure: Failure) -> PhaseFailure:
-    return PhaseFailure(
-        code=failure.code,
-        message=failure.message,
-        remedy=failure.remedy,
-        attempt=failure.attempt,
-        retry_at=failure.retry_at,
-    )
 
 
 def end_with_sandbox(turn: Turn) -> list[Kind]:

@@ -73,15 +73,14 @@ def _show(c: Conversation) -> None:
     event = SessionChanged(entity=entity, repository=c.state.repository_id, session=whole)
     if c.turn.show(whole.model_dump_json(), lambda: event):
         c.turn.compact(entity)
-    seen = SessionSeen(session=_summary(c, whole))
+    seen = SessionSeen(session=_summary(whole))
     task = addresses.task(whole.task)
     c.turn.tell([task], seen, seen.model_dump_json())
     for message in c.mail:
         c.turn.send(task, message)
 
 
-def _summary(c: Conversation, whole: SessionView) -> SessionSummary:
-    failure = whole.failure
+def _summary(whole: SessionView) -> SessionSummary:
     return SessionSummary(
         id=whole.id,
         title=whole.title,
@@ -89,14 +88,7 @@ def _summary(c: Conversation, whole: SessionView) -> SessionSummary:
         status=whole.status.value,
         stopped=whole.sandbox_stopped,
         overdue=whole.overdue,
-        failure=failure
-        and PhaseFailure(
-            code=failure.code,
-            message=failure.message,
-            remedy=failure.remedy,
-            attempt=failure.attempt,
-            retry_at=failure.retry_at,
-        ),
+        failure=PhaseFailure.of(whole.failure) if whole.failure else None,
     )
 
 

@@ -55,12 +55,20 @@ def open_store(url: str) -> Store:
 def revisions() -> dict[str, str | None]:
     """Revision -> the one before it, read from the files' own lines."""
     found: dict[str, str | None] = {}
+    for revision, source in _sources().items():
+        down = re.search(r"^down_revision = ['\"](\w+)['\"]", source, re.MULTILINE)
+        found[revision] = down[1] if down else None
+    return found
+
+
+def _sources() -> dict[str, str]:
+    """Revision -> its file's text."""
+    found: dict[str, str] = {}
     for path in (HERE / "versions").glob("[0-9]*.py"):
         source = path.read_text()
         revision = re.search(r"^revision = ['\"](\w+)['\"]", source, re.MULTILINE)
-        down = re.search(r"^down_revision = ['\"](\w+)['\"]", source, re.MULTILINE)
         assert revision, path
-        found[revision[1]] = down[1] if down else None
+        found[revision[1]] = source
     return found
 
 
@@ -73,9 +81,8 @@ def head() -> str:
 
 def before_contracting() -> str:
     """The newest revision that the release before can live with."""
-    known, at = revisions(), head()
-    files = {path.name.partition("_")[0]: path for path in (HERE / "versions").glob("[0-9]*.py")}
-    while re.search(r"^CONTRACTS = ", files[at].read_text(), re.MULTILINE):
+    known, sources, at = revisions(), _sources(), head()
+    while re.search(r"^CONTRACTS = ", sources[at], re.MULTILINE):
         before = known[at]
         assert before, at
         at = before
