@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 import pytest
-from foundry.actors.task_session.replay_matcher import ROOM, History, Unreadable, compare
 
 from foundry.actors.task_session.door import AcpDoor
 from foundry.actors.task_session.jobs import INTRODUCTION, GapTurn, Piece
+from foundry.actors.task_session.replay import ROOM, Replay, Unreadable, compare
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.messages import Json
 from foundry.contracts.sandbox_provider import AgentRefused
@@ -60,8 +60,8 @@ def tells(*said: str) -> list[Json]:
     return found
 
 
-def read(messages: list[Json], *prompts: str, room: int = ROOM) -> History:
-    history = History(prompts or ("Go",), ends="load", of="agent-1", room=room)
+def read(messages: list[Json], *prompts: str, room: int = ROOM) -> Replay:
+    history = Replay(prompts or ("Go",), ends="load", of="agent-1", room=room)
     end: Json = {"jsonrpc": "2.0", "id": "load", "result": {}}
     ended = [history.take(StreamItem(event_id=at + 1, message=m)) for at, m in enumerate([*messages, end])]
     assert ended == [False] * len(messages) + [True]
@@ -171,7 +171,7 @@ def test_a_replay_that_is_not_whole_is_not_read(known: int) -> None:
 
 def test_a_load_that_was_refused_and_a_history_that_is_too_long_are_not_read() -> None:
     with pytest.raises(Unreadable):
-        History([], ends="load", of="a").take(StreamItem(event_id=1, message={"id": "load", "error": {}}))
+        Replay([], ends="load", of="a").take(StreamItem(event_id=1, message={"id": "load", "error": {}}))
     with pytest.raises(Unreadable):
         read(tells("u:Go", "a:0123456789", "a:0"), room=10)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import pytest
 
 from foundry.actors.session_status_sync.times import StreamTimes
-from foundry.actors.session_status_sync.views import Followed
+from foundry.actors.session_status_sync.views import Stream
 from foundry.actors.session_status_sync.worker import BATCH, ROOM, Follower
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.messages import Command
@@ -225,7 +225,7 @@ async def test_a_store_that_hangs_costs_memory_up_to_a_bound_and_never_the_readi
     agents = Agents()
     agents.servers["acp_1"] = Server()
     job = SlowJob(agents)
-    follower = Follower(job, Followed(sandbox=SandboxId("sbx_1"), server_id="acp_1"), 0, StreamTimes())  # type: ignore[arg-type]
+    follower = Follower(job, Stream(sandbox=SandboxId("sbx_1"), server_id="acp_1"), 0, StreamTimes())  # type: ignore[arg-type]
     running = asyncio.create_task(follower.run())
     agents.emit("acp_1", *(words(str(n)) for n in range(ROOM + 1_000)))
     await eventually(lambda: follower._read_up_to == ROOM + 1_000)

@@ -21,7 +21,7 @@ log = structlog.get_logger("foundry.session")
 async def recorded(
     agents: AgentDoor, stream: Stream, after: int, before: int | None, times: StreamTimes
 ) -> AsyncGenerator[StreamItem]:
-    """The recorded events after one id and before another, as far as there are any.
+    """The recorded events after one id and before another, as far as they were recorded.
 
     Args:
         before: None: to the recording's end, as nothing more will come.
@@ -49,7 +49,7 @@ async def recorded(
 
 
 async def keep_recording(agents: AgentDoor, stream: Stream, times: StreamTimes) -> None:
-    """See to it, until cancelled, that the stream is recorded: a recorder that has ended is started again."""
+    """Make sure, until cancelled, that the stream is recorded. Start a recorder that has ended again."""
     said = ""
     while True:
         reason = await _record(agents, stream)

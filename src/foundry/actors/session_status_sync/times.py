@@ -1,4 +1,4 @@
-"""How long the reading of an agent's stream waits for what."""
+"""The time limits and intervals of reading an agent's stream."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class StreamTimes:
     """All in seconds."""
 
-    lost_after: float = 15.0  # without a connection, until it is said
+    lost_after: float = 15.0  # without a connection before it is said
     behind: float = 2.0  # that the recorder may be behind the stream itself
-    away_limit: float = 60.0  # that the recorder does not answer, after which the gap is shown
-    again: float = 0.5  # between looks at the recording
-    make_sure: float = 60.0  # between looks whether the recorder runs
+    away_limit: float = 60.0  # without an answer, after which the gap is shown
+    again: float = 0.5  # between looks
+    make_sure: float = 60.0  # between checks that the recorder runs

@@ -66,7 +66,7 @@ async def follow(job: Job, times: StreamTimes) -> None:
         if cursor >= 0:
             misses = 0
             await Follower(job, target, cursor, times).run()
-        else:  # the session has another server already; its word to us is on the way
+        else:  # the session has another server already; its message is on the way
             await asyncio.sleep(BACKOFF[min(misses, len(BACKOFF) - 1)])
             misses += 1
 

@@ -29,12 +29,12 @@ ROW_LIMIT = 200  # rows of one list
 
 
 def inspection(reader: Reader, now: int, executor: str, limit: int = ROW_LIMIT) -> Inspection:
-    """All of it but what DBOS knows of the workflows.
+    """Everything except what DBOS knows about the workflows.
 
     Args:
         now: Unix milliseconds, by the clock that the rows' times are written by.
         executor: the replica that asks.
-        limit: rows of one list.
+        limit: the most rows of one list.
     """
     cut: list[str] = []
 
