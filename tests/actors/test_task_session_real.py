@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -13,8 +14,9 @@ from foundry.actors.session_status_sync.times import StreamTimes
 from foundry.actors.task_session.door import AcpDoor
 from foundry.actors.task_session.views import known_servers
 from foundry.contracts.ids import SandboxId
-from foundry.contracts.sandbox_provider import Endpoint
-from foundry.contracts.session_stream import AgentSession
+from foundry.contracts.messages import Json
+from foundry.contracts.sandbox_provider import AcpServerGone, Endpoint
+from foundry.contracts.session_stream import AgentSession, StreamItem
 from foundry.contracts.task_session import (
     AnswerPermission,
     CloseSession,
@@ -26,6 +28,7 @@ from foundry.contracts.task_session import (
     StopSession,
 )
 from foundry.sandboxes.acp import OPEN_ID
+from foundry.sandboxes.agent import SandboxAgent
 from foundry.sandboxes.processes import ProcessInfo
 from foundry.sandboxes.recorder import FOLDER, NAME
 from tests.actors.task_session_stage import ADA, SANDBOX, Stage, stage
@@ -177,28 +180,80 @@ async def test_a_crashed_agent_comes_back_with_its_session(real: Open) -> None:
         assert "kept its session" in notes[1]
 
 
+async def history(at: Stage) -> tuple[AgentSession, dict[str, object]]:
+    """The session that the agent has had until now, and what a load of it says."""
+    agent = await at.doors.sandboxes.reach(SANDBOX)
+    [first] = [
+        item.message["result"]
+        for item in await agent.acp.replay(await only_server(at))
+        if item.message.get("id") == OPEN_ID
+    ]
+    cwd = await at.doors.sandboxes.directory(SANDBOX)
+    earlier = AgentSession(server_id="acp_1", agent_session_id=first["sessionId"])
+    return earlier, {"sessionId": first["sessionId"], "cwd": cwd, "mcpServers": []}
+
+
+def chunks(items: list[StreamItem]) -> int:
+    updates = [item.message.get("params", {}).get("update", {}) for item in items]
+    return [update.get("sessionUpdate") for update in updates].count("agent_message_chunk")
+
+
 async def test_a_load_that_was_cut_off_is_begun_anew_so_that_its_replay_is_there_once(real: Open) -> None:
     async with real(opened=False, prompt=script("stream 200")) as at:
         await _open(at)
         await at.until(idle, LIMIT)
+        earlier, params = await history(at)
         agent = await at.doors.sandboxes.reach(SANDBOX)
-        [first] = [item.message["result"] for item in await agent.acp.replay(await only_server(at))
-                   if item.message.get("id") == OPEN_ID]  # fmt: skip
-        earlier = AgentSession(server_id="acp_1", agent_session_id=first["sessionId"])
-        await agent.acp.initialize("acp_cut", "mock")
-        params = {"sessionId": first["sessionId"], "cwd": await at.doors.sandboxes.directory(SANDBOX), "mcpServers": []}
+        await agent.acp.initialize("acp_cut-try", "mock")
         load = {"jsonrpc": "2.0", "id": "another try", "method": "session/load", "params": params}
-        await agent.acp.post("acp_cut", load)
-        opened = await at.doors.agents.open(SANDBOX, "acp_cut", "mock", earlier=earlier, load=True)
-        again = await at.doors.agents.open(SANDBOX, "acp_cut", "mock", earlier=earlier, load=True)
+        await agent.acp.post("acp_cut-try", load)
+        await agent.recorder.start("acp_cut-try")
+        opened = await at.doors.agents.open(SANDBOX, "acp_cut-", "mock", earlier=earlier, load=True)
+        again = await at.doors.agents.open(SANDBOX, "acp_cut-", "mock", earlier=earlier, load=True)
         assert (opened.replay_ends, again) == (OPEN_ID, opened)
-        told = [item.message for item in await agent.acp.replay("acp_cut")]
-        chunks = [
-            m for m in told if m.get("params", {}).get("update", {}).get("sessionUpdate") == "agent_message_chunk"
+        told = await agent.acp.replay(opened.server_id)
+        assert chunks(told) == 200
+        assert [i async for i in at.doors.agents.recorded(SANDBOX, opened.server_id, 0)] == told
+        assert [i async for i in at.doors.agents.recorded(SANDBOX, "acp_cut-try", 0)] == []
+        await at.doors.agents.close(SANDBOX, "acp_cut-")
+        assert [one for one in await at.doors.agents.servers(SANDBOX) if one.startswith("acp_cut")] == []
+        assert [i async for i in at.doors.agents.recorded(SANDBOX, opened.server_id, 0)] == []
+
+
+async def test_a_try_that_another_one_overtook_does_not_load_into_the_others_stream(real: Open) -> None:
+    """A replica that was frozen goes on where it was: its load would repeat the history as if it were said now."""
+    async with real(opened=False, prompt=script("stream 200")) as at:
+        await _open(at)
+        await at.until(idle, LIMIT)
+        earlier, _ = await history(at)
+        frozen, thawed = asyncio.Event(), asyncio.Event()
+        same = await at.doors.sandboxes.reach(SANDBOX)
+        async with SandboxAgent(same.url, at.doors.sandboxes.token(SANDBOX)) as agent:
+            load = agent.acp.load_session
+
+            async def load_later(*args: str) -> Json:
+                frozen.set()
+                await thawed.wait()
+                return await load(*args)
+
+            agent.acp.load_session = load_later  # type: ignore[method-assign]
+
+            async def reach(sandbox: SandboxId) -> SandboxAgent:
+                return agent
+
+            door = AcpDoor(reach, at.doors.sandboxes.directory)
+            overtaken = asyncio.create_task(door.open(SANDBOX, "acp_two-", "mock", earlier=earlier, load=True))
+            await frozen.wait()
+            opened = await at.doors.agents.open(SANDBOX, "acp_two-", "mock", earlier=earlier, load=True)
+            thawed.set()
+            with pytest.raises(AcpServerGone):
+                await overtaken
+            assert await door.open(SANDBOX, "acp_two-", "mock", earlier=earlier, load=True) == opened
+        there = await at.doors.sandboxes.reach(SANDBOX)
+        assert chunks(await there.acp.replay(opened.server_id)) == 200
+        assert [one for one in await at.doors.agents.servers(SANDBOX) if one.startswith("acp_two")] == [
+            opened.server_id
         ]
-        assert len(chunks) == 200
-        assert [item.message for item in [i async for i in at.doors.agents.recorded(SANDBOX, "acp_cut", 0)]] == told
-        await at.doors.agents.close(SANDBOX, "acp_cut")
 
 
 async def only_server(at: Stage) -> str:

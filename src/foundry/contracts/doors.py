@@ -215,10 +215,12 @@ class AgentDoor(Protocol):
     async def open(
         self, sandbox: SandboxId, server_id: str, agent: str, *, earlier: AgentSession | None, load: bool = False
     ) -> AgentSession:
-        """Start the agent's process under this server id and open its session: the earlier one where the agent
-        offers load or resume, else a new one. A repeat under a server id that is already open finds its session.
+        """Start the agent's process and open its session: the earlier one where the agent offers load or resume, else
+        a new one. A repeat finds the session that an earlier try opened, and ends what a try left half open.
 
         Args:
+            server_id: the chosen one. If it ends with `EACH_TRY`, each try makes its own of it: a request of a try that
+                was given up, and still arrives, must not reach the agent of the next one.
             load: rather than resume, and so that the history it tells can be read afterwards.
         """
         ...
@@ -266,11 +268,15 @@ class AgentDoor(Protocol):
         ...
 
     async def end(self, sandbox: SandboxId, server_id: str) -> None:
-        """End the agent's process; what was written down of its stream stays."""
+        """End the agent's process; what was written down of its stream stays.
+
+        Args:
+            server_id: of one agent, or the chosen one: then all that the tries of its opening made of it.
+        """
         ...
 
     async def close(self, sandbox: SandboxId, server_id: str) -> None:
-        """End the agent's process, and let go of what was written down of its stream."""
+        """Like `end`, and let go of what was written down of its stream."""
         ...
 
 

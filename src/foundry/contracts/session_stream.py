@@ -16,6 +16,19 @@ class PromptDoubtful(FoundryError, code="prompt_doubtful", status=502):
     remedy = "Look at the work, then resend the message if it is still needed."
 
 
+EACH_TRY = "-"  # the end of a chosen server id that each try of the opening completes with its own part
+
+
+def chosen_for(server_id: str) -> str:
+    """The chosen server id of which a try of the opening made this one."""
+    return server_id[: server_id.rfind(EACH_TRY) + 1] or server_id
+
+
+def made_of(server_id: str, chosen: str) -> bool:
+    """True for the chosen server id itself, and for one that a try of the opening made of it."""
+    return chosen in (server_id, chosen_for(server_id))
+
+
 class AgentSession(Model):
     """An agent's session as ACP gave it. The server id is the epoch of its event ids: never used twice."""
 
@@ -29,7 +42,10 @@ class AgentSession(Model):
 
 
 class ChooseServer(Command[str]):
-    """To TaskSession, by a step: the server id to open under, chosen before and kept until opened or given up."""
+    """To TaskSession, by a step: the server id to open under, chosen before and kept until opened or given up.
+
+    It ends with `EACH_TRY`, except one that release 0.2 chose.
+    """
 
     fresh: bool = False
 

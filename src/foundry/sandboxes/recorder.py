@@ -19,9 +19,10 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 
 from foundry.contracts.sandbox_provider import SandboxPathMissing, SandboxRefused
-from foundry.contracts.session_stream import StreamItem
+from foundry.contracts.session_stream import StreamItem, made_of
 from foundry.sandboxes.files import FileInfo, Files
 from foundry.sandboxes.processes import Processes, ProcessInfo
 from foundry.sandboxes.scripts import script
@@ -58,7 +59,7 @@ class Recorder:
         Raises:
             SandboxRefused: the recorder does not start here; the detail has its message.
         """
-        running = next((one for one in await self._recorders(server_id) if one.running), None)
+        running = next((one for one in await self._recorders() if one.args[3] == server_id and one.running), None)
         if running is None:
             numbers = map(str, (BLOCK, segment, held))
             arguments = ["-c", SCRIPT, NAME, server_id, f"{FOLDER}/{server_id}", *numbers]
@@ -83,18 +84,23 @@ class Recorder:
                 yield item
 
     async def forget(self, server_id: str) -> None:
-        """End this server's recorder and remove its recording. A missing one is not an error."""
-        for one in await self._recorders(server_id):
-            if one.running:
-                await self._processes.kill(one.id)
-            await self._processes.forget(one.id)
-        try:
-            await self._files.delete(f"{FOLDER}/{server_id}", recursive=True)
-        except SandboxPathMissing:
-            return
+        """End this server's recorder and remove its recording. A missing one is not an error.
 
-    async def _recorders(self, server_id: str) -> list[ProcessInfo]:
-        return [one for one in await self._processes.list() if one.args[2:4] == [NAME, server_id]]
+        Args:
+            server_id: of one server, or a chosen one: then those of all servers that were made of it.
+        """
+        for one in await self._recorders():
+            if made_of(one.args[3], server_id):
+                if one.running:
+                    await self._processes.kill(one.id)
+                await self._processes.forget(one.id)
+        with suppress(SandboxPathMissing):
+            for folder in await self._files.list(FOLDER):
+                if made_of(folder.path.rpartition("/")[2], server_id):
+                    await self._files.delete(folder.path, recursive=True)
+
+    async def _recorders(self) -> list[ProcessInfo]:
+        return [one for one in await self._processes.list() if one.args[2:3] == [NAME]]
 
     async def _lines(self, server_id: str, after: int) -> AsyncIterator[str]:
         """Read segment by segment, so that only one is in memory at a time.

@@ -244,4 +244,11 @@ MUTATIONS = (
         "send_prompt(c, session, row, rpc_id, entry)",
         ("tests/actors/test_task_session.py",),
     ),
+    Mutation(
+        "two tries of an opening share a server, so one loads the history into the other's stream",
+        "actors/task_session/door.py",
+        "server_id + token_hex(4) if server_id.endswith(EACH_TRY) else server_id",
+        "server_id",
+        ("tests/actors/test_task_session_real.py",),
+    ),
 )

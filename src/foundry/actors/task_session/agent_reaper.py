@@ -5,8 +5,9 @@
 | there | not there | the stream's worker notices it: the agent is started again |
 | not there | there, at two looks in a row | it is ended: it could write to the work tree of the session (R6) |
 
-A server's id is recorded before the server is created. So an unknown server is left over from a session that has
-ended or uses another id by now, and could not close it.
+A server's id is recorded before the server is created; while it is being opened, the part that all tries have in
+common (`EACH_TRY`). So an unknown server is left over from a session that has ended or uses another id by now, and
+could not close it, or from a try of its opening that another one overtook.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from foundry.actors.task_session.views import known_servers
 from foundry.contracts import addresses
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.ids import SandboxId
+from foundry.contracts.session_stream import chosen_for
 from foundry.runtime.turn import Reader
 from foundry.runtime.worker.supervisor import Job, WorkerKind, once
 
@@ -62,7 +64,12 @@ async def reconcile(job: Job, running: Running, before: set[tuple[SandboxId, str
     sandboxes = await job.read(running)
     found = await asyncio.gather(*(look(sandbox) for sandbox in sandboxes))
     known = await job.read(known_servers)  # after the look, so that every server it found is recorded
-    strange = {(box, one) for box, servers in zip(sandboxes, found, strict=True) for one in servers if one not in known}
+    strange = {
+        (box, one)
+        for box, servers in zip(sandboxes, found, strict=True)
+        for one in servers
+        if known.isdisjoint((one, chosen_for(one)))
+    }
     for sandbox, server in strange & before:
         try:
             async with asyncio.timeout(LIMIT):

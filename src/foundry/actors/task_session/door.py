@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from secrets import token_hex
 
 import httpx2 as httpx
 import structlog
@@ -18,8 +19,8 @@ from foundry.actors.task_session.acp import array, mapping, string
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.messages import Json
-from foundry.contracts.sandbox_provider import AgentRefused, SandboxUnreachable
-from foundry.contracts.session_stream import AgentSession, PromptDoubtful, Signs, StreamItem
+from foundry.contracts.sandbox_provider import AcpServerGone, AgentRefused, AgentUnavailable, SandboxUnreachable
+from foundry.contracts.session_stream import EACH_TRY, AgentSession, PromptDoubtful, Signs, StreamItem, made_of
 from foundry.sandboxes.acp import OPEN_ID, Acp, Initialized
 from foundry.sandboxes.activity import busy
 from foundry.sandboxes.agent import SandboxAgent
@@ -52,27 +53,27 @@ class AcpDoor:
     async def open(
         self, sandbox: SandboxId, server_id: str, agent: str, *, earlier: AgentSession | None, load: bool = False
     ) -> AgentSession:
-        """1. Find what a first try opened. 2. Start and greet the agent. 3. Resume, load or begin a session."""
+        """1. Find what an earlier try opened; end what it left half open. 2. Start and greet the agent. 3. Load, resume
+        or begin a session."""
         acp, cwd = (await self._started(sandbox)).acp, await self._directory(sandbox)
-        known = server_id in {server.server_id for server in await acp.servers()}
-        offers = await acp.initialize(server_id, agent)
-        load = offers.can_load and (load or not offers.can_resume)
-        if known and (found := await self._found(acp, server_id, offers, earlier, load)):
-            return found
-        if known and earlier and load:  # its stream was not read; a replay that was interrupted would be in it twice
-            await self.close(sandbox, server_id)
-            await acp.initialize(server_id, agent)
-        if earlier and load:
-            await self._record_replay(sandbox, server_id)
+        for other in await self._made_of(acp, server_id):
+            if found := await self._found(acp, other, agent, earlier, load):
+                return found
+            await self.close(sandbox, other)
+        server = server_id + token_hex(4) if server_id.endswith(EACH_TRY) else server_id
+        offers = await acp.initialize(server, agent)
+        replayed = earlier is not None and _loads(offers, load)
+        if earlier and replayed:
+            await self._record_replay(sandbox, server)
             with suppress(AgentRefused):  # it no longer knows that session
-                result = await acp.load_session(server_id, earlier.agent_session_id, cwd)
-                return _session(server_id, earlier.agent_session_id, offers, result, replayed=True)
+                result = await acp.load_session(server, earlier.agent_session_id, cwd)
+                return _session(server, earlier.agent_session_id, offers, result, replayed=True)
         if earlier and offers.can_resume:  # without a replay: the transcript has the history
             with suppress(AgentRefused):
-                result = await acp.resume_session(server_id, earlier.agent_session_id, cwd)
-                return _session(server_id, earlier.agent_session_id, offers, result)
-        result = await acp.new_session(server_id, cwd)
-        return _session(server_id, str(result["sessionId"]), offers, result)
+                result = await acp.resume_session(server, earlier.agent_session_id, cwd)
+                return _session(server, earlier.agent_session_id, offers, result, replayed=replayed)
+        result = await acp.new_session(server, cwd)
+        return _session(server, str(result["sessionId"]), offers, result, replayed=replayed)
 
     async def _record_replay(self, sandbox: SandboxId, server_id: str) -> None:
         """A replay may be longer than what sandbox-agent keeps. If it cannot be recorded, gaps stay."""
@@ -83,16 +84,24 @@ class AcpDoor:
             log.warning("an agent's history is not recorded", server=server_id, reason=str(error))
 
     async def _found(
-        self, acp: Acp, server_id: str, offers: Initialized, earlier: AgentSession | None, load: bool
+        self, acp: Acp, server: str, agent: str, earlier: AgentSession | None, load: bool
     ) -> AgentSession | None:
-        for item in reversed(await acp.replay(server_id)):
+        try:
+            offers, items = await acp.initialize(server, agent), await acp.replay(server)
+        except (AcpServerGone, AgentRefused, AgentUnavailable):  # it ended half-way
+            return None
+        for item in reversed(items):
             if item.message.get("id") == OPEN_ID and "result" in item.message:
                 result: Json = item.message["result"] or {}
+                replayed = earlier is not None and _loads(offers, load)
                 if "sessionId" in result:
-                    return _session(server_id, result["sessionId"], offers, result)
+                    return _session(server, result["sessionId"], offers, result, replayed=replayed)
                 if earlier:
-                    return _session(server_id, earlier.agent_session_id, offers, result, replayed=load)
+                    return _session(server, earlier.agent_session_id, offers, result, replayed=replayed)
         return None
+
+    async def _made_of(self, acp: Acp, chosen: str) -> list[str]:
+        return [one.server_id for one in await acp.servers() if made_of(one.server_id, chosen)]
 
     async def prompt(self, sandbox: SandboxId, session: AgentSession, rpc_id: str, text: str) -> None:
         """Return once the request is written and was not refused at once.
@@ -144,17 +153,22 @@ class AcpDoor:
         return [server.server_id for server in await (await self._reach(sandbox)).acp.servers()]
 
     async def end(self, sandbox: SandboxId, server_id: str) -> None:
-        await (await self._reach(sandbox)).acp.delete(server_id)
+        acp = (await self._reach(sandbox)).acp
+        for one in await self._made_of(acp, server_id):
+            await acp.delete(one)
 
     async def close(self, sandbox: SandboxId, server_id: str) -> None:
-        agent = await self._reach(sandbox)
-        await agent.acp.delete(server_id)
-        await agent.recorder.forget(server_id)
+        await self.end(sandbox, server_id)
+        await (await self._reach(sandbox)).recorder.forget(server_id)
 
 
-def _session(
-    server_id: str, session: str, offers: Initialized, result: Json, *, replayed: bool = False
-) -> AgentSession:
+def _loads(offers: Initialized, load: bool) -> bool:
+    """Whether an earlier session is loaded: on request, or if the agent offers nothing else."""
+    return offers.can_load and (load or not offers.can_resume)
+
+
+def _session(server_id: str, session: str, offers: Initialized, result: Json, *, replayed: bool) -> AgentSession:
+    """`replayed`: a load was asked for. Its response ends the replay, also that of a load that was refused half-way."""
     modes = mapping(result.get("modes"))
     return AgentSession(
         server_id=server_id,

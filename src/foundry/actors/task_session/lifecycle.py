@@ -26,9 +26,11 @@ from foundry.contracts.messages import millis
 from foundry.contracts.overdue import Action
 from foundry.contracts.session_status_sync import ReadStream
 from foundry.contracts.session_stream import (
+    EACH_TRY,
     ChooseServer,
     FillGaps,
     SessionOpened,
+    made_of,
 )
 from foundry.contracts.task import title_of
 from foundry.contracts.task_session import (
@@ -92,7 +94,7 @@ def choose_server(turn: Turn, command: ChooseServer) -> str:
     """Choose the id before the agent is started under it. It stays the same until it is given up."""
     c = conversation(turn)
     if command.fresh or not c.state.server:
-        c.state.server = turn.new_id("acp")
+        c.state.server = turn.new_id("acp") + EACH_TRY
     return c.state.server
 
 
@@ -100,11 +102,11 @@ def choose_server(turn: Turn, command: ChooseServer) -> str:
 def opened(turn: Turn, command: SessionOpened) -> None:
     """1. Close any server but the chosen one. 2. Read its stream. 3. Ready: queued messages ask for the work tree."""
     c, opened = conversation(turn), command.opened
-    if c.status is SessionStatus.CLOSED or opened.server_id != c.state.server:
+    if c.status is SessionStatus.CLOSED or not made_of(opened.server_id, c.state.server or ""):
         turn.start("close_server", CloseServer(sandbox=SandboxId(c.state.sandbox), server_id=opened.server_id))
         return
     state = c.state
-    state.agent_session = opened.model_dump_json()
+    state.server, state.agent_session = opened.server_id, opened.model_dump_json()
     state.connected, state.cursor, state.unread = True, 0, None
     state.replay_ends = opened.replay_ends
     c.agent_says(mode=opened.mode)

@@ -46,7 +46,7 @@ async def connect(flow: Flow, job: Connect) -> AgentSession:
         install = flow.doors.sandboxes.install_agent
         await flow.do("installing agent", install, job.sandbox, job.agent, deadline=INSTALL_DEADLINE)
     opened = await flow.do("opening", open_agent, flow.doors, job, server, deadline=OPEN_DEADLINE)
-    await flow.do("recording", record, flow.doors, job, server)
+    await flow.do("recording", record, flow.doors, job, opened.server_id)
     return opened
 
 
