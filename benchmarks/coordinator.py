@@ -11,8 +11,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy import insert, select
+from tests.listening import listen
 from tests.postgres import binaries, cluster, database
-from tests.runtime.toys import listen
 from tests.waiting import eventually
 from tests.world.world import world
 

@@ -131,12 +131,16 @@ class Server:
     """One Foundry: its parts, from the lock on the data directory to the doors."""
 
     def __init__(
-        self, settings: Settings, *, progress: Callable[[str], None] = lambda text: None, reconcile: float = RECONCILE,
+        self,
+        settings: Settings,
+        *,
+        progress: Callable[[str], None] = lambda text: None,
+        reconcile: float = RECONCILE,
         streams: StreamTimes = STREAMS,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.settings = settings
-        self._streams = streams
         self._reconcile = reconcile
+        self._streams = streams
         self._progress = progress
         self._lock: IO[str] | None = None
 

@@ -115,7 +115,7 @@ class GitHubStage:
         git("push", "-q", "origin", branch, cwd=where)
 
     async def synced(self) -> None:
-        """Ask for a sync as a start does, and wait until everything is read anew."""
+        """Ask for a sync as a start does, and wait until everything was read again."""
         org = self.repository.organization
         before = (await self.tree.read(github_state, org)).synced_at
         await self.tree.ask(addresses.github_app(), SyncInstallations(parent=addresses.app_shell()))

@@ -243,7 +243,7 @@ async def stage(
 
 
 async def _begin(stage_: Stage, prompt: str | None, grants: bool) -> None:
-    sandbox, ask = addresses.sandbox(SANDBOX), stage_.runtime.ask
+    sandbox, ask = addresses.sandbox(SANDBOX), stage_.world.ask
     await ask(sandbox, CreateSandbox(id=SANDBOX, task=TASK))
     for state in (SandboxState.STARTING, SandboxState.RUNNING):
         await ask(sandbox, SandboxMoved(state=state))

@@ -70,7 +70,7 @@ async def test_a_task_whose_repository_is_gone_is_listed_as_the_task_knows_it(st
     async with tally_tree(store_url) as stage:
         renamed = TALLY.model_copy(update={"name": "sums"})
         await stage.say(TaskSeen(task=line(1)), RepositoriesSeen(repositories=[renamed]), to=HERE)
-        await stage.say(RepositoriesSeen(gone=[TALLY.id]), to=HERE)  # its watchers are told the line anew
+        await stage.say(RepositoriesSeen(gone=[TALLY.id]), to=HERE)  # its watchers get the line again
         assert [task.repository.name for task in await stage.read(task_list, ORG)] == ["tally"]
 
 

@@ -132,7 +132,7 @@ class Edge:
         """Somebody's browser, signed in."""
         session = f"session of {person.login}".replace(" ", "-")
         sign_in = SignIn(token_hash=hashed(session), user=person.id, login=person.login)
-        await self.runtime.ask(addresses.app_shell(), sign_in)
+        await self.world.ask(addresses.app_shell(), sign_in)
         client = self.client(Origin=URL)
         client.cookies.set(COOKIE, session)
         return client
@@ -176,7 +176,7 @@ class Edge:
         """GitHub's mind has changed, and it has said so."""
         self.github.rights[(login, repository.id)] = access
         record = RecordPermission(repository=repository.id, login=login, access=access)
-        await self.runtime.ask(addresses.github(repository.organization), record)
+        await self.world.ask(addresses.github(repository.organization), record)
 
 
 @asynccontextmanager

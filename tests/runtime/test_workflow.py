@@ -24,7 +24,8 @@ from foundry.runtime.turn import Reader
 from foundry.runtime.workflow.flow import Flow, Scope, Workflows, workflow
 from foundry.runtime.workflow.recovery import CRASHES, Recovery
 from foundry.runtime.workflow.workflow_rows import Started, start_rows
-from tests.runtime.toys import Begin, Halt, Job, Ledger, Note, all_failures, house, listen, running, texts
+from tests.listening import listen
+from tests.runtime.toys import Begin, Halt, Job, Ledger, Note, all_failures, house, running, texts
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow

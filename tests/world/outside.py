@@ -1,6 +1,6 @@
 """What a World's doors lead to: nothing, or an outside that does what a test tells it.
 
-The stand-in GitHub is in `tests/world/stand_in.py`, the agents of one session in `tests/world/agents.py`.
+The stand-in GitHub is in `tests/actors/github_stage.py`, the agents of one session in `tests/world/agents.py`.
 """
 
 from __future__ import annotations

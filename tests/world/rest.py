@@ -1,4 +1,4 @@
-"""When a runtime is at rest: nothing more comes of itself. That proves "nothing happens" without sleeping."""
+"""When a runtime is idle: nothing more happens automatically. It proves "nothing comes" without sleeping."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from foundry.runtime.turn import Reader
 from foundry.runtime.workflow.workflow_rows import start_rows
 from tests.waiting import eventually
 
-QUIET = 20.0  # seconds until everything that was begun has come to its end, on 2 busy cores
+QUIET = 20.0  # seconds until everything that was started has ended, on 2 busy cores
 
 
 async def quiet(runtime: Runtime, limit: float = QUIET) -> None:
@@ -19,10 +19,10 @@ async def quiet(runtime: Runtime, limit: float = QUIET) -> None:
 
 
 async def under_way(runtime: Runtime, held: int = 0) -> list[str]:
-    """What is not at rest, from one snapshot of the runtime's tables.
+    """What is still under way, from one snapshot of the runtime's tables.
 
     Args:
-        held: how many workflows wait for the test itself; while no others run, they are at rest.
+        held: how many workflows wait for the test itself; while no others run, the runtime is idle.
     """
 
     def look(reader: Reader) -> list[str]:

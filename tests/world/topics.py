@@ -1,11 +1,12 @@
 """Snapshot + events = fresh snapshot, for all seven topics.
 
 `Topics` keeps a picture of every actor's topic. It begins with nothing when the actor is born, or with a snapshot where
-the test begins later, and is changed by events alone. A check compares each picture with what is read anew in the same
+the test begins later, and is changed by events alone. A check compares each picture with a fresh one, read in the same
 database snapshot as the events, so it holds at any moment, whatever else goes on. There are two pictures: of a watcher,
 who is told what is committed, and of somebody who catches up from the stored events.
 
-Only the list of organizations on `app` is another actor's: it is compared while no message to AppShell waits.
+The list of organizations on `app` is read from another actor's rows. So a check first waits until AppShell has taken
+every `OrganizationListed` that was sent to it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from foundry.actors.app_shell import views as app_shell
 from foundry.actors.github_state.views import pull_requests
@@ -32,10 +33,10 @@ from foundry.contracts import addresses
 from foundry.contracts.github_state import AccessChanged, PullRequestChanged, PullRequestState
 from foundry.contracts.ids import OrganizationId, RepositoryId, SandboxId, SessionId, TaskId, UserId
 from foundry.contracts.messages import Address, Event
-from foundry.contracts.organization import IssuesChanged, OrganizationChanged, RepositoriesChanged
+from foundry.contracts.organization import IssuesChanged, OrganizationChanged, OrganizationListed, RepositoriesChanged
 from foundry.contracts.repository import RepositoryChanged
 from foundry.contracts.sandbox_instance import SandboxChanged
-from foundry.contracts.task import TaskChanged, TaskListed
+from foundry.contracts.task import TaskChanged, TaskListed, TaskSummary
 from foundry.contracts.task_session import (
     Entry,
     EntryChanged,
@@ -48,6 +49,7 @@ from foundry.runtime.runtime import Runtime
 from foundry.runtime.store.tables import actors, mailbox
 from foundry.runtime.topic import Published
 from foundry.runtime.turn import AnyRow, Reader
+from tests.listening import listen
 from tests.waiting import eventually
 
 Picture = dict[str, Any]
@@ -60,6 +62,14 @@ class Topic(Protocol):
     def empty(self) -> Picture: ...
     def read(self, reader: Reader, key: str) -> Picture: ...
     def fold(self, picture: Picture, event: AnyRow | Published) -> None: ...
+
+
+def _listed(live: list[TaskSummary], archived: list[TaskSummary]) -> dict[str, TaskSummary]:
+    """The tasks of both lists, each of which a client can put in order itself: the newest first."""
+    for tasks, over in ((live, False), (archived, True)):
+        assert tasks == sorted(tasks, key=lambda task: (task.created_at, task.id), reverse=True)
+        assert all((task.archived is not None) is over for task in tasks)
+    return {task.id: task for task in live + archived}
 
 
 def _event(event: AnyRow | Published, *kinds: type[Event]) -> Event:
@@ -98,10 +108,9 @@ class Organization:
 
     def read(self, reader: Reader, key: str) -> Picture:
         id = OrganizationId(key)
-        listed = organizations.task_list(reader, id) + organizations.task_list(reader, id, archived=True)
         return {
             "organization": organizations.organization_view(reader, id),
-            "tasks": {task.id: task for task in listed},
+            "tasks": _listed(organizations.task_list(reader, id), organizations.task_list(reader, id, archived=True)),
             "repositories": organizations.repository_list(reader, id),
             "issues": organizations.issues(reader, id),
         }
@@ -143,8 +152,8 @@ class Repository:
 
     def read(self, reader: Reader, key: str) -> Picture:
         id = RepositoryId(key)
-        listed = repositories.task_list(reader, id) + repositories.task_list(reader, id, archived=True)
-        return {"repository": repositories.repository_view(reader, id), "tasks": {task.id: task for task in listed}}
+        tasks = _listed(repositories.task_list(reader, id), repositories.task_list(reader, id, archived=True))
+        return {"repository": repositories.repository_view(reader, id), "tasks": tasks}
 
     def fold(self, picture: Picture, event: AnyRow | Published) -> None:
         found = _event(event, RepositoryChanged, TaskListed)
@@ -174,6 +183,7 @@ class Session:
     def read(self, reader: Reader, key: str) -> Picture:
         id = SessionId(key)
         _, session, transcript = session_snapshot(reader, id)
+        assert transcript == sorted(transcript, key=lambda entry: (entry.position, entry.part))
         people = reader.all(select(session_people.c.person).where(session_people.c.session == key))
         mine = {row.person: personal_view(reader, id, UserId(row.person)) for row in people}
         return {
@@ -226,6 +236,13 @@ TOPICS: dict[str, Topic] = {
 """By the kind of the actor that publishes on it."""
 
 
+ORGANIZATIONS_TO_LIST = select(mailbox.c.id).where(
+    mailbox.c.receiver == str(addresses.app_shell()),
+    mailbox.c.word == OrganizationListed.__name__,
+    mailbox.c.set_aside_at.is_(None),
+)
+
+
 def fold(entries: dict[str, Entry], event: Event) -> None:
     """Apply one event of a session's topic to its transcript, as every client does.
 
@@ -274,7 +291,7 @@ class Topics:
         self._kept: dict[Address, _Kept] = {}
         self._told: dict[Address, list[Published]] = defaultdict(list)
         self._checking = asyncio.Lock()
-        runtime.hub.listen(self._hear)
+        listen(runtime, self._hear)
 
     def _hear(self, address: Address, events: Sequence[Published]) -> None:
         if address.kind in self._topics:
@@ -282,13 +299,14 @@ class Topics:
 
     async def begin(self) -> None:
         """Take a snapshot of what there is already."""
-        for fresh in await self._runtime.read(self._fresh):
+        for fresh in await eventually(lambda: self._runtime.read(self._fresh), lambda read: read is not None) or ():
             self._kept[fresh.address] = _Kept(fresh.version, copy.deepcopy(fresh.picture), copy.deepcopy(fresh.picture))
 
     async def check(self) -> None:
         """Every picture, changed by the events since the last check, is what a fresh snapshot shows."""
         async with self._checking:
-            for fresh in await self._runtime.read(self._fresh):
+            found = await eventually(lambda: self._runtime.read(self._fresh), lambda read: read is not None)
+            for fresh in found or ():
                 await self._check(fresh)
 
     async def _check(self, fresh: _Fresh) -> None:
@@ -306,7 +324,10 @@ class Topics:
         for who, picture in (("who watches", kept.watched), ("who catches up", kept.caught_up)):
             _same(f"{fresh.address} for one {who}", topic, picture, fresh.picture)
 
-    def _fresh(self, reader: Reader) -> list[_Fresh]:
+    def _fresh(self, reader: Reader) -> list[_Fresh] | None:
+        """Every topic; None while AppShell has yet to take a message about an organization."""
+        if reader.all(ORGANIZATIONS_TO_LIST):
+            return None
         query = select(actors.c.actor, actors.c.version).where(
             actors.c.kind.in_(self._topics), actors.c.deleted_at.is_(None)
         )
@@ -318,8 +339,6 @@ class Topics:
             kept = self._kept.get(address)
             picture = self._topics[address.kind].read(reader, address.key)
             events = reader.events(address, after=kept.version if kept else 0)
-            if address == addresses.app_shell() and _behind(reader):
-                continue
             found.append(_Fresh(address, version, picture, events))
         return found
 
@@ -327,12 +346,6 @@ class Topics:
 def _is_made(reader: Reader, address: Address) -> bool:
     c = organization_rows.c
     return reader.first(select(c.organization).where(c.organization == address.key)) is not None
-
-
-def _behind(reader: Reader) -> bool:
-    """AppShell has yet to hear of an organization."""
-    query = select(func.count().label("number")).where(mailbox.c.receiver == str(addresses.app_shell()))
-    return reader.one(query).number > 0
 
 
 def _same(what: str, topic: Topic, picture: Picture, fresh: Picture) -> None:

@@ -1,6 +1,6 @@
 """World: all actors on the real runtime and database, with an outside that a test chooses.
 
-After every command, whenever the world comes to rest, and at its end, each topic's snapshot and events are compared
+After every command, at every `quiet`, and at its end, each topic's snapshot and events are compared
 with a fresh snapshot (`tests/world/topics.py`).
 
     async with world(url, Scripted()) as tree:
@@ -128,7 +128,7 @@ class World:
         await self.topics.check()
 
     async def under_way(self) -> list[str]:
-        """What is not at rest."""
+        """What is still under way."""
         return self.outside.on_its_way() + await under_way(self.runtime, self.outside.held)
 
     async def coming(self, address: Address) -> list[str]:

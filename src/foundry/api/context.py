@@ -48,7 +48,7 @@ class Foundry:
         oauth: GitHub's sign-in. None: nobody can sign in.
         identify: returns the GitHub account that a token belongs to.
         room: returns the free space on the sandboxes' disk. Changes nothing.
-        keep_alive: seconds without an event, after which a stream says that it lives.
+        keep_alive: seconds without an event before a stream sends a keep-alive.
         access_every: seconds between access checks of a stream.
     """
 

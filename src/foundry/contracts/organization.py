@@ -59,7 +59,7 @@ class OrganizationView(Model):
 
 
 class OrganizationListed(Message):
-    """Organization -> AppShell: it is new or has changed, and its own row says so already."""
+    """Organization -> AppShell: it is new or has changed. Its row was written before this message was sent."""
 
     organization: OrganizationView
 

@@ -98,7 +98,7 @@ class AppShell(Actor):
 
     @receives(OrganizationListed)
     def organization_listed(self, turn: Turn, message: OrganizationListed) -> None:
-        """The start page lists it, or no longer does. Whoever looks now finds it: its own row came first."""
+        """An organization is new or has changed. Its own row was written first, so a fresh snapshot already has it."""
         turn.publish(OrganizationChanged(entity=message.organization.id, organization=message.organization))
 
     # sandboxes that nobody uses
