@@ -155,10 +155,22 @@ def dying(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Recovery, "put_down", says_nothing)
 
 
+class TwoHolds(World):
+    """Each of its two actions waits at a hold of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.holds = {"one": asyncio.Event(), "two": asyncio.Event()}
+
+    async def act(self, what: str) -> Point:
+        point = await super().act(what)
+        await self.holds[what].wait()
+        return point
+
+
 @pytest.mark.usefixtures("dying")
 async def test_only_crashes_without_progress_between_them_are_counted(tmp_path: Path) -> None:
-    world, url = World(), f"sqlite:///{tmp_path}/foundry.db"
-    world.hold.clear()
+    world, url = TwoHolds(), f"sqlite:///{tmp_path}/foundry.db"
     async with running(url, house(walking()), world) as runtime:
         await runtime.ask(Ledger.at("a"), Begin(workflow="walk", text="x"))
         await eventually(lambda: world.done["one"], lambda n: n == 1)
@@ -167,11 +179,10 @@ async def test_only_crashes_without_progress_between_them_are_counted(tmp_path: 
             before = world.done[step]
             async with running(url, house(walking()), world) as runtime:
                 await eventually(lambda step=step: world.done[step], lambda n, before=before: n == before + 1)
-        world.hold.set()
+        world.holds[step].set()
         async with running(url, house(walking()), world) as runtime:
             if step == "one":
                 await eventually(lambda: world.done["one"], lambda n: n == CRASHES + 1)
-                world.hold.clear()
                 await eventually(lambda: world.done["two"], lambda n: n == 1)
             else:
                 await walked(runtime, "over")
