@@ -169,7 +169,7 @@ class Server:
         doors = Outside(
             github=GitHubOutside(github, self.runtime.read),
             sandboxes=self._boxes,
-            agents=AcpDoor(self._boxes.reach, self._boxes.directory, self._boxes.started),
+            agents=AcpDoor(self._boxes.reach, self._boxes.directory, self._boxes.started, self._boxes.stopped),
         )
         await self.runtime.start(doors)
         self._contraction = asyncio.create_task(contract(url), name="contraction of the database")

@@ -78,7 +78,7 @@ async def real(lab: Lab, tmp_path: Path) -> AsyncIterator[Open]:  # noqa: F811
         await sandboxes.start(SANDBOX)
         agent = await sandboxes.reach(SANDBOX)
         await agent.processes.run("mkdir", ["-p", await sandboxes.directory(SANDBOX)])
-        return Doors(AcpDoor(sandboxes.reach, sandboxes.directory), sandboxes)
+        return Doors(AcpDoor(sandboxes.reach, sandboxes.directory, stopped=sandboxes.stopped), sandboxes)
 
     @asynccontextmanager
     async def open_(**options: object) -> AsyncIterator[Stage]:
@@ -178,6 +178,21 @@ async def test_a_crashed_agent_comes_back_with_its_session(real: Open) -> None:
         notes = [e.text for e in await at.transcript() if e.kind == EntryKind.NOTE]
         assert len(notes) == 2
         assert "kept its session" in notes[1]
+
+
+async def test_an_agent_whose_sandbox_agent_died_is_started_again_at_once(real: Open, lab: Lab) -> None:  # noqa: F811
+    """Its provider says that the sandbox is stopped, so there is nothing to wait for."""
+    async with real(opened=False, prompt=script("say first", "hang")) as at:
+        await _open(at)
+        await eventually(lambda: said(at), bool, limit=LIMIT)
+        server = await only_server(at)
+        await lab.provider.stop(SANDBOX)
+        with pytest.raises(AcpServerGone):
+            _ = [item async for item in at.doors.agents.stream(SANDBOX, server, 0)]
+        view = await at.until(lambda v: v.status == SessionStatus.IDLE, LIMIT)
+        assert [m.state for m in view.messages] == [MessageState.UNKNOWN]
+        notes = [e.text for e in await at.transcript() if e.kind == EntryKind.NOTE]
+        assert notes[0] == "The sandbox was stopped. Foundry is starting the agent again."
 
 
 async def history(at: Stage) -> tuple[AgentSession, dict[str, object]]:

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from foundry.actors.sandbox_instance import git_bundle as saving
 from foundry.actors.sandbox_instance.git import Git
+from foundry.contracts.errors import FoundryError
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.people import Person
 from foundry.contracts.repository import RepositoryRef
@@ -254,6 +255,14 @@ class Sandboxes:
             if moved or found.state is ProviderState.STOPPED:
                 await self.start(sandbox)
         return await self.reach(sandbox)
+
+    async def stopped(self, sandbox: SandboxId) -> bool:
+        """True if the provider says that the sandbox is stopped; False also if it does not answer."""
+        try:
+            found = await self._provider.find(sandbox)
+        except FoundryError:
+            return False
+        return found is not None and found.state is ProviderState.STOPPED
 
     async def directory(self, sandbox: SandboxId) -> str:
         """Where the repository is cloned, as agents see it."""

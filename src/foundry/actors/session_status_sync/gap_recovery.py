@@ -24,7 +24,8 @@ async def recorded(
     """The recorded events after one id and before another, as far as they were recorded.
 
     Args:
-        before: None: to the recording's end, as nothing more will come.
+        before: None: to the recording's end, as nothing more will come. Then a sandbox that does not answer is not
+            waited for: the rest is read once the agent is started again (`resume_session`).
     """
     began = heard = time.monotonic()
     while True:
@@ -36,6 +37,8 @@ async def recorded(
                 after = item.event_id
             heard = time.monotonic()
         except SandboxUnreachable as error:
+            if before is None:
+                return
             if time.monotonic() - heard > times.away_limit:
                 log.warning("a gap cannot be filled", server=stream.server_id, reason=error.detail)
                 return

@@ -38,6 +38,7 @@ class AcpDoor:
         reach: the long-lived client of a sandbox's sandbox-agent; a prompt's POST stays open in it.
         directory: where the sandbox has its repository; agents work there.
         started: like `reach`, but starts a sandbox that was stopped meanwhile. Agents are opened through it.
+        stopped: True if a sandbox is certainly stopped. Then its agents are gone, however its stream ended.
     """
 
     def __init__(
@@ -45,9 +46,11 @@ class AcpDoor:
         reach: Callable[[SandboxId], Awaitable[SandboxAgent]],
         directory: Callable[[SandboxId], Awaitable[str]],
         started: Callable[[SandboxId], Awaitable[SandboxAgent]] | None = None,
+        stopped: Callable[[SandboxId], Awaitable[bool]] | None = None,
     ) -> None:
         self._reach = reach
         self._started = started or reach
+        self._stopped = stopped
         self._directory = directory
 
     async def open(
@@ -133,8 +136,13 @@ class AcpDoor:
 
     async def stream(self, sandbox: SandboxId, server_id: str, after: int) -> AsyncIterator[StreamItem]:
         agent = await self._reach(sandbox)
-        async for item in agent.acp.stream(server_id, after):
-            yield item
+        try:
+            async for item in agent.acp.stream(server_id, after):
+                yield item
+        except SandboxUnreachable as error:
+            if self._stopped and await self._stopped(sandbox):
+                raise AcpServerGone("The sandbox was stopped.") from error
+            raise
 
     async def record(self, sandbox: SandboxId, server_id: str) -> None:
         await (await self._reach(sandbox)).recorder.start(server_id)
