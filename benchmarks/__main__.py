@@ -10,12 +10,13 @@ import asyncio
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 
 import structlog
 import uvloop
 
 from benchmarks import coordinator, edge, replicas, runtime, start, task, transcript
-from benchmarks.rows import Failed, Row, document, row, tried, write
+from benchmarks.rows import DOCUMENT, RESULTS, Failed, Row, document, row, tried, write
 
 PARTS = {
     "runtime": runtime.measure,
@@ -41,9 +42,9 @@ async def main(names: Sequence[str], parts: Mapping[str, Part] = PARTS) -> list[
     return rows
 
 
-def finish(rows: Sequence[Row], *, doc: bool) -> int:
-    """Write the table. Returns the exit code."""
-    write(rows)
+def finish(rows: Sequence[Row], *, doc: bool, results: Path = RESULTS, into: Path = DOCUMENT) -> int:
+    """Write the table: to `results`, and with `doc` into the document. Returns the exit code."""
+    write(rows, results)
     failed = sum(1 for one in rows if one.failure)
     if failed:
         print(
@@ -51,7 +52,7 @@ def finish(rows: Sequence[Row], *, doc: bool) -> int:
         )
         return 1
     if doc:
-        document(rows)
+        document(rows, into)
     return 0
 
 

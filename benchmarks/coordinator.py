@@ -11,10 +11,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy import insert, select
+from tests.listening import listen
 from tests.postgres import binaries, cluster, database
-from tests.rules.world import world
-from tests.runtime.toys import listen
 from tests.waiting import eventually
+from tests.world.world import world
 
 from benchmarks.filled import ORG, line, repository
 from benchmarks.rows import Failed, Row, row, tried

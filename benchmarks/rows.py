@@ -106,7 +106,7 @@ def cells(row: Row) -> list[str]:
     return [row.name, value, row.beside, beside, ratio, row.reach, mark]
 
 
-def write(rows: Sequence[Row]) -> None:
+def write(rows: Sequence[Row], results: Path = RESULTS) -> None:
     """Print one table and write the list as JSON."""
     from rich.console import Console
     from rich.markup import escape
@@ -118,13 +118,13 @@ def write(rows: Sequence[Row]) -> None:
     for one in rows:
         table.add_row(*(escape(cell) for cell in cells(one)))
     Console(width=150).print(table)
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps([asdict(one) for one in rows], indent=1) + "\n")
+    results.parent.mkdir(parents=True, exist_ok=True)
+    results.write_text(json.dumps([asdict(one) for one in rows], indent=1) + "\n")
 
 
-def document(rows: Sequence[Row]) -> None:
-    """Put the table into docs/benchmarks.md, in the place of the one that is there."""
+def document(rows: Sequence[Row], path: Path = DOCUMENT) -> None:
+    """Put the table into the document, in the place of the one that is there."""
     lines = [list(COLUMNS), ["---"] * len(COLUMNS), *(cells(one) for one in rows)]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    before, _, rest = DOCUMENT.read_text().partition(BEGIN)
-    DOCUMENT.write_text(f"{before}{BEGIN}\n{table}\n{END}{rest.partition(END)[2]}")
+    before, _, rest = path.read_text().partition(BEGIN)
+    path.write_text(f"{before}{BEGIN}\n{table}\n{END}{rest.partition(END)[2]}")

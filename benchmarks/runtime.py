@@ -14,8 +14,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from sqlalchemy import select
+from tests.listening import listen
 from tests.postgres import binaries, cluster, database
-from tests.runtime.toys import listen
 
 from benchmarks.house import Count, Counter, Create, Sink, house
 from benchmarks.rows import Failed, Row, row, tried

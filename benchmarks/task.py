@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import create_engine, func, select, text
-from tests.rules.world import Outside, World, world
 from tests.runtime.toys import workflow_url
 from tests.waiting import eventually
+from tests.world.outside import Scripted
+from tests.world.world import World, world
 
 from benchmarks.rows import Row, row, tried
 from foundry.runtime.store.tables import actors, events, mailbox, workflows
@@ -38,7 +39,7 @@ async def measure() -> list[Row]:
 
 async def of_one_task(url: str) -> Cost:
     """A task's first turn of its agent, of the outside only what a stand-in gives at once."""
-    outside = Outside()
+    outside = Scripted()
     outside.work = outside.work.model_copy(update={"diff": "x" * DIFF, "commits_ahead": 1})
     async with world(url, outside) as tree:
         await at_rest(tree)

@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.actors.task_session_stage import Stage, stage, update, words
+from tests.actors.task_session_stage import Stage, stage
 from tests.postgres import binaries, cluster, database
+from tests.world.agents import update, words
 
 from benchmarks.rows import Failed, Row, row, tried
 from foundry.actors.session_status_sync.worker import BATCH

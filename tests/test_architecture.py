@@ -282,3 +282,26 @@ def test_ci_takes_a_skip_for_a_failure(how: str, tmp_path: Path) -> None:
         done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
         assert ("skipped where nothing may be" in done.stdout) is strict, done.stdout
         assert done.returncode in ((1, 2) if strict else (0, 5)), done.stdout
+
+
+# tests
+
+SLEEPS = {  # what takes time here is part of the scene, not a wait that proves something
+    "tests/waiting.py": "polls for `eventually`",
+    "tests/runtime/test_workflow.py": "an action of the outside takes a moment",
+    "tests/system/test_every_step.py": "looks whether the server lives, to start it again",
+}
+
+
+def test_no_test_sleeps_to_show_that_nothing_comes() -> None:
+    """`World.quiet` and `eventually` do it (CONTRIBUTING, "Write a test of the actors")."""
+    files = [path for path in (ROOT / "tests").rglob("*.py") if "harness" not in path.parts]
+    found = {str(p.relative_to(ROOT)) for p in files if re.search(r"asyncio\.sleep\((?!0\))", p.read_text())}
+    assert found - {"tests/test_architecture.py"} == SLEEPS.keys()
+
+
+def test_no_test_patches_a_constant() -> None:
+    """What a test needs in another size is an argument with the usual value as its default."""
+    patched = re.compile(r"""setattr\([^)]*["'](?:[\w.]+\.)?[A-Z][A-Z_]+["']""")
+    files = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]
+    assert [str(path.relative_to(ROOT)) for path in files if patched.search(path.read_text())] == []

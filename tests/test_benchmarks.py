@@ -38,39 +38,39 @@ async def a_broken_part() -> list[Row]:
 
 
 @pytest.fixture
-def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the directory of the results, instead of this repository's own files."""
+def written(tmp_path: Path) -> dict[str, Path]:
+    """Where the results go, instead of this repository's own files."""
     document = tmp_path / "benchmarks.md"
     document.write_text(f"before\n{rows.BEGIN}\nan older table\n{rows.END}\nafter\n")
-    monkeypatch.setattr(rows, "DOCUMENT", document)
-    monkeypatch.setattr(rows, "RESULTS", tmp_path / "latest.json")
-    return tmp_path
+    return {"results": tmp_path / "latest.json", "into": document}
 
 
-async def test_a_row_that_raises_leaves_the_others_and_says_so(written: Path, capsys: pytest.CaptureFixture[str]):
+async def test_a_row_that_raises_leaves_the_others_and_says_so(
+    written: dict[str, Path], capsys: pytest.CaptureFixture[str]
+):
     found = await bench.main([], {"first": a_part, "broken": a_broken_part, "last": a_part})
     three = ["good", "bad", "beside bad"]
     assert [one.name for one in found] == [*three, "all rows of broken", *three]
-    assert bench.finish(found, doc=True) == 1
+    assert bench.finish(found, doc=True, **written) == 1
     out, err = capsys.readouterr()
     table = " ".join(out.split())
     assert "FAILED: RuntimeError: the server | is gone for good" in table
     assert "bench: 5 of 7 rows failed, so docs/benchmarks.md was not changed" in table
     assert "in broken" in err, "the traceback says where"
-    assert "an older table" in rows.DOCUMENT.read_text()
-    kept = {one["name"]: one for one in json.loads(rows.RESULTS.read_text())}
+    assert "an older table" in written["into"].read_text()
+    kept = {one["name"]: one for one in json.loads(written["results"].read_text())}
     assert (kept["good"]["value"], kept["good"]["reached"], kept["good"]["failure"]) == (2.0, True, "")
     assert (kept["bad"]["value"], kept["bad"]["reached"]) == (None, None)
     assert (kept["beside bad"]["value"], kept["beside bad"]["reached"]) == (2.0, None)
     assert kept["beside bad"]["failure"].startswith("bad: RuntimeError")
 
 
-async def test_a_run_without_a_failed_row_is_documented_and_succeeds(written: Path):
+async def test_a_run_without_a_failed_row_is_documented_and_succeeds(written: dict[str, Path]):
     async def good() -> list[Row]:
         return [row("good", await tried(measured(2.0)), "ms")]
 
-    assert bench.finish(await bench.main([], {"good": good}), doc=True) == 0
-    assert "| good | 2 ms |" in rows.DOCUMENT.read_text()
+    assert bench.finish(await bench.main([], {"good": good}), doc=True, **written) == 0
+    assert "| good | 2 ms |" in written["into"].read_text()
 
 
 async def test_a_measurement_that_hangs_is_a_failed_one():

@@ -42,7 +42,8 @@ from foundry.actors.sandbox_instance.actor import SandboxInstance
 from foundry.actors.sandbox_instance.door import Sandboxes
 from foundry.actors.sandbox_instance.views import endpoint, running
 from foundry.actors.session_status_sync.actor import SessionStatusSync
-from foundry.actors.session_status_sync.worker import WORKER
+from foundry.actors.session_status_sync.times import StreamTimes
+from foundry.actors.session_status_sync.worker import reader
 from foundry.actors.task import branch_poller as branches_reconciling
 from foundry.actors.task import workflows as task_workflows
 from foundry.actors.task.actor import Task
@@ -75,6 +76,7 @@ from foundry.settings import Settings, check
 
 AGENTS = ("claude", "codex", "opencode", "amp", "mock")
 DRAIN = 5  # seconds that open requests get at a stop
+STREAMS = StreamTimes()
 RECONCILE = 60.0  # seconds between two looks at what there is beside what is recorded
 CONTRACT = 10.0  # seconds between two looks whether a server of the last release still lives
 STOP_LIMIT = 10.0  # seconds from the signal to the end, even if a database that stands still holds a thread
@@ -103,6 +105,7 @@ def house(
     reconcile: float = RECONCILE,
     archived: timedelta | None = None,
     min_free: int = 0,
+    streams: StreamTimes = STREAMS,
 ) -> House:
     """Every actor kind, workflow and worker there is (R28)."""
     actors = (
@@ -116,7 +119,7 @@ def house(
         *sandbox_instance_workflows.WORKFLOWS,
     )
     workers = (
-        WORKER,
+        reader(streams),
         sandboxes_reconciling.reconciler(reconcile, min_free),
         agents_reconciling.reconciler(running, reconcile),
         branches_reconciling.reconciler(reconcile),
@@ -128,10 +131,16 @@ class Server:
     """One Foundry: its parts, from the lock on the data directory to the doors."""
 
     def __init__(
-        self, settings: Settings, *, progress: Callable[[str], None] = lambda text: None, reconcile: float = RECONCILE
+        self,
+        settings: Settings,
+        *,
+        progress: Callable[[str], None] = lambda text: None,
+        reconcile: float = RECONCILE,
+        streams: StreamTimes = STREAMS,
     ) -> None:
         self.settings = settings
         self._reconcile = reconcile
+        self._streams = streams
         self._progress = progress
         self._lock: IO[str] | None = None
 
@@ -150,7 +159,7 @@ class Server:
         idle = timedelta(minutes=settings.idle_minutes) or None
         archived = timedelta(minutes=settings.archived_minutes) or None
         min_free = int(settings.min_free_mb * 1_000_000)
-        declared = house(Watchdog(settings.watchdog), idle, self._reconcile, archived, min_free)
+        declared = house(Watchdog(settings.watchdog), idle, self._reconcile, archived, min_free, self._streams)
         self.runtime = Runtime(declared, open_store(url), workflow_url=workflow_url)
         self._http: httpx.AsyncClient = http_client()
         github = GitHub(

@@ -26,9 +26,10 @@ from foundry.contracts.repository import RepositoryRef
 from foundry.github.client import GitHub, http_client
 from foundry.github.oauth import OAuth
 from foundry.github.webhooks import verify
-from foundry.runtime.runtime import Runtime
-from tests.actors.tree import REPO, TALLY, Tree, tree
+from tests.actors.tree import REPO, TALLY, tree
 from tests.waiting import eventually
+from tests.world.outside import Outside
+from tests.world.world import World
 
 STARTED = 20.0  # seconds; a cold stand-in on 2 busy cores
 
@@ -62,20 +63,28 @@ def sample_github(directory: Path) -> Iterator[Sample]:
             process.wait(STARTED)
 
 
-@dataclass
-class Outside:
-    github: GitHubOutside
+class StandIn(Outside):
+    """GitHub is the stand-in; there is nothing else outside."""
+
+    engine = True
+
+    def __init__(self, client: GitHub) -> None:
+        super().__init__()
+        self.client = client
+
+    def starts_in(self, world: World) -> None:
+        self.github = GitHubOutside(self.client, world.read)
 
 
 class GitHubStage:
     """The tree, and the hands of the people on GitHub."""
 
-    def __init__(self, stage: Tree, sample: Sample, http: httpx.AsyncClient, directory: Path) -> None:
+    def __init__(self, stage: World, sample: Sample, http: httpx.AsyncClient, directory: Path) -> None:
         self.tree = stage
         self.sample = sample
         self.http = http
-        self.client = sample.client(http)
-        self.door = GitHubOutside(self.client, stage.read)
+        self.client: GitHub = stage.outside.client
+        self.door: GitHubOutside = stage.outside.github
         self.repository: RepositoryRef = TALLY
         self._directory = directory
 
@@ -106,7 +115,7 @@ class GitHubStage:
         git("push", "-q", "origin", branch, cwd=where)
 
     async def synced(self) -> None:
-        """Ask for a sync as a start does, and wait until everything is read anew."""
+        """Ask for a sync as a start does, and wait until everything was read again."""
         org = self.repository.organization
         before = (await self.tree.read(github_state, org)).synced_at
         await self.tree.ask(addresses.github_app(), SyncInstallations(parent=addresses.app_shell()))
@@ -131,7 +140,7 @@ async def github_stage(url: str, directory: Path, *, webhooks: bool = False) -> 
     http = http_client()
     with sample_github(directory / "github") as sample:
         try:
-            async with tree(url, lambda runtime: _doors(runtime, sample, http)) as stage:
+            async with tree(url, StandIn(sample.client(http))) as stage:
                 made = GitHubStage(stage, sample, http, directory)
                 if not webhooks:
                     yield made
@@ -143,12 +152,8 @@ async def github_stage(url: str, directory: Path, *, webhooks: bool = False) -> 
             await http.aclose()
 
 
-def _doors(runtime: Runtime, sample: Sample, http: httpx.AsyncClient) -> Outside:
-    return Outside(GitHubOutside(sample.client(http), runtime.read))
-
-
 @asynccontextmanager
-async def endpoint(stage: Tree, secret: str) -> AsyncIterator[str]:
+async def endpoint(stage: World, secret: str) -> AsyncIterator[str]:
     """What the edge does with a delivery, and no more."""
     app = FastAPI()
 

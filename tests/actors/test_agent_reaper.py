@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.rules.world import Outside, World, world
 from tests.waiting import eventually
+from tests.world.outside import Scripted
+from tests.world.world import World, world
 
 
 @pytest.fixture
 async def tree(tmp_path: Path) -> AsyncIterator[World]:
-    async with world(f"sqlite:///{tmp_path}/foundry.db", Outside()) as tree:
+    async with world(f"sqlite:///{tmp_path}/foundry.db", Scripted()) as tree:
         yield tree
 
 

@@ -5,7 +5,6 @@ GitHub and the sandbox are the world's here; tests/system/test_upstream.py does 
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -44,8 +43,9 @@ from foundry.contracts.task import (
 from foundry.contracts.task_branch import BranchMoved, UpstreamState
 from foundry.contracts.task_rename import RenameBranch
 from foundry.contracts.task_session import MessageState
-from tests.rules.world import ADA, ORGANIZATION, REPOSITORY, Outside, World, world
 from tests.waiting import eventually
+from tests.world.outside import Scripted
+from tests.world.world import ADA, ORGANIZATION, REPOSITORY, World, world
 
 OWN, THEIRS, LATER = "1" * 40, "2" * 40, "3" * 40
 ZERO = "0" * 40
@@ -127,7 +127,7 @@ def test_what_is_said_of_it(heard: RemoteHead, work: WorkTree, state: UpstreamSt
 # the task
 
 
-class Hub(Outside):
+class Hub(Scripted):
     """A GitHub with one installation, and pull request 7."""
 
     def __init__(self) -> None:
@@ -170,7 +170,7 @@ class Published:
         self.tree, self.hub, self.id, self.branch = tree, hub, view.id, view.branch or ""
 
     async def ask(self, command: Any) -> Any:
-        return await self.tree.runtime.ask(addresses.task(self.id), command)
+        return await self.tree.ask(addresses.task(self.id), command)
 
     async def until(self, holds: Any) -> TaskView:
         return await self.tree.until(self.id, holds)
@@ -181,7 +181,7 @@ class Published:
     async def webhook(self, event: str, **payload: Any) -> None:
         body = {"installation": {"id": 3001}, "repository": {"id": int(REPOSITORY.id)}, **payload}
         word = delivery(new_id("dlv"), event, json.dumps(body).encode())
-        await self.tree.runtime.ask(addresses.github_app(), word)
+        await self.tree.ask(addresses.github_app(), word)
 
     async def pushed(self, head: str | None, before: str | None = OWN, *, silent: bool = False) -> None:
         """Somebody else pushes; None: deletes."""
@@ -208,14 +208,14 @@ class Published:
 async def one(tmp_path: Path) -> AsyncIterator[Published]:
     hub = Hub()
     async with world(f"sqlite:///{tmp_path}/foundry.db", hub, idle=timedelta(hours=1)) as tree:
-        await tree.runtime.ask(addresses.github_app(), SyncInstallations())
-        await eventually(lambda: tree.runtime.read(lambda r: r.exists(addresses.github(ORGANIZATION))))
+        await tree.ask(addresses.github_app(), SyncInstallations())
+        await eventually(lambda: tree.read(lambda r: r.exists(addresses.github(ORGANIZATION))))
         task = await tree.create("Do it")
         await eventually(lambda: hub.prompts, limit=15)
         hub.end_turn()
         await tree.until(task, lambda t: t.activity == "idle" and not t.saving and t.checkpoint)
         hub.work = WorkTree(head=OWN, commits_ahead=1, unpushed=1)
-        await tree.runtime.ask(addresses.task(task), PublishTask(person=ADA))
+        await tree.ask(addresses.task(task), PublishTask(person=ADA))
         view = await tree.until(task, lambda t: t.pull_request and not t.publishing)
         assert view.upstream
         assert view.upstream.state is UpstreamState.EVEN
@@ -272,7 +272,7 @@ async def test_no_prompt_gets_the_work_tree_while_it_is_brought_forward(one: Pub
     await one.pushed(THEIRS)
     await eventually(lambda: one.hub.done["forward"])
     session = await one.say("Go on")
-    await asyncio.sleep(0.3)
+    await one.tree.quiet()
     shown = await one.tree.session(session)
     assert [message.state for message in shown.messages] == [MessageState.QUEUED]
     assert one.hub.prompts == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -19,11 +18,10 @@ from foundry.contracts.organization import ClearIssues, IssueView
 from foundry.contracts.sandbox_instance import DiskSeen, OrphanView, RemoveOrphan, SandboxState, SandboxView
 from foundry.contracts.sandbox_provider import Room
 from foundry.contracts.task import ArchiveTask, TaskView
-from tests.rules.world import ADA, World, world
 from tests.waiting import eventually
+from tests.world.world import ADA, World, world
 
 LIMIT = 500_000_000  # bytes
-MEASURED = 1.0  # seconds between two looks at one sandbox here: ten of the world's rounds
 
 
 @pytest.fixture
@@ -40,26 +38,32 @@ async def worked(tree: World) -> TaskView:
 
 
 async def box(tree: World, view: TaskView) -> SandboxView:
-    return await tree.runtime.read(sandbox_view, SandboxId(view.sandbox or ""))
+    return await tree.read(sandbox_view, SandboxId(view.sandbox or ""))
 
 
 async def version(tree: World, view: TaskView) -> int:
-    return await tree.runtime.read(lambda r: r.version(addresses.sandbox(SandboxId(view.sandbox or ""))))
+    return await tree.read(lambda r: r.version(addresses.sandbox(SandboxId(view.sandbox or ""))))
 
 
 async def issues_of(tree: World, kind: IssueKind) -> list[IssueView]:
-    return [one for one in await tree.runtime.read(issues) if one.failure.kind is kind]
+    return [one for one in await tree.read(issues) if one.failure.kind is kind]
 
 
 async def strange(tree: World) -> list[OrphanView]:
-    return await tree.runtime.read(orphans)
+    return await tree.read(orphans)
 
 
 async def looked(tree: World) -> None:
     """Until every sandbox was measured once more."""
     before = tree.outside.done["usage"]
     await eventually(lambda: tree.outside.done["usage"] > before)
-    await asyncio.sleep(0.05)
+    await compared(tree, 1)
+
+
+async def compared(tree: World, times: int = 4) -> None:
+    """Until so many rounds have begun, so that one fewer have ended."""
+    before = tree.outside.done["compare"]
+    await eventually(lambda: tree.outside.done["compare"] >= before + times)
 
 
 # what they take
@@ -86,7 +90,7 @@ async def test_one_is_measured_only_now_and_then(tree: World) -> None:
     await eventually(lambda: box(tree, view), lambda seen: seen.disk)
     await looked(tree)
     before = tree.outside.done["usage"]
-    await asyncio.sleep(MEASURED * 0.6)
+    await compared(tree, 3)  # it is measured in every tenth round
     assert tree.outside.done["usage"] == before
 
 
@@ -107,14 +111,14 @@ def test_a_change_is_notable_from_a_megabyte_and_a_twentieth_on(before: int | No
 async def test_one_that_is_gone_takes_nothing(tree: World) -> None:
     view = await worked(tree)
     id = SandboxId(view.sandbox or "")
-    await tree.runtime.ask(addresses.sandbox(id), DiskSeen(disk=7))
-    assert [one.id for one in await tree.runtime.read(existing)] == [id]
-    await tree.runtime.ask(addresses.task(view.id), ArchiveTask(person=ADA))
+    await tree.ask(addresses.sandbox(id), DiskSeen(disk=7))
+    assert [one.id for one in await tree.read(existing)] == [id]
+    await tree.ask(addresses.task(view.id), ArchiveTask(person=ADA))
     gone = await eventually(lambda: box(tree, view), lambda seen: seen.state is SandboxState.DELETED)
     assert gone.disk is None
-    await tree.runtime.ask(addresses.sandbox(id), DiskSeen(disk=7))  # measured a moment too late
+    await tree.ask(addresses.sandbox(id), DiskSeen(disk=7))  # measured a moment too late
     assert (await box(tree, view)).disk is None
-    assert await tree.runtime.read(existing) == []
+    assert await tree.read(existing) == []
 
 
 # whether there is room
@@ -133,10 +137,10 @@ async def test_little_room_is_an_issue_that_names_the_biggest_and_ends_by_itself
     assert "499 MB left, less than 500 MB" in said
     assert f"{big.sandbox} (1.2 GB, task {big.id})" in said
     assert said.index(str(big.sandbox)) < said.index(str(small.sandbox))
-    await asyncio.sleep(0.5)
+    await compared(tree)
     (again,) = await issues_of(tree, IssueKind.DISK_LOW)
     assert again.times == 1, "the same is said once"
-    await tree.runtime.ask(addresses.app_shell(), ClearIssues(issue=again.id))
+    await tree.ask(addresses.app_shell(), ClearIssues(issue=again.id))
     await eventually(lambda: issues_of(tree, IssueKind.DISK_LOW))  # what still is comes back
     tree.outside.left = Room(free=LIMIT, total=10 * LIMIT)
     await eventually(lambda: issues_of(tree, IssueKind.DISK_LOW), lambda found: found == [])
@@ -155,7 +159,7 @@ async def test_where_nobody_can_tell_nothing_is_said(tree: World) -> None:
     await worked(tree)
     tree.outside.left = None
     await looked(tree)
-    assert await tree.runtime.read(issues) == []
+    assert await tree.read(issues) == []
 
 
 # those that nobody uses
@@ -171,11 +175,11 @@ async def test_an_orphan_is_listed_is_an_issue_and_is_left_until_somebody_has_it
     assert one in issue.failure.message
     assert other in issue.failure.message
     assert "foundry sandbox remove" in issue.failure.remedy
-    await asyncio.sleep(0.5)
+    await compared(tree)
     assert tree.outside.done["delete"] == 0
     assert (await issues_of(tree, IssueKind.SANDBOX_UNKNOWN))[0].times == 1, "the same is said once"
 
-    assert (await tree.runtime.ask(addresses.app_shell(), RemoveOrphan(sandbox=one))).removing
+    assert (await tree.ask(addresses.app_shell(), RemoveOrphan(sandbox=one))).removing
     (left,) = await eventually(lambda: strange(tree), lambda seen: len(seen) == 1)
     assert (left.id, left.since) == (other, next(orphan.since for orphan in found if orphan.id == other))
     assert tree.outside.done["delete"] == 1
@@ -188,7 +192,7 @@ async def test_an_orphan_is_listed_is_an_issue_and_is_left_until_somebody_has_it
 
 async def test_only_one_that_was_seen_can_be_removed(tree: World) -> None:
     with pytest.raises(NotFound):
-        await tree.runtime.ask(addresses.app_shell(), RemoveOrphan(sandbox=SandboxId("sbx_x")))
+        await tree.ask(addresses.app_shell(), RemoveOrphan(sandbox=SandboxId("sbx_x")))
 
 
 async def test_one_that_cannot_be_removed_says_why_and_is_tried_again(tree: World) -> None:
@@ -196,7 +200,7 @@ async def test_one_that_cannot_be_removed_says_why_and_is_tried_again(tree: Worl
     tree.outside.orphan = [orphan]
     await eventually(lambda: strange(tree))
     tree.outside.fail["delete"] = [WrongState("some of its processes do not end")]
-    await tree.runtime.ask(addresses.app_shell(), RemoveOrphan(sandbox=orphan))
+    await tree.ask(addresses.app_shell(), RemoveOrphan(sandbox=orphan))
     seen: list[str] = []
 
     async def gone() -> bool:
@@ -220,7 +224,7 @@ async def test_one_that_was_taken_for_lost_and_is_there_is_an_orphan(tree: World
     (found,) = await eventually(lambda: strange(tree))
     assert found.id == old
     assert tree.outside.done["delete"] == 0
-    await tree.runtime.ask(addresses.app_shell(), RemoveOrphan(sandbox=old))
+    await tree.ask(addresses.app_shell(), RemoveOrphan(sandbox=old))
     await eventually(lambda: strange(tree), lambda seen: seen == [])
 
 

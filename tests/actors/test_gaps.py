@@ -7,19 +7,19 @@ from typing import Any
 
 import pytest
 
-from foundry.actors.task_session import replay as replays
 from foundry.actors.task_session.door import AcpDoor
 from foundry.actors.task_session.jobs import INTRODUCTION, GapTurn, Piece
-from foundry.actors.task_session.replay import Replay, Unreadable, compare
+from foundry.actors.task_session.replay import ROOM, Replay, Unreadable, compare
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.messages import Json
 from foundry.contracts.sandbox_provider import AgentRefused
 from foundry.contracts.session_stream import AgentSession, FillGaps, Filling, StreamItem, ToldPart
 from foundry.contracts.task_session import EntryKind, MessageState, SandboxLost, SessionStatus
 from foundry.sandboxes.acp import OPEN_ID, Initialized
-from tests.actors.task_session_stage import BOB, SANDBOX, Doors, Stage, stage, stopped, update, words
+from tests.actors.task_session_stage import BOB, SANDBOX, Stage, stage
 from tests.actors.test_task_session_workflows import prompted
 from tests.waiting import eventually
+from tests.world.agents import Doors, stopped, update, words
 
 
 @pytest.fixture
@@ -60,8 +60,8 @@ def tells(*said: str) -> list[Json]:
     return found
 
 
-def read(messages: list[Json], *prompts: str) -> Replay:
-    history = Replay(prompts or ("Go",), ends="load", of="agent-1")
+def read(messages: list[Json], *prompts: str, room: int = ROOM) -> Replay:
+    history = Replay(prompts or ("Go",), ends="load", of="agent-1", room=room)
     end: Json = {"jsonrpc": "2.0", "id": "load", "result": {}}
     ended = [history.take(StreamItem(event_id=at + 1, message=m)) for at, m in enumerate([*messages, end])]
     assert ended == [False] * len(messages) + [True]
@@ -169,12 +169,11 @@ def test_a_replay_that_is_not_whole_is_not_read(known: int) -> None:
         history.take(StreamItem(event_id=known + 2, message=tells("a:x")[0]))
 
 
-def test_a_load_that_was_refused_and_a_history_that_is_too_long_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_load_that_was_refused_and_a_history_that_is_too_long_are_not_read() -> None:
     with pytest.raises(Unreadable):
         Replay([], ends="load", of="a").take(StreamItem(event_id=1, message={"id": "load", "error": {}}))
-    monkeypatch.setattr(replays, "ROOM", 10)
     with pytest.raises(Unreadable):
-        read(tells("u:Go", "a:0123456789", "a:0"))
+        read(tells("u:Go", "a:0123456789", "a:0"), room=10)
 
 
 @pytest.mark.parametrize("kind", ["agent_message_chunk", "tool_call", "tool_call_update", "plan", "user_message_chunk"])
@@ -333,9 +332,8 @@ async def test_a_gap_is_filled_while_the_next_message_waits(url: str, recorded: 
 @pytest.mark.slow
 @pytest.mark.parametrize(("holed", "filled"), [(1, True), (2, False)])
 async def test_a_history_of_which_some_was_lost_on_the_way_is_told_once_more(
-    url: str, monkeypatch: pytest.MonkeyPatch, holed: int, filled: bool
+    url: str, holed: int, filled: bool
 ) -> None:
-    monkeypatch.setattr(replays, "AGAIN", 0.01)
     doors = Doors()
     doors.agents.can_load, doors.agents.history, doors.agents.holed = True, HISTORY, holed
     async with stage(url, live=True, doors=doors, prompt="x") as at:
@@ -353,10 +351,7 @@ async def test_a_history_of_which_some_was_lost_on_the_way_is_told_once_more(
 
 
 @pytest.mark.slow
-async def test_a_history_that_cannot_be_read_leaves_the_gap_and_the_session_goes_on(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(replays, "AGAIN", 0.01)
+async def test_a_history_that_cannot_be_read_leaves_the_gap_and_the_session_goes_on(url: str) -> None:
     doors = Doors()
     doors.agents.can_load, doors.agents.history, doors.agents.kept = True, HISTORY, 2
     doors.agents.records = False

@@ -39,18 +39,19 @@ from foundry.contracts.github_state import (
 )
 from foundry.contracts.ids import OrganizationId, RepositoryId, TaskId, WorkflowId
 from foundry.contracts.issues import Outcome, WorkflowEnded
-from foundry.contracts.messages import Address, ScopeId
+from foundry.contracts.messages import Address
 from foundry.contracts.people import Access
 from foundry.contracts.repository import ReserveBranch
-from tests.actors.tree import ORG, REPO, TALLY, Begin, Tree, tree
+from tests.actors.tree import ORG, REPO, TALLY, begin_task, heard_by, tree
 from tests.waiting import eventually
+from tests.world.world import World
 
 APP_STATE, HERE = addresses.github_app(), addresses.github(ORG)
 ACCOUNT = {"id": 2001, "login": "lumen-works", "type": "Organization"}
 numbers = itertools.count()
 
 
-async def deliver(stage: Tree, event: str, *, guid: str = "", of: int = 3001, **payload: Any) -> bool:
+async def deliver(stage: World, event: str, *, guid: str = "", of: int = 3001, **payload: Any) -> bool:
     payload.setdefault("installation", {"id": of})
     body = json.dumps(payload).encode()
     taken = await stage.ask(APP_STATE, delivery(guid or f"d{next(numbers)}", event, body))
@@ -58,7 +59,7 @@ async def deliver(stage: Tree, event: str, *, guid: str = "", of: int = 3001, **
     return taken
 
 
-async def installed(stage: Tree, installation: int = 3001) -> None:
+async def installed(stage: World, installation: int = 3001) -> None:
     await stage.ask(APP_STATE, SyncInstallations())
     about = {"id": installation, "account": ACCOUNT}
     await deliver(stage, "installation", action="created", installation=about)
@@ -76,11 +77,11 @@ def pull(state: str = "open", minute: int = 0, *, merged: bool = False, fork: bo
     return body | {"base": {"ref": "main", "sha": "b" * 40}, "merged_at": stamp if merged else None} | more
 
 
-async def pull_event(stage: Tree, action: str, body: Any, **more: Any) -> None:
+async def pull_event(stage: World, action: str, body: Any, **more: Any) -> None:
     await deliver(stage, "pull_request", action=action, repository=repository(), pull_request=body, **more)
 
 
-async def seen(stage: Tree) -> PullRequestView:
+async def seen(stage: World) -> PullRequestView:
     found = await stage.read(pull_request, ORG, REPO, 7)
     assert found is not None
     return found
@@ -93,7 +94,7 @@ def local(tmp_path: Path) -> str:
 # installations
 
 
-async def told(stage: Tree) -> list[tuple[str, bool]]:
+async def told(stage: World) -> list[tuple[str, bool]]:
     """What watchers of `app` were told of installations: the login, and whether it works."""
     changes = [body for word, body in await stage.events(addresses.app_shell()) if word == "InstallationsChanged"]
     seen = (one for body in changes for one in InstallationsChanged.model_validate_json(body).installations)
@@ -265,12 +266,12 @@ async def test_within_one_second_closed_is_undone_by_a_reopening_alone(tmp_path:
 async def test_each_thing_that_became_of_it_is_told_once(store_url: str) -> None:
     async with tree(store_url) as stage:
         await installed(stage)
-        await stage.ask(addresses.task(TaskId("tsk_1")), Begin(scope=ScopeId(ORG)))
+        await begin_task(stage)
         await pull_event(stage, *LIFE[0])
         await stage.ask(addresses.repository(REPO), ReserveBranch(task=TaskId("tsk_1"), wanted="fix", exact=True))
         for action, body in (*LIFE[1:], *LIFE):
             await pull_event(stage, action, body)
-        heard = [(message.action, message.state) for message in await stage.heard_by("tsk_1")]
+        heard = [(message.action, message.state) for message in await heard_by(stage, "tsk_1")]
         assert heard == [("", "open"), ("closed", "closed"), ("reopened", "open"), ("merged", "merged")]
         told = [entry.what.removeprefix("pull_request_") for entry in await stage.read(entries, REPO)]
         assert told == ["merged", "reopened", "closed", "opened"]
@@ -398,7 +399,7 @@ async def test_a_sync_that_never_ends_is_given_up_for_a_new_one(tmp_path: Path) 
         assert await sync_of(stage, ORG, tmp_path) not in (None, lost)
 
 
-async def sync_of(stage: Tree, key: str, where: Path) -> str | None:
+async def sync_of(stage: World, key: str, where: Path) -> str | None:
     await stage.quiet()
     with closing(sqlite3.connect(where / "foundry.db")) as database:
         query = "SELECT id FROM workflows WHERE owner = ? AND cancelled = 0"
@@ -406,7 +407,7 @@ async def sync_of(stage: Tree, key: str, where: Path) -> str | None:
         return row[0] if row else None
 
 
-async def ended(stage: Tree, address: Address, workflow: str | None) -> None:
+async def ended(stage: World, address: Address, workflow: str | None) -> None:
     """Play a sync's end: no workflows run on this stage."""
     done = WorkflowEnded(workflow="sync", workflow_id=WorkflowId(workflow or ""), outcome=Outcome.DONE)
     await stage.runtime.end_workflow(address, done, None)

@@ -18,12 +18,11 @@ from foundry.contracts.github_state import (
     SyncOrganization,
 )
 from foundry.contracts.ids import TaskId
-from foundry.contracts.messages import ScopeId
 from foundry.contracts.people import Access
 from foundry.contracts.repository import ReserveBranch
 from foundry.contracts.task import NothingToPublish
 from tests.actors.github_stage import GitHubStage, github_stage
-from tests.actors.tree import ORG, REPO, TALLY, Begin
+from tests.actors.tree import ORG, REPO, TALLY, begin_task, heard_by
 from tests.waiting import eventually
 
 
@@ -36,7 +35,7 @@ async def opened(stage: GitHubStage, branch: str = "fix") -> int:
 
 
 async def task_on(stage: GitHubStage, branch: str) -> None:
-    await stage.tree.ask(addresses.task(TaskId("tsk_1")), Begin(scope=ScopeId(ORG)))
+    await begin_task(stage.tree)
     await stage.tree.ask(addresses.repository(REPO), ReserveBranch(task=TaskId("tsk_1"), wanted=branch, exact=True))
 
 
@@ -78,7 +77,7 @@ async def test_a_merge_while_nobody_listened_is_found_by_the_next_sync(tmp_path:
         assert await stage.tree.read(pull_requests, ORG) == []
         states = {p.number: p.state for p in await stage.tree.read(lambda r: pull_requests(r, ORG, state=None))}
         assert states == {merged: PullRequestState.MERGED, closed: PullRequestState.CLOSED}
-        assert [(seen.number, seen.state) for seen in await stage.tree.heard_by("tsk_1")] == [
+        assert [(seen.number, seen.state) for seen in await heard_by(stage.tree, "tsk_1")] == [
             (merged, "open"),
             (merged, "merged"),
         ]
@@ -95,7 +94,7 @@ async def test_webhooks_carry_a_pull_request_from_open_to_merged(store_url: str,
         await stage.api("PUT", f"pulls/{number}/merge")
         await eventually(lambda: stage.tree.read(pull_requests, ORG), lambda found: not found)
         await stage.tree.quiet()
-        heard = await stage.tree.heard_by("tsk_1")
+        heard = await heard_by(stage.tree, "tsk_1")
         assert [(seen.state, seen.action) for seen in heard] == [("open", "opened"), ("merged", "merged")]
         told = [entry.what for entry in await stage.tree.read(entries, REPO)]
         assert told == ["pull_request_merged", "pull_request_opened"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -17,14 +16,14 @@ from foundry.contracts.session_stream import AgentSession
 from foundry.contracts.task import ArchiveTask, OpenSession, PublishTask, RefreshWork, TaskView, WorkTree
 from foundry.contracts.task_checkpoints import CheckpointReason
 from foundry.contracts.task_session import SessionStatus, SessionView
-from tests.rules.world import ADA, Outside, World, world
 from tests.waiting import eventually
+from tests.world.outside import Scripted
+from tests.world.world import ADA, World, world
 
 IDLE = timedelta(seconds=0.4)
-LONG = 1.0  # seconds: more than a sandbox is left alone here
 
 
-class Sleepy(Outside):
+class Sleepy(Scripted):
     """Sandboxes that know whether they run, and agents that keep their conversation."""
 
     def __init__(self) -> None:
@@ -61,7 +60,7 @@ class Rested:
         self.tree, self.out, self.task = tree, out, task
 
     async def ask(self, command: Any) -> Any:
-        return await self.tree.runtime.ask(addresses.task(self.task), command)
+        return await self.tree.ask(addresses.task(self.task), command)
 
     async def view(self) -> TaskView:
         return await self.tree.task(self.task)
@@ -119,7 +118,8 @@ async def test_new_work_gets_a_checkpoint_that_says_why(one: Rested) -> None:
 async def test_an_agent_at_work_keeps_its_sandbox(one: Rested) -> None:
     await one.say()
     await eventually(lambda: one.out.prompts, limit=15)
-    await asyncio.sleep(LONG)
+    await one.tree.quiet()
+    assert "idle" not in await one.tree.coming(addresses.task(one.task)), "no time is set to stop it"
     assert (one.out.runs, (await one.view()).sandbox_stopped) == (True, False)
     await one.answered()
     await one.at_rest()
@@ -131,7 +131,8 @@ async def test_a_message_while_the_work_is_saved_keeps_it_running(one: Rested) -
     await one.say()
     await eventually(lambda: one.out.prompts, limit=15)
     hold.set()
-    await asyncio.sleep(0.3)
+    await one.tree.quiet()
+    assert "idle" not in await one.tree.coming(addresses.task(one.task))
     assert (one.out.runs, one.out.done["stop"]) == (True, 0)
 
 
@@ -141,7 +142,7 @@ async def test_a_message_while_it_is_being_stopped_waits_for_that_and_wakes_it(o
     with pytest.raises(WrongState, match="being stopped because nobody uses it"):
         await one.ask(RefreshWork())
     await one.say()
-    await asyncio.sleep(0.2)
+    await one.tree.quiet()
     assert one.out.prompts == []
     hold.set()
     await one.answered()

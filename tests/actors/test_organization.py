@@ -18,7 +18,7 @@ from foundry.contracts.issues import EndFailure, IssueKind, RecordFailure
 from foundry.contracts.messages import ScopeId
 from foundry.contracts.organization import ClearIssues, OrganizationSeen, RepositoriesSeen
 from foundry.contracts.task import ArchiveReason, PullRequestRef, TaskSeen, TaskState
-from tests.actors.tree import ORG, TALLY, failure, line, organization_shown, tally_tree, unfolded
+from tests.actors.tree import ORG, TALLY, failure, line, tally_tree
 
 HERE = addresses.organization(ORG)
 
@@ -32,7 +32,6 @@ async def test_tasks_are_listed_newest_first_and_archived_ones_apart(store_url: 
         assert [task.id for task in await stage.read(task_list, ORG)] == ["tsk_3", "tsk_1"]
         old = await stage.read(lambda r: task_list(r, ORG, archived=True))
         assert [(task.id, task.archived) for task in old] == [("tsk_2", "merged")]
-        await unfolded(stage, HERE, organization_shown)
 
 
 async def test_an_older_line_never_replaces_a_newer_one(store_url: str) -> None:
@@ -53,7 +52,6 @@ async def test_a_renamed_repository_is_renamed_in_every_line(store_url: str) -> 
         await stage.say(TaskSeen(task=line(1, second=5)), to=HERE)  # the task itself still knows the old name
         assert {task.repository.full_name for task in await stage.read(task_list, ORG)} == {"lumen-works/sums"}
         assert await stage.read(repository_list, ORG) == [renamed]
-        await unfolded(stage, HERE, organization_shown)
 
 
 async def test_repositories_come_and_go(store_url: str) -> None:
@@ -66,7 +64,14 @@ async def test_repositories_come_and_go(store_url: str) -> None:
         assert await stage.read(lambda r: r.version(HERE)) == version
         await stage.say(RepositoriesSeen(gone=[TALLY.id]), to=HERE)
         assert await stage.read(repository_list, ORG) == [other]
-        await unfolded(stage, HERE, organization_shown)
+
+
+async def test_a_task_whose_repository_is_gone_is_listed_as_the_task_knows_it(store_url: str) -> None:
+    async with tally_tree(store_url) as stage:
+        renamed = TALLY.model_copy(update={"name": "sums"})
+        await stage.say(TaskSeen(task=line(1)), RepositoriesSeen(repositories=[renamed]), to=HERE)
+        await stage.say(RepositoriesSeen(gone=[TALLY.id]), to=HERE)  # its watchers get the line again
+        assert [task.repository.name for task in await stage.read(task_list, ORG)] == ["tally"]
 
 
 async def test_an_organization_without_the_app_is_not_offered(store_url: str) -> None:
@@ -78,7 +83,6 @@ async def test_an_organization_without_the_app_is_not_offered(store_url: str) ->
         assert (await stage.read(organization_view, ORG)).active is False
         with pytest.raises(NotFound):
             await stage.read(organization_view, OrganizationId("999"))
-        await unfolded(stage, HERE, organization_shown)
 
 
 async def test_issues_are_recorded_updated_ended_and_cleared(store_url: str) -> None:
@@ -90,7 +94,6 @@ async def test_issues_are_recorded_updated_ended_and_cleared(store_url: str) -> 
         await stage.ask(HERE, RecordFailure(failure=failure("b")))
         await stage.ask(HERE, EndFailure(fingerprint="a"))
         assert await stage.ask(HERE, ClearIssues()) == 1
-        await unfolded(stage, HERE, organization_shown)
 
 
 async def test_a_message_set_aside_becomes_an_issue_that_names_it(tmp_path: object) -> None:

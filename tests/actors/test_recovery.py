@@ -25,11 +25,12 @@ from foundry.contracts.task import ArchiveTask, Phase, PublishTask, RetryProvisi
 from foundry.contracts.task_checkpoints import CheckpointTooLarge
 from foundry.contracts.task_session import MessageState, SessionStatus, WithdrawMessage
 from foundry.runtime.turn import Reader
-from tests.rules.world import ADA, ORGANIZATION, Outside, World, world
 from tests.waiting import eventually
+from tests.world.outside import Scripted
+from tests.world.world import ADA, ORGANIZATION, World, world
 
 
-class Lossy(Outside):
+class Lossy(Scripted):
     """Sandboxes that are there until they are lost."""
 
     def __init__(self) -> None:
@@ -71,7 +72,7 @@ async def rebuilt(tree: World, before: TaskView) -> TaskView:
 
 async def state(tree: World, sandbox: SandboxId | None) -> SandboxState:
     assert sandbox
-    return (await tree.runtime.read(sandbox_view, sandbox)).state
+    return (await tree.read(sandbox_view, sandbox)).state
 
 
 async def test_another_one_is_made_with_the_last_saved_work(tree: World) -> None:
@@ -105,7 +106,7 @@ async def test_what_the_agent_was_doing_may_have_been_done_and_is_said(tree: Wor
     assert len(tree.outside.prompts) == 1
     view = await tree.session(session)
     assert {m.text: m.state for m in view.messages}["More"] is MessageState.UNKNOWN
-    told = await tree.runtime.read(transcript, session)
+    told = await tree.read(transcript, session)
     assert any("sandbox was lost" in entry.text for entry in told)
     tree.outside.end_turn()
     idle = await eventually(lambda: tree.session(session), lambda s: s.status is SessionStatus.IDLE)
@@ -126,7 +127,7 @@ async def test_a_message_that_was_cut_off_by_the_loss_stays_a_question(tree: Wor
     assert shown, "whoever looks at the task sees it too"
     assert shown.code == "prompt_unknown"
     [message] = [m for m in idle.messages if m.state is MessageState.UNKNOWN]
-    await tree.runtime.ask(addresses.session(session), WithdrawMessage(message=message.id, person=ADA))
+    await tree.ask(addresses.session(session), WithdrawMessage(message=message.id, person=ADA))
     assert (await tree.session(session)).failure is None
 
 
@@ -141,11 +142,11 @@ async def test_work_of_the_tasks_own_finds_out_before_anybody_compares(tree: Wor
             raise SandboxGone(f"sandbox {sandbox} does not exist")
 
     tree.outside.wake = wake  # type: ignore[method-assign]
-    await tree.runtime.ask(addresses.task(before.id), PublishTask(person=ADA))
+    await tree.ask(addresses.task(before.id), PublishTask(person=ADA))
     after = await rebuilt(tree, before)
     assert not after.publishing
-    await eventually(lambda: tree.runtime.read(issues, ORGANIZATION), lambda found: found == [])
-    await tree.runtime.ask(addresses.task(before.id), PublishTask(person=ADA))
+    await eventually(lambda: tree.read(issues, ORGANIZATION), lambda found: found == [])
+    await tree.ask(addresses.task(before.id), PublishTask(person=ADA))
     await tree.until(before.id, lambda t: t.pull_request is not None)
 
 
@@ -160,7 +161,7 @@ async def test_one_that_is_lost_again_and_again_waits_for_a_person(tree: World) 
     assert failed.failure
     assert failed.failure.code == "sandbox_lost_often"
     assert tree.outside.done["create"] == made
-    await tree.runtime.ask(addresses.task(view.id), RetryProvisioning())
+    await tree.ask(addresses.task(view.id), RetryProvisioning())
     after = await rebuilt(tree, view)
     assert len(tree.outside.restored) == RECOVERIES + 1
     assert after.failure is None
@@ -170,7 +171,7 @@ async def another(tree: World, task: TaskId) -> SandboxId:
     """A sandbox that was made for the task, and is not the one that it uses."""
     sandbox = SandboxId(new_id("sbx"))
     parent, scope = addresses.organization(ORGANIZATION), ScopeId(ORGANIZATION)
-    await tree.runtime.ask(addresses.sandbox(sandbox), CreateSandbox(parent=parent, scope=scope, id=sandbox, task=task))
+    await tree.ask(addresses.sandbox(sandbox), CreateSandbox(parent=parent, scope=scope, id=sandbox, task=task))
     return sandbox
 
 
@@ -178,9 +179,9 @@ async def test_nothing_is_made_for_one_that_the_task_does_not_use(tree: World) -
     view = await worked(tree)
     made = tree.outside.done["create"]
     old = await another(tree, view.id)
-    await tree.runtime.ask(addresses.sandbox(old), SandboxMoved(state=SandboxState.STOPPED, provider="test"))
-    await tree.runtime.ask(addresses.sandbox(old), SandboxVanished())
-    await eventually(lambda: tree.runtime.read(waiting_mail), lambda waits: waits == 0)
+    await tree.ask(addresses.sandbox(old), SandboxMoved(state=SandboxState.STOPPED, provider="test"))
+    await tree.ask(addresses.sandbox(old), SandboxVanished())
+    await eventually(lambda: tree.read(waiting_mail), lambda waits: waits == 0)
     assert (await tree.task(view.id)).sandbox == view.sandbox
     assert tree.outside.done["create"] == made
 
@@ -189,7 +190,7 @@ async def test_of_one_that_was_kept_it_is_said_that_it_is_gone(tree: World) -> N
     view = await worked(tree)
     tree.outside.work = WorkTree(unpushed=1)
     tree.outside.fail["save"] = [CheckpointTooLarge("the work takes 70 MiB")]
-    await tree.runtime.ask(addresses.task(view.id), ArchiveTask(person=ADA))
+    await tree.ask(addresses.task(view.id), ArchiveTask(person=ADA))
     await tree.until(view.id, lambda t: "70 MiB" in t.retained)
     lose(tree, view.sandbox)
     after = await tree.until(view.id, lambda t: not t.retained)
@@ -206,7 +207,7 @@ def waiting_mail(reader: Reader) -> int:
 
 async def test_one_that_exists_though_it_was_deleted_is_deleted_again_and_a_strange_one_is_left(tree: World) -> None:
     view = await worked(tree)
-    await tree.runtime.ask(addresses.task(view.id), ArchiveTask(person=ADA))
+    await tree.ask(addresses.task(view.id), ArchiveTask(person=ADA))
     await eventually(lambda: state(tree, view.sandbox), lambda s: s is SandboxState.DELETED)
     assert view.sandbox
     deleted, strange = tree.outside.done["delete"], SandboxId(new_id("sbx"))
@@ -218,9 +219,9 @@ async def test_one_that_exists_though_it_was_deleted_is_deleted_again_and_a_stra
 async def test_one_that_is_just_being_made_is_not_missed(tree: World) -> None:
     view = await worked(tree)
     sandbox = await another(tree, view.id)
-    await tree.runtime.ask(addresses.sandbox(sandbox), SandboxVanished())
+    await tree.ask(addresses.sandbox(sandbox), SandboxVanished())
     assert await state(tree, sandbox) is SandboxState.CREATING
-    assert await tree.runtime.read(waiting_mail) == 0
+    assert await tree.read(waiting_mail) == 0
 
 
 async def test_a_branch_of_its_own_that_the_agent_had_checked_out_comes_back(tree: World) -> None:
@@ -246,4 +247,4 @@ async def test_where_all_of_many_are_missing_nothing_is_made_by_itself_and_an_is
 
 
 async def issues_of_the_app(tree: World) -> list[IssueView]:
-    return await tree.runtime.read(app_issues)
+    return await tree.read(app_issues)

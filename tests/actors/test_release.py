@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,15 +16,15 @@ from foundry.contracts.ids import SandboxId, TaskId
 from foundry.contracts.sandbox_instance import SandboxState, SandboxView
 from foundry.contracts.task import ArchiveTask, ReleaseSandbox, TaskView, WorkTree
 from foundry.contracts.task_checkpoints import CheckpointTooLarge
-from tests.rules.world import ADA, Outside, World, world
 from tests.waiting import eventually
+from tests.world.outside import Scripted
+from tests.world.world import ADA, World, world
 
 SOON = timedelta(seconds=0.8)
 LATER = timedelta(hours=1)
-AFTER = 1.2  # seconds, in which the shorter time is over
 
 
-def living(place: Path, archived: timedelta | None, out: Outside | None = None) -> AbstractAsyncContextManager[World]:
+def living(place: Path, archived: timedelta | None, out: Scripted | None = None) -> AbstractAsyncContextManager[World]:
     return world(f"sqlite:///{place}/foundry.db", out, archived=archived)
 
 
@@ -52,11 +51,11 @@ async def worked(tree: World) -> TaskView:
 async def archived(tree: World, *, discard: bool = False) -> TaskView:
     """A task that was just archived."""
     view = await worked(tree)
-    return await tree.runtime.ask(addresses.task(view.id), ArchiveTask(person=ADA, discard=discard))
+    return await tree.ask(addresses.task(view.id), ArchiveTask(person=ADA, discard=discard))
 
 
 async def box(tree: World, view: TaskView) -> SandboxView:
-    return await tree.runtime.read(sandbox_view, SandboxId(view.sandbox or ""))
+    return await tree.read(sandbox_view, SandboxId(view.sandbox or ""))
 
 
 async def becomes(tree: World, view: TaskView, state: SandboxState) -> SandboxView:
@@ -65,12 +64,18 @@ async def becomes(tree: World, view: TaskView, state: SandboxState) -> SandboxVi
 
 async def waits(tree: World, view: TaskView) -> SandboxView:
     """The sandbox, once all is done that is done before its time."""
-    await eventually(tree.runtime.inspect, lambda seen: not seen.workflows)
+    await tree.quiet()
     return await becomes(tree, view, SandboxState.STOPPED)
 
 
+async def over(view: TaskView) -> None:
+    """Until the time has come at which its sandbox is removed."""
+    assert view.remove_at
+    await eventually(lambda: datetime.now(UTC) > view.remove_at)
+
+
 async def release(tree: World, task: TaskId) -> TaskView:
-    return await tree.runtime.ask(addresses.task(task), ReleaseSandbox())
+    return await tree.ask(addresses.task(task), ReleaseSandbox())
 
 
 async def test_without_the_setting_it_goes_at_once(tmp_path: Path) -> None:
@@ -100,7 +105,7 @@ async def test_a_restart_does_not_forget_it(tmp_path: Path) -> None:
     async with living(tmp_path, SOON) as tree:
         view = await archived(tree)
         await becomes(tree, view, SandboxState.STOPPED)
-    await asyncio.sleep(AFTER)
+    await over(view)
     async with living(tmp_path, SOON) as tree:
         await becomes(tree, view, SandboxState.DELETED)
         assert tree.outside.done["delete"] == 1
@@ -109,8 +114,8 @@ async def test_a_restart_does_not_forget_it(tmp_path: Path) -> None:
 async def test_a_time_that_is_over_while_the_work_is_saved_removes_it_afterwards(tree: World) -> None:
     view = await worked(tree)
     hold = tree.outside.hold("save")
-    await tree.runtime.ask(addresses.task(view.id), ArchiveTask(person=ADA))
-    await asyncio.sleep(AFTER)
+    await over(await tree.ask(addresses.task(view.id), ArchiveTask(person=ADA)))
+    await tree.quiet()
     assert tree.outside.done["delete"] == 0
     hold.set()
     await becomes(tree, view, SandboxState.DELETED)
@@ -131,7 +136,7 @@ async def test_a_person_need_not_wait(patient: World) -> None:
 async def test_a_person_who_does_not_wait_for_the_saving_either_has_it_saved_all_the_same(patient: World) -> None:
     view = await worked(patient)
     hold = patient.outside.hold("save")
-    await patient.runtime.ask(addresses.task(view.id), ArchiveTask(person=ADA))
+    await patient.ask(addresses.task(view.id), ArchiveTask(person=ADA))
     await eventually(lambda: patient.outside.done["save"] == 2)
     await release(patient, view.id)
     hold.set()
@@ -149,11 +154,12 @@ async def test_one_that_was_kept_is_never_removed_by_time(tree: World) -> None:
     view = await worked(tree)
     tree.outside.work = WorkTree(unpushed=1)
     tree.outside.fail["save"] = [CheckpointTooLarge("the work takes 70 MiB")]
-    await tree.runtime.ask(addresses.task(view.id), ArchiveTask(person=ADA))
+    await tree.ask(addresses.task(view.id), ArchiveTask(person=ADA))
     kept = await tree.until(view.id, lambda t: "70 MiB" in t.retained)
     assert kept.remove_at is None
     assert (await becomes(tree, view, SandboxState.RETAINED)).remove_at is None
-    await asyncio.sleep(AFTER)
+    await tree.quiet()
+    assert "remove" not in await tree.coming(addresses.task(view.id)), "no time is set for it"
     assert (await box(tree, view)).state is SandboxState.RETAINED
     assert tree.outside.done["delete"] == 0
     await release(tree, view.id)
@@ -163,7 +169,7 @@ async def test_one_that_was_kept_is_never_removed_by_time(tree: World) -> None:
 async def test_one_that_is_not_there_does_not_wait(patient: World) -> None:
     view = await worked(patient)
     patient.outside.alive = False
-    await patient.runtime.ask(addresses.task(view.id), ArchiveTask(person=ADA))
+    await patient.ask(addresses.task(view.id), ArchiveTask(person=ADA))
     await becomes(patient, view, SandboxState.DELETED)
     await patient.until(view.id, lambda t: not t.remove_at)
 

@@ -19,7 +19,7 @@ from foundry.contracts.ids import RepositoryId, TaskId
 from foundry.contracts.messages import ScopeId
 from foundry.contracts.repository import RepositorySeen, ReserveBranch
 from foundry.contracts.task import ArchiveReason, PullRequestSeen, TaskSeen, TaskState
-from tests.actors.tree import ORG, REPO, T0, TALLY, line, repository_shown, tally_tree, unfolded
+from tests.actors.tree import ORG, REPO, T0, TALLY, begin_task, heard_by, line, tally_tree
 
 HERE = addresses.repository(REPO)
 
@@ -118,7 +118,6 @@ async def test_the_repositorys_own_list(store_url: str) -> None:
         await stage.say(TaskSeen(task=over), to=HERE)
         await stage.say(TaskSeen(task=line(1)), to=HERE)  # older
         assert [task.id for task in await stage.read(task_list, REPO)] == ["tsk_2"]
-        await unfolded(stage, HERE, repository_shown)
 
 
 async def test_a_rename_is_shown_by_its_tasks(store_url: str) -> None:
@@ -129,7 +128,6 @@ async def test_a_rename_is_shown_by_its_tasks(store_url: str) -> None:
         await stage.say(seen, to=HERE)
         assert await stage.read(repository_view, REPO) == renamed
         assert (await stage.read(task_list, REPO))[0].repository == renamed
-        await unfolded(stage, HERE, repository_shown)
         with pytest.raises(NotFound):
             await stage.read(repository_view, RepositoryId("999"))
 
@@ -142,6 +140,7 @@ def news(number: int, head: str, state: str, action: str) -> PullRequestSeen:
 
 async def test_a_pull_requests_news_reaches_the_task_of_its_branch(store_url: str) -> None:
     async with tally_tree(store_url) as stage:
+        await begin_task(stage)
         await stage.say(TaskSeen(task=line(1)), to=HERE)
         await stage.ask(HERE, reserve(1, "fix"))
         said = [
@@ -150,12 +149,13 @@ async def test_a_pull_requests_news_reaches_the_task_of_its_branch(store_url: st
             news(7, "fix", "merged", "merged"),
         ]
         await stage.say(*said, to=HERE, sender="github")
-        assert await stage.heard_by("tsk_1") == [said[0], said[2]]
+        assert await heard_by(stage, "tsk_1") == [said[0], said[2]]
 
 
 async def test_history_tells_beginnings_and_ends_once(store_url: str) -> None:
     async with tally_tree(store_url) as stage:
         over = line(1, second=5, state=TaskState.ARCHIVED, archived=ArchiveReason.MERGED)
+        await begin_task(stage)
         await stage.ask(HERE, reserve(1, "fix"))
         await stage.say(TaskSeen(task=line(1)), TaskSeen(task=line(1, second=1)), to=HERE)
         await stage.say(news(7, "fix", "open", "opened"), news(7, "fix", "open", ""), to=HERE, sender="github")

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from foundry.actors.session_status_sync import gap_recovery as filling
-from foundry.actors.session_status_sync import worker
+from foundry.actors.session_status_sync.times import StreamTimes
 from foundry.actors.session_status_sync.views import Stream
 from foundry.actors.session_status_sync.worker import BATCH, ROOM, Follower
 from foundry.contracts.ids import SandboxId
@@ -16,9 +15,10 @@ from foundry.contracts.messages import Command
 from foundry.contracts.sandbox_provider import SandboxRefused, SandboxUnreachable
 from foundry.contracts.session_stream import Ingest, StreamItem
 from foundry.contracts.task_session import SessionStatus
-from tests.actors.task_session_stage import Agents, Doors, Server, Stage, stage, stopped, words
+from tests.actors.task_session_stage import Stage, stage
 from tests.actors.test_task_session_workflows import prompted
 from tests.waiting import eventually
+from tests.world.agents import Agents, Doors, Server, stopped, words
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +35,8 @@ async def test_a_broken_connection_goes_on_after_the_stored_event(url: str) -> N
         await eventually(at.transcript, lambda entries: entries[-1].text == "one ")
         at.agents.break_connections(SandboxUnreachable("no route"))
         at.agents.emit(at.server, words("two "))
-        await asyncio.sleep(0.3)  # some connections fail meanwhile
+        tried = at.agents.calls.count(("stream", at.server))
+        await eventually(lambda: at.agents.calls.count(("stream", at.server)) > tried + 1)  # and they fail
         at.agents.break_connections(None)
         at.agents.emit(at.server, words("three"), stopped(rpc))
         await at.until(lambda v: v.status == SessionStatus.IDLE)
@@ -55,11 +56,8 @@ async def test_a_restart_goes_on_after_the_stored_event(store_url: str) -> None:
         assert [e.text for e in await at.transcript()] == ["x", "one two", "end_turn"]
 
 
-async def test_a_sandbox_that_stays_away_is_said_and_what_ran_goes_on(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(worker, "LOST_AFTER", 0.3)
-    async with stage(url, live=True, prompt="x") as at:
+async def test_a_sandbox_that_stays_away_is_said_and_what_ran_goes_on(url: str) -> None:
+    async with stage(url, live=True, prompt="x", streams=StreamTimes(lost_after=0.3)) as at:
         rpc = await prompted(at)
         await at.until(lambda v: v.running and not v.messages)
         at.agents.break_connections(SandboxUnreachable("no route"))
@@ -126,10 +124,9 @@ NUMBERS = " ".join(map(str, range(1, 601))) + " "
     ],
 )
 async def test_what_the_stream_has_lost_comes_from_the_recorder(
-    url: str, recorded: Iterable[int], expected: list[str], monkeypatch: pytest.MonkeyPatch
+    url: str, recorded: Iterable[int], expected: list[str]
 ) -> None:
-    monkeypatch.setattr(filling, "BEHIND", 0.2)
-    async with stage(url, live=True, prompt="x") as at:
+    async with stage(url, live=True, prompt="x", streams=StreamTimes(behind=0.2)) as at:
         rpc = await prompted(at)
         at.agents.emit(at.server, words("1 "))
         await eventually(lambda: shown(at), lambda texts: texts == ["1 "])
@@ -156,11 +153,8 @@ async def test_a_jump_in_the_middle_of_what_was_read_is_filled_before_what_follo
         assert await shown(at) == [NUMBERS]
 
 
-async def test_a_sandbox_that_does_not_answer_is_asked_again_before_a_gap_is_shown(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(filling, "AGAIN", 0.01)
-    async with stage(url, live=True, prompt="x") as at:
+async def test_a_sandbox_that_does_not_answer_is_asked_again_before_a_gap_is_shown(url: str) -> None:
+    async with stage(url, live=True, prompt="x", streams=StreamTimes(again=0.01)) as at:
         rpc = await prompted(at)
         await numbers_while_away(at, range(1, 601))
         record(at, range(1, 600))
@@ -173,12 +167,8 @@ async def test_a_sandbox_that_does_not_answer_is_asked_again_before_a_gap_is_sho
 
 
 @pytest.mark.parametrize("error", [SandboxRefused("no"), SandboxUnreachable("no route")])
-async def test_a_gap_that_cannot_be_filled_is_shown_and_the_session_goes_on(
-    url: str, error: Exception, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(filling, "AWAY_LIMIT", 0.1)
-    monkeypatch.setattr(filling, "AGAIN", 0.05)
-    async with stage(url, live=True, prompt="x") as at:
+async def test_a_gap_that_cannot_be_filled_is_shown_and_the_session_goes_on(url: str, error: Exception) -> None:
+    async with stage(url, live=True, prompt="x", streams=StreamTimes(away_limit=0.1, again=0.05)) as at:
         rpc = await prompted(at)
         await numbers_while_away(at, range(1, 601))
         record(at, range(1, 600))
@@ -205,9 +195,8 @@ async def test_the_last_words_before_the_server_went_come_from_the_recorder(url:
         await at.until(lambda v: v.status == SessionStatus.IDLE)  # with a new agent
 
 
-async def test_a_recorder_is_seen_to_again_and_again(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(filling, "MAKE_SURE", 0.01)
-    async with stage(url, live=True, prompt="x") as at:
+async def test_a_recorder_is_seen_to_again_and_again(url: str) -> None:
+    async with stage(url, live=True, prompt="x", streams=StreamTimes(make_sure=0.01)) as at:
         await prompted(at)
         at.agents.fail["record"] = [SandboxRefused("no bash"), ValueError("a closed client")]
         await eventually(lambda: at.agents.calls.count(("record", at.server)) > 10 and not at.agents.fail["record"])
@@ -236,7 +225,7 @@ async def test_a_store_that_hangs_costs_memory_up_to_a_bound_and_never_the_readi
     agents = Agents()
     agents.servers["acp_1"] = Server()
     job = SlowJob(agents)
-    follower = Follower(job, Stream(sandbox=SandboxId("sbx_1"), server_id="acp_1"), 0)  # type: ignore[arg-type]
+    follower = Follower(job, Stream(sandbox=SandboxId("sbx_1"), server_id="acp_1"), 0, StreamTimes())  # type: ignore[arg-type]
     running = asyncio.create_task(follower.run())
     agents.emit("acp_1", *(words(str(n)) for n in range(ROOM + 1_000)))
     await eventually(lambda: follower._read_up_to == ROOM + 1_000)

@@ -5,25 +5,27 @@ Pure and fast: the real turns on SQLite, no workflow runs; a test starts and end
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import atexit
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from foundry.actors.task.actor import FAILED, Task
-from foundry.actors.task.config import TaskConfig
+from foundry.actors.task.actor import FAILED
 from foundry.actors.task.jobs import Save
 from foundry.actors.task.tables import tasks
-from foundry.actors.task.views import checkpoint_list, task_view
 from foundry.actors.task.workflows import WORKFLOWS
 from foundry.contracts import addresses
 from foundry.contracts.errors import WrongState
-from foundry.contracts.ids import MessageId, OrganizationId, RepositoryId, SandboxId, SessionId, TaskId, new_id
-from foundry.contracts.issues import Failure, IssueKind, Outcome, WorkflowEnded
-from foundry.contracts.messages import Address, Birth, Command, Message, ScopeId
+from foundry.contracts.ids import MessageId, SandboxId, SessionId, TaskId, new_id
+from foundry.contracts.issues import Failure, IssueKind, Outcome, WorkflowRecovered
+from foundry.contracts.messages import Command, Message
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.sandbox_instance import SandboxMissing
 from foundry.contracts.task import (
@@ -31,7 +33,6 @@ from foundry.contracts.task import (
     BeginIdleStop,
     BeginPhase,
     CheckpointSaved,
-    CreateTask,
     FetchBranch,
     Named,
     Phase,
@@ -54,16 +55,15 @@ from foundry.contracts.task_branch import MayForward
 from foundry.contracts.task_checkpoints import Saved
 from foundry.contracts.task_operations import OPERATIONS, Again, Holds, Kind, excluded
 from foundry.contracts.task_rename import RenameBranch, RenameEnded
+from foundry.contracts.task_session import CloseSession, CreateSession, OpenAgent, SandboxLost
 from foundry.contracts.time_limits import TABLE
 from foundry.runtime.actor import Actor, creates, receives
-from foundry.runtime.runtime import House, Runtime
 from foundry.runtime.store.tables import actors
 from foundry.runtime.turn import Reader, Turn
-from foundry.runtime.workflow.workflow_rows import Started, start_rows
-from tests.rules.world import ADA
-from tests.runtime.toys import open_store
+from foundry.runtime.workflow.workflow_rows import Started
+from tests.world.outside import Outside
+from tests.world.world import ADA, REPOSITORY, World, world
 
-ORGANIZATION, REPOSITORY = OrganizationId("2001"), RepositoryId("4001")
 ASKED = {  # what a person asks for, by operation
     Kind.GIT_STATUS: RefreshWork(),
     Kind.CHECKPOINT: SaveCheckpoint(),
@@ -76,40 +76,38 @@ ASKED = {  # what a person asks for, by operation
 BESIDE = sorted({*ASKED, Kind.RESTORE})
 
 
-class Open(Message, Birth): ...
+class TaskSession(Actor):
+    """Hears, and answers nothing: the test says what the session does."""
 
+    @creates(CreateSession)
+    def create(self, turn: Turn, message: CreateSession) -> None: ...
 
-class _Other(Actor):
-    """Whoever a Task talks to: hears, and answers nothing."""
-
-    @creates(Open)
-    def open(self, turn: Turn, message: Open) -> None: ...
-
-
-class TaskSession(_Other):
+    @receives(OpenAgent)
+    @receives(CloseSession)
+    @receives(SandboxLost)
     @receives(PromptGranted)
-    def granted(self, turn: Turn, message: PromptGranted) -> None: ...
+    def hear(self, turn: Turn, message: Message) -> None: ...
 
 
 class Stage:
     """One task that is ready, with one idle session and one checkpoint."""
 
-    def __init__(self, runtime: Runtime, task: TaskId, session: SessionId) -> None:
-        self.runtime, self.id, self.session = runtime, task, session
+    def __init__(self, world: World, task: TaskId, session: SessionId) -> None:
+        self.world, self.runtime, self.id, self.session = world, world.runtime, task, session
+        self.address = addresses.task(task)
 
     async def ask(self, command: Command[Any]) -> Any:
-        return await self.runtime.ask(addresses.task(self.id), command)
+        return await self.world.ask(self.address, command)
 
     async def say(self, message: Message) -> None:
         """As if another actor had sent it, applied at once."""
-        await self.runtime.ask(addresses.task(self.id), message)  # type: ignore[arg-type]
+        await self.ask(message)  # type: ignore[arg-type]
 
     async def view(self) -> TaskView:
-        return await self.runtime.read(task_view, self.id)
+        return await self.world.task(self.id)
 
     async def running(self, kind: Kind | None = None) -> list[Started]:
-        rows = [row for row in await self.runtime.read(start_rows) if row.owner == addresses.task(self.id)]
-        return [row for row in rows if kind is None or row.name == kind.value]
+        return await self.world.started(self.address, kind.value if kind else None)
 
     async def end(self, kind: Kind, outcome: Outcome = Outcome.DONE) -> None:
         """As the engine ends what runs."""
@@ -117,19 +115,17 @@ class Stage:
         if kind is Kind.RENAME and outcome is Outcome.DONE:
             await self.ask(RenameEnded())
         for row in await self.running(kind):
-            ended = WorkflowEnded(
-                workflow=row.name, workflow_id=row.id, outcome=outcome, failure=_failure(row) if failed else None
-            )
-            await self.runtime.end_workflow(row.owner, ended, None)
+            await self.world.end(row, outcome, failure=_failure(row) if failed else None)
 
     async def cancel(self, row: Started) -> None:
         """As archiving and a loss do."""
         cancel = "UPDATE workflows SET generation=generation+1, cancelled=1 WHERE id=?"
         await self.runtime.system(row.owner, lambda tx: tx.execute(cancel, row.id))
+        await self.ask(WorkflowRecovered(workflow=row.name, workflow_id=row.id))  # a turn of the task, which shows it
 
     async def request(self, kind: Kind) -> TaskView:
         if kind is Kind.RESTORE:
-            (one,) = await self.runtime.read(checkpoint_list, self.id)
+            (one,) = await self.world.checkpoints(self.id)
             return await self.ask(RestoreCheckpoint(checkpoint=one.id))
         return await self.ask(ASKED[kind])
 
@@ -144,7 +140,7 @@ class Stage:
         def look(reader: Reader) -> str | None:
             return reader.one(select(tasks.c.running_message).where(tasks.c.task == self.id)).running_message
 
-        return await self.runtime.read(look)
+        return await self.world.read(look)
 
     async def seen(self, status: str) -> None:
         await self.say(SessionSeen(session=SessionSummary(id=self.session, agent="mock", status=status, stopped=False)))
@@ -163,36 +159,44 @@ def _failure(row: Started) -> Failure:
     )
 
 
+@dataclass(frozen=True)
+class Copy:
+    """A task in a database that each test gets a copy of: its ids, and the file."""
+
+    task: TaskId
+    session: SessionId
+    path: Path
+
+
 @asynccontextmanager
 async def task(tmp_path: Path, *, ready: bool = True) -> AsyncIterator[Stage]:
-    kinds = [Task(TaskConfig()), TaskSession(), *_others("Organization", "Repository", "SandboxInstance", "AppShell")]
-    url = f"sqlite:///{tmp_path}/foundry.db"
-    runtime = Runtime(House(kinds, lambda scope: Address("AppShell", "app")), open_store(url))
-    await runtime.start(None)  # type: ignore[arg-type]
-    try:
-        stage = Stage(runtime, TaskId(new_id("tsk")), SessionId(new_id("ses")))
-        await stage.ask(
-            CreateTask(
-                parent=addresses.repository(REPOSITORY),
-                scope=ScopeId(ORGANIZATION),
-                id=stage.id,
-                session=stage.session,
-                sandbox=SandboxId(new_id("sbx")),
-                repository=RepositoryRef.of(REPOSITORY, ORGANIZATION),
-                prompt="Do it",
-                agent="mock",
-                person=ADA,
-            )
-        )
-        if ready:
-            await _provision(stage)
-        yield stage
-    finally:
-        await runtime.stop()
+    made = await _made(ready)
+    path = tmp_path / "foundry.db"
+    shutil.copy(made.path, path)
+    async with _world(path) as tree:
+        yield Stage(tree, made.task, made.session)
 
 
-def _others(*names: str) -> list[Actor]:
-    return [type(name, (_Other,), {})() for name in names]
+MADE: dict[bool, Copy] = {}
+
+
+async def _made(ready: bool) -> Copy:
+    """A new task; or a ready one, whose agent has ended a first turn. Made once, by the real turns."""
+    if ready not in MADE:
+        path = Path(tempfile.mkdtemp(prefix="foundry-task-")) / "foundry.db"
+        atexit.register(shutil.rmtree, path.parent)
+        made = Copy(TaskId(new_id("tsk")), SessionId(new_id("ses")), path)
+        async with _world(path, repositories=(REPOSITORY,)) as tree:
+            await tree.create(id=made.task, session=made.session)
+            if ready:
+                await _provision(Stage(tree, made.task, made.session))
+            await tree.quiet()
+        MADE[ready] = made
+    return MADE[ready]
+
+
+def _world(path: Path, repositories: Sequence[RepositoryRef] = ()) -> AbstractAsyncContextManager[World]:
+    return world(f"sqlite:///{path}", Outside(), repositories=repositories, played=(TaskSession(),))
 
 
 async def _provision(stage: Stage) -> None:

@@ -27,8 +27,9 @@ from foundry.contracts.task_session import (
     StopSession,
     WithdrawMessage,
 )
-from tests.actors.task_session_stage import ADA, BOB, Stage, asks, refused, stage, stopped, update, words
+from tests.actors.task_session_stage import ADA, BOB, Stage, stage
 from tests.waiting import eventually
+from tests.world.agents import asks, refused, stopped, update, words
 
 
 @pytest.fixture

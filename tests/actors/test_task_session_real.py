@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from foundry.actors.sandbox_instance.door import Sandboxes
-from foundry.actors.session_status_sync import gap_recovery as filling
+from foundry.actors.session_status_sync.times import StreamTimes
 from foundry.actors.task_session.door import AcpDoor
 from foundry.actors.task_session.views import known_servers
 from foundry.contracts.ids import SandboxId
@@ -31,9 +31,10 @@ from foundry.sandboxes.acp import OPEN_ID
 from foundry.sandboxes.agent import SandboxAgent
 from foundry.sandboxes.processes import ProcessInfo
 from foundry.sandboxes.recorder import FOLDER, NAME
-from tests.actors.task_session_stage import ADA, SANDBOX, Doors, Stage, stage
+from tests.actors.task_session_stage import ADA, SANDBOX, Stage, stage
 from tests.sandboxes.conftest import Lab, binary, lab, walls  # noqa: F401
 from tests.waiting import eventually
+from tests.world.agents import Doors
 
 pytestmark = pytest.mark.slow
 
@@ -297,9 +298,8 @@ async def recorders(at: Stage) -> list[ProcessInfo]:
     return [one for one in await processes.list() if NAME in one.args and one.running]
 
 
-async def test_a_recorder_that_was_killed_is_started_again(real: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(filling, "MAKE_SURE", 0.2)
-    async with real(opened=False) as at:
+async def test_a_recorder_that_was_killed_is_started_again(real: Open) -> None:
+    async with real(opened=False, streams=StreamTimes(make_sure=0.2)) as at:
         await _open(at)
         processes = (await at.doors.sandboxes.reach(SANDBOX)).processes
         for _ in range(3):

@@ -19,8 +19,9 @@ from foundry.contracts.task_session import (
     SessionStatus,
     StopSession,
 )
-from tests.actors.task_session_stage import ADA, Doors, Stage, asks, stage, stopped, words
+from tests.actors.task_session_stage import ADA, Stage, stage
 from tests.waiting import eventually
+from tests.world.agents import Doors, asks, stopped, words
 
 pytestmark = pytest.mark.slow
 

@@ -21,9 +21,9 @@ from foundry.actors.encryption import Sealer
 from foundry.api import Foundry, install
 from foundry.api.auth import hashed
 from foundry.api.guard import COOKIE, WEBHOOKS
-from foundry.app import house
+from foundry.app import RECONCILE
 from foundry.contracts import addresses
-from foundry.contracts.app_shell import OpenAppShell, SignIn
+from foundry.contracts.app_shell import SignIn
 from foundry.contracts.github_payloads import GitHubAccount, UserToken
 from foundry.contracts.github_state import (
     InstallationGranted,
@@ -32,20 +32,15 @@ from foundry.contracts.github_state import (
     SyncInstallations,
 )
 from foundry.contracts.ids import OrganizationId, RepositoryId, UserId
-from foundry.contracts.messages import APP, Address, Birth, Message, ScopeId
-from foundry.contracts.organization import OrganizationSeen, RepositoriesSeen
+from foundry.contracts.messages import APP, ScopeId
 from foundry.contracts.people import Access, Person
-from foundry.contracts.repository import RepositoryRef, RepositorySeen
+from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.user_github_data import StoreIdentity
 from foundry.github.errors import GitHubSignInFailed
 from foundry.github.webhooks import signature
-from foundry.runtime.actor import Actor, creates
-from foundry.runtime.runtime import House, Runtime
-from foundry.runtime.store.migrate import engine_of, open_store
-from foundry.runtime.store.tables import metadata
-from foundry.runtime.turn import Turn
-from tests.rules.world import Outside
 from tests.waiting import eventually
+from tests.world.outside import Scripted
+from tests.world.world import World, world
 
 URL = "http://foundry.test"
 TOKEN = "the-local-admin-token"
@@ -58,27 +53,7 @@ GRACE = Person(id=UserId("1002"), login="grace")
 BOB = Person(id=UserId("1003"), login="bob")
 
 
-class Plant(Message, Birth):
-    """Creates what GitHub's sync would have made."""
-
-
-class Ground(Actor):
-    @creates(Plant)
-    def plant(self, turn: Turn, message: Plant) -> None:
-        organization = addresses.organization(ORG)
-        turn.send(organization, OrganizationSeen(scope=ScopeId(ORG), id=ORG, login="lumen-works"))
-        turn.send(organization, RepositoriesSeen(repositories=[TALLY, SITE]))
-        for one in (TALLY, SITE):
-            seen = RepositorySeen(parent=organization, scope=ScopeId(ORG), repository=one)
-            turn.send(addresses.repository(one.id), seen)
-        granted = InstallationSummary(id=1, organization=ORG, login="lumen-works", active=True)
-        turn.send(
-            addresses.github(ORG),
-            InstallationGranted(parent=organization, scope=ScopeId(ORG), installation=granted),
-        )
-
-
-class GitHub(Outside):
+class GitHub(Scripted):
     """The outside, which also knows what people may do and signs them in."""
 
     def __init__(self) -> None:
@@ -86,20 +61,22 @@ class GitHub(Outside):
         self.rights = {("ada", TALLY.id): Access.ADMIN, ("ada", SITE.id): Access.WRITE}
         self.rights |= {("grace", TALLY.id): Access.READ, ("grace", SITE.id): Access.READ}
         self.asked: list[tuple[str, str]] = []
+        for sync in ("installations", "repositories"):
+            self.hold(sync)
 
     async def permission(self, organization: OrganizationId, repository: RepositoryRef, login: str) -> Access:
         self.asked.append((login, repository.name))
         await self._do("permission")
         return self.rights.get((login, repository.id), Access.NONE)
 
-    # what GitHubState's sync would ask
+    # what GitHubState's sync asks, and never hears
 
     async def installations(self) -> list[Any]:
-        await asyncio.Event().wait()
+        await self._do("installations")
         return []
 
     async def repositories(self, organization: OrganizationId, installation: int) -> list[RepositoryRef]:
-        await asyncio.Event().wait()
+        await self._do("repositories")
         return []
 
 
@@ -122,16 +99,29 @@ class SignInDoor:
 
 
 class Edge:
-    """A server without a socket, and the people who use it."""
+    """A World behind an HTTP client: a server without a socket, and the people who use it.
 
-    def __init__(self, app: FastAPI, foundry: Foundry, github: GitHub) -> None:
-        self.app, self.foundry, self.github = app, foundry, github
+    After every request that may change something, each topic is checked as after a command.
+    """
+
+    def __init__(self, app: FastAPI, foundry: Foundry, world: World) -> None:
+        self.app, self.foundry, self.world = app, foundry, world
+        self.github: GitHub = world.outside
         self.runtime = foundry.runtime
         self.later = timedelta(0)  # how far the edge's clock is ahead
 
     def client(self, **headers: str) -> httpx.AsyncClient:
         """Somebody without any right."""
-        return httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url=URL, headers=headers)
+        return httpx.AsyncClient(
+            transport=httpx.ASGITransport(self.app),
+            base_url=URL,
+            headers=headers,
+            event_hooks={"response": [self._answered]},
+        )
+
+    async def _answered(self, answer: httpx.Response) -> None:
+        if answer.request.method != "GET":
+            await self.world.topics.check()
 
     def admin(self, login: str | None = "ada") -> httpx.AsyncClient:
         """The CLI, acting as somebody."""
@@ -142,7 +132,7 @@ class Edge:
         """Somebody's browser, signed in."""
         session = f"session of {person.login}".replace(" ", "-")
         sign_in = SignIn(token_hash=hashed(session), user=person.id, login=person.login)
-        await self.runtime.ask(addresses.app_shell(), sign_in)
+        await self.world.ask(addresses.app_shell(), sign_in)
         client = self.client(Origin=URL)
         client.cookies.set(COOKIE, session)
         return client
@@ -180,38 +170,30 @@ class Edge:
     async def held(self, what: str) -> None:
         """Work has come to what the outside holds, and every actor has heard what was said before."""
         await eventually(lambda: self.github.done[what])
-        await eventually(self.runtime.inspect, lambda found: not found.mailboxes)
+        await self.world.quiet()
 
     async def gives(self, login: str, repository: RepositoryRef, access: Access) -> None:
         """GitHub's mind has changed, and it has said so."""
         self.github.rights[(login, repository.id)] = access
         record = RecordPermission(repository=repository.id, login=login, access=access)
-        await self.runtime.ask(addresses.github(repository.organization), record)
+        await self.world.ask(addresses.github(repository.organization), record)
 
 
 @asynccontextmanager
 async def running(directory: Path, url: str = "", **settings: Any) -> AsyncIterator[Edge]:
     """The server, with Ada, Grace and Bob known to it."""
     url = url or f"sqlite:///{directory}/foundry.db"
-    engine = engine_of(url)
-    metadata.create_all(engine)
-    engine.dispose()
-    whole = house()
-    declared = House((*whole.actors, Ground()), whole.coordinator, whole.workflows, whole.workers)
     github, sign_in = GitHub(), SignInDoor()
-    runtime = Runtime(declared, open_store(url), workflow_url=url.replace("foundry.db", "workflows.db"))
-    await runtime.start(github)  # type: ignore[arg-type]
-    try:
-        await runtime.ask(addresses.app_shell(), OpenAppShell())
-        await runtime.ask(addresses.github_app(), SyncInstallations())
-        await runtime.ask(Address("Ground", "x"), Plant())  # type: ignore[arg-type]
+    async with world(url, github, repositories=(TALLY, SITE), reconcile=RECONCILE) as tree:
+        await tree.ask(addresses.github_app(), SyncInstallations())
+        granted = InstallationSummary(id=1, organization=ORG, login="lumen-works", active=True)
+        here = InstallationGranted(parent=addresses.organization(ORG), scope=ScopeId(ORG), installation=granted)
+        await tree.ask(addresses.github(ORG), here)  # type: ignore[arg-type]
         for person in (ADA, GRACE, BOB):
             identity = StoreIdentity(parent=addresses.app_shell(), scope=APP, person=person, access_token="sealed")
-            await runtime.ask(addresses.user_github_data(person.id), identity)
-        for address in (addresses.repository(SITE.id), addresses.github(ORG)):
-            await eventually(lambda a=address: runtime.read(lambda r: r.exists(a)))
+            await tree.ask(addresses.user_github_data(person.id), identity)
         foundry = Foundry(
-            runtime=runtime,
+            runtime=tree.runtime,
             doors=github,  # type: ignore[arg-type]
             sealer=Sealer([b"0" * 32]),
             public_url=URL,
@@ -225,13 +207,9 @@ async def running(directory: Path, url: str = "", **settings: Any) -> AsyncItera
         app = FastAPI(title="Foundry")
         app.state.foundry = foundry
         install(app)
-        edge = Edge(app, foundry, github)
+        edge = Edge(app, foundry, tree)
         foundry.now = lambda: datetime.now(UTC) + edge.later
         yield edge
-    finally:
-        for event in github.held.values():
-            event.set()
-        await runtime.stop()
 
 
 @asynccontextmanager

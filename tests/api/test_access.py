@@ -124,7 +124,7 @@ async def failing(edge: Edge) -> Edge:
             kind=IssueKind.WORKFLOW_FAILED, actor=actor, scope=ScopeId(scope), fingerprint=actor,
             message=f"{actor} failed", remedy="Retry",
         )  # fmt: skip
-        await edge.runtime.ask(addresses.coordinator(ScopeId(scope)), RecordFailure(failure=failure))
+        await edge.world.ask(addresses.coordinator(ScopeId(scope)), RecordFailure(failure=failure))
     return edge
 
 

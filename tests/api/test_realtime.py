@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from foundry.api import subscription as following
 from foundry.api.guard import COOKIE
 from foundry.api.realtime import TOPICS
 from foundry.contracts import addresses
@@ -17,6 +16,7 @@ from foundry.contracts.github_state import SyncInstallations, delivery
 from foundry.contracts.issues import Failure, IssueKind, RecordFailure
 from foundry.contracts.messages import ScopeId
 from foundry.contracts.people import Access
+from foundry.contracts.repository import RepositorySeen
 from tests.api.edge import ADA, ORG, SITE, TALLY, Edge, listening, watching
 from tests.api.problems import problem
 from tests.waiting import eventually
@@ -32,7 +32,7 @@ async def failure(edge: Edge, actor: str, number: int) -> None:
     found = Failure(
         kind=IssueKind.WORKFLOW_FAILED, actor=actor, scope=ScopeId(ORG), fingerprint=f"f{number}", message="no"
     )
-    await edge.runtime.ask(addresses.organization(ORG), RecordFailure(failure=found))
+    await edge.world.ask(addresses.organization(ORG), RecordFailure(failure=found))
 
 
 async def test_a_snapshot_and_the_events_after_it_are_a_fresh_snapshot(edge: Edge, url: str):
@@ -50,10 +50,11 @@ async def test_a_snapshot_and_the_events_after_it_are_a_fresh_snapshot(edge: Edg
                 name, event = await watcher.next()
                 assert name == "TaskChanged"
                 shown = event["task"]
-            version = int(watcher.id)
-        async with watching(url, ada, "task", task["id"]) as watcher:
-            fresh = (await watcher.next("snapshot"))[1]
-        if fresh["version"] == version:
+            async with watching(url, ada, "task", task["id"]) as other:
+                fresh = (await other.next("snapshot"))[1]
+            while int(watcher.id) < fresh["version"]:
+                shown = (await watcher.next("TaskChanged"))[1]["task"]
+            assert int(watcher.id) == fresh["version"]
             assert fresh["task"] == shown
 
 
@@ -158,13 +159,35 @@ async def test_an_organization_shows_what_a_person_may_read(edge: Edge, url: str
 async def test_a_changed_installation_is_told_to_those_who_may_see_its_organization(edge: Edge, url: str):
     async with edge.admin() as ada, watching(url, ada, "app") as watcher:
         await watcher.next("snapshot")
-        await edge.runtime.ask(addresses.github_app(), SyncInstallations())
+        await edge.world.ask(addresses.github_app(), SyncInstallations())
         for number, (organization, login) in enumerate(((9009, "elsewhere"), (int(ORG), "lumen-works"))):
             about = {"id": 50 + number, "account": {"id": organization, "login": login}}
             body = json.dumps({"action": "created", "installation": about}).encode()
-            await edge.runtime.ask(addresses.github_app(), delivery(f"d{number}", "installation", body))
+            await edge.world.ask(addresses.github_app(), delivery(f"d{number}", "installation", body))
         _, event = await watcher.next("InstallationsChanged")
         assert [one["login"] for one in event["installations"]] == ["lumen-works"]
+
+
+async def test_a_new_organization_is_told_to_those_who_may_see_it(edge: Edge, url: str):
+    """Once it is listed: the installation is known before, and a look at that moment would not find it."""
+    async with edge.admin() as ada, watching(url, ada, "app") as watcher:
+        first = (await watcher.next("snapshot"))[1]
+        assert [one["login"] for one in first["organizations"]] == ["lumen-works"]
+        about = {"id": 60, "account": {"id": int(ADA.id), "login": "ada", "type": "User"}}
+        body = json.dumps({"action": "created", "installation": about}).encode()
+        await edge.world.ask(addresses.github_app(), delivery("d60", "installation", body))
+        again = (await watcher.next("snapshot"))[1]
+        assert [one["login"] for one in again["organizations"]] == ["ada", "lumen-works"]
+
+
+async def test_a_renamed_repository_is_told_to_its_watchers(edge: Edge, url: str):
+    async with edge.admin() as ada, watching(url, ada, "repository", TALLY.id) as watcher:
+        await watcher.next("snapshot")
+        renamed = TALLY.model_copy(update={"name": "sums"})
+        seen = RepositorySeen(parent=addresses.organization(ORG), scope=ScopeId(ORG), repository=renamed)
+        await edge.world.say(seen, to=addresses.repository(TALLY.id))
+        _, event = await watcher.next("RepositoryChanged")
+        assert event["ref"]["name"] == "sums"
 
 
 async def test_every_topic_has_a_snapshot(edge: Edge, url: str):
@@ -204,8 +227,8 @@ async def test_gaining_access_gives_a_fresh_snapshot(edge: Edge, url: str):
             assert [one["id"] for one in fresh["tasks"]] == [task["id"]]
 
 
-async def test_access_is_checked_again_while_streaming(edge: Edge, url: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(following, "CHECK", 0.1)
+async def test_access_is_checked_again_while_streaming(edge: Edge, url: str):
+    edge.foundry.access_every = 0.1
     browser = await edge.browser(ADA)
     async with edge.admin() as admin:
         task = await edge.task(admin)
@@ -216,8 +239,8 @@ async def test_access_is_checked_again_while_streaming(edge: Edge, url: str, mon
         assert (await watcher.next("closed"))[1]["code"] == "not_signed_in"
 
 
-async def test_a_quiet_stream_says_that_it_lives(edge: Edge, url: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(following, "KEEP_ALIVE", 0.05)
+async def test_a_quiet_stream_says_that_it_lives(edge: Edge, url: str):
+    edge.foundry.keep_alive = 0.05
     async with edge.admin() as ada, watching(url, ada, "app") as watcher:
         await watcher.next("snapshot")
         async with asyncio.timeout(5):

@@ -21,7 +21,7 @@ async def provisioned(edge: Edge, client: Any) -> dict[str, Any]:
 
 async def seen(edge: Edge) -> list[SandboxId]:
     """What who compares tells; gives what it is to remove."""
-    return await edge.runtime.ask(addresses.app_shell(), OrphansSeen(orphans=[Orphan(id=ORPHAN, disk=40_000_000)]))
+    return await edge.world.ask(addresses.app_shell(), OrphansSeen(orphans=[Orphan(id=ORPHAN, disk=40_000_000)]))
 
 
 async def test_it_lists_what_each_takes_the_sum_and_what_is_left(edge: Edge):
@@ -31,8 +31,8 @@ async def test_it_lists_what_each_takes_the_sum_and_what_is_left(edge: Edge):
     edge.foundry.room = room
     async with edge.admin() as admin:
         one, two = await provisioned(edge, admin), await provisioned(edge, admin)
-        await edge.runtime.ask(addresses.sandbox(one["sandbox"]), DiskSeen(disk=20_000_000))
-        await edge.runtime.ask(addresses.sandbox(two["sandbox"]), DiskSeen(disk=30_000_000))
+        await edge.world.ask(addresses.sandbox(one["sandbox"]), DiskSeen(disk=20_000_000))
+        await edge.world.ask(addresses.sandbox(two["sandbox"]), DiskSeen(disk=30_000_000))
         assert (await admin.get(f"/api/sandboxes/{one['sandbox']}")).json()["disk"] == 20_000_000
         await seen(edge)
         found = (await admin.get("/api/app/sandboxes")).json()
@@ -70,7 +70,7 @@ async def test_when_one_of_an_archived_task_is_removed_is_said(edge: Edge):
     async with edge.admin() as admin:
         task = await provisioned(edge, admin)
         moved = SandboxMoved(state=SandboxState.STOPPED, remove_at="2031-01-01T00:00:00Z")  # type: ignore[arg-type]
-        await edge.runtime.ask(addresses.sandbox(task["sandbox"]), moved)
+        await edge.world.ask(addresses.sandbox(task["sandbox"]), moved)
         assert (await admin.get(f"/api/sandboxes/{task['sandbox']}")).json()["remove_at"] == "2031-01-01T00:00:00Z"
         (found,) = (await admin.get("/api/app/sandboxes")).json()["sandboxes"]
         assert found["remove_at"] == "2031-01-01T00:00:00Z"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.rules.world import World, world
+from tests.world.world import World, world
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from foundry.contracts import addresses
 from foundry.contracts.errors import WrongState
 from foundry.contracts.task import Named
-from tests.rules.world import World
+from tests.world.world import World
 
 
 async def test_n_tasks_of_one_prompt_get_n_branches(tree: World) -> None:
@@ -22,7 +22,7 @@ async def test_an_assigned_branch_is_never_another(tree: World) -> None:
     task = await tree.create()
     before = await tree.until(task, lambda v: v.branch)
     with pytest.raises(WrongState, match="for good"):
-        await tree.runtime.ask(addresses.task(task), Named(branch="another", title="x", base="main"))
+        await tree.ask(addresses.task(task), Named(branch="another", title="x", base="main"))
     assert (await tree.task(task)).branch == before.branch
 
 

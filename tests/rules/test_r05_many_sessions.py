@@ -5,7 +5,7 @@ from __future__ import annotations
 from foundry.contracts import addresses
 from foundry.contracts.ids import SessionId, new_id
 from foundry.contracts.task import OpenSession
-from tests.rules.world import ADA, World
+from tests.world.world import ADA, World
 
 
 async def test_a_second_session_is_pending_at_once_and_ready_by_itself(tree: World) -> None:
@@ -13,7 +13,7 @@ async def test_a_second_session_is_pending_at_once_and_ready_by_itself(tree: Wor
     task = await tree.create()
     await tree.until(task, lambda v: v.phase == "cloning")
     second = SessionId(new_id("ses"))
-    view = await tree.runtime.ask(addresses.task(task), OpenSession(session=second, agent="mock", person=ADA))
+    view = await tree.ask(addresses.task(task), OpenSession(session=second, agent="mock", person=ADA))
     assert [s.status for s in view.sessions] == ["pending", "pending"]
     gate.set()
     await tree.until(task, lambda v: [s.status for s in v.sessions][1] == "ready")

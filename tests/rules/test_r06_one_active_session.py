@@ -9,8 +9,9 @@ from foundry.contracts.ids import SandboxId, SessionId, new_id
 from foundry.contracts.sandbox_provider import AcpServerGone
 from foundry.contracts.session_stream import AgentSession
 from foundry.contracts.task import OpenSession
-from tests.rules.world import ADA, Outside, World, world
 from tests.waiting import eventually
+from tests.world.outside import Scripted
+from tests.world.world import ADA, World, world
 
 
 async def test_two_agents_never_write_one_work_tree_at_once(tree: World) -> None:
@@ -18,7 +19,7 @@ async def test_two_agents_never_write_one_work_tree_at_once(tree: World) -> None
     running = await tree.until(task, lambda v: v.phase == "running")
     first = running.active_session
     second = SessionId(new_id("ses"))
-    await tree.runtime.ask(addresses.task(task), OpenSession(session=second, agent="mock", prompt="second", person=ADA))
+    await tree.ask(addresses.task(task), OpenSession(session=second, agent="mock", prompt="second", person=ADA))
     await tree.until(task, lambda v: [s.status for s in v.sessions][1] == "ready")
     view = await tree.session(second)
     assert [m.state for m in view.messages] == ["queued"]
@@ -35,14 +36,12 @@ async def test_two_agents_never_write_one_work_tree_at_once(tree: World) -> None
 async def test_a_task_has_one_sandbox_for_all_sessions(tree: World) -> None:
     task = await tree.create()
     await tree.until(task, lambda v: v.phase == "running")
-    await tree.runtime.ask(
-        addresses.task(task), OpenSession(session=SessionId(new_id("ses")), agent="mock", person=ADA)
-    )
+    await tree.ask(addresses.task(task), OpenSession(session=SessionId(new_id("ses")), agent="mock", person=ADA))
     await tree.until(task, lambda v: all(s.status != "pending" for s in v.sessions))
     assert tree.outside.done["create"] == 1
 
 
-class Listening(Outside):
+class Listening(Scripted):
     """Agents whose prompts are remembered by their words."""
 
     def __init__(self) -> None:

@@ -6,8 +6,8 @@ from foundry.actors.task_session.views import personal_view
 from foundry.contracts import addresses
 from foundry.contracts.ids import UserId
 from foundry.contracts.task_session import MarkRead, SaveDraft
-from tests.rules.world import ADA, World
 from tests.waiting import eventually
+from tests.world.world import ADA, World
 
 GRACE = UserId("1002")
 
@@ -16,9 +16,9 @@ async def test_a_draft_is_its_persons_and_is_still_there_later(tree: World) -> N
     task = await tree.create()
     session = (await tree.until(task, lambda v: v.phase == "running")).active_session
     assert session
-    await tree.runtime.ask(addresses.session(session), SaveDraft(person=ADA.id, text="And then"))
-    assert (await tree.runtime.read(personal_view, session, ADA.id)).draft == "And then"
-    assert (await tree.runtime.read(personal_view, session, GRACE)).draft == ""
+    await tree.ask(addresses.session(session), SaveDraft(person=ADA.id, text="And then"))
+    assert (await tree.read(personal_view, session, ADA.id)).draft == "And then"
+    assert (await tree.read(personal_view, session, GRACE)).draft == ""
 
 
 async def test_what_one_person_has_read_is_still_unread_for_another(tree: World) -> None:
@@ -30,7 +30,7 @@ async def test_what_one_person_has_read_is_still_unread_for_another(tree: World)
     tree.outside.says(server, {"method": "session/update", "params": {"sessionId": f"agent-{server}", "update": chunk}})
     tree.outside.end_turn()
     await tree.until(task, lambda v: v.activity == "idle")
-    assert (await tree.runtime.read(personal_view, session, ADA.id)).unread == 1
-    await tree.runtime.ask(addresses.session(session), MarkRead(person=ADA.id, position=1_000_000))
-    assert (await tree.runtime.read(personal_view, session, ADA.id)).unread == 0
-    assert (await tree.runtime.read(personal_view, session, GRACE)).unread == 1
+    assert (await tree.read(personal_view, session, ADA.id)).unread == 1
+    await tree.ask(addresses.session(session), MarkRead(person=ADA.id, position=1_000_000))
+    assert (await tree.read(personal_view, session, ADA.id)).unread == 0
+    assert (await tree.read(personal_view, session, GRACE)).unread == 1

@@ -19,11 +19,12 @@ from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.task import ArchiveTask, PublishTask, PullRequestRef, RetryProvisioning, TaskView, WorkTree
 from foundry.contracts.task_rename import BranchOnGitHub, CancelRename, OldPullRequest, RenameBranch
 from foundry.contracts.task_session import SendMessage
-from tests.rules.world import ADA, Outside, World, world
 from tests.waiting import eventually
+from tests.world.outside import Scripted
+from tests.world.world import ADA, World, world
 
 
-class Hub(Outside):
+class Hub(Scripted):
     """A GitHub that closes the pull request of a branch that is renamed, and a sandbox that has one branch."""
 
     def __init__(self) -> None:
@@ -80,7 +81,7 @@ class Renamed:
         self.tree, self.hub, self.task = tree, hub, task
 
     async def ask(self, command: Any) -> Any:
-        return await self.tree.runtime.ask(addresses.task(self.task), command)
+        return await self.tree.ask(addresses.task(self.task), command)
 
     async def rename(self, name: str = "better") -> TaskView:
         return await self.ask(RenameBranch(name=name))
@@ -175,7 +176,7 @@ async def test_while_it_runs_nothing_else_moves_the_branch_and_messages_wait(one
     session = (await one.view()).active_session
     assert session
     message = SendMessage(id=MessageId(new_id("msg")), text="Go on", person=ADA)
-    await one.tree.runtime.ask(addresses.session(session), message)
+    await one.tree.ask(addresses.session(session), message)
     assert (await one.tree.session(session)).status != "running"
     let_go.set()
     assert (await one.ended()).branch == "better"

@@ -8,15 +8,15 @@ import time
 from foundry.actors.organization.views import task_list
 from foundry.contracts import addresses
 from foundry.contracts.task import ArchiveTask
-from tests.rules.world import ADA, ORGANIZATION, World
 from tests.waiting import eventually
+from tests.world.world import ADA, ORGANIZATION, World
 
 
 async def test_creating_returns_while_the_sandbox_is_still_made(tree: World) -> None:
     tree.outside.hold("create")
     task = await tree.create()
     assert (await tree.task(task)).state == "provisioning"
-    listed = await eventually(lambda: tree.runtime.read(task_list, ORGANIZATION))
+    listed = await eventually(lambda: tree.read(task_list, ORGANIZATION))
     assert [t.id for t in listed] == [task]
 
 
@@ -25,7 +25,7 @@ async def test_archiving_returns_while_the_sandbox_is_still_released(tree: World
     await tree.until(task, lambda v: v.phase == "running")
     tree.outside.hold("stop")
     began = time.monotonic()
-    view = await tree.runtime.ask(addresses.task(task), ArchiveTask(person=ADA, discard=True))
+    view = await tree.ask(addresses.task(task), ArchiveTask(person=ADA, discard=True))
     assert view.state == "archived"
     assert time.monotonic() - began < 2
     await eventually(lambda: tree.outside.done["stop"], lambda n: n == 1)

@@ -10,8 +10,8 @@ from foundry.contracts.issues import AttemptFailed, IssueKind, WorkflowEnded, Wo
 from foundry.contracts.sandbox_provider import SandboxGone
 from foundry.runtime.actor import Actor, RegistrationError, Registry
 from foundry.runtime.workflow.flow import Workflows
-from tests.rules.world import ORGANIZATION, World
 from tests.waiting import eventually
+from tests.world.world import ORGANIZATION, World
 
 WORKFLOWS = house().workflows
 
@@ -35,13 +35,13 @@ async def test_a_failed_attempt_and_a_final_failure_are_recorded(tree: World) ->
     """The workflow's own code has no word about errors; both are in the organization's runtime issues all the same."""
     tree.outside.fail["clone"] = [OSError("reset"), SandboxGone("gone")]
     task = await tree.create()
-    first = await eventually(lambda: tree.runtime.read(issues, ORGANIZATION))
+    first = await eventually(lambda: tree.read(issues, ORGANIZATION))
     assert first[0].failure.kind is IssueKind.STEP_RETRYING
     assert (first[0].failure.workflow, first[0].failure.step, first[0].failure.attempt) == ("provision", "cloning", 1)
     assert first[0].failure.retry_at
     await tree.until(task, lambda v: v.state == "failed")
     last = await eventually(
-        lambda: tree.runtime.read(issues, ORGANIZATION), lambda i: i[0].failure.kind is IssueKind.WORKFLOW_FAILED
+        lambda: tree.read(issues, ORGANIZATION), lambda i: i[0].failure.kind is IssueKind.WORKFLOW_FAILED
     )
     assert (last[0].failure.attempt, last[0].failure.message, last[0].failure.retry_at) == (2, "gone", None)
     assert last[0].failure.actor == f"Task:{task}"

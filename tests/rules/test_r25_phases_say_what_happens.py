@@ -10,8 +10,8 @@ from foundry.actors.organization.views import issues, task_list
 from foundry.contracts import addresses
 from foundry.contracts.sandbox_provider import SandboxGone
 from foundry.contracts.task import RetryProvisioning
-from tests.rules.world import ORGANIZATION, World
 from tests.waiting import eventually
+from tests.world.world import ORGANIZATION, World
 
 PHASES = {
     "naming": "branch_names",
@@ -34,14 +34,14 @@ async def test_a_failure_is_shown_in_its_phase_and_retry_goes_on(tree: World, ph
     assert failed.failure.remedy
     assert (datetime.now(UTC) - failed.phase_since).total_seconds() < 60
     listed = await eventually(
-        lambda: tree.runtime.read(task_list, ORGANIZATION), lambda found: found and found[0].state == "failed"
+        lambda: tree.read(task_list, ORGANIZATION), lambda found: found and found[0].state == "failed"
     )
     assert listed[0].failure == failed.failure
-    recorded = await eventually(lambda: tree.runtime.read(issues, ORGANIZATION))
+    recorded = await eventually(lambda: tree.read(issues, ORGANIZATION))
     assert recorded[0].failure.step == phase
 
     done_before = dict(tree.outside.done)
-    again = await tree.runtime.ask(addresses.task(task), RetryProvisioning())
+    again = await tree.ask(addresses.task(task), RetryProvisioning())
     assert (again.state, again.attempt, again.failure) == ("provisioning", 2, None)
     running = await tree.until(task, lambda v: v.phase == "running")
     assert running.branch == failed.branch or failed.branch is None

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 
-import pytest
-
 from foundry.runtime.store.base import Transaction
 from foundry.runtime.store.blobs import Blobs
-from foundry.runtime.upkeep import inspection as inspect
+from foundry.runtime.upkeep.inspection import inspection
 from foundry.runtime.workflow.flow import Flow, Scope, Workflows, workflow
 from tests.runtime.toys import Begin, Close, Job, Ledger, Relay, Remind, house, running
 from tests.waiting import eventually
@@ -78,12 +76,11 @@ async def test_a_letter_set_aside_is_named_with_its_error(store_url: str) -> Non
         assert [(m.waiting, m.set_aside, m.oldest) for m in seen.mailboxes] == [(0, 1, 0.0)]
 
 
-async def test_a_list_that_is_cut_is_named(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inspect, "ROW_LIMIT", 1)
+async def test_a_list_that_is_cut_is_named(store_url: str) -> None:
     async with running(store_url) as runtime:
         for ledger in "ab":
             await runtime.ask(Ledger.at(ledger), Remind(milliseconds=3_600_000))
-        seen = await runtime.inspect()
+        seen = await runtime.read(inspection, 0, "run_1", 1)
         assert (len(seen.schedules), seen.cut) == (1, ["schedules"])
 
 

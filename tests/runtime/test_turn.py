@@ -9,6 +9,7 @@ import pytest
 from foundry.contracts.errors import KeyReused, NotFound, WrongState
 from tests.runtime.toys import Close, Ledger, Note, Put, Relay, Remind, running, running_beside, texts
 from tests.waiting import eventually
+from tests.world.rest import quiet
 
 
 async def test_put_changes_the_rows_that_match_and_inserts_one_if_none_do(store_url: str) -> None:
@@ -114,5 +115,5 @@ async def test_a_schedule_fires_once_and_a_replaced_one_never(store_url: str) ->
         await runtime.ask(Ledger.at("a"), Remind(milliseconds=30))
         await runtime.ask(Ledger.at("a"), Remind(milliseconds=60))
         await eventually(lambda: runtime.read(texts, "a"), lambda t: t == [("schedule", "reminder")])
-        await asyncio.sleep(0.1)  # nothing further may come
+        await quiet(runtime)
         assert len(await runtime.read(texts, "a")) == 1

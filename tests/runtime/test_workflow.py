@@ -24,7 +24,8 @@ from foundry.runtime.turn import Reader
 from foundry.runtime.workflow.flow import Flow, Scope, Workflows, workflow
 from foundry.runtime.workflow.recovery import CRASHES, Recovery
 from foundry.runtime.workflow.workflow_rows import Started, start_rows
-from tests.runtime.toys import Begin, Halt, Job, Ledger, Note, all_failures, house, listen, running, texts
+from tests.listening import listen
+from tests.runtime.toys import Begin, Halt, Job, Ledger, Note, all_failures, house, running, texts
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
@@ -154,10 +155,22 @@ def dying(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Recovery, "put_down", says_nothing)
 
 
+class TwoHolds(World):
+    """Each of its two actions waits at a hold of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.holds = {"one": asyncio.Event(), "two": asyncio.Event()}
+
+    async def act(self, what: str) -> Point:
+        point = await super().act(what)
+        await self.holds[what].wait()
+        return point
+
+
 @pytest.mark.usefixtures("dying")
 async def test_only_crashes_without_progress_between_them_are_counted(tmp_path: Path) -> None:
-    world, url = World(), f"sqlite:///{tmp_path}/foundry.db"
-    world.hold.clear()
+    world, url = TwoHolds(), f"sqlite:///{tmp_path}/foundry.db"
     async with running(url, house(walking()), world) as runtime:
         await runtime.ask(Ledger.at("a"), Begin(workflow="walk", text="x"))
         await eventually(lambda: world.done["one"], lambda n: n == 1)
@@ -166,11 +179,10 @@ async def test_only_crashes_without_progress_between_them_are_counted(tmp_path: 
             before = world.done[step]
             async with running(url, house(walking()), world) as runtime:
                 await eventually(lambda step=step: world.done[step], lambda n, before=before: n == before + 1)
-        world.hold.set()
+        world.holds[step].set()
         async with running(url, house(walking()), world) as runtime:
             if step == "one":
                 await eventually(lambda: world.done["one"], lambda n: n == CRASHES + 1)
-                world.hold.clear()
                 await eventually(lambda: world.done["two"], lambda n: n == 1)
             else:
                 await walked(runtime, "over")
@@ -263,8 +275,10 @@ async def test_who_was_taken_over_takes_no_further_step(store_url: str) -> None:
         taken_over = "UPDATE workflows SET generation=generation+1 WHERE id=?"
         await runtime.system(Ledger.at("a"), lambda tx: tx.execute(taken_over, started))
         world.hold.set()
-        await asyncio.sleep(0.5)
-        assert (world.done["two"], await runtime.read(texts, "a")) == (0, [])
+        await runtime.ask(Ledger.at("b"), Begin(workflow="walk", text="later"))
+        await eventually(lambda: runtime.read(texts, "b"), lambda notes: ("walk", "over") in notes, limit=20)
+        assert (world.done["two"], await runtime.read(texts, "a")) == (1, []), "only the later one went on"
+        await eventually(lambda: runtime.read(start_rows), lambda rows: len(rows) == 1)
         assert [row.id for row in await runtime.read(start_rows)] == [started], "it is the other one's to end"
 
 
@@ -275,6 +289,7 @@ class Cutting(World):
         super().__init__()
         self._server, self._database = server, database
         self.cut = False
+        self.back = asyncio.Event()
 
     async def act(self, what: str) -> Point:
         point = await super().act(what)
@@ -283,11 +298,13 @@ class Cutting(World):
             end = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname='{self._database}'"
             await asyncio.to_thread(self._order, f"ALTER DATABASE {self._database} ALLOW_CONNECTIONS false", end)
             back = f"ALTER DATABASE {self._database} ALLOW_CONNECTIONS true"
-            asyncio.get_running_loop().call_later(
-                1.5, lambda: asyncio.ensure_future(asyncio.to_thread(self._order, back))
-            )
+            asyncio.get_running_loop().call_later(1.5, lambda: asyncio.ensure_future(self._let_in(back)))
             raise OSError("no route")
         return point
+
+    async def _let_in(self, order: str) -> None:
+        await asyncio.to_thread(self._order, order)
+        self.back.set()
 
     def _order(self, *orders: str) -> None:
         with psycopg.connect(f"{self._server}postgres", autocommit=True) as admin:
@@ -300,7 +317,7 @@ async def test_a_workflow_outlasts_a_database_that_is_away(postgres_server: str,
     async with running(postgres_url, house(walking()), world) as runtime:
         await runtime.ask(Ledger.at("a"), Begin(workflow="walk", text="x"))
         await eventually(lambda: world.done["one"], lambda n: n == 2, limit=20)
-        await asyncio.sleep(1.0)
+        await world.back.wait()
         await walked(runtime, "over")
         assert world.done == {"one": 2, "two": 1}
         assert '"kind":"workflow_failed"' not in str(await runtime.read(all_failures))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
@@ -30,7 +30,6 @@ from foundry.runtime.store.base import Store
 from foundry.runtime.store.postgres import PostgresStore
 from foundry.runtime.store.sqlite import SqliteStore, sqlite_engine
 from foundry.runtime.store.tables import metadata, owned_table
-from foundry.runtime.topic import Published
 from foundry.runtime.turn import Reader, Turn
 from foundry.runtime.worker.supervisor import WorkerKind
 from foundry.runtime.workflow.flow import Workflows
@@ -276,17 +275,6 @@ class Coordinator(Toy):
 
 
 COORDINATOR = Coordinator.at("app")
-
-
-def listen(runtime: Runtime, listener: Callable[[Address, Sequence[Published]], None]) -> None:
-    """Call it with all events that this process commits from now on."""
-    publish = runtime.hub.publish
-
-    def both(address: Address, events: Sequence[Published]) -> None:
-        listener(address, events)
-        publish(address, events)
-
-    runtime.hub.publish = both  # type: ignore[method-assign]
 
 
 def texts(reader: Reader, ledger: str) -> list[tuple[str, str]]:

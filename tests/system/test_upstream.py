@@ -17,6 +17,7 @@ import pytest
 import uvicorn
 
 from foundry.api.guard import WEBHOOKS
+from foundry.contracts.repository import RepositoryRef
 from foundry.devkit.github import GitHubAt
 from tests.harness.life import REPOSITORY, push_as_another
 from tests.harness.stage import stage
@@ -237,7 +238,22 @@ async def test_comparing_costs_nothing_of_githubs_budget(comparing: Whole, hub: 
         seen = httpx.get(f"{hub.api}/rate_limit", headers=headers, trust_env=False).json()
         return seen["resources"]["core"]["used"]
 
-    await asyncio.sleep(4 * OFTEN)  # what was new has been asked for
-    before = used()
-    await asyncio.sleep(6 * OFTEN)
+    rounds = counted(comparing)
+    await eventually(lambda: len(rounds) >= 4, limit=20)  # what was new has been asked for
+    before, done = used(), len(rounds)
+    await eventually(lambda: len(rounds) >= done + 6, limit=20)
     assert used() - before <= 1, "at most the question itself"
+
+
+def counted(foundry: Whole) -> list[str]:
+    """The repositories whose branches and pull requests have been compared with GitHub's from now on."""
+    github, done = foundry.app.state.foundry.doors.github, list[str]()
+    look = github.open_pull_requests
+
+    async def looked(repository: RepositoryRef) -> list[int]:
+        found = await look(repository)
+        done.append(repository.full_name)
+        return found
+
+    github.open_pull_requests = looked
+    return done

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from foundry.actors.session_status_sync import worker
+from foundry.actors.session_status_sync.times import StreamTimes
 from foundry.contracts.time_limits import TABLE
 from foundry.sandboxes.local import processes
 from tests.harness.life import folder, said
@@ -71,13 +71,9 @@ async def test_a_message_that_may_have_been_sent(home: Path, monkeypatch: pytest
             await foundry.see(place, lambda s: said(s, "Hello.") and s["session"]["failure"] is None)
 
 
-async def test_a_sandbox_that_does_not_answer_is_started_again(
-    home: Path,  # noqa: F811
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_sandbox_that_does_not_answer_is_started_again(home: Path) -> None:  # noqa: F811
     """sandbox-agent dies while nothing runs: it is said after a while, then it is started again with its agent."""
-    monkeypatch.setattr(worker, "LOST_AFTER", 1.0)
-    async with whole(home, watchdog={"sandbox unreachable": 3.0}) as foundry:
+    async with whole(home, watchdog={"sandbox unreachable": 3.0}, streams=StreamTimes(lost_after=1.0)) as foundry:
         task = await foundry.create("say Hello.")
         found = await foundry.until(task, saved)
         await foundry.see("/api/app/inspect", lambda held: not held["workflows"])  # they would start it again at once

@@ -11,8 +11,9 @@ import httpx2 as httpx
 from fastapi import FastAPI
 
 from foundry import api
+from foundry.actors.session_status_sync.times import StreamTimes
 from foundry.api.guard import WEBHOOKS
-from foundry.app import RECONCILE, Server
+from foundry.app import RECONCILE, STREAMS, Server
 from foundry.contracts import addresses
 from foundry.contracts.messages import APP
 from foundry.contracts.user_github_data import StoreIdentity
@@ -72,9 +73,11 @@ class Whole:
 
 
 @asynccontextmanager
-async def whole(home: Path, *, reconcile: float = RECONCILE, **settings: Any) -> AsyncIterator[Whole]:
+async def whole(
+    home: Path, *, reconcile: float = RECONCILE, streams: StreamTimes = STREAMS, **settings: Any
+) -> AsyncIterator[Whole]:
     """On the stage at `home` (tests.harness.stage). `reconcile`: seconds between looks at what is outside."""
-    server = Server(settings_for(home, **settings), reconcile=reconcile)
+    server = Server(settings_for(home, **settings), reconcile=reconcile, streams=streams)
     foundry = await server.start()
     try:
         identity = StoreIdentity(parent=addresses.app_shell(), scope=APP, person=ADA, access_token="sealed")

@@ -87,7 +87,7 @@ async def failure(edge: Edge, number: int) -> None:
         fingerprint=f"f{number}",
         message=f"failure {number}",
     )
-    await edge.runtime.ask(addresses.organization(ORG), RecordFailure(failure=found))
+    await edge.world.ask(addresses.organization(ORG), RecordFailure(failure=found))
 
 
 async def test_a_list_of_tasks_follows_them_from_their_beginning_to_their_end(edge: Edge, url: str):
@@ -145,10 +145,10 @@ async def test_the_sandboxs_card_is_the_same_on_the_page_in_the_stream_and_in_th
         box = addresses.sandbox(task["sandbox"])
         address = await opened(ada, f"/tasks/{task['id']}")
         async with live(url, ada, address) as shown:
-            await edge.runtime.ask(box, DiskSeen(disk=120_000_000))
+            await edge.world.ask(box, DiskSeen(disk=120_000_000))
             assert 'id="task-sandbox"' in await shown.until("120 MB on disk")
             waits = SandboxMoved(state=SandboxState.STOPPED, remove_at=datetime(2031, 1, 1, tzinfo=UTC))
-            await edge.runtime.ask(box, waits)
+            await edge.world.ask(box, waits)
             streamed = card(await shown.until("will be removed"))
         async with live(url, ada, address) as late:
             caught_up = card(await late.until("will be removed"))
@@ -194,8 +194,8 @@ async def test_losing_access_makes_the_page_leave_and_gaining_write_gives_the_bu
             await shown.next("leave")
 
 
-async def test_signing_out_ends_the_stream(edge: Edge, url: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("foundry.api.subscription.CHECK", 0.1)
+async def test_signing_out_ends_the_stream(edge: Edge, url: str):
+    edge.foundry.access_every = 0.1
     async with await edge.browser(ADA) as ada:
         address = await opened(ada, f"/organizations/{ORG}")
         async with live(url, ada, address) as shown:

@@ -48,6 +48,8 @@ class Foundry:
         oauth: GitHub's sign-in. None: nobody can sign in.
         identify: returns the GitHub account that a token belongs to.
         room: returns the free space on the sandboxes' disk. Changes nothing.
+        keep_alive: seconds without an event before a stream sends a keep-alive.
+        access_every: seconds between access checks of a stream.
     """
 
     runtime: Runtime
@@ -63,6 +65,8 @@ class Foundry:
     identify: Callable[[str], Awaitable[GitHubAccount]] | None = None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     room: Callable[[], Awaitable[Room | None]] | None = None
+    keep_alive: float = 15.0
+    access_every: float = 60.0
     metrics: Metrics = field(default_factory=Metrics)
     checks: dict[tuple[str, str], asyncio.Task[Access]] = field(
         default_factory=dict[tuple[str, str], "asyncio.Task[Access]"]

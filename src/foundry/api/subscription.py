@@ -35,8 +35,6 @@ from foundry.contracts.task import TaskChanged
 from foundry.contracts.task_session import SessionChanged
 from foundry.runtime.topic import Published, Resync, Subscription
 
-KEEP_ALIVE = 15.0  # seconds
-CHECK = 60.0  # seconds between access checks
 POSITION = re.compile(r"^(\d{1,15})(?:-([0-9a-f]{8}))?$")
 
 
@@ -207,11 +205,12 @@ class Subscriber:
         closing = asyncio.ensure_future(self._foundry.closing.wait())
         try:
             while True:
-                timeout = min(KEEP_ALIVE, max(0.0, checked + CHECK - loop.time()))
+                every = self._foundry.access_every
+                timeout = min(self._foundry.keep_alive, max(0.0, checked + every - loop.time()))
                 await asyncio.wait({coming, closing}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
                 if closing.done():
                     return
-                if loop.time() - checked >= CHECK:
+                if loop.time() - checked >= every:
                     await self._still(sight)
                     checked = loop.time()
                 if not coming.done():
@@ -333,6 +332,9 @@ class Subscriber:
                 installed = InstallationsChanged.model_validate_json(event.body)
                 shown = [one for one in installed.installations if one.organization in visible]
                 return _again(event, installed.model_copy(update={"installations": shown})) if shown else None
+            case "OrganizationChanged" if self._topic == "app" and visible is not None:
+                await self._same(sight)
+                return event.body if event.entity in visible else None
             case "TaskChanged" if sight.repository is not None:
                 changed = TaskChanged.model_validate_json(event.body)
                 return _again(event, changed.model_copy(update={"task": changed.task.at(sight.repository)}))

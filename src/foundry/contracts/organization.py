@@ -58,8 +58,14 @@ class OrganizationView(Model):
     active: bool = True
 
 
+class OrganizationListed(Message):
+    """Organization -> AppShell: it is new or has changed. Its row was written before this message was sent."""
+
+    organization: OrganizationView
+
+
 class OrganizationChanged(Event):
-    """On `organization`: its name, its picture, or whether the App is still installed there."""
+    """On `organization` and `app`: its name, its picture, or whether the App is still installed there."""
 
     organization: OrganizationView
 

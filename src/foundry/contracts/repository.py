@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from foundry.contracts.branch_names import BranchName
 from foundry.contracts.ids import OrganizationId, RepositoryId, TaskId
-from foundry.contracts.messages import Birth, Command, Message, Model
+from foundry.contracts.messages import Birth, Command, Event, Message, Model
 
 
 class RepositoryRef(Model):
@@ -33,6 +33,12 @@ class RepositorySeen(Message, Birth):
     """To Repository: GitHub says it exists."""
 
     repository: RepositoryRef
+
+
+class RepositoryChanged(Event):
+    """On `repository`: its name, owner, visibility or default branch."""
+
+    ref: RepositoryRef
 
 
 class ReserveRename(Command[None]):

@@ -217,6 +217,13 @@ MUTATIONS = (
         ("tests/runtime/test_workflow.py",),
     ),
     Mutation(
+        "a repository's new name is stored and not published",
+        "actors/repository/actor.py",
+        '        turn.publish(RepositoryChanged(entity="repository", repository=turn.key, ref=repository))\n',
+        "",
+        ("tests/actors/test_repository.py",),
+    ),
+    Mutation(
         "a view is published again though it is the same",
         "runtime/turn.py",
         "        if mark == (getattr(self.effects, name) or getattr(self._opened, name)):\n            return False\n",

@@ -27,7 +27,7 @@ from foundry.contracts.issues import (
     RecordFailure,
 )
 from foundry.contracts.messages import APP, ScopeId, millis
-from foundry.contracts.organization import ClearIssues
+from foundry.contracts.organization import ClearIssues, OrganizationChanged, OrganizationListed
 from foundry.contracts.sandbox_instance import OrphansSeen, OrphanView, RemoveOrphan
 from foundry.runtime.actor import Actor, creates, due, handles, receives
 from foundry.runtime.turn import Turn
@@ -95,6 +95,11 @@ class AppShell(Actor):
             active=message.active,
         )
         turn.publish(InstallationsChanged(entity=str(message.installation), installations=[changed]))
+
+    @receives(OrganizationListed)
+    def organization_listed(self, turn: Turn, message: OrganizationListed) -> None:
+        """An organization is new or has changed. Its own row was written first, so a fresh snapshot already has it."""
+        turn.publish(OrganizationChanged(entity=message.organization.id, organization=message.organization))
 
     # sandboxes that nobody uses
 

@@ -11,10 +11,12 @@ from foundry.actors.organization.tables import (
 from foundry.actors.organization.views import repository_refs, view
 from foundry.actors.runtime_issues import IssueBook
 from foundry.actors.task_index import put_line
+from foundry.contracts import addresses
 from foundry.contracts.issues import EndFailure, FailureEnded, FailureRaised, FailuresOver, RecordFailure
 from foundry.contracts.organization import (
     ClearIssues,
     OrganizationChanged,
+    OrganizationListed,
     OrganizationSeen,
     RepositoriesChanged,
     RepositoriesSeen,
@@ -48,7 +50,9 @@ class Organization(Actor):
         if known is not None and all(getattr(known, name) == value for name, value in values.items()):
             return
         turn.put(organizations, **values)
-        turn.publish(OrganizationChanged(entity="organization", organization=view(turn.one(organizations))))
+        seen = view(turn.one(organizations))
+        turn.publish(OrganizationChanged(entity="organization", organization=seen))
+        turn.send(addresses.app_shell(), OrganizationListed(organization=seen))
 
     # the lookup index (R1)
 
@@ -66,7 +70,10 @@ class Organization(Actor):
         """1. Store the repositories that the App may see. 2. Show the new name of a renamed one on its tasks."""
         changed = 0
         for gone in message.gone:
-            changed += turn.delete(organization_repositories, repository=gone)
+            if turn.delete(organization_repositories, repository=gone):
+                changed += 1
+                for row in turn.all(organization_tasks, repository=gone):
+                    _publish(turn, TaskSummary.model_validate_json(row.summary))
         for repository in message.repositories:
             known = turn.find(organization_repositories, repository=repository.id)
             ref = repository.model_dump_json()

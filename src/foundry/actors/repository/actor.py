@@ -12,7 +12,14 @@ from foundry.contracts.history import HistoryEntry
 from foundry.contracts.ids import RepositoryId, TaskId
 from foundry.contracts.messages import millis
 from foundry.contracts.people import Person
-from foundry.contracts.repository import GiveBackBranch, RepositoryRef, RepositorySeen, ReserveBranch, ReserveRename
+from foundry.contracts.repository import (
+    GiveBackBranch,
+    RepositoryChanged,
+    RepositoryRef,
+    RepositorySeen,
+    ReserveBranch,
+    ReserveRename,
+)
 from foundry.contracts.task import ArchiveReason, PullRequestSeen, TaskListed, TaskSeen, TaskSummary
 from foundry.contracts.task_branch import BranchMoved
 from foundry.runtime.actor import Actor, creates, handles, receives
@@ -38,6 +45,7 @@ class Repository(Actor):
         """GitHub has this repository, or its name, owner or default branch has changed. Its tasks then show that."""
         repository = message.repository
         turn.put(repositories, organization=repository.organization, ref=repository.model_dump_json())
+        turn.publish(RepositoryChanged(entity="repository", repository=turn.key, ref=repository))
         for row in turn.all(repository_tasks):
             self._publish(turn, TaskSummary.model_validate_json(row.summary), repository)
 

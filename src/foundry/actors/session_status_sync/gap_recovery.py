@@ -8,21 +8,19 @@ from collections.abc import AsyncGenerator
 
 import structlog
 
+from foundry.actors.session_status_sync.times import StreamTimes
 from foundry.actors.session_status_sync.views import Stream
 from foundry.contracts.doors import AgentDoor
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.sandbox_provider import SandboxUnreachable
 from foundry.contracts.session_stream import StreamItem
 
-BEHIND = 2.0  # seconds that the recorder may be behind the stream itself
-AWAY_LIMIT = 60.0  # seconds without an answer, after which the gap is shown
-AGAIN = 0.5  # seconds between looks
-MAKE_SURE = 60.0  # seconds between checks that the recorder runs
-
 log = structlog.get_logger("foundry.session")
 
 
-async def recorded(agents: AgentDoor, stream: Stream, after: int, before: int | None) -> AsyncGenerator[StreamItem]:
+async def recorded(
+    agents: AgentDoor, stream: Stream, after: int, before: int | None, times: StreamTimes
+) -> AsyncGenerator[StreamItem]:
     """The recorded events after one id and before another, as far as they were recorded.
 
     Args:
@@ -41,19 +39,19 @@ async def recorded(agents: AgentDoor, stream: Stream, after: int, before: int | 
         except SandboxUnreachable as error:
             if before is None:
                 return
-            if time.monotonic() - heard > AWAY_LIMIT:
+            if time.monotonic() - heard > times.away_limit:
                 log.warning("a gap cannot be filled", server=stream.server_id, reason=error.detail)
                 return
         except FoundryError as error:
             log.warning("a gap cannot be filled", server=stream.server_id, reason=error.detail)
             return
         else:
-            if before is None or after == before - 1 or heard - began > BEHIND:
+            if before is None or after == before - 1 or heard - began > times.behind:
                 return
-        await asyncio.sleep(AGAIN)
+        await asyncio.sleep(times.again)
 
 
-async def keep_recording(agents: AgentDoor, stream: Stream) -> None:
+async def keep_recording(agents: AgentDoor, stream: Stream, times: StreamTimes) -> None:
     """Make sure, until cancelled, that the stream is recorded. Start a recorder that has ended again."""
     said = ""
     while True:
@@ -61,7 +59,7 @@ async def keep_recording(agents: AgentDoor, stream: Stream) -> None:
         if reason and reason != said:
             log.warning("an agent's stream is not recorded", server=stream.server_id, reason=reason)
         said = reason
-        await asyncio.sleep(MAKE_SURE)
+        await asyncio.sleep(times.make_sure)
 
 
 async def _record(agents: AgentDoor, stream: Stream) -> str:

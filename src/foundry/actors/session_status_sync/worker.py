@@ -18,6 +18,7 @@ from typing import TypeVar
 import structlog
 
 from foundry.actors.session_status_sync.gap_recovery import keep_recording, recorded
+from foundry.actors.session_status_sync.times import StreamTimes
 from foundry.actors.session_status_sync.views import Stream, stream_of, wanted
 from foundry.contracts import addresses
 from foundry.contracts.errors import FoundryError, NotFound, Unavailable
@@ -34,7 +35,6 @@ BATCH = 256  # items a turn
 LATENCY = 0.05  # seconds an item waits for others to share its turn
 ROOM = 20_000  # items in memory
 BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds before the next connection
-LOST_AFTER = 15.0  # seconds without a connection before it is said
 SETTLED = 2.0  # seconds a connection must last to count as one
 LOOK = 10.0  # seconds between checks that this stream is still the one to read
 AWAY = 1.0  # seconds between tries while our own database is away
@@ -42,7 +42,16 @@ AWAY = 1.0  # seconds between tries while our own database is away
 log = structlog.get_logger("foundry.session")
 
 
-async def follow(job: Job) -> None:
+def reader(times: StreamTimes) -> WorkerKind:
+    """The worker that reads the streams of all sessions."""
+
+    async def run(job: Job) -> None:
+        await follow(job, times)
+
+    return WorkerKind("SessionStatusSync", wanted, run)
+
+
+async def follow(job: Job, times: StreamTimes) -> None:
     """Read this session's current stream, until none is wanted."""
     me = addresses.session(SessionId(job.key))
     misses = 0
@@ -56,7 +65,7 @@ async def follow(job: Job) -> None:
             return
         if cursor >= 0:
             misses = 0
-            await Follower(job, target, cursor).run()
+            await Follower(job, target, cursor, times).run()
         else:  # the session has another server already; its message is on the way
             await asyncio.sleep(BACKOFF[min(misses, len(BACKOFF) - 1)])
             misses += 1
@@ -65,8 +74,9 @@ async def follow(job: Job) -> None:
 class Follower:
     """One server's stream, from the cursor on."""
 
-    def __init__(self, job: Job, target: Stream, cursor: int) -> None:
+    def __init__(self, job: Job, target: Stream, cursor: int, times: StreamTimes) -> None:
         self._job = job
+        self._times = times
         self._target = target
         self._session = addresses.session(SessionId(job.key))
         self._read_up_to = cursor
@@ -83,7 +93,7 @@ class Follower:
         """Read until the server is gone or another stream is to be read."""
         reading = asyncio.create_task(self._read(), name=f"stream of {self._job.key}")
         reading.add_done_callback(lambda _: self._wake.set())
-        recording = asyncio.create_task(keep_recording(self._job.doors.agents, self._target))
+        recording = asyncio.create_task(keep_recording(self._job.doors.agents, self._target, self._times))
         try:
             await self._store(reading)
         finally:
@@ -120,7 +130,7 @@ class Follower:
             failures = 0 if now - began > SETTLED else failures
             if self._down_since is None:
                 self._down_since = now
-            if now - self._down_since >= LOST_AFTER:
+            if now - self._down_since >= self._times.lost_after:
                 self._away = reason
                 self._wake.set()
             await asyncio.sleep(BACKOFF[min(failures, len(BACKOFF) - 1)])
@@ -185,7 +195,7 @@ class Follower:
     async def _fill(self, before: int | None) -> int:
         """Store what the recorder has after the cursor and before this id; -1 as above."""
         batch: list[StreamItem] = []
-        async with aclosing(recorded(self._job.doors.agents, self._target, self._stored, before)) as items:
+        async with aclosing(recorded(self._job.doors.agents, self._target, self._stored, before, self._times)) as items:
             async for item in items:
                 batch.append(item)
                 if len(batch) == BATCH:
@@ -213,6 +223,3 @@ class Follower:
                 return await self._job.ask(self._session, command)
             except Unavailable:  # the reader goes on meanwhile
                 await asyncio.sleep(AWAY)
-
-
-WORKER = WorkerKind("SessionStatusSync", wanted, follow)

@@ -37,7 +37,7 @@ LOOKS = 4  # at the recording, which may be behind the stream
 AGAIN = 0.5  # seconds between them
 LOOK_LIMIT = 20.0  # seconds for one; 64 MB take about 6
 READ_DEADLINE = 120.0  # seconds for the step; more than all looks together
-ROOM = 8_000_000  # characters of the turns with gaps; a longer replay is not used
+ROOM = 8_000_000  # characters of the turns with gaps
 WORDS = (EntryKind.AGENT, EntryKind.THOUGHT)
 CARDS = (EntryKind.TOOL, EntryKind.PLAN)
 PLAN = ""  # its id; a tool call has its own
@@ -121,11 +121,12 @@ class Replay:
     Args:
         ends: the JSON-RPC id of the load, whose response ends the replay.
         of: the agent's session.
+        room: characters of the turns with gaps; a longer replay is not used.
     """
 
-    def __init__(self, prompts: Iterable[str], *, ends: str, of: str) -> None:
+    def __init__(self, prompts: Iterable[str], *, ends: str, of: str, room: int = ROOM) -> None:
         self.turns: list[Told] = []
-        self._prompts, self._ends, self._of = list(prompts), ends, of
+        self._prompts, self._ends, self._of, self._room = list(prompts), ends, of, room
         self._last = self._size = 0  # the last event id; characters kept
         self._prompt: list[str] = []  # chunks of the prompt that is being replayed
         self._turn: Told | None = None
@@ -164,7 +165,7 @@ class Replay:
                 self.turns += [told] if self._turn else []
             if self._turn:
                 self._size += self._turn.add(kind, update)
-            if self._size > ROOM:
+            if self._size > self._room:
                 raise Unreadable("it is too long")
 
 

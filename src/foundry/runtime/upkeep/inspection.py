@@ -28,20 +28,21 @@ from foundry.runtime.turn import AnyRow, Query, Reader
 ROW_LIMIT = 200  # rows of one list
 
 
-def inspection(reader: Reader, now: int, executor: str) -> Inspection:
+def inspection(reader: Reader, now: int, executor: str, limit: int = ROW_LIMIT) -> Inspection:
     """Everything except what DBOS knows about the workflows.
 
     Args:
         now: Unix milliseconds, by the clock that the rows' times are written by.
         executor: the replica that asks.
+        limit: the most rows of one list.
     """
     cut: list[str] = []
 
     def rows(name: str, query: Query) -> Sequence[AnyRow]:
-        found = reader.all(query.limit(ROW_LIMIT + 1))
-        if len(found) > ROW_LIMIT:
+        found = reader.all(query.limit(limit + 1))
+        if len(found) > limit:
             cut.append(name)
-        return found[:ROW_LIMIT]
+        return found[:limit]
 
     def age(milliseconds: int | None) -> float:
         return 0.0 if milliseconds is None else max(0.0, (now - milliseconds) / 1000)

@@ -1,4 +1,7 @@
-"""All actors on a real runtime, with an outside that does what a test tells it: for the rules of the tree."""
+"""What a World's doors lead to: nothing, or an outside that does what a test tells it.
+
+The stand-in GitHub is in `tests/actors/github_stage.py`, the agents of one session in `tests/world/agents.py`.
+"""
 
 from __future__ import annotations
 
@@ -6,57 +9,66 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from typing import Any
 
-from foundry.app import house
-from foundry.contracts import addresses
-from foundry.contracts.app_shell import OpenAppShell
-from foundry.contracts.ids import (
-    MessageId,
-    OrganizationId,
-    RepositoryId,
-    SandboxId,
-    SessionId,
-    TaskId,
-    UserId,
-    new_id,
-)
-from foundry.contracts.messages import Birth, Message, ScopeId
-from foundry.contracts.people import Person
+from foundry.contracts.errors import Unavailable
+from foundry.contracts.ids import SandboxId
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.sandbox_instance import Compared, Made
 from foundry.contracts.sandbox_provider import Endpoint, Room
 from foundry.contracts.session_stream import AgentSession, StreamItem
-from foundry.contracts.task import CreateTask, PullRequestRef, TaskView, WorkTree
-from foundry.contracts.task_checkpoints import CheckpointView, Saved
-from foundry.contracts.task_session import SendMessage, SessionView
-from foundry.runtime.actor import Actor, creates
-from foundry.runtime.runtime import House, Runtime
-from foundry.runtime.store.migrate import engine_of, open_store
-from foundry.runtime.store.tables import metadata
-from foundry.runtime.turn import Turn
-from tests.waiting import eventually
-
-ORGANIZATION = OrganizationId("2001")
-REPOSITORY = RepositoryRef(
-    id=RepositoryId("4001"), organization=ORGANIZATION, owner="lumen-works", name="tally", clone_url="http://x/y.git"
-)
-ADA = Person(id=UserId("1001"), login="ada", name="Ada Byron")
+from foundry.contracts.task import PullRequestRef, WorkTree
+from foundry.contracts.task_checkpoints import Saved
 
 
-class Plant(Message, Birth):
-    """Creates what GitHub would have announced."""
+class Refuses:
+    """A door that leads nowhere."""
+
+    def __getattr__(self, name: str) -> Any:
+        async def refuse(*_: object, **__: object) -> None:
+            raise Unavailable(f"this test has nothing outside that could do {name}")
+
+        return refuse
 
 
 class Outside:
+    """No outside. Workflows are started and none runs: a test ends what the engine would end."""
+
+    engine = False  # workflows and workers
+    reconciles = False  # what there is outside is compared with what is recorded, again and again
+
+    def __init__(self) -> None:
+        self.github: Any = Refuses()
+        self.sandboxes: Any = Refuses()
+        self.agents: Any = Refuses()
+
+    def starts_in(self, world: Any) -> None:
+        """The world is about to start; whoever needs its runtime makes the doors now."""
+
+    @property
+    def held(self) -> int:
+        """How many workflows wait for the test."""
+        return 0
+
+    def on_its_way(self) -> list[str]:
+        """What is on its way in."""
+        return []
+
+    def let_go(self) -> None:
+        """Let go of everything that waits: the world ends."""
+
+
+class Scripted(Outside):
     """Every door at once; `fail` and `hold` say what goes wrong at which call, `done` counts them."""
+
+    engine = reconciles = True
 
     def __init__(self) -> None:
         self.github = self.sandboxes = self.agents = self
+        self.waiting = 0  # calls that wait at `hold`
         self.done: Counter[str] = Counter()
         self.fail: dict[str, list[Exception]] = {}
-        self.held: dict[str, asyncio.Event] = {}
+        self.holds: dict[str, asyncio.Event] = {}
         self.work = WorkTree()
         self.alive = True
         self.gone: list[SandboxId] = []  # that the provider has lost
@@ -77,15 +89,30 @@ class Outside:
         self.numbers: Counter[str] = Counter()
 
     def hold(self, what: str) -> asyncio.Event:
-        self.held[what] = asyncio.Event()
-        return self.held[what]
+        self.holds[what] = asyncio.Event()
+        return self.holds[what]
+
+    @property
+    def held(self) -> int:
+        return self.waiting
+
+    def on_its_way(self) -> list[str]:
+        return [f"{server} says something" for server, queue in self.streams.items() if not queue.empty()]
+
+    def let_go(self) -> None:
+        for event in self.holds.values():
+            event.set()
 
     async def _do(self, what: str) -> None:
         self.done[what] += 1
         if self.fail.get(what):
             raise self.fail[what].pop(0)
-        if what in self.held:
-            await self.held[what].wait()
+        if what in self.holds:
+            self.waiting += 1
+            try:
+                await self.holds[what].wait()
+            finally:
+                self.waiting -= 1
 
     # GitHub
 
@@ -129,6 +156,7 @@ class Outside:
         return self.done["start"] > 0
 
     async def compare(self, recorded: list[SandboxId]) -> Compared:
+        self.done["compare"] += 1
         gone = [one for one in recorded if one in self.gone]
         return Compared(missing=gone, unknown=[one for one in self.orphan if one not in recorded])
 
@@ -264,91 +292,3 @@ class Outside:
         """The agent ends the oldest prompt it has."""
         server_id, rpc_id = self.prompts.pop(0)
         self.says(server_id, {"id": rpc_id, "result": {"stopReason": "end_turn"}})
-
-
-class World:
-    """One organization with one repository, and Ada who works there."""
-
-    def __init__(self, runtime: Runtime, outside: Outside) -> None:
-        self.runtime, self.outside = runtime, outside
-
-    async def create(self, prompt: str = "Do it", **wish: Any) -> TaskId:
-        """Open a task as the edge does."""
-        task = TaskId(new_id("tsk"))
-        given = {
-            "id": task, "session": SessionId(new_id("ses")), "sandbox": SandboxId(new_id("sbx")),
-            "repository": REPOSITORY, "prompt": prompt, "agent": "mock", "person": ADA,
-            "parent": addresses.repository(REPOSITORY.id), "scope": ScopeId(ORGANIZATION),
-        }  # fmt: skip
-        await self.runtime.ask(addresses.task(task), CreateTask(**{**given, **wish}))
-        return task
-
-    async def task(self, task: TaskId) -> TaskView:
-        from foundry.actors.task.views import task_view
-
-        return await self.runtime.read(task_view, task)
-
-    async def checkpoints(self, task: TaskId) -> list[CheckpointView]:
-        """The latest first."""
-        from foundry.actors.task.views import checkpoint_list
-
-        return await self.runtime.read(checkpoint_list, task)
-
-    async def session(self, session: SessionId) -> SessionView:
-        from foundry.actors.task_session.views import session_view
-
-        return await self.runtime.read(session_view, session)
-
-    async def until(self, task: TaskId, holds: Any, limit: float = 15.0) -> TaskView:
-        """The task once `holds` is true of it."""
-        return await eventually(lambda: self.task(task), holds, limit=limit)
-
-    async def send(self, session: SessionId, text: str) -> SessionView:
-        message = SendMessage(id=MessageId(new_id("msg")), text=text, person=ADA)
-        return await self.runtime.ask(addresses.session(session), message)
-
-
-class _Ground(Actor):
-    """Lets a test put actors in place that GitHub's sync would have made."""
-
-    @creates(Plant)
-    def plant(self, turn: Turn, message: Plant) -> None:
-        from foundry.contracts.organization import OrganizationSeen
-        from foundry.contracts.repository import RepositorySeen
-
-        turn.send(
-            addresses.organization(ORGANIZATION),
-            OrganizationSeen(scope=ScopeId(ORGANIZATION), id=ORGANIZATION, login="lumen-works"),
-        )
-        turn.send(
-            addresses.repository(REPOSITORY.id),
-            RepositorySeen(
-                parent=addresses.organization(ORGANIZATION), scope=ScopeId(ORGANIZATION), repository=REPOSITORY
-            ),
-        )
-
-
-@asynccontextmanager
-async def world(
-    url: str, outside: Outside | None = None, idle: timedelta | None = None, **more: Any
-) -> AsyncIterator[World]:
-    """The tree, running; sandboxes rest when nobody used them for `idle`. `more` is for the house."""
-    from foundry.contracts.messages import Address
-
-    engine = engine_of(url)
-    metadata.create_all(engine)
-    engine.dispose()
-    whole = house(idle=idle, reconcile=0.1, **more)
-    declared = House((*whole.actors, _Ground()), whole.coordinator, whole.workflows, whole.workers)
-    outside = outside or Outside()
-    runtime = Runtime(declared, open_store(url), workflow_url=url.replace("foundry.db", "workflows.db"))
-    await runtime.start(outside)  # type: ignore[arg-type]
-    try:
-        await runtime.ask(addresses.app_shell(), OpenAppShell())
-        await runtime.ask(Address("_Ground", "x"), Plant())  # type: ignore[arg-type]
-        await eventually(lambda: runtime.read(lambda r: r.exists(addresses.repository(REPOSITORY.id))))
-        yield World(runtime, outside)
-    finally:
-        for event in outside.held.values():
-            event.set()
-        await runtime.stop()
