@@ -392,15 +392,16 @@ def test_every_workflow_has_its_row() -> None:
 
 
 async def recorded(story: Story, name: str, step: str) -> None:
-    """The failure is an issue, with what to do."""
+    """The failure is an issue, with what to do; a moment later its workflow has ended."""
 
-    def there(issues: list[dict[str, Any]]) -> bool:
+    def there(issues: list[dict[str, Any]]) -> list[str]:
         found = [issue["failure"] for issue in issues]
         over = [t for t in found if t["kind"] == "workflow_failed" and t["remedy"]]
-        return any((t["workflow"], t["step"]) == (name, step) for t in over)
+        return [t["workflow_id"] for t in over if (t["workflow"], t["step"]) == (name, step)]
 
     scope = "/api/app" if name == "sync_installations" else f"/api/organizations/{ORGANIZATION}"
-    await story.foundry.see(f"{scope}/issues", there)
+    failed = there(await story.foundry.see(f"{scope}/issues", there))
+    await story.foundry.see("/api/app/inspect", lambda held: not {w["id"] for w in held["workflows"]} & {*failed})
 
 
 @pytest.mark.parametrize(

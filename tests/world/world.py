@@ -48,7 +48,7 @@ from foundry.contracts.task_session import SendMessage, SessionView
 from foundry.runtime.actor import Actor, creates
 from foundry.runtime.runtime import House, Runtime
 from foundry.runtime.store.migrate import engine_of, open_store, sqlite_path
-from foundry.runtime.store.tables import metadata, schedules
+from foundry.runtime.store.tables import mailbox, metadata, schedules
 from foundry.runtime.turn import Turn
 from foundry.runtime.workflow.flow import Workflows
 from foundry.runtime.workflow.workflow_rows import Started, start_rows
@@ -192,8 +192,8 @@ class World:
         for one in repositories:
             seen = RepositorySeen(parent=organization, scope=scope, repository=one)
             await self.runtime.ask(Address("Voice", "github"), Speak(to=addresses.repository(one.id), words=[seen]))
-        for one in repositories:
-            await eventually(lambda id=one.id: self.read(lambda r: r.exists(addresses.repository(id))))
+        waiting = select(mailbox.c.receiver, mailbox.c.word).where(mailbox.c.sender == str(Address("Voice", "github")))
+        await eventually(lambda: self.read(lambda r: r.all(waiting)), lambda rows: not rows, limit=QUIET)
 
 
 @asynccontextmanager
