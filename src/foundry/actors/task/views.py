@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from sqlalchemy import Table, select
 
-from foundry.actors.task.jobs import Beginning, OpenBranch, Provisioning, RenameWish
+from foundry.actors.task.jobs import Beginning, Provisioning, RenameWish
 from foundry.actors.task.operations import failure_of
-from foundry.actors.task.remote_branch import remote_head, shown
 from foundry.actors.task.tables import (
     checkpoints,
     diffs,
@@ -29,6 +29,7 @@ from foundry.contracts.ids import CheckpointId, MessageId, OrganizationId, Repos
 from foundry.contracts.messages import utc
 from foundry.contracts.overdue import Overdue
 from foundry.contracts.people import Person
+from foundry.contracts.remote_branch import RemoteHead, shown
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.task import (
     ArchiveReason,
@@ -42,6 +43,7 @@ from foundry.contracts.task import (
     TaskView,
     WorkTree,
 )
+from foundry.contracts.task_branch import OpenBranch
 from foundry.contracts.task_checkpoints import CheckpointMissing, CheckpointReason, CheckpointRef, CheckpointView, Saved
 from foundry.contracts.task_operations import Kind
 from foundry.runtime.turn import AnyRow, Reader, Running, Turn
@@ -49,18 +51,14 @@ from foundry.runtime.turn import AnyRow, Reader, Running, Turn
 OPEN = (TaskState.PROVISIONING.value, TaskState.FAILED.value, TaskState.READY.value)
 BRANCHES = (
     select(
-        tasks.c.task,
-        tasks.c.repository_id,
-        tasks.c.organization,
-        tasks.c.branch,
-        tasks.c.pull_request_number,
-        tasks.c.pull_request_ended,
-        remote_branches.c.task.label("seen"),
+        *tasks.c["repository_id", "organization", "branch", "pull_request_number", "pull_request_ended"],
+        remote_branches.c.task.label("heard"),
         remote_branches.c.head,
     )
     .outerjoin(remote_branches, remote_branches.c.task == tasks.c.task)
     .outerjoin(renames, renames.c.task == tasks.c.task)
     .where(tasks.c.state.in_(OPEN), tasks.c.branch.is_not(None), renames.c.task.is_(None))
+    .order_by(tasks.c.task)
 )
 
 
@@ -158,6 +156,14 @@ SHOWN = (Kind.PROVISION, Kind.RECOVERY, Kind.PUBLISH)  # whose failure is the ta
 def repository_of(row: AnyRow) -> RepositoryRef:
     """The task's repository with its id only. Readers that need the name look it up."""
     return RepositoryRef.of(RepositoryId(row.repository_id), OrganizationId(row.organization))
+
+
+def remote_head(row: AnyRow | None) -> RemoteHead | None:
+    """GitHub's branch as `remote_branches` has it."""
+    if row is None:
+        return None
+    kept = {name: getattr(row, name) for name in RemoteHead.model_fields}
+    return RemoteHead(**{**kept, "pushed": json.loads(row.pushed)})
 
 
 def rename_of(row: AnyRow | None, kept: AnyRow | None) -> BranchRename | None:
@@ -322,30 +328,23 @@ def organizations_with_open_tasks(reader: Reader) -> list[OrganizationId]:
     return [OrganizationId(row.organization) for row in rows]
 
 
-def open_branches(reader: Reader, organization: OrganizationId) -> list[tuple[RepositoryRef, list[OpenBranch]]]:
-    """The branches of the organization's open tasks by repository; of those repositories where GitHub has one.
+def open_branches(
+    reader: Reader, organization: OrganizationId, repository: RepositoryId | None = None
+) -> list[OpenBranch]:
+    """The branches of an organization's open tasks, or of those in one repository of it.
 
     A branch that is being renamed is left out: it is between two names.
     """
-    found: dict[RepositoryId, tuple[RepositoryRef, list[OpenBranch]]] = {}
-    for row in reader.all(BRANCHES.where(tasks.c.organization == organization).order_by(tasks.c.task)):
-        repository = repository_of(row)
-        found.setdefault(repository.id, (repository, []))[1].append(_open_branch(row))
-    return [one for one in found.values() if any(branch.heard or branch.pull_request for branch in one[1])]
-
-
-def branches_now(reader: Reader, of: list[TaskId]) -> list[OpenBranch]:
-    """The same of these tasks, as it is now."""
-    return [_open_branch(row) for row in reader.all(BRANCHES.where(tasks.c.task.in_(of)))]
-
-
-def _open_branch(row: AnyRow) -> OpenBranch:
-    number = row.pull_request_number
-    return OpenBranch(
-        task=TaskId(row.task),
-        branch=row.branch,
-        known=row.head,
-        heard=row.seen is not None,
-        pull_request=None if row.pull_request_ended == "merged" else number,
-        pull_request_open=number is not None and not row.pull_request_ended,
-    )
+    query = BRANCHES.where(tasks.c.organization == organization)
+    rows = reader.all(query if repository is None else query.where(tasks.c.repository_id == repository))
+    return [
+        OpenBranch(
+            repository=repository_of(row),
+            branch=row.branch,
+            known=row.head,
+            heard=row.heard is not None,
+            pull_request=None if row.pull_request_ended == "merged" else row.pull_request_number,
+            pull_request_open=row.pull_request_number is not None and not row.pull_request_ended,
+        )
+        for row in rows
+    ]
