@@ -10,15 +10,4 @@ from foundry.actors.task.workflows.release import release
 from foundry.actors.task.workflows.rename import rename
 from foundry.actors.task.workflows.restore import restore
 
-WORKFLOWS = [
-    provision,
-    recovery,
-    git_status,
-    checkpoint,
-    restore,
-    publish,
-    fetch,
-    rename,
-    idle_stop,
-    release,
-]
+WORKFLOWS = [provision, recovery, git_status, checkpoint, restore, publish, fetch, rename, idle_stop, release]

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 
 from foundry.actors.task.checkpoints import key, prefix
 from foundry.actors.task.jobs import Save
-from foundry.actors.task.workflows.ensure_running import ensure_running
+from foundry.actors.task.workflows.steps import ensure_running, look_at_work
 from foundry.contracts.doors import Doors
 from foundry.contracts.messages import Model
-from foundry.contracts.task import CheckpointNotSaved, CheckpointSaved, WorkSeen
+from foundry.contracts.task import CheckpointNotSaved, CheckpointSaved
 from foundry.contracts.task_checkpoints import CheckpointTooLarge, Saved
 from foundry.runtime.workflow.flow import Flow, Scope, workflow
 
@@ -26,12 +26,19 @@ class Outcome(Model):
     refusal: CheckpointNotSaved | None = None
     gone: bool = False  # there is no sandbox
 
+    @property
+    def unsaved(self) -> str:
+        """Why the sandbox still has work that no checkpoint has; empty: it has none."""
+        if self.refusal is not None:
+            return f"{self.refusal.message}. {self.refusal.remedy}"
+        left = ", ".join(self.saved.left_out) if self.saved else ""
+        return f"These could not be saved: {left}. Move them elsewhere, or discard them." if left else ""
+
 
 @workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES)
 async def checkpoint(flow: Flow, job: Save) -> None:
     await ensure_running(flow, "looking at the work", job.sandbox)
-    work = await flow.do("looking at the work", flow.doors.sandboxes.work_tree, job.sandbox, job.base)
-    await flow.ask("looking at the work", flow.owner, WorkSeen(work=work))
+    await look_at_work(flow, job.sandbox, job.base)
     await saving(flow, job)
 
 
@@ -51,9 +58,6 @@ async def saving(flow: Flow, job: Save, how: Callable[[Doors, Save], Awaitable[O
     elif outcome.saved is not None:
         told = CheckpointSaved(checkpoint=job.checkpoint, saved=outcome.saved)
         kept = await flow.ask("saving the work", flow.owner, told)
-        await flow.do("forgetting old ones", forget, flow.doors, job, [key(job.task, one) for one in kept])
+        keys = [key(job.task, one) for one in kept]
+        await flow.do("forgetting old ones", flow.doors.sandboxes.forget, prefix(job.task), keys)
     return outcome
-
-
-async def forget(doors: Doors, job: Save, keep: list[str]) -> None:
-    await doors.sandboxes.forget(prefix(job.task), keep)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from foundry.actors.task.checkpoints import key
 from foundry.actors.task.jobs import Restore
 from foundry.actors.task.workflows.checkpoint import saving
-from foundry.actors.task.workflows.ensure_running import ensure_running
+from foundry.actors.task.workflows.steps import ensure_running, look_at_work, refuse
 from foundry.contracts.doors import Doors
-from foundry.contracts.task import CheckpointRestored, WorkSeen
+from foundry.contracts.task import CheckpointRestored
 from foundry.contracts.task_checkpoints import CheckpointTooLarge
 from foundry.runtime.workflow.flow import Flow, Scope, workflow
 
@@ -21,17 +21,12 @@ async def restore(flow: Flow, job: Restore) -> None:
     await ensure_running(flow, "saving the work", job.before.sandbox)
     before = await saving(flow, job.before)
     if before.refusal is not None:
-        await flow.do("saving the work", refuse, before.refusal.message)
+        lost = CheckpointTooLarge(f"what is there now cannot be saved first: {before.refusal.message}")
+        await flow.do("saving the work", refuse, lost)
     spared = before.saved.left_out if before.saved else []  # no checkpoint has these
     await flow.do("restoring", bring_back, flow.doors, job, spared, deadline=RESTORE_DEADLINE)
     await flow.ask("restoring", flow.owner, CheckpointRestored(checkpoint=job.checkpoint, spared=spared))
-    work = await flow.do("looking at the work", flow.doors.sandboxes.work_tree, job.before.sandbox, job.before.base)
-    await flow.ask("looking at the work", flow.owner, WorkSeen(work=work))
-
-
-async def refuse(why: str) -> None:
-    """What is there now would be lost: nothing is restored over it."""
-    raise CheckpointTooLarge(f"what is there now cannot be saved first: {why}")
+    await look_at_work(flow, job.before.sandbox, job.before.base)
 
 
 async def bring_back(doors: Doors, job: Restore, spared: list[str]) -> str:
