@@ -16,7 +16,8 @@ Whatever 5 or 6 decide wrongly, the poller corrects within a minute.
 from __future__ import annotations
 
 from foundry.contracts.messages import Model, millis
-from foundry.contracts.task import WorkTree
+from foundry.contracts.repository import RepositoryRef
+from foundry.contracts.task import PullRequestRef, WorkTree
 from foundry.contracts.task_branch import BranchMoved, Upstream, UpstreamState
 
 OWN = 20  # own heads that are remembered
@@ -32,6 +33,16 @@ class RemoteHead(Model):
     pushed: list[str] = []  # the task's own latest heads, the newest last
     tried: str | None = None  # the head for which a fetch started automatically
     later: bool = False  # a fetch found an agent at work: the work tree may follow when that has ended
+
+
+class OpenBranch(Model):
+    """An open task's branch, for the poller that compares it with GitHub's."""
+
+    repository: RepositoryRef
+    branch: str
+    known: str | None  # the head as last heard
+    heard: bool  # GitHub has reported this branch at least once
+    pull_request: PullRequestRef | None
 
 
 def after_news(known: RemoteHead | None, told: BranchMoved, now: int) -> RemoteHead | None:

@@ -6,7 +6,6 @@ from datetime import datetime
 from enum import StrEnum
 
 from foundry.contracts.messages import Command, Message, Model
-from foundry.contracts.repository import RepositoryRef
 
 
 class UpstreamState(StrEnum):
@@ -22,17 +21,6 @@ class Upstream(Model):
     head: str | None  # none: it was deleted; empty: it was made, and GitHub has not said at which commit
     state: UpstreamState
     said: str = ""  # what a person should know of it; empty: nothing
-
-
-class OpenBranch(Model):
-    """An open task's branch, for who compares it with GitHub's."""
-
-    repository: RepositoryRef
-    branch: str
-    known: str | None  # the head as last heard
-    heard: bool  # GitHub has reported this branch at least once
-    pull_request: int | None = None  # one that is not merged
-    pull_request_open: bool = False
 
 
 class BranchMoved(Message):

@@ -6,6 +6,8 @@ from foundry.contracts.branch_names import BranchName
 from foundry.contracts.messages import Command, Model
 from foundry.contracts.task import PullRequestRef, TaskView
 
+DESCRIPTION_LIMIT = 65_000  # characters of a pull request's body; GitHub takes 65,536
+
 
 class OldPullRequest(Model):
     """What a replacement takes over from the pull request that the rename closes."""
@@ -20,6 +22,11 @@ class OldPullRequest(Model):
     labels: list[str] = []
     reviewers: list[str] = []  # logins
     teams: list[str] = []  # slugs
+
+    def replacement_body(self, old: str, new: str) -> str:
+        """Its body, and below it what the replacement replaces: this one, whose branch was renamed."""
+        why = f"Replaces #{self.number}, which GitHub closed when the branch `{old}` was renamed to `{new}`."
+        return f"{self.body[: DESCRIPTION_LIMIT - len(why)]}\n\n---\n{why}".lstrip()
 
 
 class BranchOnGitHub(Model):

@@ -21,8 +21,9 @@ from foundry.contracts import addresses
 from foundry.contracts.errors import FoundryError, Unavailable
 from foundry.contracts.github_state import DescribePullRequest, RecordBranches
 from foundry.contracts.ids import OrganizationId, RepositoryId
+from foundry.contracts.remote_branch import OpenBranch
 from foundry.contracts.repository import RepositoryRef
-from foundry.contracts.task_branch import BranchMoved, OpenBranch
+from foundry.contracts.task_branch import BranchMoved
 from foundry.runtime.turn import Reader
 from foundry.runtime.worker.supervisor import Job, WorkerKind
 
@@ -80,7 +81,7 @@ async def compare(job: Job, repository: RepositoryRef, branches: Branches) -> No
     ]
     if moved:
         await job.ask(github, RecordBranches(repository=repository.id, moved=moved))
-    requests = {one.pull_request: one.pull_request_open for one in known if one.pull_request is not None}
+    requests = {one.pull_request.number: one.pull_request.state == "open" for one in known if one.pull_request}
     if not requests:
         return
     listed = set(await job.doors.github.open_pull_requests(repository))

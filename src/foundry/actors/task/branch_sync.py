@@ -13,7 +13,6 @@ from foundry.actors.task.jobs import Fetch
 from foundry.actors.task.tables import remote_branches, renames, task_sessions_known, tasks, waiting_prompts
 from foundry.actors.task.views import remote_head, repository_of
 from foundry.contracts.ids import SandboxId
-from foundry.contracts.issues import Failure
 from foundry.contracts.messages import millis
 from foundry.contracts.remote_branch import RemoteHead, after_news, after_push, after_rejection, shown
 from foundry.contracts.task import FetchBranch, TaskState, WorkTree
@@ -121,10 +120,6 @@ def well_again(turn: Turn) -> None:
     """A fetch has succeeded: what was said of one that failed is over."""
     if turn.one(tasks).note.startswith(NOT_FETCHED):
         turn.update(tasks, note="")
-
-
-def not_fetched(turn: Turn, failure: Failure) -> None:
-    turn.update(tasks, note=f"{NOT_FETCHED} {failure.message} {failure.remedy}")
 
 
 def own_push(turn: Turn, head: str) -> None:

@@ -51,10 +51,11 @@ def refuse(turn: Turn, kind: Kind) -> None:
             continue
         if other is kind or excluded(kind, other):
             said = " and is being cancelled" if one.cancelling else ""
-            raise WrongState(f"{_doing(turn, other)}{said}", remedy=WAIT)
+            raise WrongState(f"{doing(turn, other)}{said}", remedy=WAIT)
         if wanted.yields and OPERATIONS[other].uses_sandbox:
-            raise WrongState(f"the sandbox is in use: {_doing(turn, other)}", remedy=WAIT)
-    refuse_half_renamed(turn, kind)
+            raise WrongState(f"the sandbox is in use: {doing(turn, other)}", remedy=WAIT)
+    if excluded(kind, Kind.RENAME):
+        refuse_half_renamed(turn)
     if wanted.uses_sandbox and stopping(turn):
         raise WrongState(OPERATIONS[Kind.IDLE_STOP].doing, remedy="Try again in a moment.")
 
@@ -72,10 +73,10 @@ def refuse_state(row: AnyRow, needs: TaskState = TaskState.READY) -> None:
     raise WrongState(f"the task is {row.state}, not {needs.value}")
 
 
-def refuse_half_renamed(turn: Turn, kind: Kind) -> None:
+def refuse_half_renamed(turn: Turn) -> None:
     """A rename that failed half-way stands in the way of what a running one excludes."""
     rename = turn.find(renames)
-    if rename is not None and running(turn, Kind.RENAME) is None and excluded(kind, Kind.RENAME):
+    if rename is not None and running(turn, Kind.RENAME) is None:
         raise WrongState(
             f"the rename of the branch to {rename.new!r} failed half-way",
             remedy="Retry the rename or give it up first.",
@@ -92,7 +93,7 @@ def in_the_way(turn: Turn, kind: Kind) -> bool:
     )
 
 
-def _doing(turn: Turn, kind: Kind) -> str:
+def doing(turn: Turn, kind: Kind) -> str:
     rename = turn.find(renames) if kind is Kind.RENAME else None
     return OPERATIONS[kind].doing + (f" to {rename.new!r}" if rename else "")
 

@@ -29,7 +29,7 @@ from foundry.contracts.ids import CheckpointId, MessageId, OrganizationId, Repos
 from foundry.contracts.messages import utc
 from foundry.contracts.overdue import Overdue
 from foundry.contracts.people import Person
-from foundry.contracts.remote_branch import RemoteHead, shown
+from foundry.contracts.remote_branch import OpenBranch, RemoteHead, shown
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.task import (
     ArchiveReason,
@@ -43,7 +43,6 @@ from foundry.contracts.task import (
     TaskView,
     WorkTree,
 )
-from foundry.contracts.task_branch import OpenBranch
 from foundry.contracts.task_checkpoints import CheckpointMissing, CheckpointReason, CheckpointRef, CheckpointView, Saved
 from foundry.contracts.task_operations import Kind
 from foundry.runtime.turn import AnyRow, Reader, Running, Turn
@@ -343,8 +342,7 @@ def open_branches(
             branch=row.branch,
             known=row.head,
             heard=row.heard is not None,
-            pull_request=None if row.pull_request_ended == "merged" else row.pull_request_number,
-            pull_request_open=row.pull_request_number is not None and not row.pull_request_ended,
+            pull_request=pull_request_of(row),
         )
         for row in rows
     ]

@@ -13,6 +13,7 @@ from foundry.actors.task.checkpoints import key
 from foundry.actors.task.jobs import Beginning, Provision
 from foundry.actors.task.transitions import branch_from
 from foundry.actors.task.views import beginning, provisioning
+from foundry.actors.task.workflows.steps import LONG_DEADLINE
 from foundry.contracts import addresses
 from foundry.contracts.doors import Doors
 from foundry.contracts.errors import FoundryError
@@ -38,9 +39,6 @@ STEPS = (
 RECOVERY_STEPS = tuple(step for step in STEPS if step != "naming")
 RELEASES = {"creating sandbox": "release"}
 
-CLONE_DEADLINE = 600.0  # seconds
-RESTORE_DEADLINE = 600.0  # seconds
-INSTALL_DEADLINE = 600.0  # seconds
 HEALTH_DEADLINE = 30.0  # seconds; a cold sandbox-agent answers well within one
 
 
@@ -87,17 +85,17 @@ async def _provision(flow: Flow, job: Provision) -> None:
     await flow.ask("waiting for health", box, SandboxMoved(state=SandboxState.RUNNING, endpoint=endpoint))
 
     await flow.ask("cloning", me, BeginPhase(phase=Phase.CLONING))
-    await flow.do("cloning", clone, flow.doors, task, sandbox, branch, deadline=CLONE_DEADLINE)
+    await flow.do("cloning", clone, flow.doors, task, sandbox, branch, deadline=LONG_DEADLINE)
 
     note = ""
     if task.begins_from is not None:
         await flow.ask("restoring the work", me, BeginPhase(phase=Phase.RESTORING))
         start = await flow.read("restoring the work", beginning, job.task)
-        note = await flow.do("restoring the work", begin_from, flow.doors, task, start, deadline=RESTORE_DEADLINE)
+        note = await flow.do("restoring the work", begin_from, flow.doors, task, start, deadline=LONG_DEADLINE)
 
     await flow.ask("installing agent", me, BeginPhase(phase=Phase.INSTALLING_AGENT))
     for agent in agents:
-        await flow.do("installing agent", sandboxes.install_agent, sandbox, agent, deadline=INSTALL_DEADLINE)
+        await flow.do("installing agent", sandboxes.install_agent, sandbox, agent, deadline=LONG_DEADLINE)
 
     await flow.ask("creating session", me, Provisioned(note=note))
 

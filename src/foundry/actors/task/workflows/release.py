@@ -6,7 +6,7 @@ Where it is to go later, it is only stopped here, and its task starts this again
 from __future__ import annotations
 
 from foundry.actors.task.jobs import Release, Save
-from foundry.actors.task.workflows.checkpoint import Outcome, save, saving
+from foundry.actors.task.workflows.checkpoints import Outcome, save, saving
 from foundry.contracts import addresses
 from foundry.contracts.doors import Doors
 from foundry.contracts.sandbox_instance import SandboxMoved, SandboxState

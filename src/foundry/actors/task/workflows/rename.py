@@ -17,7 +17,7 @@ from foundry.contracts.doors import Doors
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.repository import GiveBackBranch, ReserveRename
 from foundry.contracts.task import PullRequestOpened, PullRequestRef
-from foundry.contracts.task_rename import BranchRenamed, OldPullRequest, RenameEnded, RenameStep
+from foundry.contracts.task_rename import BranchOnGitHub, BranchRenamed, OldPullRequest, RenameEnded, RenameStep
 from foundry.runtime.workflow.flow import Flow, Scope, workflow
 
 T = TypeVar("T")
@@ -41,17 +41,15 @@ RELEASES = {"renaming in the sandbox": "rename, giving up", "reserving the name"
 
 WAIT_DEADLINE = 60.0  # seconds GitHub may take for what follows from a rename
 WAIT_TRIES = 3  # attempts of a step that waits for GitHub
-DESCRIPTION_LIMIT = 65_000  # characters of a pull request's body; GitHub takes 65,536
 
 
 @workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES)
 async def rename(flow: Flow, job: Rename) -> None:
     github = flow.doors.github
     wish = await flow.read("reading the task", rename_view, job.task)
-    if wish.giving_up and not wish.asked:
-        await _go_back(flow, wish)
-        return
-    found = await flow.do("looking at GitHub", github.branch, wish.repository, wish.old, wish.replaces)
+    found = BranchOnGitHub(names=[])
+    if wish.asked or not wish.giving_up:
+        found = await flow.do("looking at GitHub", github.branch, wish.repository, wish.old, wish.replaces)
     renamed = wish.asked and wish.new in found.names and wish.old not in found.names
     if wish.giving_up and not renamed:
         await _go_back(flow, wish, found.pull_request)
@@ -109,7 +107,7 @@ async def _shown(flow: Flow, step: str, function: Callable[..., Awaitable[T]], *
     return await flow.do(step, function, *args)
 
 
-async def _go_back(flow: Flow, wish: RenameWish, pull: OldPullRequest | None = None) -> None:
+async def _go_back(flow: Flow, wish: RenameWish, pull: OldPullRequest | None) -> None:
     """Rename the sandbox's branch back. If the sandbox refuses, continue: the checked-out branch counts."""
     await flow.ask("renaming in the sandbox", flow.owner, RenameStep(step="renaming in the sandbox"))
     await ensure_running(flow, "renaming in the sandbox", wish.sandbox, required=False)
@@ -135,8 +133,7 @@ async def rename_back(doors: Doors, wish: RenameWish) -> str:
 
 async def open_replacement(doors: Doors, wish: RenameWish, old: OldPullRequest) -> PullRequestRef:
     """Like the old one, and it says which that was."""
-    why = f"Replaces #{old.number}, which GitHub closed when the branch `{wish.old}` was renamed to `{wish.new}`."
-    body = f"{old.body[: DESCRIPTION_LIMIT - len(why)]}\n\n---\n{why}".lstrip()
+    body = old.replacement_body(wish.old, wish.new)
     return await doors.github.replace_pull_request(wish.repository, old, head=wish.new, body=body)
 
 

@@ -11,6 +11,8 @@ from foundry.contracts.sandbox_provider import Endpoint
 from foundry.contracts.task import WorkSeen, WorkTree
 from foundry.runtime.workflow.flow import Flow
 
+LONG_DEADLINE = 600.0  # seconds for what moves much data
+
 
 async def ensure_running(flow: Flow, step: str, sandbox: SandboxId, *, required: bool = True) -> None:
     """Start the sandbox if it does not run, and record that it does: it may be stopped, or its sandbox-agent may have
