@@ -9,15 +9,16 @@ from __future__ import annotations
 from foundry.actors.task import operations
 from foundry.actors.task.jobs import Rename
 from foundry.actors.task.tables import former_branches, renames, tasks
+from foundry.actors.task.views import pull_request_of
 from foundry.contracts.branch_names import BranchTaken
 from foundry.contracts.errors import WrongState
 from foundry.contracts.ids import RepositoryId, TaskId
 from foundry.contracts.issues import Failure
 from foundry.contracts.task import PullRequestSeen, TaskState
 from foundry.contracts.task_operations import OPERATIONS, Kind
-from foundry.contracts.task_rename import BranchRenamed, CancelRename, RenameBranch, RenameEnded, RenameStep
+from foundry.contracts.task_rename import BranchRenamed, CancelRename, RenameBranch, RenameEnded, RenameStep, outcome
 from foundry.runtime.actor import handles
-from foundry.runtime.turn import AnyRow, Turn
+from foundry.runtime.turn import Turn
 
 FIRST = "looking at GitHub"
 
@@ -98,8 +99,10 @@ def rename_ended(turn: Turn, command: RenameEnded) -> None:
     if pull is not None and pull.number >= (row.pull_request_number or 0):
         ended = "" if pull.state == "open" else pull.state
         turn.update(tasks, pull_request_number=pull.number, pull_request_ended=ended)
+    row = turn.one(tasks)
+    said = outcome(known.old, known.new, known.replaces, branch=row.branch, pull_request=pull_request_of(row))
     _forget(turn)
-    turn.update(tasks, note=f"{_outcome(turn.one(tasks), known)} {command.note}".strip())
+    turn.update(tasks, note=f"{said} {command.note}".strip())
     if known.merged or (pull is not None and pull.state == "merged"):
         _tell_of_merge(turn)
 
@@ -115,20 +118,6 @@ def rename_failed(turn: Turn, failure: Failure) -> None:
         turn.update(tasks, note=f"The branch was not renamed: {failure.message}. {failure.remedy}")
     if known.merged:
         _tell_of_merge(turn)
-
-
-def _outcome(row: AnyRow, known: AnyRow) -> str:
-    """What is said at the end, of a task and its rename."""
-    if row.branch != known.new:
-        return f"The branch is called {known.old} as before: the rename to {known.new} was given up."
-    said = f"The branch was renamed from {known.old} to {known.new}."
-    if known.replaces is None or row.pull_request_number is None:
-        return said
-    if row.pull_request_number != known.replaces:
-        return f"{said} Pull request #{row.pull_request_number} replaces #{known.replaces}."
-    if row.pull_request_ended == "closed":
-        return f"{said} That closed pull request #{row.pull_request_number}. Publish opens a new one."
-    return said
 
 
 def _forget(turn: Turn) -> None:
