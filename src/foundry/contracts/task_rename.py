@@ -66,21 +66,22 @@ class RenameEnded(Command[None]):
     note: str = ""  # what did not go as it should
 
 
-def outcome(old: str, new: str, replaces: int | None, *, branch: str, pull_request: PullRequestRef | None) -> str:
+def outcome(old: str, new: str, branch: str, replaces: int | None, number: int | None, *, closed: bool) -> str:
     """What is said of a rename that has ended.
 
     Args:
-        replaces: the pull request that it closed on GitHub.
         branch: what the task's branch is called now.
-        pull_request: the task's, as it is now.
+        replaces: the pull request of the old name, if there was one.
+        number: the task's pull request now.
+        closed: GitHub closed it, and nothing replaces it.
     """
     if branch != new:
         return f"The branch is called {old} as before: the rename to {new} was given up."
     said = f"The branch was renamed from {old} to {new}."
-    if replaces is None or pull_request is None:
+    if replaces is None or number is None:
         return said
-    if pull_request.number != replaces:
-        return f"{said} Pull request #{pull_request.number} replaces #{replaces}."
-    if pull_request.state == "closed":
-        return f"{said} That closed pull request #{replaces}. Publish opens a new one."
+    if number != replaces:
+        return f"{said} Pull request #{number} replaces #{replaces}."
+    if closed:
+        return f"{said} That closed pull request #{number}. Publish opens a new one."
     return said

@@ -9,7 +9,6 @@ from __future__ import annotations
 from foundry.actors.task import operations
 from foundry.actors.task.jobs import Rename
 from foundry.actors.task.tables import former_branches, renames, tasks
-from foundry.actors.task.views import pull_request_of
 from foundry.contracts.branch_names import BranchTaken
 from foundry.contracts.errors import WrongState
 from foundry.contracts.ids import RepositoryId, TaskId
@@ -99,8 +98,8 @@ def rename_ended(turn: Turn, command: RenameEnded) -> None:
     if pull is not None and pull.number >= (row.pull_request_number or 0):
         ended = "" if pull.state == "open" else pull.state
         turn.update(tasks, pull_request_number=pull.number, pull_request_ended=ended)
-    row = turn.one(tasks)
-    said = outcome(known.old, known.new, known.replaces, branch=row.branch, pull_request=pull_request_of(row))
+    row, closed = turn.one(tasks), pull is not None and pull.state == "closed"
+    said = outcome(known.old, known.new, row.branch, known.replaces, row.pull_request_number, closed=closed)
     _forget(turn)
     turn.update(tasks, note=f"{said} {command.note}".strip())
     if known.merged or (pull is not None and pull.state == "merged"):
