@@ -323,7 +323,7 @@ class Provisioned(Command[None]):
 
 
 class WorkSeen(Command[bool]):
-    """What the work tree looks like; answered with whether there is something to publish."""
+    """What the work tree looks like; answered with whether there is something to publish, which release 0.2 reads."""
 
     work: WorkTree
 

@@ -48,16 +48,17 @@ class Facts:
                 continue
             if other is kind or excluded(kind, other):
                 said = " and is being cancelled" if cancelling else ""
-                raise WrongState(f"{self._doing(other)}{said}", remedy=WAIT)
+                raise WrongState(f"{self.doing(other)}{said}", remedy=WAIT)
             if wanted.yields and OPERATIONS[other].uses_sandbox:
-                raise WrongState(f"the sandbox is in use: {self._doing(other)}", remedy=WAIT)
-        self._refuse_half_renamed(kind)
+                raise WrongState(f"the sandbox is in use: {self.doing(other)}", remedy=WAIT)
+        if excluded(kind, Kind.RENAME):
+            self.refuse_half_renamed()
         if wanted.uses_sandbox:
             self.refuse_stopping()
 
-    def _refuse_half_renamed(self, kind: Kind) -> None:
+    def refuse_half_renamed(self) -> None:
         """A rename that failed half-way stands in the way of what a running one excludes."""
-        if self.renaming_to and (Kind.RENAME, False) not in self.under_way and excluded(kind, Kind.RENAME):
+        if self.renaming_to and (Kind.RENAME, False) not in self.under_way:
             raise WrongState(
                 f"the rename of the branch to {self.renaming_to!r} failed half-way",
                 remedy="Retry the rename or give it up first.",
@@ -88,7 +89,7 @@ class Facts:
     def _stopping(self) -> bool:
         return Kind.IDLE_STOP in self.holding and any(kind is Kind.IDLE_STOP for kind, _ in self.under_way)
 
-    def _doing(self, kind: Kind) -> str:
+    def doing(self, kind: Kind) -> str:
         named = f" to {self.renaming_to!r}" if kind is Kind.RENAME and self.renaming_to else ""
         return OPERATIONS[kind].doing + named
 

@@ -6,6 +6,8 @@ from foundry.contracts.branch_names import BranchName
 from foundry.contracts.messages import Command, Model
 from foundry.contracts.task import PullRequestRef, TaskView
 
+DESCRIPTION_LIMIT = 65_000  # characters of a pull request's body; GitHub takes 65,536
+
 
 class OldPullRequest(Model):
     """What a replacement takes over from the pull request that the rename closes."""
@@ -20,6 +22,11 @@ class OldPullRequest(Model):
     labels: list[str] = []
     reviewers: list[str] = []  # logins
     teams: list[str] = []  # slugs
+
+    def replacement_body(self, old: str, new: str) -> str:
+        """Its body, and below it what the replacement replaces: this one, whose branch was renamed."""
+        why = f"Replaces #{self.number}, which GitHub closed when the branch `{old}` was renamed to `{new}`."
+        return f"{self.body[: DESCRIPTION_LIMIT - len(why)]}\n\n---\n{why}".lstrip()
 
 
 class BranchOnGitHub(Model):
@@ -57,3 +64,24 @@ class RenameEnded(Command[None]):
 
     pull_request: PullRequestRef | None = None  # what became of the old one, where nothing replaces it
     note: str = ""  # what did not go as it should
+
+
+def outcome(old: str, new: str, branch: str, replaces: int | None, number: int | None, *, closed: bool) -> str:
+    """What is said of a rename that has ended.
+
+    Args:
+        branch: what the task's branch is called now.
+        replaces: the pull request of the old name, if there was one.
+        number: the task's pull request now.
+        closed: GitHub closed it, and nothing replaces it.
+    """
+    if branch != new:
+        return f"The branch is called {old} as before: the rename to {new} was given up."
+    said = f"The branch was renamed from {old} to {new}."
+    if replaces is None or number is None:
+        return said
+    if number != replaces:
+        return f"{said} Pull request #{number} replaces #{replaces}."
+    if closed:
+        return f"{said} That closed pull request #{number}. Publish opens a new one."
+    return said

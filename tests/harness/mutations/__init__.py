@@ -169,7 +169,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the poller is believed though the task has learnt more since",
-        "actors/task/remote_branch.py",
+        "contracts/remote_branch.py",
         " if told.before == known.head else None",
         "",
         ("tests/actors/test_branches.py",),

@@ -136,7 +136,7 @@ FAILED: dict[Kind, Callable[[Turn, Failure], object]] = {
     Kind.CHECKPOINT: _shown(Kind.CHECKPOINT),
     Kind.RESTORE: _noted("Nothing was restored:"),
     Kind.PUBLISH: _shown(Kind.PUBLISH),
-    Kind.FETCH: branch_sync.not_fetched,
+    Kind.FETCH: _noted(branch_sync.NOT_FETCHED),
     Kind.RENAME: branch_rename.rename_failed,
     Kind.IDLE_STOP: _noted("The sandbox was not stopped:"),
     Kind.RELEASE: release.release_failed,

@@ -7,13 +7,12 @@ where no prompt runs, and then no prompt is granted until its end (R6).
 from __future__ import annotations
 
 from foundry.actors.task import operations
-from foundry.actors.task.jobs import Fetch, RemoteHead
-from foundry.actors.task.remote_branch import after_news, after_push, after_rejection, remote_head, shown, stored
+from foundry.actors.task.jobs import Fetch
 from foundry.actors.task.tables import remote_branches, renames, task_sessions_known, tasks, waiting_prompts
-from foundry.actors.task.views import repository_of
+from foundry.actors.task.views import remote_head, repository_of
 from foundry.contracts.ids import SandboxId
-from foundry.contracts.issues import Failure
 from foundry.contracts.messages import millis
+from foundry.contracts.remote_branch import RemoteHead, after_news, after_push, after_rejection, shown
 from foundry.contracts.task import FetchBranch, TaskState, WorkTree
 from foundry.contracts.task_branch import BranchMoved, Fetched, FetchEnded, MayForward, UpstreamState
 from foundry.contracts.task_operations import Kind
@@ -82,8 +81,7 @@ def _fetch(turn: Turn, *, automatic: bool, forward: bool) -> None:
         forward=forward,
     )
     operations.begin(turn, Kind.FETCH, job)
-    if head is not None:
-        _put(turn, head.model_copy(update={"tried": head.head, "later": False}))
+    turn.update(remote_branches, tried=job.known, later=False)
 
 
 # by the workflow
@@ -103,9 +101,7 @@ def fetched(turn: Turn, command: Fetched) -> None:
 def may_forward(turn: Turn, command: MayForward) -> bool:
     """Not while a prompt has the work tree; it is tried once more when that has ended."""
     if turn.one(tasks).running_message:
-        head = known(turn)
-        if head is not None:
-            _put(turn, head.model_copy(update={"later": True}))
+        turn.update(remote_branches, later=True)
         return False
     operations.put(turn, Kind.FETCH, holds=True)
     return True
@@ -124,10 +120,6 @@ def well_again(turn: Turn) -> None:
         turn.update(tasks, note="")
 
 
-def not_fetched(turn: Turn, failure: Failure) -> None:
-    turn.update(tasks, note=f"{NOT_FETCHED} {failure.message} {failure.remedy}")
-
-
 def own_push(turn: Turn, head: str) -> None:
     _put(turn, after_push(known(turn), head, millis(turn.now)))
 
@@ -138,9 +130,8 @@ def push_rejected(turn: Turn) -> None:
 
 
 def known(turn: Turn) -> RemoteHead | None:
-    return remote_head(turn.find(remote_branches))
+    return remote_head(turn)
 
 
 def _put(turn: Turn, head: RemoteHead) -> None:
-    values = stored(head)
-    turn.put(remote_branches, **values)
+    turn.put(remote_branches, **dict(head))

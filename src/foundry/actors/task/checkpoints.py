@@ -97,13 +97,8 @@ def next_save(turn: Turn, wish: SaveWish) -> Save:
     id = CheckpointId(turn.new_id("chk"))
     turn.delete(checkpoints, saved="")
     turn.insert(checkpoints, checkpoint=id, number=last.number + 1 if last else 1, saved="", at=turn.now, **dict(wish))
-    return Save(
-        task=TaskId(turn.key),
-        sandbox=row.sandbox,
-        base=row.base,
-        checkpoint=id,
-        known=Saved.model_validate_json(last.saved).fingerprint if last else "",
-    )
+    before = Saved.model_validate_json(last.saved).fingerprint if last else ""
+    return from_row(Save, row, checkpoint=id, known=before)
 
 
 def prefix(task: TaskId) -> str:

@@ -42,17 +42,6 @@ class Inspect(Model):
     base: str
 
 
-class RemoteHead(Model):
-    """GitHub's branch as last seen."""
-
-    head: str | None  # none: it was deleted; empty: it was made, at a commit that was not told
-    before: str | None = None  # where it was before that
-    since: int = 0  # Unix ms by GitHub's clock; reports with an earlier date are ignored
-    pushed: list[str] = []  # the task's own latest heads, the newest last
-    tried: str | None = None  # the head for which a fetch started automatically
-    later: bool = False  # a fetch found an agent at work: the work tree may follow when that has ended
-
-
 class Fetch(Model):
     """Get what GitHub has of the branch and its base."""
 
@@ -63,17 +52,6 @@ class Fetch(Model):
     known: str | None  # its head as last heard
     by_itself: bool  # nobody waits for it: a sandbox that does not answer is left alone
     forward: bool  # the work tree follows if nothing is in the way
-
-
-class OpenBranch(Model):
-    """An open task's branch, for who compares it with GitHub's."""
-
-    task: TaskId
-    branch: str
-    known: str | None  # the head as last heard
-    heard: bool  # GitHub has reported this branch at least once
-    pull_request: int | None = None  # one that is not merged
-    pull_request_open: bool = False
 
 
 class Publish(Model):

@@ -58,7 +58,7 @@ def retry(turn: Turn, command: RetryProvisioning) -> None:
         if row.state == TaskState.PROVISIONING:
             turn.update(tasks, attempt=row.attempt + 1, phase_since=turn.now)
     elif branch_rename.may_retry(turn):
-        branch_rename.retry_rename(turn)
+        branch_rename.begin_rename(turn)
     elif row.state == TaskState.READY and row.phase != Phase.RUNNING:
         _retry_session(turn, row)
     elif row.state != TaskState.FAILED:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from foundry.actors.task import branch_rename, branch_sync, lifecycle, operations
 from foundry.actors.task.jobs import Publish
 from foundry.actors.task.tables import tasks
@@ -27,31 +29,29 @@ from foundry.runtime.turn import Turn
 @handles(PublishTask)
 def publish(turn: Turn, command: PublishTask) -> None:
     """Push and open the pull request; asked again while it runs, it goes on running."""
-    operations.refuse(turn, Kind.PUBLISH)
-    if operations.running(turn, Kind.PUBLISH) is None:
-        _publish(turn, command, automatic=False)
+    _publish(turn, command, automatic=False)
 
 
 def publish_automatically(turn: Turn) -> None:
     """After an agent's turn, where nothing is in the way."""
-    try:
-        operations.refuse(turn, Kind.PUBLISH)
-    except WrongState:
-        return
-    if operations.running(turn, Kind.PUBLISH) is None:
-        person = Person.model_validate_json(turn.one(tasks).person)
+    person = Person.model_validate_json(turn.one(tasks).person)
+    with suppress(WrongState):
         _publish(turn, PublishTask(person=person), automatic=True)
 
 
 def _publish(turn: Turn, wish: PublishTask, *, automatic: bool) -> None:
+    operations.refuse(turn, Kind.PUBLISH)
+    if operations.running(turn, Kind.PUBLISH) is not None:
+        return
     row = turn.one(tasks)
+    body = f"{row.prompt}\n\n---\nOpened by Foundry, task {turn.key}." if wish.body is None else wish.body
     job = Publish(
         sandbox=SandboxId(row.sandbox),
         repository=repository_of(row),
         branch=row.branch,
         base=row.base,
         title=wish.title or row.title,
-        body=wish.body if wish.body is not None else f"{row.prompt}\n\n---\nOpened by Foundry, task {turn.key}.",
+        body=body,
         draft=wish.draft,
         by_itself=automatic,
         person=wish.person,
@@ -85,10 +85,8 @@ def pull_request_opened(turn: Turn, command: PullRequestOpened) -> None:
 def pull_request_seen(turn: Turn, message: PullRequestSeen) -> None:
     """Merged -> archived. Closed unmerged -> the task stays and says so. Anything else -> remembered."""
     row = turn.one(tasks)
-    if message.head not in branch_rename.names_of(turn) or branch_rename.closed_by_rename(turn, message):
-        return
-    if row.pull_request_number is not None and row.pull_request_number > message.number:
-        return  # an older pull request of the same branch
+    if not branch_rename.concerns(turn, message) or message.number < (row.pull_request_number or 0):
+        return  # somebody else's, or an older one of the same branch
     ended = "" if message.state == "open" else message.state
     if not ended and row.pull_request_number == message.number and not row.pull_request_ended:
         return  # no news; what the note says still holds

@@ -5,9 +5,8 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from foundry.actors.task import operations
-from foundry.actors.task.jobs import Beginning, OpenBranch, Provisioning, RenameWish
+from foundry.actors.task.jobs import Beginning, Provisioning, RenameWish
 from foundry.actors.task.operations import failure_of
-from foundry.actors.task.remote_branch import remote_head, shown
 from foundry.actors.task.tables import (
     checkpoints,
     diffs,
@@ -21,10 +20,11 @@ from foundry.actors.task.tables import (
 )
 from foundry.contracts.addresses import task as address
 from foundry.contracts.errors import NotFound
-from foundry.contracts.ids import CheckpointId, OrganizationId, RepositoryId, SandboxId, SessionId, TaskId
+from foundry.contracts.ids import CheckpointId, OrganizationId, RepositoryId, SessionId, TaskId
 from foundry.contracts.messages import utc
 from foundry.contracts.overdue import Overdue
 from foundry.contracts.people import Person
+from foundry.contracts.remote_branch import OpenBranch, RemoteHead, shown
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.task import BranchRename, Phase, PullRequestRef, SessionSummary, TaskState, TaskView, WorkTree
 from foundry.contracts.task_checkpoints import CheckpointMissing, CheckpointRef, CheckpointView, Saved
@@ -35,18 +35,14 @@ from foundry.runtime.reader import AnyRow, Reader, Rows
 OPEN = (TaskState.PROVISIONING.value, TaskState.FAILED.value, TaskState.READY.value)
 BRANCHES = (
     select(
-        tasks.c.task,
-        tasks.c.repository_id,
-        tasks.c.organization,
-        tasks.c.branch,
-        tasks.c.pull_request_number,
-        tasks.c.pull_request_ended,
-        remote_branches.c.task.label("seen"),
+        *tasks.c["repository_id", "organization", "branch", "pull_request_number", "pull_request_ended"],
+        remote_branches.c.task.label("heard"),
         remote_branches.c.head,
     )
     .outerjoin(remote_branches, remote_branches.c.task == tasks.c.task)
     .outerjoin(renames, renames.c.task == tasks.c.task)
     .where(tasks.c.state.in_(OPEN), tasks.c.branch.is_not(None), renames.c.task.is_(None))
+    .order_by(tasks.c.task)
 )
 
 
@@ -63,13 +59,12 @@ def view(rows: Rows) -> TaskView:
     active = next((one for one in known if one.id == row.active_session), None)
     kept = operations.kept(rows)
     runs = {one.name for one in rows.running() if not one.cancelling}
-    rename = rename_of(rows.find(renames), kept.get(Kind.RENAME))
+    rename = rename_of(rows, kept.get(Kind.RENAME))
     failure = next((one for kind in SHOWN if (one := failure_of(kept.get(kind)))), None)
     if failure is None and active and row.state == TaskState.READY and row.phase != Phase.RUNNING:
         failure = active.failure
     released = rows.find(releases)
     work = WorkTree.model_validate_json(row.work)
-    remote = remote_head(rows.find(remote_branches))
     publishing = kept.get(Kind.PUBLISH)
     return from_row(
         TaskView,
@@ -89,7 +84,7 @@ def view(rows: Rows) -> TaskView:
         checkpoint=max((one.number for one in listed(rows)), default=0),
         saving=Kind.CHECKPOINT in runs,
         restoring=Kind.RESTORE in runs,
-        upstream=None if row.archived else shown(remote, work, row.branch or ""),
+        upstream=None if row.archived else shown(remote_head(rows), work, row.branch or ""),
         fetching=Kind.FETCH in runs,
         sandbox_stopped=row.sandbox_stopped and Kind.IDLE_STOP not in runs,
         checkpoint_failure=failure_of(kept.get(Kind.CHECKPOINT)),
@@ -106,16 +101,20 @@ def repository_of(row: AnyRow) -> RepositoryRef:
     return RepositoryRef.of(RepositoryId(row.repository_id), OrganizationId(row.organization))
 
 
-def rename_of(row: AnyRow | None, kept: AnyRow | None) -> BranchRename | None:
+def remote_head(rows: Rows) -> RemoteHead | None:
+    """GitHub's branch as last seen; None: never seen there."""
+    row = rows.find(remote_branches)
+    return from_row(RemoteHead, row) if row else None
+
+
+def rename_of(rows: Rows, kept: AnyRow | None) -> BranchRename | None:
     """The rename that is under way or failed half-way.
 
     Args:
-        row: of `renames`.
         kept: of `operations`, for its step and its failure.
     """
-    if row is None:
-        return None
-    return from_row(BranchRename, row, step=kept.step if kept else "", failure=failure_of(kept))
+    row = rows.find(renames)
+    return from_row(BranchRename, row, step=kept.step if kept else "", failure=failure_of(kept)) if row else None
 
 
 def pull_request_of(row: AnyRow) -> PullRequestRef | None:
@@ -197,18 +196,9 @@ def announces(reader: Reader, session: SessionId) -> bool:
 
 def rename_view(reader: Reader, task: TaskId) -> RenameWish:
     """The task's rename as it stands now."""
-    row = reader.one(select(tasks).where(tasks.c.task == task))
-    rename = reader.one(select(renames).where(renames.c.task == task))
-    return RenameWish(
-        task=task,
-        repository=repository_of(row),
-        sandbox=SandboxId(row.sandbox),
-        old=rename.old,
-        new=rename.new,
-        replaces=rename.replaces,
-        asked=rename.asked,
-        giving_up=rename.giving_up,
-    )
+    rows = reader.rows(address(task))
+    row = rows.one(tasks)
+    return from_row(RenameWish, rows.one(renames), repository=repository_of(row), sandbox=row.sandbox)
 
 
 def beginning(reader: Reader, task: TaskId) -> Beginning:
@@ -239,30 +229,22 @@ def organizations_with_open_tasks(reader: Reader) -> list[OrganizationId]:
     return [OrganizationId(row.organization) for row in rows]
 
 
-def open_branches(reader: Reader, organization: OrganizationId) -> list[tuple[RepositoryRef, list[OpenBranch]]]:
-    """The branches of the organization's open tasks by repository; of those repositories where GitHub has one.
+def open_branches(
+    reader: Reader, organization: OrganizationId, repository: RepositoryId | None = None
+) -> list[OpenBranch]:
+    """The branches of an organization's open tasks, or of those in one repository of it.
 
     A branch that is being renamed is left out: it is between two names.
     """
-    found: dict[RepositoryId, tuple[RepositoryRef, list[OpenBranch]]] = {}
-    for row in reader.all(BRANCHES.where(tasks.c.organization == organization).order_by(tasks.c.task)):
-        repository = repository_of(row)
-        found.setdefault(repository.id, (repository, []))[1].append(_open_branch(row))
-    return [one for one in found.values() if any(branch.heard or branch.pull_request for branch in one[1])]
-
-
-def branches_now(reader: Reader, of: list[TaskId]) -> list[OpenBranch]:
-    """The same of these tasks, as it is now."""
-    return [_open_branch(row) for row in reader.all(BRANCHES.where(tasks.c.task.in_(of)))]
-
-
-def _open_branch(row: AnyRow) -> OpenBranch:
-    number = row.pull_request_number
-    return OpenBranch(
-        task=TaskId(row.task),
-        branch=row.branch,
-        known=row.head,
-        heard=row.seen is not None,
-        pull_request=None if row.pull_request_ended == "merged" else number,
-        pull_request_open=number is not None and not row.pull_request_ended,
-    )
+    query = BRANCHES.where(tasks.c.organization == organization)
+    rows = reader.all(query if repository is None else query.where(tasks.c.repository_id == repository))
+    return [
+        OpenBranch(
+            repository=repository_of(row),
+            branch=row.branch,
+            known=row.head,
+            heard=row.heard is not None,
+            pull_request=pull_request_of(row),
+        )
+        for row in rows
+    ]

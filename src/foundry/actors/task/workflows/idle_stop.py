@@ -7,8 +7,8 @@ with `ensure_running`.
 from __future__ import annotations
 
 from foundry.actors.task.jobs import IdleStop
-from foundry.actors.task.workflows.checkpoint import saving
-from foundry.actors.task.workflows.ensure_running import ensure_running
+from foundry.actors.task.workflows.checkpoints import saving
+from foundry.actors.task.workflows.steps import ensure_running
 from foundry.contracts import addresses
 from foundry.contracts.sandbox_instance import SandboxMoved, SandboxState
 from foundry.contracts.task import BeginIdleStop
@@ -22,7 +22,7 @@ STEPS = ("saving the work", "forgetting old ones", "stopping the agents", "stopp
 async def idle_stop(flow: Flow, job: IdleStop) -> None:
     await ensure_running(flow, "saving the work", job.save.sandbox)
     outcome = await saving(flow, job.save)
-    if outcome.saved is not None and not outcome.saved.left_out:  # otherwise it keeps running, and says why
+    if not outcome.unsaved:  # otherwise it keeps running, and says why
         for session in await flow.ask("stopping the agents", flow.owner, BeginIdleStop()):
             await flow.ask("stopping the agents", addresses.session(session), StopWithSandbox())
         await flow.do("stopping sandbox", flow.doors.sandboxes.stop, job.save.sandbox)
