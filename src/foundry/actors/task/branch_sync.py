@@ -10,7 +10,6 @@ from foundry.actors.task import operations
 from foundry.actors.task.jobs import Fetch
 from foundry.actors.task.tables import remote_branches, renames, task_sessions_known, tasks, waiting_prompts
 from foundry.actors.task.views import remote_head, repository_of
-from foundry.contracts.ids import SandboxId
 from foundry.contracts.messages import millis
 from foundry.contracts.remote_branch import RemoteHead, after_news, after_push, after_rejection, shown
 from foundry.contracts.task import FetchBranch, TaskState, WorkTree
@@ -18,6 +17,7 @@ from foundry.contracts.task_branch import BranchMoved, Fetched, FetchEnded, MayF
 from foundry.contracts.task_operations import Kind
 from foundry.contracts.task_session import SessionStatus
 from foundry.runtime.actor import handles, receives
+from foundry.runtime.columns import from_row
 from foundry.runtime.turn import Turn
 
 NOT_FETCHED = "GitHub's commits were not fetched:"
@@ -71,15 +71,8 @@ def _free(turn: Turn) -> bool:
 
 def _fetch(turn: Turn, *, automatic: bool, forward: bool) -> None:
     row, head = turn.one(tasks), known(turn)
-    job = Fetch(
-        sandbox=SandboxId(row.sandbox),
-        repository=repository_of(row),
-        branch=row.branch,
-        base=row.base,
-        known=head.head if head else None,
-        by_itself=automatic,
-        forward=forward,
-    )
+    seen = head.head if head else None
+    job = from_row(Fetch, row, repository=repository_of(row), known=seen, by_itself=automatic, forward=forward)
     operations.begin(turn, Kind.FETCH, job)
     turn.update(remote_branches, tried=job.known, later=False)
 

@@ -7,10 +7,10 @@ that is saved then has theirs in it.
 from __future__ import annotations
 
 from foundry.actors.task import operations
-from foundry.actors.task.jobs import Restore, Save, SaveWish
+from foundry.actors.task.jobs import Restore, Save
 from foundry.actors.task.tables import checkpoints, tasks, wanted_checkpoints
 from foundry.actors.task.views import branch_for, checkpoint_in, listed
-from foundry.contracts.ids import CheckpointId, TaskId
+from foundry.contracts.ids import CheckpointId
 from foundry.contracts.task import (
     CheckpointNotSaved,
     CheckpointRestored,
@@ -32,7 +32,7 @@ LISTED = 20  # checkpoints of one task; older ones are forgotten
 def save(turn: Turn, command: SaveCheckpoint) -> None:
     operations.refuse_state(turn.one(tasks))
     operations.use_sandbox(turn)
-    want(turn, SaveWish(reason=CheckpointReason.ASKED))
+    want(turn, CheckpointReason.ASKED)
 
 
 @handles(CheckpointSaved)
@@ -62,7 +62,7 @@ def restore(turn: Turn, command: RestoreCheckpoint) -> None:
     saved = checkpoint_in(turn, command.checkpoint).saved
     operations.refuse(turn, Kind.RESTORE)
     turn.delete(wanted_checkpoints)
-    before = next_save(turn, SaveWish(reason=CheckpointReason.RESTORE))
+    before = next_save(turn, CheckpointReason.RESTORE)
     job = Restore(before=before, checkpoint=command.checkpoint, saved=saved, branch=branch_for(turn, saved))
     operations.begin(turn, Kind.RESTORE, job)
 
@@ -75,10 +75,14 @@ def checkpoint_restored(turn: Turn, command: CheckpointRestored) -> None:
     turn.update(tasks, note=note)
 
 
-def want(turn: Turn, wish: SaveWish) -> None:
-    """Save the work tree as soon as nothing is in the way."""
+def want(turn: Turn, reason: CheckpointReason, session: str | None = None, message: str | None = None) -> None:
+    """Save the work tree as soon as nothing is in the way.
+
+    Args:
+        session: whose prompt it follows, and which.
+    """
     turn.delete(wanted_checkpoints)
-    turn.insert(wanted_checkpoints, **dict(wish))
+    turn.insert(wanted_checkpoints, reason=reason, session=session, message=message)
     begin_wanted(turn)
 
 
@@ -88,24 +92,24 @@ def begin_wanted(turn: Turn) -> None:
     if wanted is None or operations.facts(turn).in_the_way(Kind.CHECKPOINT):
         return
     turn.delete(wanted_checkpoints)
-    operations.begin(turn, Kind.CHECKPOINT, next_save(turn, from_row(SaveWish, wanted)), keep_failure=True)
+    save = next_save(turn, wanted.reason, wanted.session, wanted.message)
+    operations.begin(turn, Kind.CHECKPOINT, save, keep_failure=True)
 
 
-def next_save(turn: Turn, wish: SaveWish) -> Save:
+def next_save(turn: Turn, reason: str, session: str | None = None, message: str | None = None) -> Save:
     """The next checkpoint's id is chosen here, so that a repeated save finds what it made; listed once it is saved."""
     row, last = turn.one(tasks), next(iter(listed(turn)), None)
     id = CheckpointId(turn.new_id("chk"))
     turn.delete(checkpoints, saved="")
-    turn.insert(checkpoints, checkpoint=id, number=last.number + 1 if last else 1, saved="", at=turn.now, **dict(wish))
+    turn.insert(
+        checkpoints,
+        checkpoint=id,
+        number=last.number + 1 if last else 1,
+        reason=reason,
+        session=session,
+        message=message,
+        saved="",
+        at=turn.now,
+    )
     before = Saved.model_validate_json(last.saved).fingerprint if last else ""
     return from_row(Save, row, checkpoint=id, known=before)
-
-
-def prefix(task: TaskId) -> str:
-    """Where the content of the task's checkpoints is kept."""
-    return f"checkpoint/{task}/"
-
-
-def key(task: TaskId, checkpoint: CheckpointId) -> str:
-    """Where the content of one is kept."""
-    return prefix(task) + checkpoint

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from foundry.actors.task import checkpoints, operations, sessions
 from foundry.actors.task.config import config
-from foundry.actors.task.jobs import IdleStop, SaveWish
+from foundry.actors.task.jobs import IdleStop
 from foundry.actors.task.tables import task_sessions_known, tasks
 from foundry.contracts.errors import WrongState
 from foundry.contracts.ids import SessionId
@@ -39,7 +39,7 @@ def stop_sandbox(turn: Turn, command: StopSandbox) -> None:
 
 
 def _begin(turn: Turn) -> None:
-    save = checkpoints.next_save(turn, SaveWish(reason=CheckpointReason.IDLE))
+    save = checkpoints.next_save(turn, CheckpointReason.IDLE)
     operations.begin(turn, Kind.IDLE_STOP, IdleStop(save=save))
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from foundry.contracts.ids import CheckpointId, MessageId, SandboxId, SessionId, TaskId
+from foundry.contracts.ids import CheckpointId, SandboxId, TaskId
 from foundry.contracts.messages import Model
 from foundry.contracts.people import Person
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.task import TaskView
-from foundry.contracts.task_checkpoints import CheckpointReason, CheckpointRef, Saved
+from foundry.contracts.task_checkpoints import CheckpointRef, Saved
 
 
 class Provision(Model):
@@ -31,10 +31,6 @@ class Provisioning(Model):
 
     task: TaskView
     lost: SandboxId | None = None  # the sandbox before, which the provider no longer has
-
-    @property
-    def both(self) -> tuple[TaskView, SandboxId | None]:
-        return self.task, self.lost
 
 
 class Inspect(Model):
@@ -64,14 +60,6 @@ class Publish(Model):
     draft: bool
     by_itself: bool  # after an agent's turn; having nothing new to publish is not a failure then
     person: Person
-
-
-class SaveWish(Model):
-    """Why a checkpoint is made, and what it follows."""
-
-    reason: CheckpointReason
-    session: SessionId | None = None
-    message: MessageId | None = None
 
 
 class Save(Model):

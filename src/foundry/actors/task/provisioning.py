@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from foundry.actors.task import operations, sessions, work_tree
+from foundry.actors.task import operations, release, sessions, work_tree
 from foundry.actors.task.jobs import Provision
-from foundry.actors.task.tables import lost_sandboxes, releases, task_sessions_known, tasks, wanted_checkpoints
+from foundry.actors.task.tables import lost_sandboxes, task_sessions_known, tasks, wanted_checkpoints
 from foundry.actors.task.tables import operations as operation_rows
 from foundry.actors.task.views import listed
 from foundry.contracts import addresses
@@ -19,16 +19,14 @@ from foundry.contracts.issues import FailuresOver
 from foundry.contracts.messages import millis
 from foundry.contracts.sandbox_instance import ForgetSandbox, SandboxMissing
 from foundry.contracts.sandbox_provider import SandboxGone
-from foundry.contracts.task import BeginPhase, Named, Phase, PhaseFailure, Provisioned, TaskState
+from foundry.contracts.task import BeginPhase, Named, Phase, Provisioned, TaskState
 from foundry.contracts.task_checkpoints import CheckpointRef
-from foundry.contracts.task_operations import OPERATIONS, Kind
+from foundry.contracts.task_operations import Kind
+from foundry.contracts.task_recovery import RECOVERIES, RECOVERIES_WITHIN, lost_often, note_of_loss, note_of_recovery
 from foundry.contracts.task_session import SandboxLost, SessionStatus
 from foundry.contracts.transitions import TASK, advance
 from foundry.runtime.actor import handles, receives
 from foundry.runtime.turn import Turn
-
-RECOVERIES = 3  # automatic ones within `RECOVERIES_WITHIN`; then a person decides
-RECOVERIES_WITHIN = timedelta(hours=1)
 
 
 @handles(BeginPhase)
@@ -60,8 +58,7 @@ def provisioned(turn: Turn, command: Provisioned) -> None:
 def _recovered(turn: Turn, note: str) -> None:
     """The new sandbox is there: say so, look at the work, end what the loss was reported as."""
     row = turn.one(tasks)
-    source = "the work of the last checkpoint" if row.begins_from else "the branch as GitHub has it"
-    turn.update(tasks, note=note or f"The sandbox was lost; this is a new one, with {source}.")
+    turn.update(tasks, note=note or note_of_recovery(checkpoint=bool(row.begins_from)))
     work_tree.look(turn)
     known = [addresses.session(one.session) for one in turn.all(task_sessions_known)]
     over = FailuresOver(actors=[str(one) for one in (turn.address, *known)], code=SandboxGone.code)
@@ -101,18 +98,12 @@ def become(turn: Turn, state: TaskState, **values: object) -> None:
 @receives(SandboxMissing)
 def sandbox_missing(turn: Turn, message: SandboxMissing) -> None:
     """The provider no longer has it."""
-    row, released = turn.one(tasks), turn.find(releases)
+    row = turn.one(tasks)
     if message.sandbox != row.sandbox:
         return
     if row.state == TaskState.READY and not turn.running(Kind.RENAME.value):  # else the rename's end says it again
         recover(turn)
-    elif released is not None and released.retained:
-        turn.update(tasks, note=f"The retained sandbox is gone. It was retained because: {released.retained}")
-        turn.update(releases, retained="")
-        turn.send(addresses.sandbox(row.sandbox), ForgetSandbox())
-    elif released is not None and released.remove_at and not turn.running(Kind.RELEASE.value):
-        turn.unschedule("remove")
-        turn.update(releases, remove_at=None)
+    elif release.forget(turn):
         turn.send(addresses.sandbox(row.sandbox), ForgetSandbox())
 
 
@@ -127,9 +118,6 @@ def recover(turn: Turn) -> None:
     if turn.find(lost_sandboxes, sandbox=row.sandbox) is None:
         turn.insert(lost_sandboxes, sandbox=row.sandbox, at=now)
     last = next(iter(listed(turn)), None)  # without one it begins from what the task began from
-    source = f"the branch and checkpoint {last.number}" if last else "the branch on GitHub; there is no checkpoint"
-    asked = [OPERATIONS[kind].asked_again for kind in cut if OPERATIONS[kind].asked_again]
-    lines = [f"{name} was interrupted; ask for it again." for name in asked]
     become(
         turn,
         TaskState.PROVISIONING,
@@ -139,7 +127,7 @@ def recover(turn: Turn) -> None:
         sandbox=new,
         begins_from=CheckpointRef(task=TaskId(turn.key), id=last.checkpoint) if last else row.begins_from,
         running_message=None,
-        note=" ".join([f"The sandbox was lost. A new one is made from {source}.", *lines]),
+        note=note_of_loss(last.number if last else None, cut),
     )
     turn.delete(wanted_checkpoints)
     operations.put(turn, Kind.CHECKPOINT, failure=None)
@@ -151,11 +139,5 @@ def recover(turn: Turn) -> None:
     if len(recent) < RECOVERIES:
         provision(turn)
         return
-    failure = PhaseFailure(
-        code="sandbox_lost_often",
-        message=f"The sandbox was lost {len(recent) + 1} times within an hour, so no further one was made.",
-        remedy="Find out who removes sandboxes, then retry: the work comes back from the last checkpoint.",
-        attempt=1,
-    )
     become(turn, TaskState.FAILED)
-    operations.put(turn, Kind.RECOVERY, failure=failure)
+    operations.put(turn, Kind.RECOVERY, failure=lost_often(len(recent) + 1))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from foundry.actors.task import checkpoints, operations
 from foundry.actors.task.config import config
-from foundry.actors.task.jobs import Release, SaveWish
+from foundry.actors.task.jobs import Release
 from foundry.actors.task.tables import releases, tasks
 from foundry.contracts.errors import WrongState
 from foundry.contracts.issues import Failure
@@ -30,7 +30,7 @@ def release_sandbox(turn: Turn, *, discard: bool, now: bool = False) -> None:
     wait = None if discard or now else config(turn).archived
     remove_at = turn.now + wait if wait else None
     turn.schedule("remove", wait or None)
-    save = checkpoints.next_save(turn, SaveWish(reason=CheckpointReason.RELEASE))
+    save = checkpoints.next_save(turn, CheckpointReason.RELEASE)
     turn.put(releases, retained="", remove_at=remove_at)
     operations.begin(turn, Kind.RELEASE, Release(save=save, discard=discard, remove_at=remove_at))
 
@@ -72,6 +72,17 @@ def release_ended(turn: Turn) -> None:
 
 def release_failed(turn: Turn, failure: Failure) -> None:
     retain(turn, f"{failure.message} {failure.remedy}".strip())
+
+
+def forget(turn: Turn) -> bool:
+    """The provider no longer has the sandbox. Return True if the task still counted on it."""
+    known = turn.find(releases)
+    if known is None or not (known.retained or (known.remove_at and not turn.running(Kind.RELEASE.value))):
+        return False
+    if known.retained:
+        turn.update(tasks, note=f"The retained sandbox is gone. It was retained because: {known.retained}")
+    retain(turn, "")
+    return True
 
 
 def retain(turn: Turn, reason: str) -> None:

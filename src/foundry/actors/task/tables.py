@@ -94,10 +94,7 @@ wanted_checkpoints = _table(
     Column("message", String),
 )
 
-diffs = _table(
-    "task_diffs",
-    Column("diff", Text, nullable=False),  # against the base, committed and not; cut at 256 KiB
-)
+diffs = _table("task_diffs", Column("diff", Text, nullable=False))  # against the base; cut at 256 KiB
 
 remote_branches = _table(
     "task_remote_branches",  # the branch on GitHub as last seen; no row: never seen there
@@ -120,10 +117,7 @@ renames = _table(
     Column("merged", Boolean, nullable=False, server_default="0"),  # meanwhile: the task is archived at the end
 )
 
-former_branches = _table(
-    "task_former_branches",
-    Column("branch", String, primary_key=True),
-)
+former_branches = _table("task_former_branches", Column("branch", String, primary_key=True))
 
 lost_sandboxes = _table(
     "task_lost_sandboxes",

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from foundry.actors.task import checkpoints, operations, publishing, sessions
-from foundry.actors.task.jobs import Inspect, SaveWish
+from foundry.actors.task.jobs import Inspect
 from foundry.actors.task.tables import diffs, task_sessions_known, tasks, waiting_prompts
 from foundry.contracts import addresses
-from foundry.contracts.ids import MessageId
 from foundry.contracts.task import PromptEnded, PromptGranted, PromptWaiting, RefreshWork, TaskState, WorkSeen
 from foundry.contracts.task_checkpoints import CheckpointReason
 from foundry.contracts.task_operations import Kind
@@ -33,8 +32,7 @@ def prompt_ended(turn: Turn, message: PromptEnded) -> None:
         turn.update(tasks, running_message=None)
     if row.state != TaskState.READY:
         return
-    wish = SaveWish(reason=CheckpointReason.TURN, session=message.session, message=MessageId(message.message))
-    checkpoints.want(turn, wish)
+    checkpoints.want(turn, CheckpointReason.TURN, message.session, message.message)
     if row.auto_publish and message.outcome == "end_turn":
         publishing.publish_automatically(turn)
 

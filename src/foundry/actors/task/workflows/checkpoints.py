@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from foundry.actors.task.checkpoints import key, prefix
 from foundry.actors.task.jobs import Restore, Save
 from foundry.actors.task.workflows.steps import LONG_DEADLINE, ensure_running, look_at_work, refuse
 from foundry.contracts.doors import Doors
 from foundry.contracts.messages import Model
 from foundry.contracts.task import CheckpointNotSaved, CheckpointRestored, CheckpointSaved
-from foundry.contracts.task_checkpoints import CheckpointTooLarge, Saved
+from foundry.contracts.task_checkpoints import CheckpointTooLarge, Saved, checkpoint_key, checkpoint_prefix
 from foundry.runtime.workflow.flow import Flow, Scope, workflow
 
 STEPS = ("looking at the work", "saving the work", "forgetting old ones")
@@ -60,7 +59,8 @@ async def restore(flow: Flow, job: Restore) -> None:
 async def save(doors: Doors, job: Save) -> Outcome:
     """Save it, or say why it cannot be: an expected failure is an answer."""
     try:
-        return Outcome(saved=await doors.sandboxes.save(job.sandbox, key(job.task, job.checkpoint), job.known))
+        place = checkpoint_key(job.task, job.checkpoint)
+        return Outcome(saved=await doors.sandboxes.save(job.sandbox, place, job.known))
     except CheckpointTooLarge as error:
         return Outcome(refusal=CheckpointNotSaved(code=error.code, message=error.detail, remedy=error.remedy))
 
@@ -73,14 +73,14 @@ async def saving(flow: Flow, job: Save, how: Callable[[Doors, Save], Awaitable[O
     elif outcome.saved is not None:
         told = CheckpointSaved(checkpoint=job.checkpoint, saved=outcome.saved)
         kept = await flow.ask("saving the work", flow.owner, told)
-        keys = [key(job.task, one) for one in kept]
-        await flow.do("forgetting old ones", flow.doors.sandboxes.forget, prefix(job.task), keys)
+        keys = [checkpoint_key(job.task, one) for one in kept]
+        await flow.do("forgetting old ones", flow.doors.sandboxes.forget, checkpoint_prefix(job.task), keys)
     return outcome
 
 
 async def bring_back(doors: Doors, job: Restore, spared: list[str]) -> str:
     """The branch's head afterwards."""
-    place = key(job.before.task, job.checkpoint)
+    place = checkpoint_key(job.before.task, job.checkpoint)
     return await doors.sandboxes.restore(
         job.before.sandbox, place, job.saved, branch=job.branch, base=job.before.base, keep_newer=False, spare=spared
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import structlog
 
-from foundry.actors.task.checkpoints import key
 from foundry.actors.task.jobs import Beginning, Provision
 from foundry.actors.task.views import beginning, provisioning
 from foundry.actors.task.workflows.steps import LONG_DEADLINE
@@ -21,6 +20,7 @@ from foundry.contracts.ids import SandboxId
 from foundry.contracts.repository import ReserveBranch
 from foundry.contracts.sandbox_instance import CreateSandbox, SandboxMoved, SandboxState
 from foundry.contracts.task import BeginPhase, Named, Phase, Provisioned, TaskView
+from foundry.contracts.task_checkpoints import checkpoint_key
 from foundry.runtime.workflow.flow import Flow, Scope, workflow
 
 log = structlog.get_logger("foundry.task")
@@ -55,7 +55,8 @@ async def recovery(flow: Flow, job: Provision) -> None:
 
 async def _provision(flow: Flow, job: Provision) -> None:
     me, sandboxes = flow.owner, flow.doors.sandboxes
-    task, lost = (await flow.read("reading the task", provisioning, job.task)).both
+    known = await flow.read("reading the task", provisioning, job.task)
+    task, lost = known.task, known.lost
     sandbox = task.sandbox
     assert sandbox
     box = addresses.sandbox(sandbox)
@@ -126,7 +127,7 @@ async def begin_from(doors: Doors, task: TaskView, start: Beginning) -> str:
     assert task.sandbox
     assert start.source
     assert start.saved
-    place = key(start.source.task, start.source.id)
+    place = checkpoint_key(start.source.task, start.source.id)
     head = await doors.sandboxes.restore(
         task.sandbox, place, start.saved, branch=start.branch, base=task.base, keep_newer=start.own
     )
