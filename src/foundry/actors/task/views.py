@@ -9,7 +9,7 @@ from typing import Protocol
 
 from sqlalchemy import Table, select
 
-from foundry.actors.task.jobs import Beginning, Provisioning, RenameWish
+from foundry.actors.task.jobs import Beginning, Provisioning
 from foundry.actors.task.operations import failure_of
 from foundry.actors.task.tables import (
     checkpoints,
@@ -45,6 +45,7 @@ from foundry.contracts.task import (
 )
 from foundry.contracts.task_checkpoints import CheckpointMissing, CheckpointReason, CheckpointRef, CheckpointView, Saved
 from foundry.contracts.task_operations import Kind
+from foundry.contracts.task_rename import RenameWish
 from foundry.runtime.turn import AnyRow, Reader, Running, Turn
 
 OPEN = (TaskState.PROVISIONING.value, TaskState.FAILED.value, TaskState.READY.value)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from foundry.actors.ensure_running import ensure_running
 from foundry.actors.task.checkpoints import key, prefix
 from foundry.actors.task.jobs import Restore, Save
-from foundry.actors.task.workflows.steps import LONG_DEADLINE, ensure_running, look_at_work, refuse
+from foundry.actors.task.workflows.steps import LONG_DEADLINE, look_at_work, refuse
 from foundry.contracts.doors import Doors
 from foundry.contracts.messages import Model
 from foundry.contracts.task import CheckpointNotSaved, CheckpointRestored, CheckpointSaved
