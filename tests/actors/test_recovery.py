@@ -12,7 +12,7 @@ from foundry.actors.app_shell.views import issues as app_issues
 from foundry.actors.organization.views import issues
 from foundry.actors.sandbox_instance.sandbox_reconciler import TOO_MANY
 from foundry.actors.sandbox_instance.views import sandbox_view
-from foundry.actors.task.recovery import RECOVERIES
+from foundry.actors.task.provisioning import RECOVERIES
 from foundry.actors.task_session.views import transcript
 from foundry.contracts import addresses
 from foundry.contracts.ids import SandboxId, SessionId, TaskId, new_id

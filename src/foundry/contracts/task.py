@@ -218,6 +218,10 @@ class TaskView(TaskSummary):
     note: str = ""  # what a person should know, e.g. that the pull request was closed unmerged
     auto_publish: bool = False
 
+    def line(self) -> TaskSummary:
+        """The task as lists show it."""
+        return TaskSummary(**{name: getattr(self, name) for name in TaskSummary.model_fields})
+
 
 class TaskChanged(Event):
     """On `task`: the whole new task."""

@@ -162,9 +162,9 @@ MUTATIONS = (
     ),
     Mutation(
         "a prompt gets the work tree while it is brought forward to GitHub's",
-        "actors/task/operations.py",
-        "if holds is Holds.LATE and",
-        "if False and",
+        "contracts/task_refusals.py",
+        "or (holds is Holds.LATE and kind in self.holding)",
+        "",
         ("tests/actors/test_task.py", "tests/actors/test_branches.py"),
     ),
     Mutation(
@@ -176,9 +176,10 @@ MUTATIONS = (
     ),
     Mutation(
         "an operation that is being cancelled holds the work tree no longer",
-        "actors/task/operations.py",
-        "    for kind, _ in under_way(turn):\n        holds",
-        "    for kind, one in under_way(turn):\n        if one.cancelling:\n            continue\n        holds",
+        "contracts/task_refusals.py",
+        "        for kind, _ in self.under_way:\n            holds",
+        "        for kind, cancelling in self.under_way:\n"
+        "            if cancelling:\n                continue\n            holds",
         ("tests/actors/test_task.py",),
     ),
     Mutation(
@@ -225,7 +226,7 @@ MUTATIONS = (
     ),
     Mutation(
         "what ran in a lost sandbox is not ended",
-        "actors/task/recovery.py",
+        "actors/task/provisioning.py",
         "cut = operations.end_with_sandbox(turn)",
         "cut: list[Kind] = []",
         ("tests/actors/test_task.py",),

@@ -34,8 +34,9 @@ def rename_branch(turn: Turn, command: RenameBranch) -> None:
             raise BranchTaken(f"{name!r} is the task's base branch", field="name")
         turn.insert(renames, old=row.branch, new=name)
     elif name != known.new or known.giving_up:
-        operations.refuse_half_renamed(turn)
-        raise WrongState(operations.doing(turn, Kind.RENAME), remedy=operations.WAIT)
+        facts = operations.facts(turn)
+        facts.refuse_half_renamed()
+        raise WrongState(facts.doing(Kind.RENAME), remedy=operations.WAIT)
     elif operations.running(turn, Kind.RENAME) is not None:
         return
     begin_rename(turn)

@@ -6,8 +6,6 @@ where no prompt runs, and then no prompt is granted until its end (R6).
 
 from __future__ import annotations
 
-import json
-
 from foundry.actors.task import operations
 from foundry.actors.task.jobs import Fetch
 from foundry.actors.task.tables import remote_branches, renames, task_sessions_known, tasks, waiting_prompts
@@ -132,8 +130,8 @@ def push_rejected(turn: Turn) -> None:
 
 
 def known(turn: Turn) -> RemoteHead | None:
-    return remote_head(turn.find(remote_branches))
+    return remote_head(turn)
 
 
 def _put(turn: Turn, head: RemoteHead) -> None:
-    turn.put(remote_branches, **{**head.model_dump(), "pushed": json.dumps(head.pushed)})
+    turn.put(remote_branches, **dict(head))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from foundry.actors.task import checkpoints, operations
+from foundry.actors.task import checkpoints, operations, sessions
 from foundry.actors.task.config import config
 from foundry.actors.task.jobs import IdleStop, SaveWish
 from foundry.actors.task.tables import task_sessions_known, tasks
 from foundry.contracts.errors import WrongState
 from foundry.contracts.ids import SessionId
-from foundry.contracts.issues import Failure
 from foundry.contracts.task import BeginIdleStop, Phase, StopSandbox, TaskState
 from foundry.contracts.task_checkpoints import CheckpointReason
 from foundry.contracts.task_operations import Kind
@@ -47,27 +46,19 @@ def _begin(turn: Turn) -> None:
 @handles(BeginIdleStop)
 def begin_to_stop(turn: Turn, command: BeginIdleStop) -> list[SessionId]:
     """From here on the sandbox is being stopped: what needs it waits for the end of that."""
-    row, known = turn.one(tasks), turn.all(task_sessions_known)
-    going = [SessionId(one.session) for one in known if one.status != SessionStatus.CLOSED]
+    going = [SessionId(one.session) for one in sessions.not_closed(turn)]
     operations.put(turn, Kind.IDLE_STOP, holds=True)
-    if not row.sandbox_stopped:
+    if not turn.one(tasks).sandbox_stopped:
         turn.update(tasks, sandbox_stopped=True)
         for session in going:
             turn.update(task_sessions_known, {"session": session}, sandbox_stopped=True)
     return going
 
 
-def not_stopped(turn: Turn, failure: Failure) -> None:
-    turn.update(tasks, note=f"The sandbox was not stopped: {failure.message} {failure.remedy}")
-
-
 def set_alarm(turn: Turn) -> None:
     """Every turn ends with this: the time counts from the last turn in which the sandbox was in use."""
     after = config(turn).idle
-    if after and unused(turn):
-        turn.schedule("idle", after)
-    else:
-        turn.unschedule("idle")
+    turn.schedule("idle", after if after and unused(turn) else None)
 
 
 def unused(turn: Turn) -> bool:

@@ -10,7 +10,6 @@ from foundry.contracts.people import Person
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.task import TaskView
 from foundry.contracts.task_checkpoints import CheckpointReason, CheckpointRef, Saved
-from foundry.runtime.turn import AnyRow
 
 
 class Provision(Model):
@@ -73,15 +72,6 @@ class SaveWish(Model):
     reason: CheckpointReason
     session: SessionId | None = None
     message: MessageId | None = None
-
-    @classmethod
-    def of(cls, row: AnyRow) -> SaveWish:
-        """The one that waits, as `wanted_checkpoints` has it."""
-        return cls(
-            reason=CheckpointReason(row.reason),
-            session=SessionId(row.session) if row.session else None,
-            message=MessageId(row.message) if row.message else None,
-        )
 
 
 class Save(Model):

@@ -29,12 +29,9 @@ def release_sandbox(turn: Turn, *, discard: bool, now: bool = False) -> None:
     """
     wait = None if discard or now else config(turn).archived
     remove_at = turn.now + wait if wait else None
-    if wait:
-        turn.schedule("remove", wait)
-    else:
-        turn.unschedule("remove")
+    turn.schedule("remove", wait or None)
     save = checkpoints.next_save(turn, SaveWish(reason=CheckpointReason.RELEASE))
-    _put(turn, "", millis(remove_at) if remove_at else None)
+    turn.put(releases, retained="", remove_at=remove_at)
     operations.begin(turn, Kind.RELEASE, Release(save=save, discard=discard, remove_at=remove_at))
 
 
@@ -80,8 +77,4 @@ def release_failed(turn: Turn, failure: Failure) -> None:
 def retain(turn: Turn, reason: str) -> None:
     """Nothing removes it automatically any more: it is gone, or retained for this reason."""
     turn.unschedule("remove")
-    _put(turn, reason, None)
-
-
-def _put(turn: Turn, retained: str, remove_at: int | None) -> None:
-    turn.put(releases, retained=retained, remove_at=remove_at)
+    turn.put(releases, retained=reason, remove_at=None)

@@ -11,10 +11,10 @@ import structlog
 
 from foundry.actors.task.checkpoints import key
 from foundry.actors.task.jobs import Beginning, Provision
-from foundry.actors.task.transitions import branch_from
 from foundry.actors.task.views import beginning, provisioning
 from foundry.actors.task.workflows.steps import LONG_DEADLINE
 from foundry.contracts import addresses
+from foundry.contracts.branch_names import branch_from
 from foundry.contracts.doors import Doors
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.ids import SandboxId
