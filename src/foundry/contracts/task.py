@@ -355,6 +355,22 @@ class CheckpointNotSaved(Command[None]):
     remedy: str
 
 
+class SaveOutcome(Model):
+    """What a save came to: something saved, or why it cannot be."""
+
+    saved: Saved | None = None
+    refusal: CheckpointNotSaved | None = None
+    gone: bool = False  # there is no sandbox
+
+    @property
+    def unsaved(self) -> str:
+        """Why the sandbox still has work that no checkpoint has; empty: it has none."""
+        if self.refusal is not None:
+            return f"{self.refusal.message}. {self.refusal.remedy}"
+        left = ", ".join(self.saved.left_out) if self.saved else ""
+        return f"These could not be saved: {left}. Move them elsewhere, or discard them." if left else ""
+
+
 class StopSandbox(Command[TaskView]):
     """To Task: stop its sandbox now, the work saved first; whatever needs it starts it again."""
 

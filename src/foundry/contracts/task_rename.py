@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from foundry.contracts.branch_names import BranchName
+from foundry.contracts.ids import SandboxId, TaskId
 from foundry.contracts.messages import Command, Model
+from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.task import PullRequestRef, TaskView
 
 DESCRIPTION_LIMIT = 65_000  # characters of a pull request's body; GitHub takes 65,536
@@ -23,17 +25,49 @@ class OldPullRequest(Model):
     reviewers: list[str] = []  # logins
     teams: list[str] = []  # slugs
 
-    def replacement_body(self, old: str, new: str) -> str:
-        """Its body, and below it what the replacement replaces: this one, whose branch was renamed."""
-        why = f"Replaces #{self.number}, which GitHub closed when the branch `{old}` was renamed to `{new}`."
-        return f"{self.body[: DESCRIPTION_LIMIT - len(why)]}\n\n---\n{why}".lstrip()
-
 
 class BranchOnGitHub(Model):
     """What GitHub has of a branch that is to be renamed."""
 
     names: list[str]  # every branch of the repository
     pull_request: OldPullRequest | None = None
+
+
+class RenameWish(Model):
+    """A rename as it stands when its workflow begins, and what GitHub's side means for it."""
+
+    task: TaskId
+    repository: RepositoryRef
+    sandbox: SandboxId
+    old: str
+    new: str
+    replaces: int | None
+    asked: bool
+    giving_up: bool
+
+    def renamed(self, found: BranchOnGitHub) -> bool:
+        """Return True if GitHub has the new name because an earlier try has asked for it."""
+        return self.asked and self.new in found.names and self.old not in found.names
+
+    def others(self, found: BranchOnGitHub) -> list[str]:
+        """The branches that are not the task's: the new name may be none of them."""
+        own = {self.old, self.new} if self.renamed(found) else {self.old}
+        return [name for name in found.names if name not in own]
+
+    def closes(self, found: BranchOnGitHub) -> OldPullRequest | None:
+        """The pull request that GitHub closes because of it; not one that somebody else has closed."""
+        pull = found.pull_request
+        return None if pull is not None and pull.state == "closed" and not self.asked else pull
+
+    def replacement_body(self, pull: OldPullRequest) -> str:
+        """The body of this one, and below it what replaces it, and why."""
+        why = f"Replaces #{pull.number}, which GitHub closed when the branch `{self.old}` was renamed to `{self.new}`."
+        return f"{pull.body[: DESCRIPTION_LIMIT - len(why)]}\n\n---\n{why}".lstrip()
+
+    def comment(self, number: int) -> str:
+        """What the readers of the closed pull request are told: this one replaces it, and why."""
+        why = f"the branch `{self.old}` was renamed to `{self.new}`, and GitHub closes a pull request then"
+        return f"Replaced by #{number}: {why}."
 
 
 class RenameBranch(Command[TaskView]):

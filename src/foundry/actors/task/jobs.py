@@ -85,19 +85,6 @@ class Rename(Model):
     task: TaskId
 
 
-class RenameWish(Model):
-    """A rename as it stands when its workflow begins."""
-
-    task: TaskId
-    repository: RepositoryRef
-    sandbox: SandboxId
-    old: str
-    new: str
-    replaces: int | None
-    asked: bool
-    giving_up: bool
-
-
 class IdleStop(Model):
     """Stop a sandbox that nobody uses, once its work is saved."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from foundry.actors.task import operations
-from foundry.actors.task.jobs import Beginning, Provisioning, RenameWish
+from foundry.actors.task.jobs import Beginning, Provisioning
 from foundry.actors.task.operations import failure_of
 from foundry.actors.task.tables import (
     checkpoints,
@@ -29,6 +29,7 @@ from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.task import BranchRename, Phase, PullRequestRef, SessionSummary, TaskState, TaskView, WorkTree
 from foundry.contracts.task_checkpoints import CheckpointMissing, CheckpointRef, CheckpointView, Saved
 from foundry.contracts.task_operations import Kind
+from foundry.contracts.task_rename import RenameWish
 from foundry.runtime.columns import from_row
 from foundry.runtime.reader import AnyRow, Reader, Rows
 

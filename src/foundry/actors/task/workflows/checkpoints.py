@@ -7,33 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from foundry.actors.ensure_running import ensure_running
 from foundry.actors.task.jobs import Restore, Save
-from foundry.actors.task.workflows.steps import LONG_DEADLINE, ensure_running, look_at_work, refuse
+from foundry.actors.task.workflows.steps import LONG_DEADLINE, look_at_work, refuse
 from foundry.contracts.doors import Doors
-from foundry.contracts.messages import Model
-from foundry.contracts.task import CheckpointNotSaved, CheckpointRestored, CheckpointSaved
-from foundry.contracts.task_checkpoints import CheckpointTooLarge, Saved, checkpoint_key, checkpoint_prefix
+from foundry.contracts.task import CheckpointNotSaved, CheckpointRestored, CheckpointSaved, SaveOutcome
+from foundry.contracts.task_checkpoints import CheckpointTooLarge, checkpoint_key, checkpoint_prefix
 from foundry.runtime.workflow.flow import Flow, Scope, workflow
 
 STEPS = ("looking at the work", "saving the work", "forgetting old ones")
 RESTORE_STEPS = ("saving the work", "forgetting old ones", "restoring", "looking at the work")
 RELEASES = {"saving the work": "what no checkpoint refers to is forgotten by the next save"}
-
-
-class Outcome(Model):
-    """What a save came to: something saved, or why it cannot be."""
-
-    saved: Saved | None = None
-    refusal: CheckpointNotSaved | None = None
-    gone: bool = False  # there is no sandbox
-
-    @property
-    def unsaved(self) -> str:
-        """Why the sandbox still has work that no checkpoint has; empty: it has none."""
-        if self.refusal is not None:
-            return f"{self.refusal.message}. {self.refusal.remedy}"
-        left = ", ".join(self.saved.left_out) if self.saved else ""
-        return f"These could not be saved: {left}. Move them elsewhere, or discard them." if left else ""
 
 
 @workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES)
@@ -56,16 +40,16 @@ async def restore(flow: Flow, job: Restore) -> None:
     await look_at_work(flow, job.before.sandbox, job.before.base)
 
 
-async def save(doors: Doors, job: Save) -> Outcome:
+async def save(doors: Doors, job: Save) -> SaveOutcome:
     """Save it, or say why it cannot be: an expected failure is an answer."""
     try:
         place = checkpoint_key(job.task, job.checkpoint)
-        return Outcome(saved=await doors.sandboxes.save(job.sandbox, place, job.known))
+        return SaveOutcome(saved=await doors.sandboxes.save(job.sandbox, place, job.known))
     except CheckpointTooLarge as error:
-        return Outcome(refusal=CheckpointNotSaved(code=error.code, message=error.detail, remedy=error.remedy))
+        return SaveOutcome(refusal=CheckpointNotSaved(code=error.code, message=error.detail, remedy=error.remedy))
 
 
-async def saving(flow: Flow, job: Save, how: Callable[[Doors, Save], Awaitable[Outcome]] = save) -> Outcome:
+async def saving(flow: Flow, job: Save, how: Callable[[Doors, Save], Awaitable[SaveOutcome]] = save) -> SaveOutcome:
     """The steps of a save, for every workflow that has one."""
     outcome = await flow.do("saving the work", how, flow.doors, job, deadline=LONG_DEADLINE)
     if outcome.refusal is not None:

@@ -5,8 +5,9 @@ An automatic fetch does not start a sandbox that does not answer. A fetch that a
 
 from __future__ import annotations
 
+from foundry.actors.ensure_running import ensure_running
 from foundry.actors.task.jobs import Fetch
-from foundry.actors.task.workflows.steps import ensure_running, look_at_work
+from foundry.actors.task.workflows.steps import look_at_work
 from foundry.contracts.doors import Doors
 from foundry.contracts.task_branch import Fetched, FetchEnded, MayForward
 from foundry.runtime.workflow.flow import Flow, Scope, workflow

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from foundry.actors.ensure_running import ensure_running
 from foundry.actors.task.jobs import Inspect
-from foundry.actors.task.workflows.steps import ensure_running, look_at_work
+from foundry.actors.task.workflows.steps import look_at_work
 from foundry.runtime.workflow.flow import Flow, Scope, workflow
 
 STEPS = ("looking at the work",)

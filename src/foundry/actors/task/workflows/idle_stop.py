@@ -6,9 +6,9 @@ with `ensure_running`.
 
 from __future__ import annotations
 
+from foundry.actors.ensure_running import ensure_running
 from foundry.actors.task.jobs import IdleStop
 from foundry.actors.task.workflows.checkpoints import saving
-from foundry.actors.task.workflows.steps import ensure_running
 from foundry.contracts import addresses
 from foundry.contracts.sandbox_instance import SandboxMoved, SandboxState
 from foundry.contracts.task import BeginIdleStop

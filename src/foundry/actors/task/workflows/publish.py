@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from foundry.actors.ensure_running import ensure_running
 from foundry.actors.task.jobs import Publish
-from foundry.actors.task.workflows.steps import ensure_running, look_at_work, refuse
+from foundry.actors.task.workflows.steps import look_at_work, refuse
 from foundry.contracts.doors import Doors
 from foundry.contracts.task import NothingToPublish, Publishing, PullRequestOpened, PullRequestRef, Pushed
 from foundry.runtime.workflow.flow import Flow, Scope, workflow

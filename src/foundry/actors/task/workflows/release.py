@@ -6,12 +6,12 @@ Where it is to go later, it is only stopped here, and its task starts this again
 from __future__ import annotations
 
 from foundry.actors.task.jobs import Release, Save
-from foundry.actors.task.workflows.checkpoints import Outcome, save, saving
+from foundry.actors.task.workflows.checkpoints import save, saving
 from foundry.contracts import addresses
 from foundry.contracts.doors import Doors
 from foundry.contracts.sandbox_instance import SandboxMoved, SandboxState
 from foundry.contracts.sandbox_provider import SandboxGone
-from foundry.contracts.task import CheckpointNotSaved, SandboxReleased
+from foundry.contracts.task import CheckpointNotSaved, SandboxReleased, SaveOutcome
 from foundry.runtime.turn import Reader
 from foundry.runtime.workflow.flow import Flow, Scope, workflow
 
@@ -21,7 +21,7 @@ STEPS = ("saving the work", "forgetting old ones", "stopping sandbox", "deleting
 @workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS)
 async def release(flow: Flow, job: Release) -> None:
     sandboxes, sandbox, box = flow.doors.sandboxes, job.save.sandbox, addresses.sandbox(job.save.sandbox)
-    outcome = Outcome() if job.discard else await saving(flow, job.save, save_last)
+    outcome = SaveOutcome() if job.discard else await saving(flow, job.save, save_last)
     await flow.do("stopping sandbox", sandboxes.stop, sandbox)
     if outcome.unsaved:
         await flow.ask("stopping sandbox", box, SandboxMoved(state=SandboxState.RETAINED))
@@ -37,17 +37,17 @@ async def release(flow: Flow, job: Release) -> None:
     await flow.ask("deleting sandbox", flow.owner, SandboxReleased())
 
 
-async def save_last(doors: Doors, job: Save) -> Outcome:
+async def save_last(doors: Doors, job: Save) -> SaveOutcome:
     """Nothing is lost with a sandbox that is gone, or whose work is all on GitHub; any other is woken and saved."""
     if not await doors.sandboxes.awake(job.sandbox):
-        return Outcome(gone=True)
+        return SaveOutcome(gone=True)
     try:
         outcome = await save(doors, job)
     except SandboxGone as error:  # its repository is, or git cannot find it: somebody has to look
         remedy = "Look into the sandbox's directory; discard it if nothing in it is needed."
-        return Outcome(refusal=CheckpointNotSaved(code=error.code, message=error.detail, remedy=remedy))
+        return SaveOutcome(refusal=CheckpointNotSaved(code=error.code, message=error.detail, remedy=remedy))
     if outcome.refusal is not None:
         work = await doors.sandboxes.work_tree(job.sandbox, job.base)
         if not work.unpushed and not work.changed_files:
-            return Outcome()
+            return SaveOutcome()
     return outcome

@@ -9,15 +9,22 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from foundry.actors.task.jobs import Rename, RenameWish
+from foundry.actors.ensure_running import ensure_running
+from foundry.actors.task.jobs import Rename
 from foundry.actors.task.views import rename_view
-from foundry.actors.task.workflows.steps import ensure_running
 from foundry.contracts import addresses
 from foundry.contracts.doors import Doors
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.repository import GiveBackBranch, ReserveRename
 from foundry.contracts.task import PullRequestOpened, PullRequestRef
-from foundry.contracts.task_rename import BranchOnGitHub, BranchRenamed, OldPullRequest, RenameEnded, RenameStep
+from foundry.contracts.task_rename import (
+    BranchOnGitHub,
+    BranchRenamed,
+    OldPullRequest,
+    RenameEnded,
+    RenameStep,
+    RenameWish,
+)
 from foundry.runtime.workflow.flow import Flow, Scope, workflow
 
 T = TypeVar("T")
@@ -50,18 +57,14 @@ async def rename(flow: Flow, job: Rename) -> None:
     found = BranchOnGitHub(names=[])
     if wish.asked or not wish.giving_up:
         found = await flow.do("looking at GitHub", github.branch, wish.repository, wish.old, wish.replaces)
-    renamed = wish.asked and wish.new in found.names and wish.old not in found.names
+    renamed, pull = wish.renamed(found), wish.closes(found)
     if wish.giving_up and not renamed:
         await _go_back(flow, wish, found.pull_request)
         return
-    pull = found.pull_request
-    if pull is not None and pull.state == "closed" and not wish.asked:
-        pull = None  # somebody else closed it; do not open a replacement
     replaces = pull and pull.number
     await flow.ask("looking at GitHub", flow.owner, RenameStep(step="reserving the name", replaces=replaces))
 
-    others = [name for name in found.names if name != wish.old and not (renamed and name == wish.new)]
-    reserve = ReserveRename(task=wish.task, wanted=wish.new, remote=others)
+    reserve = ReserveRename(task=wish.task, wanted=wish.new, remote=wish.others(found))
     await flow.ask("reserving the name", addresses.repository(wish.repository.id), reserve)
 
     await flow.ask("renaming in the sandbox", flow.owner, RenameStep(step="renaming in the sandbox", touches=True))
@@ -133,13 +136,11 @@ async def rename_back(doors: Doors, wish: RenameWish) -> str:
 
 async def open_replacement(doors: Doors, wish: RenameWish, old: OldPullRequest) -> PullRequestRef:
     """Like the old one, and it says which that was."""
-    body = old.replacement_body(wish.old, wish.new)
+    body = wish.replacement_body(old)
     return await doors.github.replace_pull_request(wish.repository, old, head=wish.new, body=body)
 
 
 async def link(doors: Doors, wish: RenameWish, old: int, new: int) -> str:
     """A comment where the old one's readers see it."""
-    why = f"the branch `{wish.old}` was renamed to `{wish.new}`, and GitHub closes a pull request then"
-    text = f"Replaced by #{new}: {why}."
-    words = await doors.github.comment_once(wish.repository, old, text)
+    words = await doors.github.comment_once(wish.repository, old, wish.comment(new))
     return words and f"#{old} does not say what replaced it: {words}."
