@@ -39,7 +39,7 @@ class Facts:
             WrongState: it says what is in the way, and what to do.
         """
         wanted = OPERATIONS[kind]
-        refuse_state(self.state, self.archived, wanted.needs)
+        self.refuse_state(wanted.needs)
         if not wanted.beside_prompt and self.prompted:
             remedy = "Stop the agent first, or wait until it ends."
             raise WrongState("the agent is working in the work tree", remedy=remedy)
@@ -55,6 +55,27 @@ class Facts:
             self.refuse_half_renamed()
         if wanted.uses_sandbox:
             self.refuse_stopping()
+
+    def refuse_state(self, needs: TaskState = TaskState.READY) -> None:
+        """Refuse what needs the task in another state."""
+        if self.state == needs:
+            return
+        self.refuse_archived()
+        if needs is TaskState.READY:
+            raise WrongState(
+                f"the task is {self.state.value}; its sandbox is not ready yet",
+                remedy="Wait until provisioning has ended, or retry it.",
+            )
+        raise WrongState(f"the task is {self.state.value}, not {needs.value}")
+
+    def refuse_archived(self) -> None:
+        if self.state == TaskState.ARCHIVED:
+            raise WrongState(f"the task is archived ({self.archived})", remedy="Open a new task.")
+
+    def refuse_renaming(self) -> None:
+        """What must not meet a branch between two names waits for the rename's end, a cancelled one's too."""
+        if any(kind is Kind.RENAME for kind, _ in self.under_way):
+            raise WrongState(OPERATIONS[Kind.RENAME].doing, remedy=WAIT)
 
     def refuse_half_renamed(self) -> None:
         """A rename that failed half-way stands in the way of what a running one excludes."""
@@ -92,16 +113,3 @@ class Facts:
     def doing(self, kind: Kind) -> str:
         named = f" to {self.renaming_to!r}" if kind is Kind.RENAME and self.renaming_to else ""
         return OPERATIONS[kind].doing + named
-
-
-def refuse_state(state: TaskState, archived: str | None, needs: TaskState = TaskState.READY) -> None:
-    if state == needs:
-        return
-    if state == TaskState.ARCHIVED:
-        raise WrongState(f"the task is archived ({archived})", remedy="Open a new task.")
-    if needs is TaskState.READY:
-        raise WrongState(
-            f"the task is {state.value}; its sandbox is not ready yet",
-            remedy="Wait until provisioning has ended, or retry it.",
-        )
-    raise WrongState(f"the task is {state.value}, not {needs.value}")

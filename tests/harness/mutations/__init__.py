@@ -147,7 +147,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a retained sandbox is removed when its time is over",
-        "actors/task/release.py",
+        "actors/task/sandbox.py",
         "    if command.retained or not command.waits:\n        retain(turn, command.retained)",
         "    if command.retained:\n        turn.update(releases, retained=command.retained)\n"
         "    elif not command.waits:\n        retain(turn, '')",

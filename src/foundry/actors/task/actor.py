@@ -9,13 +9,12 @@ from foundry.actors.task import (
     branch_rename,
     branch_sync,
     checkpoints,
-    idle_stop,
     lifecycle,
     operations,
     overdue,
     provisioning,
     publishing,
-    release,
+    sandbox,
     sessions,
     work_tree,
 )
@@ -49,8 +48,7 @@ class Task(Actor):
         publishing,
         branch_sync,
         branch_rename,
-        idle_stop,
-        release,
+        sandbox,
         overdue,
     )
 
@@ -63,7 +61,7 @@ class Task(Actor):
         checkpoints.begin_wanted(turn)
         branch_sync.fetch_what_is_new(turn)
         overdue.set_alarm(turn)
-        idle_stop.set_alarm(turn)
+        sandbox.set_idle_alarm(turn)
         turn.local = _show(turn)
 
     def view(self, turn: Turn) -> TaskView:
@@ -114,7 +112,7 @@ class Task(Actor):
 
 def _succeeded(turn: Turn, kind: Kind) -> None:
     if kind is Kind.RELEASE:
-        release.release_ended(turn)
+        sandbox.release_ended(turn)
     elif kind is Kind.FETCH:
         branch_sync.well_again(turn)
     elif kind in SHOWN:
@@ -139,21 +137,17 @@ FAILED: dict[Kind, Callable[[Turn, Failure], object]] = {
     Kind.FETCH: _noted(branch_sync.NOT_FETCHED),
     Kind.RENAME: branch_rename.rename_failed,
     Kind.IDLE_STOP: _noted("The sandbox was not stopped:"),
-    Kind.RELEASE: release.release_failed,
+    Kind.RELEASE: sandbox.release_failed,
 }
 
 
 def _show(turn: Turn) -> TaskView:
-    full = view(turn)
-    apart = {"changed_at"}  # of what is shown; it is not a change of its own
-
-    def changed() -> TaskChanged:
-        nonlocal full
+    full, apart = view(turn), {"changed_at"}  # of what is shown; it is not a change of its own
+    now = full.model_copy(update={"changed_at": turn.now})
+    event = TaskChanged(entity=turn.key, repository=full.repository.id, task=now)
+    if turn.show(full.model_dump_json(exclude=apart), lambda: event):
         turn.update(tasks, changed_at=turn.now)
-        full = full.model_copy(update={"changed_at": turn.now})
-        return TaskChanged(entity=turn.key, repository=full.repository.id, task=full)
-
-    turn.show(full.model_dump_json(exclude=apart), changed)
+        full = now
     line, repository = full.line(), full.repository
     index = (addresses.organization(repository.organization), addresses.repository(repository.id))
     turn.tell(index, TaskSeen(task=line), line.model_dump_json(exclude=apart))

@@ -14,7 +14,8 @@ from foundry.contracts.errors import WrongState
 from foundry.contracts.ids import RepositoryId, TaskId
 from foundry.contracts.issues import Failure
 from foundry.contracts.task import PullRequestSeen, TaskState
-from foundry.contracts.task_operations import OPERATIONS, Kind
+from foundry.contracts.task_operations import Kind
+from foundry.contracts.task_refusals import WAIT
 from foundry.contracts.task_rename import BranchRenamed, CancelRename, RenameBranch, RenameEnded, RenameStep, outcome
 from foundry.runtime.actor import handles
 from foundry.runtime.turn import Turn
@@ -26,7 +27,8 @@ FIRST = "looking at GitHub"
 def rename_branch(turn: Turn, command: RenameBranch) -> None:
     """1. A rename to this name goes on. 2. Nobody else is at work on branch or work tree. 3. Start it."""
     row, name, known = turn.one(tasks), command.name, turn.find(renames)
-    operations.refuse_state(row)
+    facts = operations.facts(turn)
+    facts.refuse_state()
     if known is None:
         if name == row.branch:
             raise WrongState(f"the branch is called {name!r} already", remedy="Choose another name.")
@@ -34,9 +36,8 @@ def rename_branch(turn: Turn, command: RenameBranch) -> None:
             raise BranchTaken(f"{name!r} is the task's base branch", field="name")
         turn.insert(renames, old=row.branch, new=name)
     elif name != known.new or known.giving_up:
-        facts = operations.facts(turn)
         facts.refuse_half_renamed()
-        raise WrongState(facts.doing(Kind.RENAME), remedy=operations.WAIT)
+        raise WrongState(facts.doing(Kind.RENAME), remedy=WAIT)
     elif operations.running(turn, Kind.RENAME) is not None:
         return
     begin_rename(turn)
@@ -47,8 +48,7 @@ def cancel_rename(turn: Turn, command: CancelRename) -> None:
     """Only one that failed: what runs ends on its own, one way or the other."""
     if turn.find(renames) is None:
         raise WrongState("the branch is not being renamed", remedy="Nothing needs to be given up.")
-    if turn.running(Kind.RENAME.value):
-        raise WrongState(OPERATIONS[Kind.RENAME].doing, remedy=operations.WAIT)
+    operations.facts(turn).refuse_renaming()
     turn.update(renames, giving_up=True)
     begin_rename(turn)
 
@@ -56,7 +56,7 @@ def cancel_rename(turn: Turn, command: CancelRename) -> None:
 def begin_rename(turn: Turn) -> None:
     """Start it, or retry one that failed: each step finds what was done before."""
     operations.refuse(turn, Kind.RENAME)
-    before = operations.row_of(turn, Kind.RENAME)
+    before = operations.kept(turn).get(Kind.RENAME)
     turn.update(tasks, note="")
     step = before.step if before is not None and before.step else FIRST
     operations.begin(turn, Kind.RENAME, Rename(task=TaskId(turn.key)), step=step)

@@ -30,7 +30,7 @@ LISTED = 20  # checkpoints of one task; older ones are forgotten
 
 @handles(SaveCheckpoint)
 def save(turn: Turn, command: SaveCheckpoint) -> None:
-    operations.refuse_state(turn.one(tasks))
+    operations.facts(turn).refuse_state()
     operations.use_sandbox(turn)
     want(turn, CheckpointReason.ASKED)
 

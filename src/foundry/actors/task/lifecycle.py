@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from foundry.actors.task import branch_rename, operations, overdue, provisioning, release, sessions
+from foundry.actors.task import branch_rename, operations, overdue, provisioning, sandbox, sessions
 from foundry.actors.task.tables import task_sessions_known, tasks, waiting_prompts, wanted_checkpoints
 from foundry.contracts import addresses
 from foundry.contracts.errors import WrongState
-from foundry.contracts.task import (
-    ArchiveReason,
-    ArchiveTask,
-    CreateTask,
-    Phase,
-    RetryProvisioning,
-    TaskState,
-    title_of,
-)
-from foundry.contracts.task_operations import OPERATIONS, Kind
+from foundry.contracts.task import ArchiveReason, ArchiveTask, CreateTask, Phase, RetryProvisioning, TaskState, title_of
 from foundry.contracts.task_session import CloseSession, OpenAgent, SessionStatus
 from foundry.runtime.actor import creates, handles
 from foundry.runtime.turn import AnyRow, Turn
@@ -83,11 +74,9 @@ def _retry_session(turn: Turn, row: AnyRow) -> None:
 @handles(ArchiveTask)
 def archive(turn: Turn, command: ArchiveTask) -> None:
     """1. Refuse a second time. 2. Commit. 3. Save the work and release the sandbox in the background."""
-    row = turn.one(tasks)
-    if row.state == TaskState.ARCHIVED:
-        operations.refuse_state(row)
-    if turn.running(Kind.RENAME.value):  # a branch between two names would be left behind
-        raise WrongState(OPERATIONS[Kind.RENAME].doing, remedy=operations.WAIT)
+    facts = operations.facts(turn)
+    facts.refuse_archived()
+    facts.refuse_renaming()  # a branch between two names would be left behind
     reason = ArchiveReason.KILLED if command.kill else ArchiveReason.ARCHIVED
     archive_task(turn, reason, discard=command.discard)
 
@@ -100,4 +89,4 @@ def archive_task(turn: Turn, reason: ArchiveReason, *, discard: bool) -> None:
         turn.send(addresses.session(known.session), CloseSession(reason=reason.value))
     turn.delete(waiting_prompts)
     turn.delete(wanted_checkpoints)
-    release.release_sandbox(turn, discard=discard)
+    sandbox.release_sandbox(turn, discard=discard)

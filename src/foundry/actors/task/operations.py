@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from foundry.actors.task.tables import operations, renames, tasks
-from foundry.contracts import task_refusals
 from foundry.contracts.ids import WorkflowId
 from foundry.contracts.issues import Failure
 from foundry.contracts.messages import Model
 from foundry.contracts.task import PhaseFailure, TaskState
 from foundry.contracts.task_operations import OPERATIONS, Kind
+from foundry.contracts.task_refusals import Facts
 from foundry.runtime.reader import AnyRow, Rows, Running
 from foundry.runtime.turn import Turn
-
-WAIT = task_refusals.WAIT
 
 
 def kind_of(workflow: str) -> Kind | None:
@@ -35,16 +33,12 @@ def kept(rows: Rows) -> dict[Kind, AnyRow]:
     return {kind: one for one in rows.all(operations) if (kind := kind_of(one.kind))}
 
 
-def row_of(turn: Turn, kind: Kind) -> AnyRow | None:
-    return kept(turn).get(kind)
-
-
 # whether it may
 
 
-def facts(turn: Turn) -> task_refusals.Facts:
+def facts(turn: Turn) -> Facts:
     row, rename = turn.one(tasks), turn.find(renames)
-    return task_refusals.Facts(
+    return Facts(
         state=TaskState(row.state),
         archived=row.archived,
         prompted=bool(row.running_message),
@@ -61,15 +55,6 @@ def refuse(turn: Turn, kind: Kind) -> None:
         WrongState: it says what is in the way, and what to do.
     """
     facts(turn).refuse(kind)
-
-
-def refuse_state(row: AnyRow) -> None:
-    """Refuse what needs a task that is ready.
-
-    Raises:
-        WrongState: it says how the task is, and what to do.
-    """
-    task_refusals.refuse_state(TaskState(row.state), row.archived)
 
 
 def sandbox_in_use(turn: Turn) -> bool:

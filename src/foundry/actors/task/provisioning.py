@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from foundry.actors.task import operations, release, sessions, work_tree
+from foundry.actors.task import operations, sandbox, sessions, work_tree
 from foundry.actors.task.jobs import Provision
 from foundry.actors.task.tables import lost_sandboxes, task_sessions_known, tasks, wanted_checkpoints
 from foundry.actors.task.tables import operations as operation_rows
@@ -103,7 +103,7 @@ def sandbox_missing(turn: Turn, message: SandboxMissing) -> None:
         return
     if row.state == TaskState.READY and not turn.running(Kind.RENAME.value):  # else the rename's end says it again
         recover(turn)
-    elif release.forget(turn):
+    elif sandbox.forget(turn):
         turn.send(addresses.sandbox(row.sandbox), ForgetSandbox())
 
 

@@ -20,8 +20,7 @@ ABLE = (SessionStatus.READY, SessionStatus.IDLE)  # an agent is there and nothin
 def open_session(turn: Turn, command: OpenSession) -> None:
     """1. Create it as pending. 2. Ask for its agent at once if the sandbox is there, else when it is."""
     row = turn.one(tasks)
-    if row.state == TaskState.ARCHIVED:
-        operations.refuse_state(row)
+    operations.facts(turn).refuse_archived()
     if turn.find(task_sessions_known, session=command.session) is not None:
         return
     add(turn, command.session, command.agent, command.prompt, command.person)
