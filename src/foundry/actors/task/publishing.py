@@ -9,7 +9,6 @@ from foundry.actors.task.jobs import Publish
 from foundry.actors.task.tables import tasks
 from foundry.actors.task.views import repository_of
 from foundry.contracts.errors import WrongState
-from foundry.contracts.ids import SandboxId
 from foundry.contracts.people import Person
 from foundry.contracts.task import (
     ArchiveReason,
@@ -23,6 +22,7 @@ from foundry.contracts.task import (
 )
 from foundry.contracts.task_operations import Kind
 from foundry.runtime.actor import handles, receives
+from foundry.runtime.columns import from_row
 from foundry.runtime.turn import Turn
 
 
@@ -45,17 +45,8 @@ def _publish(turn: Turn, wish: PublishTask, *, automatic: bool) -> None:
         return
     row = turn.one(tasks)
     body = f"{row.prompt}\n\n---\nOpened by Foundry, task {turn.key}." if wish.body is None else wish.body
-    job = Publish(
-        sandbox=SandboxId(row.sandbox),
-        repository=repository_of(row),
-        branch=row.branch,
-        base=row.base,
-        title=wish.title or row.title,
-        body=body,
-        draft=wish.draft,
-        by_itself=automatic,
-        person=wish.person,
-    )
+    said = {"title": wish.title or row.title, "body": body, "draft": wish.draft}
+    job = from_row(Publish, row, repository=repository_of(row), by_itself=automatic, person=wish.person, **said)
     operations.begin(turn, Kind.PUBLISH, job, step="looking at the work")
 
 
@@ -68,7 +59,7 @@ def publishing(turn: Turn, command: Publishing) -> None:
 def pushed(turn: Turn, command: Pushed) -> None:
     work = WorkTree.model_validate_json(turn.one(tasks).work)
     even = {"unpushed": 0, "head": command.head, "upstream": command.head, "behind": 0}
-    turn.update(tasks, work=work.model_copy(update=even).model_dump_json())
+    turn.update(tasks, work=work.model_copy(update=even))
     operations.put(turn, Kind.PUBLISH, step="opening the pull request")
     branch_sync.own_push(turn, command.head)
 
