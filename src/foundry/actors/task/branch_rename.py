@@ -11,7 +11,7 @@ from foundry.actors.task.jobs import Rename
 from foundry.actors.task.tables import former_branches, renames, tasks
 from foundry.contracts.branch_names import BranchTaken
 from foundry.contracts.errors import WrongState
-from foundry.contracts.ids import RepositoryId, TaskId
+from foundry.contracts.ids import TaskId
 from foundry.contracts.issues import Failure
 from foundry.contracts.task import PullRequestSeen, TaskState
 from foundry.contracts.task_operations import Kind
@@ -154,6 +154,6 @@ def wait_for_rename(turn: Turn) -> bool:
 def _tell_of_merge(turn: Turn) -> None:
     """Say again what could not be acted on while the rename ran."""
     row = turn.one(tasks)
-    where, number = RepositoryId(row.repository_id), row.pull_request_number
+    where, number = row.repository_id, row.pull_request_number
     seen = PullRequestSeen(repository=where, number=number, head=row.branch, base=row.base, state="merged")
     turn.send(turn.address, seen)

@@ -11,7 +11,7 @@ from foundry.actors.task.jobs import Fetch
 from foundry.actors.task.tables import remote_branches, renames, task_sessions_known, tasks, waiting_prompts
 from foundry.actors.task.views import remote_head, repository_of
 from foundry.contracts.messages import millis
-from foundry.contracts.remote_branch import RemoteHead, after_news, after_push, after_rejection, shown
+from foundry.contracts.remote_branch import after_news, after_push, after_rejection, shown
 from foundry.contracts.task import FetchBranch, TaskState, WorkTree
 from foundry.contracts.task_branch import BranchMoved, Fetched, FetchEnded, MayForward, UpstreamState
 from foundry.contracts.task_operations import Kind
@@ -29,9 +29,9 @@ def branch_moved(turn: Turn, message: BranchMoved) -> None:
     row = turn.one(tasks)
     if row.state == TaskState.ARCHIVED or turn.find(renames) is not None or message.branch != row.branch:
         return
-    head = after_news(known(turn), message, millis(turn.now))
+    head = after_news(remote_head(turn), message, millis(turn.now))
     if head is not None:
-        _put(turn, head)
+        turn.put(remote_branches, **dict(head))
 
 
 @handles(FetchBranch)
@@ -44,7 +44,7 @@ def fetch_branch(turn: Turn, command: FetchBranch) -> None:
 
 def fetch_what_is_new(turn: Turn) -> None:
     """Every turn ends with this: what GitHub has more of is fetched as soon as nothing is in the way."""
-    head = known(turn)
+    head = remote_head(turn)
     if head is None or not (head.later or head.tried != head.head) or not _free(turn):
         return
     row = turn.one(tasks)
@@ -70,11 +70,11 @@ def _free(turn: Turn) -> bool:
 
 
 def _fetch(turn: Turn, *, automatic: bool, forward: bool) -> None:
-    row, head = turn.one(tasks), known(turn)
-    seen = head.head if head else None
-    job = from_row(Fetch, row, repository=repository_of(row), known=seen, by_itself=automatic, forward=forward)
+    row, head = turn.one(tasks), remote_head(turn)
+    at = head.head if head else None
+    job = from_row(Fetch, row, repository=repository_of(row), known=at, by_itself=automatic, forward=forward)
     operations.begin(turn, Kind.FETCH, job)
-    turn.update(remote_branches, tried=job.known, later=False)
+    turn.update(remote_branches, tried=at, later=False)
 
 
 # by the workflow
@@ -83,11 +83,11 @@ def _fetch(turn: Turn, *, automatic: bool, forward: bool) -> None:
 @handles(Fetched)
 def fetched(turn: Turn, command: Fetched) -> None:
     """Use it like any other look at GitHub. If the branch never existed there, its absence is not news."""
-    row, before = turn.one(tasks), known(turn)
+    row, before = turn.one(tasks), remote_head(turn)
     seen = BranchMoved(branch=row.branch, head=command.head, before=command.known, compared=True)
     head = after_news(before, seen, millis(turn.now))
     if head is not None and (before is not None or head.head is not None):
-        _put(turn, head.model_copy(update={"tried": head.head}))
+        turn.put(remote_branches, **dict(head.model_copy(update={"tried": head.head})))
 
 
 @handles(MayForward)
@@ -114,17 +114,11 @@ def well_again(turn: Turn) -> None:
 
 
 def own_push(turn: Turn, head: str) -> None:
-    _put(turn, after_push(known(turn), head, millis(turn.now)))
+    turn.put(remote_branches, **dict(after_push(remote_head(turn), head, millis(turn.now))))
 
 
 def push_rejected(turn: Turn) -> None:
     """GitHub has commits that no webhook reported. Fetch them automatically."""
-    _put(turn, after_rejection(known(turn), WorkTree.model_validate_json(turn.one(tasks).work)))
-
-
-def known(turn: Turn) -> RemoteHead | None:
-    return remote_head(turn)
-
-
-def _put(turn: Turn, head: RemoteHead) -> None:
-    turn.put(remote_branches, **dict(head))
+    turn.put(
+        remote_branches, **dict(after_rejection(remote_head(turn), WorkTree.model_validate_json(turn.one(tasks).work)))
+    )

@@ -45,16 +45,8 @@ def _publish(turn: Turn, wish: PublishTask, *, automatic: bool) -> None:
         return
     row = turn.one(tasks)
     body = f"{row.prompt}\n\n---\nOpened by Foundry, task {turn.key}." if wish.body is None else wish.body
-    job = from_row(
-        Publish,
-        row,
-        repository=repository_of(row),
-        title=wish.title or row.title,
-        body=body,
-        draft=wish.draft,
-        by_itself=automatic,
-        person=wish.person,
-    )
+    said = {"title": wish.title or row.title, "body": body, "draft": wish.draft}
+    job = from_row(Publish, row, repository=repository_of(row), by_itself=automatic, person=wish.person, **said)
     operations.begin(turn, Kind.PUBLISH, job, step="looking at the work")
 
 
@@ -67,7 +59,7 @@ def publishing(turn: Turn, command: Publishing) -> None:
 def pushed(turn: Turn, command: Pushed) -> None:
     work = WorkTree.model_validate_json(turn.one(tasks).work)
     even = {"unpushed": 0, "head": command.head, "upstream": command.head, "behind": 0}
-    turn.update(tasks, work=work.model_copy(update=even).model_dump_json())
+    turn.update(tasks, work=work.model_copy(update=even))
     operations.put(turn, Kind.PUBLISH, step="opening the pull request")
     branch_sync.own_push(turn, command.head)
 

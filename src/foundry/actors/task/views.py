@@ -37,7 +37,7 @@ OPEN = (TaskState.PROVISIONING.value, TaskState.FAILED.value, TaskState.READY.va
 BRANCHES = (
     select(
         *tasks.c["repository_id", "organization", "branch", "pull_request_number", "pull_request_ended"],
-        remote_branches.c.task.label("heard"),
+        remote_branches.c.task.is_not(None).label("heard"),
         remote_branches.c.head,
     )
     .outerjoin(remote_branches, remote_branches.c.task == tasks.c.task)
@@ -240,12 +240,6 @@ def open_branches(
     query = BRANCHES.where(tasks.c.organization == organization)
     rows = reader.all(query if repository is None else query.where(tasks.c.repository_id == repository))
     return [
-        OpenBranch(
-            repository=repository_of(row),
-            branch=row.branch,
-            known=row.head,
-            heard=row.heard is not None,
-            pull_request=pull_request_of(row),
-        )
+        from_row(OpenBranch, row, repository=repository_of(row), known=row.head, pull_request=pull_request_of(row))
         for row in rows
     ]
