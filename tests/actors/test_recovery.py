@@ -22,7 +22,7 @@ from foundry.contracts.sandbox_instance import CreateSandbox, SandboxMoved, Sand
 from foundry.contracts.sandbox_provider import SandboxGone
 from foundry.contracts.task import ArchiveTask, Phase, PublishTask, RetryProvisioning, TaskState, TaskView, WorkTree
 from foundry.contracts.task_checkpoints import CheckpointTooLarge
-from foundry.contracts.task_recovery import RECOVERIES
+from foundry.contracts.task_provisioning import RECOVERIES
 from foundry.contracts.task_session import MessageState, SessionStatus, WithdrawMessage
 from foundry.runtime.turn import Reader
 from tests.rules.world import ADA, ORGANIZATION, Outside, World, world

@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import Enum
 from functools import lru_cache
 from types import NoneType
-from typing import Any, TypeVar, cast, get_args, get_origin
+from typing import Any, TypeVar, cast, get_args, get_origin, overload
 
 from pydantic import TypeAdapter
 from sqlalchemy import Row
@@ -23,12 +23,18 @@ AnyRow = Row[*tuple[Any, ...]]
 M = TypeVar("M", bound=Model)
 
 
-def from_row(model: type[M], row: AnyRow, **others: object) -> M:
-    """The model whose fields are the row's columns of the same names.
+@overload
+def from_row(model: type[M], row: AnyRow, **others: object) -> M: ...
+@overload
+def from_row(model: type[M], row: AnyRow | None, **others: object) -> M | None: ...
+def from_row(model: type[M], row: AnyRow | None, **others: object) -> M | None:
+    """The model whose fields are the row's columns of the same names; None if there is no row.
 
     Args:
         others: the fields that are not columns, or are not stored as they are shown.
     """
+    if row is None:
+        return None
     found, values = dict(others), row._mapping  # pyright: ignore[reportPrivateUsage]: SQLAlchemy documents it
     for name, read in _fields(model):
         if name not in found and name in values:

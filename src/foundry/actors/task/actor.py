@@ -112,7 +112,7 @@ class Task(Actor):
 
 def _succeeded(turn: Turn, kind: Kind) -> None:
     if kind is Kind.RELEASE:
-        sandbox.release_ended(turn)
+        sandbox.remove(turn)  # if its time was over before it could wait
     elif kind is Kind.FETCH:
         branch_sync.well_again(turn)
     elif kind in SHOWN:

@@ -7,7 +7,7 @@ else may push, restore or archive; one that failed keeps its row until somebody 
 from __future__ import annotations
 
 from foundry.actors.task import operations
-from foundry.actors.task.jobs import Rename
+from foundry.actors.task.jobs import OfTask
 from foundry.actors.task.tables import former_branches, renames, tasks
 from foundry.contracts.branch_names import BranchTaken
 from foundry.contracts.errors import WrongState
@@ -59,7 +59,7 @@ def begin_rename(turn: Turn) -> None:
     before = operations.kept(turn).get(Kind.RENAME)
     turn.update(tasks, note="")
     step = before.step if before is not None and before.step else FIRST
-    operations.begin(turn, Kind.RENAME, Rename(task=TaskId(turn.key)), step=step)
+    operations.begin(turn, Kind.RENAME, OfTask(task=TaskId(turn.key)), step=step)
 
 
 def may_retry(turn: Turn) -> bool:

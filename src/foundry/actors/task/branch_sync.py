@@ -9,10 +9,10 @@ from __future__ import annotations
 from foundry.actors.task import operations
 from foundry.actors.task.jobs import Fetch
 from foundry.actors.task.tables import remote_branches, renames, task_sessions_known, tasks, waiting_prompts
-from foundry.actors.task.views import remote_head, repository_of
+from foundry.actors.task.views import remote_head, repository_of, work_of
 from foundry.contracts.messages import millis
 from foundry.contracts.remote_branch import after_news, after_push, after_rejection, shown
-from foundry.contracts.task import FetchBranch, TaskState, WorkTree
+from foundry.contracts.task import FetchBranch, TaskState
 from foundry.contracts.task_branch import BranchMoved, Fetched, FetchEnded, MayForward, UpstreamState
 from foundry.contracts.task_operations import Kind
 from foundry.contracts.task_session import SessionStatus
@@ -47,8 +47,7 @@ def fetch_what_is_new(turn: Turn) -> None:
     head = remote_head(turn)
     if head is None or not (head.later or head.tried != head.head) or not _free(turn):
         return
-    row = turn.one(tasks)
-    work = WorkTree.model_validate_json(row.work)
+    row, work = turn.one(tasks), work_of(turn)
     seen = shown(head, work, row.branch)
     if head.later:
         if not row.running_message and not turn.all(waiting_prompts):
@@ -119,6 +118,4 @@ def own_push(turn: Turn, head: str) -> None:
 
 def push_rejected(turn: Turn) -> None:
     """GitHub has commits that no webhook reported. Fetch them automatically."""
-    turn.put(
-        remote_branches, **dict(after_rejection(remote_head(turn), WorkTree.model_validate_json(turn.one(tasks).work)))
-    )
+    turn.put(remote_branches, **dict(after_rejection(remote_head(turn), work_of(turn))))

@@ -8,29 +8,13 @@ from foundry.contracts.ids import CheckpointId, SandboxId, TaskId
 from foundry.contracts.messages import Model
 from foundry.contracts.people import Person
 from foundry.contracts.repository import RepositoryRef
-from foundry.contracts.task import TaskView
-from foundry.contracts.task_checkpoints import CheckpointRef, Saved
+from foundry.contracts.task_checkpoints import Saved
 
 
-class Provision(Model):
+class OfTask(Model):
+    """To provision its sandbox, or rename its branch: the workflow reads the rest itself."""
+
     task: TaskId
-
-
-class Beginning(Model):
-    """What a sandbox is made from besides GitHub, read when that is due."""
-
-    lost: SandboxId | None = None  # the sandbox before, which the provider no longer has
-    source: CheckpointRef | None = None
-    saved: Saved | None = None
-    branch: str = ""  # to check out; "" before the task has its own
-    own: bool = False  # the task's own checkpoint: commits that GitHub has beyond it are kept
-
-
-class Provisioning(Model):
-    """What provisioning needs of its task when it begins."""
-
-    task: TaskView
-    lost: SandboxId | None = None  # the sandbox before, which the provider no longer has
 
 
 class Inspect(Model):
@@ -79,10 +63,6 @@ class Restore(Model):
     checkpoint: CheckpointId
     saved: Saved
     branch: str
-
-
-class Rename(Model):
-    task: TaskId
 
 
 class IdleStop(Model):

@@ -88,8 +88,7 @@ def begin(turn: Turn, kind: Kind, job: Model, *, step: str = "", keep_failure: b
     for other, one in under_way(turn):
         if other in OPERATIONS[kind].supersedes and not one.cancelling:
             turn.cancel(one.id)
-    values: dict[str, object] = {"step": step, "holds": False}
-    put(turn, kind, **(values if keep_failure else {**values, "failure": None}))
+    put(turn, kind, step=step, holds=False, **({} if keep_failure else {"failure": None}))
     return turn.start(kind.value, job)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from foundry.actors.task import operations, sandbox, sessions, work_tree
-from foundry.actors.task.jobs import Provision
+from foundry.actors.task.jobs import OfTask
 from foundry.actors.task.tables import lost_sandboxes, task_sessions_known, tasks, wanted_checkpoints
 from foundry.actors.task.tables import operations as operation_rows
 from foundry.actors.task.views import listed
@@ -22,7 +22,13 @@ from foundry.contracts.sandbox_provider import SandboxGone
 from foundry.contracts.task import BeginPhase, Named, Phase, Provisioned, TaskState
 from foundry.contracts.task_checkpoints import CheckpointRef
 from foundry.contracts.task_operations import Kind
-from foundry.contracts.task_recovery import RECOVERIES, RECOVERIES_WITHIN, lost_often, note_of_loss, note_of_recovery
+from foundry.contracts.task_provisioning import (
+    RECOVERIES,
+    RECOVERIES_WITHIN,
+    lost_often,
+    note_of_loss,
+    note_of_recovery,
+)
 from foundry.contracts.task_session import SandboxLost, SessionStatus
 from foundry.contracts.transitions import TASK, advance
 from foundry.runtime.actor import handles, receives
@@ -79,7 +85,7 @@ def provisioning_failed(turn: Turn) -> None:
 def provision(turn: Turn) -> None:
     """Make the task's sandbox: its first one, or one for the sandbox that was lost."""
     kind = Kind.RECOVERY if turn.all(lost_sandboxes, replaced=False) else Kind.PROVISION
-    operations.begin(turn, kind, Provision(task=TaskId(turn.key)))
+    operations.begin(turn, kind, OfTask(task=TaskId(turn.key)))
 
 
 def become(turn: Turn, state: TaskState, **values: object) -> None:

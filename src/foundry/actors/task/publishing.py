@@ -7,19 +7,10 @@ from contextlib import suppress
 from foundry.actors.task import branch_rename, branch_sync, lifecycle, operations
 from foundry.actors.task.jobs import Publish
 from foundry.actors.task.tables import tasks
-from foundry.actors.task.views import repository_of
+from foundry.actors.task.views import repository_of, work_of
 from foundry.contracts.errors import WrongState
 from foundry.contracts.people import Person
-from foundry.contracts.task import (
-    ArchiveReason,
-    Publishing,
-    PublishTask,
-    PullRequestOpened,
-    PullRequestSeen,
-    Pushed,
-    TaskState,
-    WorkTree,
-)
+from foundry.contracts.task import ArchiveReason, Publishing, PublishTask, PullRequestOpened, PullRequestSeen, Pushed
 from foundry.contracts.task_operations import Kind
 from foundry.runtime.actor import handles, receives
 from foundry.runtime.columns import from_row
@@ -57,9 +48,8 @@ def publishing(turn: Turn, command: Publishing) -> None:
 
 @handles(Pushed)
 def pushed(turn: Turn, command: Pushed) -> None:
-    work = WorkTree.model_validate_json(turn.one(tasks).work)
     even = {"unpushed": 0, "head": command.head, "upstream": command.head, "behind": 0}
-    turn.update(tasks, work=work.model_copy(update=even))
+    turn.update(tasks, work=work_of(turn).model_copy(update=even))
     operations.put(turn, Kind.PUBLISH, step="opening the pull request")
     branch_sync.own_push(turn, command.head)
 
@@ -85,5 +75,5 @@ def pull_request_seen(turn: Turn, message: PullRequestSeen) -> None:
     if message.state == "closed":
         note = f"Pull request #{message.number} was closed without merging. Publish opens a new one."
     turn.update(tasks, pull_request_number=message.number, pull_request_ended=ended, note=note)
-    if message.state == "merged" and row.state != TaskState.ARCHIVED and not branch_rename.wait_for_rename(turn):
+    if message.state == "merged" and not row.archived and not branch_rename.wait_for_rename(turn):
         lifecycle.archive_task(turn, ArchiveReason.MERGED, discard=False)

@@ -113,9 +113,10 @@ def release(turn: Turn, command: ReleaseSandbox) -> None:
 
 @due("remove")
 def remove(turn: Turn) -> None:
-    """The time is over; where its work is still being saved, the end of that removes it."""
+    """Once the time is over; where its work is still being saved, the end of that removes it."""
     known = turn.find(releases)
-    if known is not None and known.remove_at and operations.running(turn, Kind.RELEASE) is None:
+    over = known is not None and known.remove_at is not None and known.remove_at <= millis(turn.now)
+    if over and operations.running(turn, Kind.RELEASE) is None:
         release_sandbox(turn, discard=True)
 
 
@@ -124,13 +125,6 @@ def sandbox_released(turn: Turn, command: SandboxReleased) -> None:
     """It is gone, or retained, or waits for its time."""
     if command.retained or not command.waits:
         retain(turn, command.retained)
-
-
-def release_ended(turn: Turn) -> None:
-    """Where its time was over before it could wait, it is removed."""
-    known = turn.find(releases)
-    if known is not None and known.remove_at and known.remove_at <= millis(turn.now):
-        release_sandbox(turn, discard=True)
 
 
 def release_failed(turn: Turn, failure: Failure) -> None:

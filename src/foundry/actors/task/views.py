@@ -5,8 +5,6 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from foundry.actors.task import operations
-from foundry.actors.task.jobs import Beginning, Provisioning
-from foundry.actors.task.operations import failure_of
 from foundry.actors.task.tables import (
     checkpoints,
     diffs,
@@ -29,6 +27,7 @@ from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.task import BranchRename, Phase, PullRequestRef, SessionSummary, TaskState, TaskView, WorkTree
 from foundry.contracts.task_checkpoints import CheckpointMissing, CheckpointRef, CheckpointView, Saved
 from foundry.contracts.task_operations import Kind
+from foundry.contracts.task_provisioning import Beginning, Provisioning
 from foundry.contracts.task_rename import RenameWish
 from foundry.runtime.columns import from_row
 from foundry.runtime.reader import AnyRow, Reader, Rows
@@ -60,12 +59,14 @@ def view(rows: Rows) -> TaskView:
     active = next((one for one in known if one.id == row.active_session), None)
     kept = operations.kept(rows)
     runs = {one.name for one in rows.running() if not one.cancelling}
-    rename = rename_of(rows, kept.get(Kind.RENAME))
-    failure = next((one for kind in SHOWN if (one := failure_of(kept.get(kind)))), None)
+    renaming = kept.get(Kind.RENAME)
+    step, why = renaming.step if renaming else "", operations.failure_of(renaming)
+    rename = from_row(BranchRename, rows.find(renames), step=step, failure=why)
+    failure = next((one for kind in SHOWN if (one := operations.failure_of(kept.get(kind)))), None)
     if failure is None and active and row.state == TaskState.READY and row.phase != Phase.RUNNING:
         failure = active.failure
     released = rows.find(releases)
-    work = WorkTree.model_validate_json(row.work)
+    work = work_of(rows)
     publishing = kept.get(Kind.PUBLISH)
     return from_row(
         TaskView,
@@ -88,13 +89,18 @@ def view(rows: Rows) -> TaskView:
         upstream=None if row.archived else shown(remote_head(rows), work, row.branch or ""),
         fetching=Kind.FETCH in runs,
         sandbox_stopped=row.sandbox_stopped and Kind.IDLE_STOP not in runs,
-        checkpoint_failure=failure_of(kept.get(Kind.CHECKPOINT)),
+        checkpoint_failure=operations.failure_of(kept.get(Kind.CHECKPOINT)),
         retained=released.retained if released else "",
         remove_at=utc(released.remove_at) if released and released.remove_at else None,
     )
 
 
 SHOWN = (Kind.PROVISION, Kind.RECOVERY, Kind.PUBLISH)  # whose failure is the task's
+
+
+def work_of(rows: Rows) -> WorkTree:
+    """The work tree as last seen, without its diff."""
+    return WorkTree.model_validate_json(rows.one(tasks).work)
 
 
 def repository_of(row: AnyRow) -> RepositoryRef:
@@ -104,18 +110,7 @@ def repository_of(row: AnyRow) -> RepositoryRef:
 
 def remote_head(rows: Rows) -> RemoteHead | None:
     """GitHub's branch as last seen; None: never seen there."""
-    row = rows.find(remote_branches)
-    return from_row(RemoteHead, row) if row else None
-
-
-def rename_of(rows: Rows, kept: AnyRow | None) -> BranchRename | None:
-    """The rename that is under way or failed half-way.
-
-    Args:
-        kept: of `operations`, for its step and its failure.
-    """
-    row = rows.find(renames)
-    return from_row(BranchRename, row, step=kept.step if kept else "", failure=failure_of(kept)) if row else None
+    return from_row(RemoteHead, rows.find(remote_branches))
 
 
 def pull_request_of(row: AnyRow) -> PullRequestRef | None:

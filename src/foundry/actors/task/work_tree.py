@@ -19,8 +19,8 @@ def prompt_waiting(turn: Turn, message: PromptWaiting) -> None:
     row = turn.one(tasks)
     if row.state == TaskState.ARCHIVED or turn.find(waiting_prompts, message=message.message):
         return
-    number = message.said_at or turn.now
-    turn.insert(waiting_prompts, message=message.message, session=message.session, number=number)
+    said_at = message.said_at or turn.now
+    turn.insert(waiting_prompts, message=message.message, session=message.session, number=said_at)
 
 
 @receives(PromptEnded)

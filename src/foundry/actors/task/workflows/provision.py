@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import structlog
 
-from foundry.actors.task.jobs import Beginning, Provision
+from foundry.actors.task.jobs import OfTask
 from foundry.actors.task.views import beginning, provisioning
 from foundry.actors.task.workflows.steps import LONG_DEADLINE
 from foundry.contracts import addresses
@@ -21,6 +21,7 @@ from foundry.contracts.repository import ReserveBranch
 from foundry.contracts.sandbox_instance import CreateSandbox, SandboxMoved, SandboxState
 from foundry.contracts.task import BeginPhase, Named, Phase, Provisioned, TaskView
 from foundry.contracts.task_checkpoints import checkpoint_key
+from foundry.contracts.task_provisioning import Beginning
 from foundry.runtime.workflow.flow import Flow, Scope, workflow
 
 log = structlog.get_logger("foundry.task")
@@ -43,17 +44,17 @@ HEALTH_DEADLINE = 30.0  # seconds; a cold sandbox-agent answers well within one
 
 
 @workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES)
-async def provision(flow: Flow, job: Provision) -> None:
+async def provision(flow: Flow, job: OfTask) -> None:
     await _provision(flow, job)
 
 
 @workflow(owner="Task", scope=Scope.ORGANIZATION, steps=RECOVERY_STEPS, releases=RELEASES)
-async def recovery(flow: Flow, job: Provision) -> None:
+async def recovery(flow: Flow, job: OfTask) -> None:
     """The same for a task whose sandbox was lost; its branch has its name."""
     await _provision(flow, job)
 
 
-async def _provision(flow: Flow, job: Provision) -> None:
+async def _provision(flow: Flow, job: OfTask) -> None:
     me, sandboxes = flow.owner, flow.doors.sandboxes
     known = await flow.read("reading the task", provisioning, job.task)
     task, lost = known.task, known.lost
@@ -131,12 +132,7 @@ async def begin_from(doors: Doors, task: TaskView, start: Beginning) -> str:
     head = await doors.sandboxes.restore(
         task.sandbox, place, start.saved, branch=start.branch, base=task.base, keep_newer=start.own
     )
-    if not start.own or head == start.saved.head:
-        return ""
-    return (
-        "The sandbox was lost; this is a new one, with the branch as it is on GitHub, which has newer commits than the "
-        "last checkpoint. Restore that one to get what was not committed."
-    )
+    return start.note(head)
 
 
 async def end_what_is_left(doors: Doors, lost: SandboxId) -> None:

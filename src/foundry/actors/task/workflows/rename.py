@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from foundry.actors.ensure_running import ensure_running
-from foundry.actors.task.jobs import Rename
+from foundry.actors.task.jobs import OfTask
 from foundry.actors.task.views import rename_view
 from foundry.contracts import addresses
 from foundry.contracts.doors import Doors
@@ -51,7 +51,7 @@ WAIT_TRIES = 3  # attempts of a step that waits for GitHub
 
 
 @workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES)
-async def rename(flow: Flow, job: Rename) -> None:
+async def rename(flow: Flow, job: OfTask) -> None:
     github = flow.doors.github
     wish = await flow.read("reading the task", rename_view, job.task)
     found = BranchOnGitHub(names=[])

@@ -1,15 +1,48 @@
-"""Recovery of a lost sandbox: how often it is automatic, and what is said. Pure functions."""
+"""Task, its sandbox's provisioning: what it begins from; how often a lost one is replaced, and what is said of that."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
 
-from foundry.contracts.task import PhaseFailure
+from foundry.contracts.ids import SandboxId
+from foundry.contracts.messages import Model
+from foundry.contracts.task import PhaseFailure, TaskView
+from foundry.contracts.task_checkpoints import CheckpointRef, Saved
 from foundry.contracts.task_operations import OPERATIONS, Kind
 
 RECOVERIES = 3  # automatic ones within `RECOVERIES_WITHIN`; then a person decides
 RECOVERIES_WITHIN = timedelta(hours=1)
+
+
+class Beginning(Model):
+    """What a sandbox is made from besides GitHub, read when that is due."""
+
+    lost: SandboxId | None = None  # the sandbox before, which the provider no longer has
+    source: CheckpointRef | None = None
+    saved: Saved | None = None
+    branch: str = ""  # to check out; "" before the task has its own
+    own: bool = False  # the task's own checkpoint: commits that GitHub has beyond it are kept
+
+    def note(self, head: str) -> str:
+        """What is said once the checkpoint is restored, where GitHub has more; empty: nothing.
+
+        Args:
+            head: the commit that the branch is at.
+        """
+        if not self.own or (self.saved is not None and head == self.saved.head):
+            return ""
+        return (
+            "The sandbox was lost; this is a new one, with the branch as it is on GitHub, which has newer commits than "
+            "the last checkpoint. Restore that one to get what was not committed."
+        )
+
+
+class Provisioning(Model):
+    """What provisioning needs of its task when it begins."""
+
+    task: TaskView
+    lost: SandboxId | None = None  # the sandbox before, which the provider no longer has
 
 
 def note_of_loss(checkpoint: int | None, cut: Sequence[Kind]) -> str:
