@@ -30,6 +30,7 @@ from sqlalchemy.exc import DBAPIError
 from foundry import __version__, api, web
 from foundry.actors.app_shell.actor import AppShell
 from foundry.actors.encryption import Sealer, load_or_create_key
+from foundry.actors.github_state import branch_poller as branches_reconciling
 from foundry.actors.github_state import workflows as github_state_workflows
 from foundry.actors.github_state.actor import GitHubState
 from foundry.actors.github_state.door import GitHubOutside
@@ -44,10 +45,10 @@ from foundry.actors.sandbox_instance.views import endpoint, running
 from foundry.actors.session_status_sync.actor import SessionStatusSync
 from foundry.actors.session_status_sync.times import StreamTimes
 from foundry.actors.session_status_sync.worker import reader
-from foundry.actors.task import branch_poller as branches_reconciling
 from foundry.actors.task import workflows as task_workflows
 from foundry.actors.task.actor import Task
 from foundry.actors.task.config import TaskConfig
+from foundry.actors.task.views import open_branches, organizations_with_open_tasks
 from foundry.actors.task_session import agent_reaper as agents_reconciling
 from foundry.actors.task_session import workflows as task_session_workflows
 from foundry.actors.task_session.actor import TaskSession
@@ -122,7 +123,7 @@ def house(
         reader(streams),
         sandboxes_reconciling.reconciler(reconcile, min_free),
         agents_reconciling.reconciler(running, reconcile),
-        branches_reconciling.reconciler(reconcile),
+        branches_reconciling.reconciler(organizations_with_open_tasks, open_branches, reconcile),
     )
     return House(actors, addresses.coordinator, workflows, workers)
 

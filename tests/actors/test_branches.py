@@ -13,8 +13,6 @@ from typing import Any
 
 import pytest
 
-from foundry.actors.task.jobs import RemoteHead
-from foundry.actors.task.remote_branch import SKEW, after_news, after_push, shown
 from foundry.contracts import addresses
 from foundry.contracts.errors import FoundryError, WrongState
 from foundry.contracts.github_state import (
@@ -27,6 +25,7 @@ from foundry.contracts.github_state import (
 )
 from foundry.contracts.ids import OrganizationId, SandboxId, SessionId, new_id
 from foundry.contracts.messages import utc
+from foundry.contracts.remote_branch import SKEW, RemoteHead, after_news, after_push, shown
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.sandbox_instance import GitFailed, GitRejected
 from foundry.contracts.task import (

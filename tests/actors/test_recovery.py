@@ -12,7 +12,6 @@ from foundry.actors.app_shell.views import issues as app_issues
 from foundry.actors.organization.views import issues
 from foundry.actors.sandbox_instance.sandbox_reconciler import TOO_MANY
 from foundry.actors.sandbox_instance.views import sandbox_view
-from foundry.actors.task.recovery import RECOVERIES
 from foundry.actors.task_session.views import transcript
 from foundry.contracts import addresses
 from foundry.contracts.ids import SandboxId, SessionId, TaskId, new_id
@@ -23,6 +22,7 @@ from foundry.contracts.sandbox_instance import CreateSandbox, SandboxMoved, Sand
 from foundry.contracts.sandbox_provider import SandboxGone
 from foundry.contracts.task import ArchiveTask, Phase, PublishTask, RetryProvisioning, TaskState, TaskView, WorkTree
 from foundry.contracts.task_checkpoints import CheckpointTooLarge
+from foundry.contracts.task_provisioning import RECOVERIES
 from foundry.contracts.task_session import MessageState, SessionStatus, WithdrawMessage
 from foundry.runtime.turn import Reader
 from tests.waiting import eventually

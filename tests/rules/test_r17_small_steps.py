@@ -14,16 +14,29 @@ WORKFLOWS = list(house().workflows.by_name.values())
 
 
 def used_steps(workflow: Workflow) -> set[str]:
-    """Every step name that the workflow's module gives to a flow as a literal."""
+    """Every step name that the workflow's module gives to a flow, or to a function with its flow, as a literal."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(inspect.getsource(inspect.getmodule(workflow.run)))):  # type: ignore[arg-type]
-        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
+        if not isinstance(node, ast.Call):
             continue
-        first = node.args[0]
-        of_flow = isinstance(node.func.value, ast.Name) and node.func.value.id == "flow"
-        if of_flow and node.func.attr in ("do", "ask", "read") and isinstance(first, ast.Constant):
-            found.add(str(first.value))
+        args = node.args
+        if (
+            isinstance(node.func, ast.Attribute)
+            and _is_flow(node.func.value)
+            and node.func.attr in ("do", "ask", "read")
+        ):
+            found |= _literal(args[:1])
+        elif args and _is_flow(args[0]):
+            found |= _literal(args[1:2])
     return found
+
+
+def _is_flow(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id == "flow"
+
+
+def _literal(nodes: list[ast.expr]) -> set[str]:
+    return {str(node.value) for node in nodes if isinstance(node, ast.Constant)}
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda w: w.name)

@@ -7,7 +7,6 @@ import gzip
 
 from fastapi import APIRouter, Request, Response
 
-from foundry.actors.task.checkpoints import key as place
 from foundry.actors.task.views import checkpoint_list, checkpoint_of
 from foundry.api import access
 from foundry.api.auth import Me, Signed
@@ -18,7 +17,7 @@ from foundry.api.tasks import ask_task
 from foundry.contracts.ids import CheckpointId
 from foundry.contracts.messages import Model
 from foundry.contracts.task import ReleaseSandbox, RestoreCheckpoint, SaveCheckpoint, TaskView
-from foundry.contracts.task_checkpoints import CheckpointMissing, CheckpointRef, CheckpointView
+from foundry.contracts.task_checkpoints import CheckpointMissing, CheckpointRef, CheckpointView, checkpoint_key
 from foundry.runtime.store.blobs import Blobs
 
 DIFF_LIMIT = 256 * 1024  # characters of a displayed diff; the patch is not truncated
@@ -95,7 +94,7 @@ async def content(request: Request, who: Me, task: str, checkpoint: str) -> tupl
     """
     found, runtime = await access.task_of(request, who, task), foundry_of(request).runtime
     view = await runtime.read(checkpoint_of, CheckpointRef(task=found.id, id=CheckpointId(checkpoint)))
-    packed = await Blobs(runtime).read(f"{place(found.id, view.id)}/patch.gz")
+    packed = await Blobs(runtime).read(f"{checkpoint_key(found.id, view.id)}/patch.gz")
     if packed is None:
         raise CheckpointMissing("the checkpoint's content was removed", field="checkpoint")
     return view, await asyncio.to_thread(gzip.decompress, packed)

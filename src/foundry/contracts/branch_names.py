@@ -1,8 +1,9 @@
-"""Branch names: which git takes, and the refusal of one that is taken."""
+"""Branch names: which git takes, the refusal of one that is taken, and one made from a title."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -39,3 +40,14 @@ def _branch(name: str) -> str:
 
 
 BranchName = Annotated[str, AfterValidator(_branch)]
+
+SLUG = 40  # characters of a branch made from a title
+
+
+def branch_from(title: str) -> str:
+    """A branch name made from a title: `foundry/` and a slug that git takes."""
+    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
+    if len(slug) > SLUG:
+        slug = slug[:SLUG].rsplit("-", 1)[0]
+    return f"foundry/{slug or 'task'}"

@@ -79,11 +79,11 @@ class GitHubDoor(Protocol):
         ...
 
     async def copy_labels(self, repository: RepositoryRef, number: int, labels: list[str]) -> str:
-        """Put these labels on it; gives GitHub's words where it refuses."""
+        """Put these labels of the old one on it; gives what to tell a person where GitHub refuses."""
         ...
 
     async def ask_reviewers(self, repository: RepositoryRef, number: int, logins: list[str], teams: list[str]) -> str:
-        """Ask for these reviews; gives GitHub's words where it refuses."""
+        """Ask for these reviews again; gives what to tell a person where GitHub refuses."""
         ...
 
     async def comment_once(self, repository: RepositoryRef, number: int, body: str) -> str:

@@ -218,6 +218,10 @@ class TaskView(TaskSummary):
     note: str = ""  # what a person should know, e.g. that the pull request was closed unmerged
     auto_publish: bool = False
 
+    def line(self) -> TaskSummary:
+        """The task as lists show it."""
+        return TaskSummary(**{name: getattr(self, name) for name in TaskSummary.model_fields})
+
 
 class TaskChanged(Event):
     """On `task`: the whole new task."""
@@ -319,7 +323,7 @@ class Provisioned(Command[None]):
 
 
 class WorkSeen(Command[bool]):
-    """What the work tree looks like; answered with whether there is something to publish."""
+    """What the work tree looks like; answered with whether there is something to publish, which release 0.2 reads."""
 
     work: WorkTree
 
@@ -349,6 +353,22 @@ class CheckpointNotSaved(Command[None]):
     code: str
     message: str
     remedy: str
+
+
+class SaveOutcome(Model):
+    """What a save came to: something saved, or why it cannot be."""
+
+    saved: Saved | None = None
+    refusal: CheckpointNotSaved | None = None
+    gone: bool = False  # there is no sandbox
+
+    @property
+    def unsaved(self) -> str:
+        """Why the sandbox still has work that no checkpoint has; empty: it has none."""
+        if self.refusal is not None:
+            return f"{self.refusal.message}. {self.refusal.remedy}"
+        left = ", ".join(self.saved.left_out) if self.saved else ""
+        return f"These could not be saved: {left}. Move them elsewhere, or discard them." if left else ""
 
 
 class StopSandbox(Command[TaskView]):

@@ -80,3 +80,13 @@ class CheckpointView(Model):
     message: MessageId | None = None  # that it followed
     saved: Saved
     at: datetime
+
+
+def checkpoint_prefix(task: TaskId) -> str:
+    """Where the content of the task's checkpoints is kept."""
+    return f"checkpoint/{task}/"
+
+
+def checkpoint_key(task: TaskId, checkpoint: CheckpointId) -> str:
+    """Where the content of one is kept."""
+    return checkpoint_prefix(task) + checkpoint

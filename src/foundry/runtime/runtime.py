@@ -25,12 +25,13 @@ from foundry.runtime.async_tools import ended
 from foundry.runtime.intervals import Pace
 from foundry.runtime.mailbox.dispatcher import Dispatcher
 from foundry.runtime.mailbox.notify import Notice, Notifier
+from foundry.runtime.reader import Reader
 from foundry.runtime.schedule import Timer
 from foundry.runtime.store.base import Busy, Store, Transaction, Work
 from foundry.runtime.store.postgres import PostgresStore
 from foundry.runtime.topic import Hub, Published
 from foundry.runtime.transactions import After, AskWork, SystemWork
-from foundry.runtime.turn import Ids, Reader
+from foundry.runtime.turn import Ids
 from foundry.runtime.upkeep.inspection import inspection
 from foundry.runtime.upkeep.overdue_monitor import OverdueMonitor
 from foundry.runtime.upkeep.retention import Upkeep

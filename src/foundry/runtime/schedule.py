@@ -18,10 +18,10 @@ from foundry.contracts.issues import Failure, FailureEnded, FailureRaised, Issue
 from foundry.contracts.messages import APP, Address, ScopeId, utc
 from foundry.runtime.async_tools import woken
 from foundry.runtime.host import Host
+from foundry.runtime.reader import Reader
 from foundry.runtime.store.base import Store, Transaction, Work
 from foundry.runtime.store.tables import schedules
 from foundry.runtime.transactions import After, attempt, followed_by, take, tell
-from foundry.runtime.turn import Reader
 
 SWEEP = 1.0  # seconds between two looks when nothing is known to be due earlier
 FIRED_AT_ONCE = 256  # schedules that one look fires, at most

@@ -19,9 +19,9 @@ from sqlalchemy import Connection, select
 
 from foundry.contracts.messages import Address
 from foundry.runtime.async_tools import Looks
+from foundry.runtime.reader import Reader
 from foundry.runtime.store.base import Store
 from foundry.runtime.store.tables import actors
-from foundry.runtime.turn import Reader
 
 QUEUE = 4096  # events a slow subscriber may lag behind before it has to take a fresh snapshot
 KEEP_EVENTS = 10_000  # a topic's catch-up: at most so many,

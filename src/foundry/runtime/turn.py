@@ -11,124 +11,23 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
-from sqlalchemy import (
-    Column,
-    ColumnElement,
-    Connection,
-    Row,
-    Select,
-    Table,
-    bindparam,
-    delete,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Table, bindparam, delete, insert, select, update
 
 from foundry import RELEASE
-from foundry.contracts.errors import NotFound
 from foundry.contracts.ids import WorkflowId
 from foundry.contracts.messages import Address, Birth, Event, Message, Model, ScopeId, millis, utc
-from foundry.contracts.stored_names import current_workflow, stored_message
+from foundry.contracts.stored_names import stored_message
+from foundry.runtime.columns import AnyRow, columns
+from foundry.runtime.reader import Reader, Rows, Running, binds, owner_of
 from foundry.runtime.store.base import Effects, NewBirth, NewEvent, NewMail, NewStart, Opened, Transaction
-from foundry.runtime.store.tables import actors, events, workflows
+from foundry.runtime.store.tables import workflows
 
-AnyRow = Row[*tuple[Any, ...]]
-Query = Select[*tuple[Any, ...]]
 Ids = Callable[[str, int], str]  # prefix, Unix milliseconds -> a fresh id
 
 
-@lru_cache(maxsize=1024)
-def _own(table: Table, names: tuple[str, ...]) -> Query:
-    """Rows of `table` that belong to one actor, found by these columns; built once, so compiled once."""
-    query = select(table).where(_owner(table) == bindparam("_owner"))
-    return query.where(*(table.c[name] == bindparam(f"_{name}") for name in names))
-
-
-def _owner(table: Table) -> Column[Any]:
-    return table.columns.values()[0]
-
-
-def _binds(where: Mapping[str, object], owner: object) -> dict[str, object]:
-    return {"_owner": owner, **{f"_{name}": value for name, value in where.items()}}
-
-
-class Reader:
-    """Reads, in one snapshot. The edge's views take this type; they cannot write."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def one(self, query: Query) -> AnyRow:
-        """The row of a query that has exactly one.
-
-        Raises:
-            NotFound: there is none.
-        """
-        row = self._connection.execute(query).first()
-        if row is None:
-            raise NotFound(f"no such row in {', '.join(str(f) for f in query.get_final_froms())}")
-        return row
-
-    def first(self, query: Query) -> AnyRow | None:
-        return self._connection.execute(query).first()
-
-    def all(self, query: Query) -> Sequence[AnyRow]:
-        return self._connection.execute(query).all()
-
-    def version(self, address: Address) -> int:
-        """The version of the actor's topic in this snapshot; 0 if there is no such actor.
-
-        Raises:
-            NotFound: the actor does not exist or has ended.
-        """
-        row = self.first(select(actors.c.version, actors.c.deleted_at).where(actors.c.actor == str(address)))
-        if row is None or row.deleted_at is not None:
-            raise NotFound(f"no {address.kind} with id {address.key}")
-        return row.version
-
-    def running(self, address: Address) -> list[Running]:
-        """The actor's workflows that have not ended, the oldest first."""
-        return _running(self._connection, address)
-
-    def exists(self, address: Address) -> bool:
-        query = select(actors.c.actor).where(actors.c.actor == str(address), actors.c.deleted_at.is_(None))
-        return self.first(query) is not None
-
-    def events(
-        self, address: Address, after: int = 0, limit: int | None = None, entity: str | None = None
-    ) -> Sequence[AnyRow]:
-        """The stored events of a topic with a version above `after`, oldest first."""
-        query = select(events).where(events.c.actor == str(address), events.c.version > after)
-        if entity is not None:
-            query = query.where(events.c.entity == entity)
-        return self.all(query.order_by(events.c.version).limit(limit))
-
-
-class Running(NamedTuple):
-    """A workflow of this actor's that has not ended yet."""
-
-    id: WorkflowId
-    name: str
-    since: int  # Unix milliseconds
-    cancelling: bool  # no further step begins; the one under way may still act
-
-
-_RUNNING = (
-    select(workflows.c.id, workflows.c.name, workflows.c.started_at, workflows.c.cancelled)
-    .where(workflows.c.owner == bindparam("owner"))
-    .order_by(workflows.c.started_at, workflows.c.id)
-)
-
-
-def _running(connection: Connection, owner: Address) -> list[Running]:
-    rows = connection.execute(_RUNNING, {"owner": str(owner)}).all()
-    return [Running(WorkflowId(r.id), current_workflow(r.name), r.started_at, bool(r.cancelled)) for r in rows]
-
-
-class Turn:
+class Turn(Rows):
     """What one turn may do. Nothing here is visible to anybody before the commit.
 
     Args:
@@ -144,8 +43,7 @@ class Turn:
         config: object = None,
         birth: Birth | None = None,
     ) -> None:
-        self.address = address
-        self.key = address.key
+        super().__init__(address, lambda: tx.connection)
         self.config = config
         self.local: object = None  # what the parts of an actor share during the turn
         self.now: datetime = utc(tx.now)
@@ -165,48 +63,11 @@ class Turn:
 
     # own tables
 
-    def _check(self, table: Table) -> None:
-        if table.info.get("owner") != self.address.kind:
-            raise TypeError(f"{self.address.kind} does not own the table {table.name}; send its owner a message")
-
-    def find(self, table: Table, **where: object) -> AnyRow | None:
-        """The actor's own row of `table` with these values; None if there is none."""
-        rows = self._rows(table, where)
-        return rows[0] if rows else None
-
-    def one(self, table: Table, **where: object) -> AnyRow:
-        """The same, where it has to exist.
-
-        Raises:
-            NotFound: it does not.
-        """
-        row = self.find(table, **where)
-        if row is None:
-            named = ", ".join(str(value) for value in where.values()) or self.key
-            raise NotFound(f"{self.address.kind} {self.key} has no {table.name} {named}")
-        return row
-
-    def all(self, table: Table, *conditions: ColumnElement[bool], order_by: Any = None, limit: int | None = None,
-            **where: object) -> Sequence[AnyRow]:  # fmt: skip
-        """The actor's own rows with these values, narrowed by `conditions`."""
-        if not conditions and order_by is None and limit is None:
-            return self._rows(table, where)
-        self._check(table)
-        query = _own(table, tuple(where))
-        if conditions:
-            query = query.where(*conditions)
-        if order_by is not None:
-            query = query.order_by(order_by)
-        if limit is not None:
-            query = query.limit(limit)
-        return self._tx.connection.execute(query, _binds(where, self.key)).all()
-
     def _rows(self, table: Table, where: Mapping[str, object]) -> Sequence[AnyRow]:
         """Read once per turn, and again after a write."""
-        self._check(table)
         known, key = self._read.setdefault(table, {}), tuple(where.items())
         if key not in known:
-            known[key] = self._tx.connection.execute(_own(table, tuple(where)), _binds(where, self.key)).all()
+            known[key] = super()._rows(table, where)
         return known[key]
 
     def _written(self, table: Table) -> None:
@@ -221,11 +82,14 @@ class Turn:
     def insert(self, table: Table, **values: object) -> None:
         """Add a row of the actor's own; the owner's column is filled in."""
         self._written(table)
-        self._tx.connection.execute(_insert(table), {_owner(table).name: self.key, **values})
+        self._tx.connection.execute(_insert(table), self._filled(table, values))
+
+    def _filled(self, table: Table, values: Mapping[str, object]) -> dict[str, object]:
+        return {owner_of(table).name: self.key, **columns(values)}
 
     def insert_many(self, table: Table, rows: Iterable[Mapping[str, object]]) -> None:
         self._written(table)
-        filled = [{_owner(table).name: self.key, **row} for row in rows]
+        filled = [self._filled(table, row) for row in rows]
         if filled:
             self._tx.connection.execute(_insert(table), filled)
 
@@ -234,7 +98,7 @@ class Turn:
         self._written(table)
         found = where or {}
         statement = _update(table, tuple(found), tuple(values))
-        return self._tx.connection.execute(statement, {**_binds(found, self.key), **values}).rowcount
+        return self._tx.connection.execute(statement, {**binds(found, self.key), **columns(values)}).rowcount
 
     def put(self, table: Table, where: Mapping[str, object] | None = None, /, **values: object) -> None:
         """Change the actor's own rows that have the values in `where`; insert one if there are none."""
@@ -244,7 +108,7 @@ class Turn:
     def delete(self, table: Table, **where: object) -> int:
         """Remove the actor's own rows with these values. Return how many."""
         self._written(table)
-        return self._tx.connection.execute(_delete(table, tuple(where)), _binds(where, self.key)).rowcount
+        return self._tx.connection.execute(_delete(table, tuple(where)), binds(where, self.key)).rowcount
 
     # what others will see
 
@@ -323,7 +187,7 @@ class Turn:
             name: only those of this name.
         """
         if self._running is None:
-            self._running = _running(self._tx.connection, self.address)
+            self._running = super().running()
         now, cancelled = millis(self.now), set(self.effects.cancels)
         begun = [Running(WorkflowId(one.id), one.name, now, False) for one in self.effects.starts]
         found = [one._replace(cancelling=True) if one.id in cancelled else one for one in (*self._running, *begun)]
@@ -350,12 +214,15 @@ class Turn:
         self.effects.starts.append(NewStart(new, row.name, ScopeId(row.scope), row.job, RELEASE))
         return WorkflowId(new)
 
-    def schedule(self, name: str, after: timedelta) -> None:
-        """Call this actor's `@due(name)` function once, after this time. A second call replaces the first."""
-        self.effects.schedules[name] = millis(self.now + after)
+    def schedule(self, name: str, after: timedelta | None) -> None:
+        """Call this actor's `@due(name)` function once, after this time; None: not at all.
+
+        A second call replaces the first.
+        """
+        self.effects.schedules[name] = None if after is None else millis(self.now + after)
 
     def unschedule(self, name: str) -> None:
-        self.effects.schedules[name] = None
+        self.schedule(name, None)
 
     def end(self) -> None:
         """End this actor: what is sent to it later is dropped and counted."""
@@ -372,12 +239,12 @@ def _insert(table: Table) -> Any:
 
 @lru_cache(maxsize=1024)
 def _update(table: Table, names: tuple[str, ...], changed: tuple[str, ...]) -> Any:
-    statement = update(table).where(_owner(table) == bindparam("_owner"))
+    statement = update(table).where(owner_of(table) == bindparam("_owner"))
     statement = statement.where(*(table.c[name] == bindparam(f"_{name}") for name in names))
     return statement.values({name: bindparam(name) for name in changed})
 
 
 @lru_cache(maxsize=1024)
 def _delete(table: Table, names: tuple[str, ...]) -> Any:
-    statement = delete(table).where(_owner(table) == bindparam("_owner"))
+    statement = delete(table).where(owner_of(table) == bindparam("_owner"))
     return statement.where(*(table.c[name] == bindparam(f"_{name}") for name in names))

@@ -147,7 +147,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a retained sandbox is removed when its time is over",
-        "actors/task/release.py",
+        "actors/task/sandbox.py",
         "    if command.retained or not command.waits:\n        retain(turn, command.retained)",
         "    if command.retained:\n        turn.update(releases, retained=command.retained)\n"
         "    elif not command.waits:\n        retain(turn, '')",
@@ -162,23 +162,24 @@ MUTATIONS = (
     ),
     Mutation(
         "a prompt gets the work tree while it is brought forward to GitHub's",
-        "actors/task/operations.py",
-        "if holds is Holds.LATE and",
-        "if False and",
+        "contracts/task_refusals.py",
+        "or (holds is Holds.LATE and kind in self.holding)",
+        "",
         ("tests/actors/test_task.py", "tests/actors/test_branches.py"),
     ),
     Mutation(
         "the poller is believed though the task has learnt more since",
-        "actors/task/remote_branch.py",
+        "contracts/remote_branch.py",
         " if told.before == known.head else None",
         "",
         ("tests/actors/test_branches.py",),
     ),
     Mutation(
         "an operation that is being cancelled holds the work tree no longer",
-        "actors/task/operations.py",
-        "    for kind, _ in under_way(turn):\n        holds",
-        "    for kind, one in under_way(turn):\n        if one.cancelling:\n            continue\n        holds",
+        "contracts/task_refusals.py",
+        "        for kind, _ in self.under_way:\n            holds",
+        "        for kind, cancelling in self.under_way:\n"
+        "            if cancelling:\n                continue\n            holds",
         ("tests/actors/test_task.py",),
     ),
     Mutation(
@@ -232,7 +233,7 @@ MUTATIONS = (
     ),
     Mutation(
         "what ran in a lost sandbox is not ended",
-        "actors/task/recovery.py",
+        "actors/task/provisioning.py",
         "cut = operations.end_with_sandbox(turn)",
         "cut: list[Kind] = []",
         ("tests/actors/test_task.py",),

@@ -200,11 +200,13 @@ class GitHubOutside(GitHubDoor, GitHubReader):
 
     async def copy_labels(self, repository: RepositoryRef, number: int, labels: list[str]) -> str:
         installation, present = await self._reach(repository)
-        return await _words(self._client.add_labels(installation, present.full_name, number, labels))
+        words = await _words(self._client.add_labels(installation, present.full_name, number, labels))
+        return words and f"The labels were not copied: {words}."
 
     async def ask_reviewers(self, repository: RepositoryRef, number: int, logins: list[str], teams: list[str]) -> str:
         installation, present = await self._reach(repository)
-        return await _words(self._client.request_reviewers(installation, present.full_name, number, logins, teams))
+        words = await _words(self._client.request_reviewers(installation, present.full_name, number, logins, teams))
+        return words and f"The reviewers were not asked again: {words}."
 
     async def comment_once(self, repository: RepositoryRef, number: int, body: str) -> str:
         installation, present = await self._reach(repository)

@@ -30,10 +30,11 @@ from foundry.runtime.turn import Reader
 
 def github_state(reader: Reader, organization: OrganizationId) -> GitHubStateView:
     """How far the organization's picture of GitHub is trusted; all unknown if the App was never there."""
-    row = reader.first(select(github_states).where(github_states.c.github == organization))
+    rows = reader.rows(address(organization))
+    row = rows.find(github_states)
     if row is None:
         return GitHubStateView(organization=organization, active=False)
-    runs = [one for one in reader.running(address(organization)) if not one.cancelling]
+    runs = [one for one in rows.running() if not one.cancelling]
     return GitHubStateView(
         organization=organization,
         installation=row.installation,
@@ -46,7 +47,7 @@ def github_state(reader: Reader, organization: OrganizationId) -> GitHubStateVie
 
 def installation_of(reader: Reader, organization: OrganizationId) -> int | None:
     """The installation of the App that works for this organization; None if there is none (any more)."""
-    row = reader.first(select(github_states).where(github_states.c.github == organization))
+    row = reader.rows(address(organization)).find(github_states)
     return row.installation if row is not None and row.active else None
 
 

@@ -9,33 +9,26 @@ from foundry.actors.task import (
     branch_rename,
     branch_sync,
     checkpoints,
-    git_status,
-    idle_stop,
     lifecycle,
     operations,
     overdue,
     provisioning,
     publishing,
-    recovery,
-    release,
+    sandbox,
     sessions,
     work_tree,
 )
 from foundry.actors.task.config import TaskConfig
 from foundry.actors.task.tables import tasks
-from foundry.actors.task.views import in_turn, summary
+from foundry.actors.task.views import SHOWN, view
 from foundry.contracts import addresses
-from foundry.contracts.ids import OrganizationId, SandboxId
 from foundry.contracts.issues import AttemptFailed, Failure, Outcome, WorkflowEnded, WorkflowRecovered
-from foundry.contracts.messages import millis, utc
 from foundry.contracts.sandbox_instance import GitRejected, SandboxMissing
 from foundry.contracts.sandbox_provider import SandboxGone
 from foundry.contracts.task import TaskChanged, TaskSeen, TaskView
 from foundry.contracts.task_operations import Kind
 from foundry.runtime.actor import Actor, handles, receives
 from foundry.runtime.turn import Turn
-
-SHOWN = (Kind.PROVISION, Kind.RECOVERY, Kind.PUBLISH, Kind.RENAME)  # an attempt of these that failed is shown
 
 
 class Task(Actor):
@@ -51,14 +44,11 @@ class Task(Actor):
         provisioning,
         sessions,
         work_tree,
-        git_status,
         checkpoints,
         publishing,
         branch_sync,
         branch_rename,
-        idle_stop,
-        recovery,
-        release,
+        sandbox,
         overdue,
     )
 
@@ -71,7 +61,7 @@ class Task(Actor):
         checkpoints.begin_wanted(turn)
         branch_sync.fetch_what_is_new(turn)
         overdue.set_alarm(turn)
-        idle_stop.set_alarm(turn)
+        sandbox.set_idle_alarm(turn)
         turn.local = _show(turn)
 
     def view(self, turn: Turn) -> TaskView:
@@ -86,7 +76,7 @@ class Task(Actor):
         one = operations.running(turn, kind) if kind else None
         if kind is None or one is None or one.id != failure.workflow_id:
             return
-        if kind in SHOWN:
+        if kind in (*SHOWN, Kind.RENAME):
             operations.failed(turn, kind, failure)
         if failure.code == GitRejected.code:
             branch_sync.push_rejected(turn)
@@ -95,7 +85,7 @@ class Task(Actor):
     def attempt_succeeded(self, turn: Turn, command: WorkflowRecovered) -> None:
         """What was shown of failed attempts is over."""
         kind = operations.kind_of(command.workflow)
-        if kind is not None and kind in SHOWN:
+        if kind is not None and kind in (*SHOWN, Kind.RENAME):
             operations.put(turn, kind, failure=None)
 
     @receives(WorkflowEnded)
@@ -114,68 +104,51 @@ class Task(Actor):
         FAILED[kind](turn, failure)
         if failure.code == GitRejected.code:
             branch_sync.push_rejected(turn)
-        if failure.code == SandboxGone.code and kind not in (Kind.PROVISION, Kind.RECOVERY):
-            turn.send(turn.address, SandboxMissing(sandbox=SandboxId(turn.one(tasks).sandbox)))
+        if kind in (Kind.PROVISION, Kind.RECOVERY):
+            provisioning.provisioning_failed(turn)
+        elif failure.code == SandboxGone.code:
+            turn.send(turn.address, SandboxMissing(sandbox=turn.one(tasks).sandbox))
 
 
 def _succeeded(turn: Turn, kind: Kind) -> None:
     if kind is Kind.RELEASE:
-        release.release_ended(turn)
+        sandbox.remove(turn)  # if its time was over before it could wait
     elif kind is Kind.FETCH:
         branch_sync.well_again(turn)
-    elif kind in (Kind.PROVISION, Kind.RECOVERY, Kind.PUBLISH):
+    elif kind in SHOWN:
         operations.put(turn, kind, step="", failure=None)
 
 
-def _provisioning_failed(kind: Kind) -> Callable[[Turn, Failure], None]:
-    def failed(turn: Turn, failure: Failure) -> None:
-        operations.failed(turn, kind, failure)
-        provisioning.provisioning_failed(turn)
-
-    return failed
-
-
-def _shown(kind: Kind) -> Callable[[Turn, Failure], None]:
+def _shown(kind: Kind) -> Callable[[Turn, Failure], object]:
     return lambda turn, failure: operations.failed(turn, kind, failure)
 
 
-def _noted(words: str) -> Callable[[Turn, Failure], None]:
-    return lambda turn, failure: _note(turn, f"{words} {failure.message} {failure.remedy}".strip())
+def _noted(words: str) -> Callable[[Turn, Failure], object]:
+    return lambda turn, failure: turn.update(tasks, note=f"{words} {failure.message} {failure.remedy}".strip())
 
 
-def _note(turn: Turn, note: str) -> None:
-    turn.update(tasks, note=note)
-
-
-FAILED: dict[Kind, Callable[[Turn, Failure], None]] = {
-    Kind.PROVISION: _provisioning_failed(Kind.PROVISION),
-    Kind.RECOVERY: _provisioning_failed(Kind.RECOVERY),
+FAILED: dict[Kind, Callable[[Turn, Failure], object]] = {
+    Kind.PROVISION: _shown(Kind.PROVISION),
+    Kind.RECOVERY: _shown(Kind.RECOVERY),
     Kind.GIT_STATUS: _noted("Reading the work tree failed:"),
     Kind.CHECKPOINT: _shown(Kind.CHECKPOINT),
     Kind.RESTORE: _noted("Nothing was restored:"),
     Kind.PUBLISH: _shown(Kind.PUBLISH),
-    Kind.FETCH: branch_sync.not_fetched,
+    Kind.FETCH: _noted(branch_sync.NOT_FETCHED),
     Kind.RENAME: branch_rename.rename_failed,
-    Kind.IDLE_STOP: idle_stop.not_stopped,
-    Kind.RELEASE: release.release_failed,
+    Kind.IDLE_STOP: _noted("The sandbox was not stopped:"),
+    Kind.RELEASE: sandbox.release_failed,
 }
 
 
 def _show(turn: Turn) -> TaskView:
-    full, now = in_turn(turn), millis(turn.now)
-    apart = {"changed_at"}  # of what is shown; it is not a change of its own
-
-    def changed() -> TaskChanged:
-        nonlocal full
-        turn.update(tasks, changed_at=now)
-        full = full.model_copy(update={"changed_at": utc(now)})
-        return TaskChanged(entity=turn.key, repository=full.repository.id, task=full)
-
-    turn.show(full.model_dump_json(exclude=apart), changed)
-    line = summary(full)
-    index = (
-        addresses.organization(OrganizationId(full.repository.organization)),
-        addresses.repository(full.repository.id),
-    )
+    full, apart = view(turn), {"changed_at"}  # of what is shown; it is not a change of its own
+    now = full.model_copy(update={"changed_at": turn.now})
+    event = TaskChanged(entity=turn.key, repository=full.repository.id, task=now)
+    if turn.show(full.model_dump_json(exclude=apart), lambda: event):
+        turn.update(tasks, changed_at=turn.now)
+        full = now
+    line, repository = full.line(), full.repository
+    index = (addresses.organization(repository.organization), addresses.repository(repository.id))
     turn.tell(index, TaskSeen(task=line), line.model_dump_json(exclude=apart))
     return full

@@ -7,17 +7,18 @@ else may push, restore or archive; one that failed keeps its row until somebody 
 from __future__ import annotations
 
 from foundry.actors.task import operations
-from foundry.actors.task.jobs import Rename
+from foundry.actors.task.jobs import OfTask
 from foundry.actors.task.tables import former_branches, renames, tasks
 from foundry.contracts.branch_names import BranchTaken
 from foundry.contracts.errors import WrongState
-from foundry.contracts.ids import RepositoryId, TaskId
+from foundry.contracts.ids import TaskId
 from foundry.contracts.issues import Failure
-from foundry.contracts.task import PullRequestRef, PullRequestSeen, TaskState
-from foundry.contracts.task_operations import OPERATIONS, Kind
-from foundry.contracts.task_rename import BranchRenamed, CancelRename, RenameBranch, RenameEnded, RenameStep
+from foundry.contracts.task import PullRequestSeen, TaskState
+from foundry.contracts.task_operations import Kind
+from foundry.contracts.task_refusals import WAIT
+from foundry.contracts.task_rename import BranchRenamed, CancelRename, RenameBranch, RenameEnded, RenameStep, outcome
 from foundry.runtime.actor import handles
-from foundry.runtime.turn import AnyRow, Turn
+from foundry.runtime.turn import Turn
 
 FIRST = "looking at GitHub"
 
@@ -26,65 +27,45 @@ FIRST = "looking at GitHub"
 def rename_branch(turn: Turn, command: RenameBranch) -> None:
     """1. A rename to this name goes on. 2. Nobody else is at work on branch or work tree. 3. Start it."""
     row, name, known = turn.one(tasks), command.name, turn.find(renames)
-    operations.refuse_state(row)
-    if known is not None:
-        if name != known.new or known.giving_up:
-            refuse_standing(turn, known)
-        if operations.running(turn, Kind.RENAME) is None:
-            retry_rename(turn)
+    facts = operations.facts(turn)
+    facts.refuse_state()
+    if known is None:
+        if name == row.branch:
+            raise WrongState(f"the branch is called {name!r} already", remedy="Choose another name.")
+        if name == row.base:
+            raise BranchTaken(f"{name!r} is the task's base branch", field="name")
+        turn.insert(renames, old=row.branch, new=name)
+    elif name != known.new or known.giving_up:
+        facts.refuse_half_renamed()
+        raise WrongState(facts.doing(Kind.RENAME), remedy=WAIT)
+    elif operations.running(turn, Kind.RENAME) is not None:
         return
-    if name == row.branch:
-        raise WrongState(f"the branch is called {name!r} already", remedy="Choose another name.")
-    if name == row.base:
-        raise BranchTaken(f"{name!r} is the task's base branch", field="name")
-    operations.refuse(turn, Kind.RENAME)
-    turn.insert(renames, old=row.branch, new=name)
-    _start(turn)
+    begin_rename(turn)
 
 
 @handles(CancelRename)
 def cancel_rename(turn: Turn, command: CancelRename) -> None:
     """Only one that failed: what runs ends on its own, one way or the other."""
-    known = turn.find(renames)
-    if known is None:
+    if turn.find(renames) is None:
         raise WrongState("the branch is not being renamed", remedy="Nothing needs to be given up.")
-    if turn.running(Kind.RENAME.value):
-        raise WrongState(OPERATIONS[Kind.RENAME].doing, remedy=operations.WAIT)
-    operations.refuse(turn, Kind.RENAME)
+    operations.facts(turn).refuse_renaming()
     turn.update(renames, giving_up=True)
-    _start(turn)
+    begin_rename(turn)
+
+
+def begin_rename(turn: Turn) -> None:
+    """Start it, or retry one that failed: each step finds what was done before."""
+    operations.refuse(turn, Kind.RENAME)
+    before = operations.kept(turn).get(Kind.RENAME)
+    turn.update(tasks, note="")
+    step = before.step if before is not None and before.step else FIRST
+    operations.begin(turn, Kind.RENAME, OfTask(task=TaskId(turn.key)), step=step)
 
 
 def may_retry(turn: Turn) -> bool:
     """Return True if a rename failed half-way."""
     ready = turn.one(tasks).state == TaskState.READY
     return ready and turn.find(renames) is not None and operations.running(turn, Kind.RENAME) is None
-
-
-def retry_rename(turn: Turn) -> None:
-    """Begin again one that failed: each step finds what was done before."""
-    operations.refuse(turn, Kind.RENAME)
-    _start(turn)
-
-
-def _start(turn: Turn) -> None:
-    step = operations.row_of(turn, Kind.RENAME)
-    shown = step.step if step is not None and step.step else FIRST
-    turn.update(tasks, note="")
-    operations.begin(turn, Kind.RENAME, Rename(task=TaskId(turn.key)), step=shown)
-
-
-def refuse_standing(turn: Turn, known: AnyRow) -> None:
-    """For what must not meet a branch between two names.
-
-    Raises:
-        WrongState: it says whether the rename runs or has failed.
-    """
-    if turn.running(Kind.RENAME.value):
-        raise WrongState(f"{OPERATIONS[Kind.RENAME].doing} to {known.new!r}", remedy=operations.WAIT)
-    raise WrongState(
-        f"the rename of the branch to {known.new!r} failed half-way", remedy="Retry the rename or give it up first."
-    )
 
 
 # by the workflow
@@ -116,13 +97,14 @@ def rename_ended(turn: Turn, command: RenameEnded) -> None:
     """1. Write a note about the result. 2. Act on a merge that happened meanwhile."""
     row, known, pull = turn.one(tasks), turn.one(renames), command.pull_request
     if pull is not None and pull.number >= (row.pull_request_number or 0):
-        turn.update(
-            tasks, pull_request_number=pull.number, pull_request_ended="" if pull.state == "open" else pull.state
-        )
-    note = f"{_outcome(turn, known, pull)} {command.note}".strip()
+        ended = "" if pull.state == "open" else pull.state
+        turn.update(tasks, pull_request_number=pull.number, pull_request_ended=ended)
+    row, closed = turn.one(tasks), pull is not None and pull.state == "closed"
+    said = outcome(known.old, known.new, row.branch, known.replaces, row.pull_request_number, closed=closed)
     _forget(turn)
-    turn.update(tasks, note=note)
-    _act_on_merge(turn, known, merged=pull is not None and pull.state == "merged")
+    turn.update(tasks, note=f"{said} {command.note}".strip())
+    if known.merged or (pull is not None and pull.state == "merged"):
+        _tell_of_merge(turn)
 
 
 def rename_failed(turn: Turn, failure: Failure) -> None:
@@ -134,7 +116,8 @@ def rename_failed(turn: Turn, failure: Failure) -> None:
     if not known.touched:
         _forget(turn)
         turn.update(tasks, note=f"The branch was not renamed: {failure.message}. {failure.remedy}")
-    _act_on_merge(turn, known, merged=False)
+    if known.merged:
+        _tell_of_merge(turn)
 
 
 def _forget(turn: Turn) -> None:
@@ -151,51 +134,26 @@ def forget_unfinished(turn: Turn) -> str:
     return f"The rename of {known.old} to {known.new} was not finished."
 
 
-def closed_by_rename(turn: Turn, message: PullRequestSeen) -> bool:
-    """Return True if the rename closed this pull request."""
-    known = turn.find(renames)
-    return known is not None and known.asked and (message.number, message.state) == (known.replaces, "closed")
+# what GitHub says of the pull request meanwhile
 
 
-def names_of(turn: Turn) -> set[str]:
-    """What the task's branch may be called at present."""
+def concerns(turn: Turn, seen: PullRequestSeen) -> bool:
+    """Return True if it is the branch's, under whichever name; not if the rename itself has closed it."""
     row, known = turn.one(tasks), turn.find(renames)
-    return {row.branch} if known is None else {row.branch, known.old, known.new}
+    if known is None:
+        return seen.head == row.branch
+    closed = known.asked and (seen.number, seen.state) == (known.replaces, "closed")
+    return seen.head in (row.branch, known.old, known.new) and not closed
 
 
 def wait_for_rename(turn: Turn) -> bool:
     """The pull request was merged while the branch is being renamed: the task is archived when that has ended."""
-    if turn.find(renames) is None or not turn.running(Kind.RENAME.value):
-        return False
-    turn.update(renames, merged=True)
-    return True
+    return bool(turn.running(Kind.RENAME.value)) and bool(turn.update(renames, merged=True))
 
 
-def _act_on_merge(turn: Turn, known: AnyRow, *, merged: bool) -> None:
+def _tell_of_merge(turn: Turn) -> None:
     """Say again what could not be acted on while the rename ran."""
     row = turn.one(tasks)
-    if not (merged or known.merged) or row.pull_request_number is None:
-        return
-    seen = PullRequestSeen(
-        repository=RepositoryId(row.repository_id),
-        number=row.pull_request_number,
-        head=row.branch,
-        base=row.base,
-        state="merged",
-    )
+    where, number = row.repository_id, row.pull_request_number
+    seen = PullRequestSeen(repository=where, number=number, head=row.branch, base=row.base, state="merged")
     turn.send(turn.address, seen)
-
-
-def _outcome(turn: Turn, known: AnyRow, pull: PullRequestRef | None) -> str:
-    """What is said at the end."""
-    row = turn.one(tasks)
-    if row.branch != known.new:
-        return f"The branch is called {known.old} as before: the rename to {known.new} was given up."
-    said = f"The branch was renamed from {known.old} to {known.new}."
-    if known.replaces is None or row.pull_request_number is None:
-        return said
-    if row.pull_request_number != known.replaces:
-        return f"{said} Pull request #{row.pull_request_number} replaces #{known.replaces}."
-    if pull is not None and pull.state == "closed":
-        return f"{said} That closed pull request #{row.pull_request_number}. Publish opens a new one."
-    return said

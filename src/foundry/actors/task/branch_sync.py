@@ -7,18 +7,17 @@ where no prompt runs, and then no prompt is granted until its end (R6).
 from __future__ import annotations
 
 from foundry.actors.task import operations
-from foundry.actors.task.jobs import Fetch, RemoteHead
-from foundry.actors.task.remote_branch import after_news, after_push, after_rejection, remote_head, shown, stored
+from foundry.actors.task.jobs import Fetch
 from foundry.actors.task.tables import remote_branches, renames, task_sessions_known, tasks, waiting_prompts
-from foundry.actors.task.views import repository_of
-from foundry.contracts.ids import SandboxId
-from foundry.contracts.issues import Failure
+from foundry.actors.task.views import remote_head, repository_of, work_of
 from foundry.contracts.messages import millis
-from foundry.contracts.task import FetchBranch, TaskState, WorkTree
+from foundry.contracts.remote_branch import after_news, after_push, after_rejection, shown
+from foundry.contracts.task import FetchBranch, TaskState
 from foundry.contracts.task_branch import BranchMoved, Fetched, FetchEnded, MayForward, UpstreamState
 from foundry.contracts.task_operations import Kind
 from foundry.contracts.task_session import SessionStatus
 from foundry.runtime.actor import handles, receives
+from foundry.runtime.columns import from_row
 from foundry.runtime.turn import Turn
 
 NOT_FETCHED = "GitHub's commits were not fetched:"
@@ -30,9 +29,9 @@ def branch_moved(turn: Turn, message: BranchMoved) -> None:
     row = turn.one(tasks)
     if row.state == TaskState.ARCHIVED or turn.find(renames) is not None or message.branch != row.branch:
         return
-    head = after_news(known(turn), message, millis(turn.now))
+    head = after_news(remote_head(turn), message, millis(turn.now))
     if head is not None:
-        _put(turn, head)
+        turn.put(remote_branches, **dict(head))
 
 
 @handles(FetchBranch)
@@ -45,11 +44,10 @@ def fetch_branch(turn: Turn, command: FetchBranch) -> None:
 
 def fetch_what_is_new(turn: Turn) -> None:
     """Every turn ends with this: what GitHub has more of is fetched as soon as nothing is in the way."""
-    head = known(turn)
+    head = remote_head(turn)
     if head is None or not (head.later or head.tried != head.head) or not _free(turn):
         return
-    row = turn.one(tasks)
-    work = WorkTree.model_validate_json(row.work)
+    row, work = turn.one(tasks), work_of(turn)
     seen = shown(head, work, row.branch)
     if head.later:
         if not row.running_message and not turn.all(waiting_prompts):
@@ -71,19 +69,11 @@ def _free(turn: Turn) -> bool:
 
 
 def _fetch(turn: Turn, *, automatic: bool, forward: bool) -> None:
-    row, head = turn.one(tasks), known(turn)
-    job = Fetch(
-        sandbox=SandboxId(row.sandbox),
-        repository=repository_of(row),
-        branch=row.branch,
-        base=row.base,
-        known=head.head if head else None,
-        by_itself=automatic,
-        forward=forward,
-    )
+    row, head = turn.one(tasks), remote_head(turn)
+    at = head.head if head else None
+    job = from_row(Fetch, row, repository=repository_of(row), known=at, by_itself=automatic, forward=forward)
     operations.begin(turn, Kind.FETCH, job)
-    if head is not None:
-        _put(turn, head.model_copy(update={"tried": head.head, "later": False}))
+    turn.update(remote_branches, tried=at, later=False)
 
 
 # by the workflow
@@ -92,20 +82,18 @@ def _fetch(turn: Turn, *, automatic: bool, forward: bool) -> None:
 @handles(Fetched)
 def fetched(turn: Turn, command: Fetched) -> None:
     """Use it like any other look at GitHub. If the branch never existed there, its absence is not news."""
-    row, before = turn.one(tasks), known(turn)
+    row, before = turn.one(tasks), remote_head(turn)
     seen = BranchMoved(branch=row.branch, head=command.head, before=command.known, compared=True)
     head = after_news(before, seen, millis(turn.now))
     if head is not None and (before is not None or head.head is not None):
-        _put(turn, head.model_copy(update={"tried": head.head}))
+        turn.put(remote_branches, **dict(head.model_copy(update={"tried": head.head})))
 
 
 @handles(MayForward)
 def may_forward(turn: Turn, command: MayForward) -> bool:
     """Not while a prompt has the work tree; it is tried once more when that has ended."""
     if turn.one(tasks).running_message:
-        head = known(turn)
-        if head is not None:
-            _put(turn, head.model_copy(update={"later": True}))
+        turn.update(remote_branches, later=True)
         return False
     operations.put(turn, Kind.FETCH, holds=True)
     return True
@@ -124,23 +112,10 @@ def well_again(turn: Turn) -> None:
         turn.update(tasks, note="")
 
 
-def not_fetched(turn: Turn, failure: Failure) -> None:
-    turn.update(tasks, note=f"{NOT_FETCHED} {failure.message} {failure.remedy}")
-
-
 def own_push(turn: Turn, head: str) -> None:
-    _put(turn, after_push(known(turn), head, millis(turn.now)))
+    turn.put(remote_branches, **dict(after_push(remote_head(turn), head, millis(turn.now))))
 
 
 def push_rejected(turn: Turn) -> None:
     """GitHub has commits that no webhook reported. Fetch them automatically."""
-    _put(turn, after_rejection(known(turn), WorkTree.model_validate_json(turn.one(tasks).work)))
-
-
-def known(turn: Turn) -> RemoteHead | None:
-    return remote_head(turn.find(remote_branches))
-
-
-def _put(turn: Turn, head: RemoteHead) -> None:
-    values = stored(head)
-    turn.put(remote_branches, **values)
+    turn.put(remote_branches, **dict(after_rejection(remote_head(turn), work_of(turn))))

@@ -7,10 +7,10 @@ that is saved then has theirs in it.
 from __future__ import annotations
 
 from foundry.actors.task import operations
-from foundry.actors.task.jobs import Restore, Save, SaveWish
-from foundry.actors.task.tables import checkpoints, former_branches, tasks, wanted_checkpoints
-from foundry.contracts.ids import CheckpointId, SandboxId, TaskId
-from foundry.contracts.messages import millis
+from foundry.actors.task.jobs import Restore, Save
+from foundry.actors.task.tables import checkpoints, tasks, wanted_checkpoints
+from foundry.actors.task.views import branch_for, checkpoint_in, listed
+from foundry.contracts.ids import CheckpointId
 from foundry.contracts.task import (
     CheckpointNotSaved,
     CheckpointRestored,
@@ -19,9 +19,10 @@ from foundry.contracts.task import (
     RestoreCheckpoint,
     SaveCheckpoint,
 )
-from foundry.contracts.task_checkpoints import CheckpointMissing, CheckpointReason, Saved
+from foundry.contracts.task_checkpoints import CheckpointReason, Saved
 from foundry.contracts.task_operations import Kind
 from foundry.runtime.actor import handles
+from foundry.runtime.columns import from_row
 from foundry.runtime.turn import Turn
 
 LISTED = 20  # checkpoints of one task; older ones are forgotten
@@ -29,45 +30,40 @@ LISTED = 20  # checkpoints of one task; older ones are forgotten
 
 @handles(SaveCheckpoint)
 def save(turn: Turn, command: SaveCheckpoint) -> None:
-    operations.refuse_state(turn.one(tasks))
+    operations.facts(turn).refuse_state()
     operations.use_sandbox(turn)
-    want(turn, SaveWish(reason=CheckpointReason.ASKED))
+    want(turn, CheckpointReason.ASKED)
 
 
 @handles(CheckpointSaved)
 def checkpoint_saved(turn: Turn, command: CheckpointSaved) -> list[CheckpointId]:
     """List it, unless nothing is new since the one before; gives those whose content is to be kept."""
-    row = turn.find(checkpoints, checkpoint=command.checkpoint)
-    where = {"checkpoint": command.checkpoint}
-    if row is not None and command.saved.work:
-        turn.update(checkpoints, where, saved=command.saved.model_dump_json(), at=millis(turn.now))
-    elif row is not None:
+    if command.saved.work:
+        turn.update(checkpoints, {"checkpoint": command.checkpoint}, saved=command.saved, at=turn.now)
+    else:
         turn.delete(checkpoints, checkpoint=command.checkpoint)
-    listed = sorted((one for one in turn.all(checkpoints) if one.saved), key=lambda one: -one.number)
-    for old in listed[LISTED:]:
+    found = listed(turn)
+    for old in found[LISTED:]:
         turn.delete(checkpoints, checkpoint=old.checkpoint)
     operations.put(turn, Kind.CHECKPOINT, failure=None)
-    return [CheckpointId(one.checkpoint) for one in listed[:LISTED]]
+    return [CheckpointId(one.checkpoint) for one in found[:LISTED]]
 
 
 @handles(CheckpointNotSaved)
 def checkpoint_not_saved(turn: Turn, command: CheckpointNotSaved) -> None:
     """Shown with the work; the sandbox is retained until it can be saved, or is discarded."""
     failure = PhaseFailure(code=command.code, message=command.message, remedy=command.remedy, attempt=1)
-    operations.put(turn, Kind.CHECKPOINT, failure=failure.model_dump_json())
+    operations.put(turn, Kind.CHECKPOINT, failure=failure)
 
 
 @handles(RestoreCheckpoint)
 def restore(turn: Turn, command: RestoreCheckpoint) -> None:
     """1. Nobody else may write the work tree (R6). 2. What is there is saved, then the checkpoint comes back."""
-    content = found(turn, command.checkpoint)
+    saved = checkpoint_in(turn, command.checkpoint).saved
     operations.refuse(turn, Kind.RESTORE)
     turn.delete(wanted_checkpoints)
-    before = next_save(turn, SaveWish(reason=CheckpointReason.RESTORE))
-    former = {row.branch for row in turn.all(former_branches)}
-    own = content.branch == "" or content.branch in former  # else the agent had another checked out
-    branch = turn.one(tasks).branch if own else content.branch
-    job = Restore(before=before, checkpoint=command.checkpoint, saved=content, branch=branch)
+    before = next_save(turn, CheckpointReason.RESTORE)
+    job = Restore(before=before, checkpoint=command.checkpoint, saved=saved, branch=branch_for(turn, saved))
     operations.begin(turn, Kind.RESTORE, job)
 
 
@@ -79,67 +75,41 @@ def checkpoint_restored(turn: Turn, command: CheckpointRestored) -> None:
     turn.update(tasks, note=note)
 
 
-def want(turn: Turn, wish: SaveWish) -> None:
-    """Save the work tree as soon as nothing is in the way."""
+def want(turn: Turn, reason: CheckpointReason, session: str | None = None, message: str | None = None) -> None:
+    """Save the work tree as soon as nothing is in the way.
+
+    Args:
+        session: whose prompt it follows, and which.
+    """
     turn.delete(wanted_checkpoints)
-    turn.insert(wanted_checkpoints, reason=wish.reason.value, session=wish.session, message=wish.message)
+    turn.insert(wanted_checkpoints, reason=reason, session=session, message=message)
     begin_wanted(turn)
 
 
 def begin_wanted(turn: Turn) -> None:
     """Start the save that waits, if it may."""
     wanted = turn.find(wanted_checkpoints)
-    if wanted is None or operations.in_the_way(turn, Kind.CHECKPOINT):
+    if wanted is None or operations.facts(turn).in_the_way(Kind.CHECKPOINT):
         return
     turn.delete(wanted_checkpoints)
-    operations.begin(turn, Kind.CHECKPOINT, next_save(turn, SaveWish.of(wanted)), keep_failure=True)
+    save = next_save(turn, wanted.reason, wanted.session, wanted.message)
+    operations.begin(turn, Kind.CHECKPOINT, save, keep_failure=True)
 
 
-def next_save(turn: Turn, wish: SaveWish) -> Save:
+def next_save(turn: Turn, reason: str, session: str | None = None, message: str | None = None) -> Save:
     """The next checkpoint's id is chosen here, so that a repeated save finds what it made; listed once it is saved."""
-    row, known = turn.one(tasks), turn.all(checkpoints)
-    for unsaved in known:
-        if not unsaved.saved:
-            turn.delete(checkpoints, checkpoint=unsaved.checkpoint)
-    listed = [one for one in known if one.saved]
+    row, last = turn.one(tasks), next(iter(listed(turn)), None)
     id = CheckpointId(turn.new_id("chk"))
+    turn.delete(checkpoints, saved="")
     turn.insert(
         checkpoints,
         checkpoint=id,
-        number=max((one.number for one in listed), default=0) + 1,
-        reason=wish.reason.value,
-        session=wish.session,
-        message=wish.message,
+        number=last.number + 1 if last else 1,
+        reason=reason,
+        session=session,
+        message=message,
         saved="",
-        at=millis(turn.now),
+        at=turn.now,
     )
-    last = max(listed, key=lambda one: one.number, default=None)
-    return Save(
-        task=TaskId(turn.key),
-        sandbox=SandboxId(row.sandbox),
-        base=row.base,
-        checkpoint=id,
-        known=Saved.model_validate_json(last.saved).fingerprint if last else "",
-    )
-
-
-def found(turn: Turn, checkpoint: CheckpointId) -> Saved:
-    """What the listed checkpoint holds.
-
-    Raises:
-        CheckpointMissing: none is listed under this id.
-    """
-    row = turn.find(checkpoints, checkpoint=checkpoint)
-    if row is None or not row.saved:
-        raise CheckpointMissing(f"the task has no checkpoint with id {checkpoint}", field="checkpoint")
-    return Saved.model_validate_json(row.saved)
-
-
-def prefix(task: TaskId) -> str:
-    """Where the content of the task's checkpoints is kept."""
-    return f"checkpoint/{task}/"
-
-
-def key(task: TaskId, checkpoint: CheckpointId) -> str:
-    """Where the content of one is kept."""
-    return prefix(task) + checkpoint
+    before = Saved.model_validate_json(last.saved).fingerprint if last else ""
+    return from_row(Save, row, checkpoint=id, known=before)

@@ -12,15 +12,9 @@ from foundry.runtime.turn import Turn
 
 @dataclass(frozen=True)
 class TaskConfig:
-    """
-    Args:
-        idle: how long nobody uses a sandbox before it is stopped; None: it never is.
-        archived: how long an archived task's sandbox is kept, stopped; None: not at all.
-    """
-
     watchdog: Watchdog = WATCHDOG
-    idle: timedelta | None = None
-    archived: timedelta | None = None
+    idle: timedelta | None = None  # how long nobody uses a sandbox before it is stopped; None: it never is
+    archived: timedelta | None = None  # how long an archived task's sandbox is kept, stopped; None: not at all
 
 
 def config(turn: Turn) -> TaskConfig:

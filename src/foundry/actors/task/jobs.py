@@ -4,54 +4,22 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from foundry.contracts.ids import CheckpointId, MessageId, SandboxId, SessionId, TaskId
+from foundry.contracts.ids import CheckpointId, SandboxId, TaskId
 from foundry.contracts.messages import Model
 from foundry.contracts.people import Person
 from foundry.contracts.repository import RepositoryRef
-from foundry.contracts.task import TaskView
-from foundry.contracts.task_checkpoints import CheckpointReason, CheckpointRef, Saved
-from foundry.runtime.turn import AnyRow
+from foundry.contracts.task_checkpoints import Saved
 
 
-class Provision(Model):
+class OfTask(Model):
+    """To provision its sandbox, or rename its branch: the workflow reads the rest itself."""
+
     task: TaskId
-
-
-class Beginning(Model):
-    """What a sandbox is made from besides GitHub, read when that is due."""
-
-    lost: SandboxId | None = None  # the sandbox before, which the provider no longer has
-    source: CheckpointRef | None = None
-    saved: Saved | None = None
-    branch: str = ""  # to check out; "" before the task has its own
-    own: bool = False  # the task's own checkpoint: commits that GitHub has beyond it are kept
-
-
-class Provisioning(Model):
-    """What provisioning needs of its task when it begins."""
-
-    task: TaskView
-    lost: SandboxId | None = None  # the sandbox before, which the provider no longer has
-
-    @property
-    def both(self) -> tuple[TaskView, SandboxId | None]:
-        return self.task, self.lost
 
 
 class Inspect(Model):
     sandbox: SandboxId
     base: str
-
-
-class RemoteHead(Model):
-    """GitHub's branch as last seen."""
-
-    head: str | None  # none: it was deleted; empty: it was made, at a commit that was not told
-    before: str | None = None  # where it was before that
-    since: int = 0  # Unix ms by GitHub's clock; reports with an earlier date are ignored
-    pushed: list[str] = []  # the task's own latest heads, the newest last
-    tried: str | None = None  # the head for which a fetch started automatically
-    later: bool = False  # a fetch found an agent at work: the work tree may follow when that has ended
 
 
 class Fetch(Model):
@@ -66,17 +34,6 @@ class Fetch(Model):
     forward: bool  # the work tree follows if nothing is in the way
 
 
-class OpenBranch(Model):
-    """An open task's branch, for who compares it with GitHub's."""
-
-    task: TaskId
-    branch: str
-    known: str | None  # the head as last heard
-    heard: bool  # GitHub has reported this branch at least once
-    pull_request: int | None = None  # one that is not merged
-    pull_request_open: bool = False
-
-
 class Publish(Model):
     sandbox: SandboxId
     repository: RepositoryRef
@@ -87,23 +44,6 @@ class Publish(Model):
     draft: bool
     by_itself: bool  # after an agent's turn; having nothing new to publish is not a failure then
     person: Person
-
-
-class SaveWish(Model):
-    """Why a checkpoint is made, and what it follows."""
-
-    reason: CheckpointReason
-    session: SessionId | None = None
-    message: MessageId | None = None
-
-    @classmethod
-    def of(cls, row: AnyRow) -> SaveWish:
-        """The one that waits, as `wanted_checkpoints` has it."""
-        return cls(
-            reason=CheckpointReason(row.reason),
-            session=SessionId(row.session) if row.session else None,
-            message=MessageId(row.message) if row.message else None,
-        )
 
 
 class Save(Model):
@@ -123,23 +63,6 @@ class Restore(Model):
     checkpoint: CheckpointId
     saved: Saved
     branch: str
-
-
-class Rename(Model):
-    task: TaskId
-
-
-class RenameWish(Model):
-    """A rename as it stands when its workflow begins."""
-
-    task: TaskId
-    repository: RepositoryRef
-    sandbox: SandboxId
-    old: str
-    new: str
-    replaces: int | None
-    asked: bool
-    giving_up: bool
 
 
 class IdleStop(Model):

@@ -1,17 +1,16 @@
-"""A task's running operations. contracts/task_operations.py decides what is refused, started and cancelled."""
+"""A task's running operations: started, cancelled, and what is kept of them. `Facts.refuse` decides what is refused."""
 
 from __future__ import annotations
 
 from foundry.actors.task.tables import operations, renames, tasks
-from foundry.contracts.errors import WrongState
 from foundry.contracts.ids import WorkflowId
 from foundry.contracts.issues import Failure
 from foundry.contracts.messages import Model
 from foundry.contracts.task import PhaseFailure, TaskState
-from foundry.contracts.task_operations import OPERATIONS, Again, Holds, Kind, excluded
-from foundry.runtime.turn import AnyRow, Running, Turn
-
-WAIT = "Wait until it has ended."
+from foundry.contracts.task_operations import OPERATIONS, Kind
+from foundry.contracts.task_refusals import Facts
+from foundry.runtime.reader import AnyRow, Rows, Running
+from foundry.runtime.turn import Turn
 
 
 def kind_of(workflow: str) -> Kind | None:
@@ -19,9 +18,9 @@ def kind_of(workflow: str) -> Kind | None:
     return Kind(workflow) if workflow in OPERATIONS else None
 
 
-def under_way(turn: Turn) -> list[tuple[Kind, Running]]:
+def under_way(rows: Rows) -> list[tuple[Kind, Running]]:
     """Every operation that has not ended, those being cancelled included."""
-    return [(kind, one) for one in turn.running() if (kind := kind_of(one.name))]
+    return [(kind, one) for one in rows.running() if (kind := kind_of(one.name))]
 
 
 def running(turn: Turn, kind: Kind) -> Running | None:
@@ -29,11 +28,24 @@ def running(turn: Turn, kind: Kind) -> Running | None:
     return next((one for one in turn.running(kind.value) if not one.cancelling), None)
 
 
-def row_of(turn: Turn, kind: Kind) -> AnyRow | None:
-    return turn.find(operations, kind=kind.value)
+def kept(rows: Rows) -> dict[Kind, AnyRow]:
+    """What is kept of each operation that the task ever had."""
+    return {kind: one for one in rows.all(operations) if (kind := kind_of(one.kind))}
 
 
 # whether it may
+
+
+def facts(turn: Turn) -> Facts:
+    row, rename = turn.one(tasks), turn.find(renames)
+    return Facts(
+        state=TaskState(row.state),
+        archived=row.archived,
+        prompted=bool(row.running_message),
+        under_way=[(kind, one.cancelling) for kind, one in under_way(turn)],
+        holding={kind for kind, one in kept(turn).items() if one.holds},
+        renaming_to=rename.new if rename else None,
+    )
 
 
 def refuse(turn: Turn, kind: Kind) -> None:
@@ -42,79 +54,7 @@ def refuse(turn: Turn, kind: Kind) -> None:
     Raises:
         WrongState: it says what is in the way, and what to do.
     """
-    row, wanted = turn.one(tasks), OPERATIONS[kind]
-    refuse_state(row, wanted.needs)
-    if not wanted.beside_prompt and row.running_message:
-        raise WrongState("the agent is working in the work tree", remedy="Stop the agent first, or wait until it ends.")
-    for other, one in under_way(turn):
-        if other in wanted.supersedes or (other is kind and wanted.again is not Again.REFUSED):
-            continue
-        if other is kind or excluded(kind, other):
-            said = " and is being cancelled" if one.cancelling else ""
-            raise WrongState(f"{_doing(turn, other)}{said}", remedy=WAIT)
-        if wanted.yields and OPERATIONS[other].uses_sandbox:
-            raise WrongState(f"the sandbox is in use: {_doing(turn, other)}", remedy=WAIT)
-    refuse_half_renamed(turn, kind)
-    if wanted.uses_sandbox and stopping(turn):
-        raise WrongState(OPERATIONS[Kind.IDLE_STOP].doing, remedy="Try again in a moment.")
-
-
-def refuse_state(row: AnyRow, needs: TaskState = TaskState.READY) -> None:
-    if row.state == needs:
-        return
-    if row.state == TaskState.ARCHIVED:
-        raise WrongState(f"the task is archived ({row.archived})", remedy="Open a new task.")
-    if needs is TaskState.READY:
-        raise WrongState(
-            f"the task is {row.state}; its sandbox is not ready yet",
-            remedy="Wait until provisioning has ended, or retry it.",
-        )
-    raise WrongState(f"the task is {row.state}, not {needs.value}")
-
-
-def refuse_half_renamed(turn: Turn, kind: Kind) -> None:
-    """A rename that failed half-way stands in the way of what a running one excludes."""
-    rename = turn.find(renames)
-    if rename is not None and running(turn, Kind.RENAME) is None and excluded(kind, Kind.RENAME):
-        raise WrongState(
-            f"the rename of the branch to {rename.new!r} failed half-way",
-            remedy="Retry the rename or give it up first.",
-        )
-
-
-def in_the_way(turn: Turn, kind: Kind) -> bool:
-    """Return True if a waiting operation may not start yet."""
-    row, wanted = turn.one(tasks), OPERATIONS[kind]
-    return (
-        row.state != wanted.needs
-        or any(other is kind or excluded(kind, other) for other, _ in under_way(turn))
-        or (wanted.uses_sandbox and stopping(turn))
-    )
-
-
-def _doing(turn: Turn, kind: Kind) -> str:
-    rename = turn.find(renames) if kind is Kind.RENAME else None
-    return OPERATIONS[kind].doing + (f" to {rename.new!r}" if rename else "")
-
-
-# who has the work tree, who uses the sandbox
-
-
-def holder(turn: Turn) -> Kind | None:
-    """The operation that has the work tree; one that is being cancelled may still write it."""
-    for kind, _ in under_way(turn):
-        holds = OPERATIONS[kind].holds
-        if holds is Holds.ALWAYS:
-            return kind
-        if holds is Holds.LATE and (row := row_of(turn, kind)) is not None and row.holds:
-            return kind
-    return None
-
-
-def stopping(turn: Turn) -> bool:
-    """Return True if the sandbox is being stopped right now and the stop can no longer be cancelled."""
-    row = row_of(turn, Kind.IDLE_STOP)
-    return bool(row and row.holds and turn.running(Kind.IDLE_STOP.value))
+    facts(turn).refuse(kind)
 
 
 def sandbox_in_use(turn: Turn) -> bool:
@@ -127,8 +67,7 @@ def use_sandbox(turn: Turn) -> None:
     Raises:
         WrongState: it is being stopped at this moment.
     """
-    if stopping(turn):
-        raise WrongState(OPERATIONS[Kind.IDLE_STOP].doing, remedy="Try again in a moment.")
+    facts(turn).refuse_stopping()
     if (stop := running(turn, Kind.IDLE_STOP)) is not None:
         turn.cancel(stop.id)
     turn.update(tasks, sandbox_stopped=False)
@@ -149,19 +88,18 @@ def begin(turn: Turn, kind: Kind, job: Model, *, step: str = "", keep_failure: b
     for other, one in under_way(turn):
         if other in OPERATIONS[kind].supersedes and not one.cancelling:
             turn.cancel(one.id)
-    values: dict[str, object] = {"step": step, "holds": False}
-    put(turn, kind, **(values if keep_failure else {**values, "failure": None}))
+    put(turn, kind, step=step, holds=False, **({} if keep_failure else {"failure": None}))
     return turn.start(kind.value, job)
 
 
 def put(turn: Turn, kind: Kind, **values: object) -> None:
     """Change what is kept of an operation."""
-    turn.put(operations, {"kind": kind.value}, **values)
+    turn.put(operations, {"kind": kind}, **values)
 
 
 def failed(turn: Turn, kind: Kind, failure: Failure) -> None:
     """Show that an attempt failed, and what to do."""
-    put(turn, kind, failure=PhaseFailure.of(failure).model_dump_json())
+    put(turn, kind, failure=PhaseFailure.of(failure))
 
 
 def failure_of(row: AnyRow | None) -> PhaseFailure | None:
@@ -170,13 +108,11 @@ def failure_of(row: AnyRow | None) -> PhaseFailure | None:
 
 def end_with_sandbox(turn: Turn) -> list[Kind]:
     """Cancel what the task does in its sandbox, and clear what was shown about it. Return the cancelled kinds."""
-    ended: list[Kind] = []
-    for kind, one in under_way(turn):
-        if OPERATIONS[kind].ends_with_sandbox and not one.cancelling:
-            turn.cancel(one.id)
-            ended.append(kind)
+    cut = [(kind, one.id) for kind, one in under_way(turn) if OPERATIONS[kind].ends_with_sandbox and not one.cancelling]
+    for _, workflow in cut:
+        turn.cancel(workflow)
     for kind, operation in OPERATIONS.items():
         if operation.ends_with_sandbox and kind is not Kind.CHECKPOINT:
-            turn.update(operations, {"kind": kind.value}, step="", failure=None)
+            turn.update(operations, {"kind": kind}, step="", failure=None)
     turn.update(tasks, sandbox_stopped=False)
-    return ended
+    return [kind for kind, _ in cut]

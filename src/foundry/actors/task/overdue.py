@@ -21,13 +21,9 @@ def look(turn: Turn) -> None:
 def set_alarm(turn: Turn) -> None:
     """Every turn ends with this: the alarm for what should pass, and what has not passed in time."""
     overdue, wait = config(turn).watchdog.look(standing(turn), millis(turn.now))
-    if wait is not None:
-        turn.schedule("watchdog", wait)
-    else:
-        turn.unschedule("watchdog")
-    found = overdue.model_dump_json() if overdue else None
-    if found != turn.one(tasks).overdue:
-        turn.update(tasks, overdue=found)
+    turn.schedule("watchdog", wait)
+    if (overdue and overdue.model_dump_json()) != turn.one(tasks).overdue:
+        turn.update(tasks, overdue=overdue)
 
 
 def start_again(turn: Turn) -> bool:

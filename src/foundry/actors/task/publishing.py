@@ -2,60 +2,42 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from foundry.actors.task import branch_rename, branch_sync, lifecycle, operations
 from foundry.actors.task.jobs import Publish
 from foundry.actors.task.tables import tasks
-from foundry.actors.task.views import repository_of
+from foundry.actors.task.views import repository_of, work_of
 from foundry.contracts.errors import WrongState
-from foundry.contracts.ids import SandboxId
 from foundry.contracts.people import Person
-from foundry.contracts.task import (
-    ArchiveReason,
-    Publishing,
-    PublishTask,
-    PullRequestOpened,
-    PullRequestSeen,
-    Pushed,
-    TaskState,
-    WorkTree,
-)
+from foundry.contracts.task import ArchiveReason, Publishing, PublishTask, PullRequestOpened, PullRequestSeen, Pushed
 from foundry.contracts.task_operations import Kind
 from foundry.runtime.actor import handles, receives
+from foundry.runtime.columns import from_row
 from foundry.runtime.turn import Turn
 
 
 @handles(PublishTask)
 def publish(turn: Turn, command: PublishTask) -> None:
     """Push and open the pull request; asked again while it runs, it goes on running."""
-    operations.refuse(turn, Kind.PUBLISH)
-    if operations.running(turn, Kind.PUBLISH) is None:
-        _publish(turn, command, automatic=False)
+    _publish(turn, command, automatic=False)
 
 
 def publish_automatically(turn: Turn) -> None:
     """After an agent's turn, where nothing is in the way."""
-    try:
-        operations.refuse(turn, Kind.PUBLISH)
-    except WrongState:
-        return
-    if operations.running(turn, Kind.PUBLISH) is None:
-        person = Person.model_validate_json(turn.one(tasks).person)
+    person = Person.model_validate_json(turn.one(tasks).person)
+    with suppress(WrongState):
         _publish(turn, PublishTask(person=person), automatic=True)
 
 
 def _publish(turn: Turn, wish: PublishTask, *, automatic: bool) -> None:
+    operations.refuse(turn, Kind.PUBLISH)
+    if operations.running(turn, Kind.PUBLISH) is not None:
+        return
     row = turn.one(tasks)
-    job = Publish(
-        sandbox=SandboxId(row.sandbox),
-        repository=repository_of(row),
-        branch=row.branch,
-        base=row.base,
-        title=wish.title or row.title,
-        body=wish.body if wish.body is not None else f"{row.prompt}\n\n---\nOpened by Foundry, task {turn.key}.",
-        draft=wish.draft,
-        by_itself=automatic,
-        person=wish.person,
-    )
+    body = f"{row.prompt}\n\n---\nOpened by Foundry, task {turn.key}." if wish.body is None else wish.body
+    said = {"title": wish.title or row.title, "body": body, "draft": wish.draft}
+    job = from_row(Publish, row, repository=repository_of(row), by_itself=automatic, person=wish.person, **said)
     operations.begin(turn, Kind.PUBLISH, job, step="looking at the work")
 
 
@@ -66,9 +48,8 @@ def publishing(turn: Turn, command: Publishing) -> None:
 
 @handles(Pushed)
 def pushed(turn: Turn, command: Pushed) -> None:
-    work = WorkTree.model_validate_json(turn.one(tasks).work)
     even = {"unpushed": 0, "head": command.head, "upstream": command.head, "behind": 0}
-    turn.update(tasks, work=work.model_copy(update=even).model_dump_json())
+    turn.update(tasks, work=work_of(turn).model_copy(update=even))
     operations.put(turn, Kind.PUBLISH, step="opening the pull request")
     branch_sync.own_push(turn, command.head)
 
@@ -85,10 +66,8 @@ def pull_request_opened(turn: Turn, command: PullRequestOpened) -> None:
 def pull_request_seen(turn: Turn, message: PullRequestSeen) -> None:
     """Merged -> archived. Closed unmerged -> the task stays and says so. Anything else -> remembered."""
     row = turn.one(tasks)
-    if message.head not in branch_rename.names_of(turn) or branch_rename.closed_by_rename(turn, message):
-        return
-    if row.pull_request_number is not None and row.pull_request_number > message.number:
-        return  # an older pull request of the same branch
+    if not branch_rename.concerns(turn, message) or message.number < (row.pull_request_number or 0):
+        return  # somebody else's, or an older one of the same branch
     ended = "" if message.state == "open" else message.state
     if not ended and row.pull_request_number == message.number and not row.pull_request_ended:
         return  # no news; what the note says still holds
@@ -96,5 +75,5 @@ def pull_request_seen(turn: Turn, message: PullRequestSeen) -> None:
     if message.state == "closed":
         note = f"Pull request #{message.number} was closed without merging. Publish opens a new one."
     turn.update(tasks, pull_request_number=message.number, pull_request_ended=ended, note=note)
-    if message.state == "merged" and row.state != TaskState.ARCHIVED and not branch_rename.wait_for_rename(turn):
+    if message.state == "merged" and not row.archived and not branch_rename.wait_for_rename(turn):
         lifecycle.archive_task(turn, ArchiveReason.MERGED, discard=False)

@@ -5,14 +5,19 @@ What runs is not here: a turn reads it from the runtime's table (`turn.running()
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Text
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Table, Text
 
 from foundry.runtime.store.tables import owned_table
 
-tasks = owned_table(
-    "Task",
+
+def _table(name: str, *parts: Column[Any] | Index) -> Table:
+    return owned_table("Task", name, Column("task", String, primary_key=True), *parts)
+
+
+tasks = _table(
     "tasks",
-    Column("task", String, primary_key=True),
     Column("organization", String, nullable=False),
     Column("repository_id", String, nullable=False, server_default=""),
     Column("prompt", Text, nullable=False),
@@ -43,20 +48,16 @@ tasks = owned_table(
     Index("tasks_open", "state", "organization"),
 )
 
-operations = owned_table(
-    "Task",
+operations = _table(
     "task_operations",  # what the runtime does not know of an operation
-    Column("task", String, primary_key=True),
     Column("kind", String, primary_key=True),
     Column("step", String, nullable=False, server_default=""),  # as it is shown
     Column("holds", Boolean, nullable=False, server_default="0"),  # it has taken the work tree, late
     Column("failure", Text),  # PhaseFailure: of its last attempt
 )
 
-task_sessions_known = owned_table(
-    "Task",
+task_sessions_known = _table(
     "task_sessions_known",
-    Column("task", String, primary_key=True),
     Column("session", String, primary_key=True),
     Column("number", Integer, nullable=False),
     Column("agent", String, nullable=False),
@@ -68,19 +69,15 @@ task_sessions_known = owned_table(
     Column("resting", Boolean, key="sandbox_stopped", nullable=False, server_default="0"),  # with its agent
 )
 
-waiting_prompts = owned_table(
-    "Task",
+waiting_prompts = _table(
     "task_waiting_prompts",
-    Column("task", String, primary_key=True),
     Column("message", String, primary_key=True),
     Column("session", String, nullable=False),
     Column("number", BigInteger, nullable=False),  # when it was said, in milliseconds: their order
 )
 
-checkpoints = owned_table(
-    "Task",
+checkpoints = _table(
     "task_checkpoints",
-    Column("task", String, primary_key=True),
     Column("checkpoint", String, primary_key=True),
     Column("number", Integer, nullable=False),
     Column("reason", String, nullable=False),
@@ -90,26 +87,17 @@ checkpoints = owned_table(
     Column("at", BigInteger, nullable=False),
 )
 
-wanted_checkpoints = owned_table(
-    "Task",
+wanted_checkpoints = _table(
     "task_wanted_checkpoints",  # at most one: it stands for those that waited before it
-    Column("task", String, primary_key=True),
     Column("reason", String, nullable=False),
     Column("session", String),
     Column("message", String),
 )
 
-diffs = owned_table(
-    "Task",
-    "task_diffs",
-    Column("task", String, primary_key=True),
-    Column("diff", Text, nullable=False),  # against the base, committed and not; cut at 256 KiB
-)
+diffs = _table("task_diffs", Column("diff", Text, nullable=False))  # against the base; cut at 256 KiB
 
-remote_branches = owned_table(
-    "Task",
+remote_branches = _table(
     "task_remote_branches",  # the branch on GitHub as last seen; no row: never seen there
-    Column("task", String, primary_key=True),
     Column("head", String),  # none: it was deleted; empty: it was made, at a commit that is not known
     Column("before", String),  # its head before that
     Column("since", BigInteger, nullable=False, server_default="0"),  # GitHub's clock; older news is ignored
@@ -118,10 +106,8 @@ remote_branches = owned_table(
     Column("later", Boolean, nullable=False, server_default="0"),  # a fetch found an agent at work
 )
 
-renames = owned_table(
-    "Task",
+renames = _table(
     "task_renames",  # one that runs or has failed
-    Column("task", String, primary_key=True),
     Column("old", String, nullable=False),
     Column("new", String, nullable=False),
     Column("replaces", Integer),  # the pull request that GitHub closes because of it
@@ -131,26 +117,17 @@ renames = owned_table(
     Column("merged", Boolean, nullable=False, server_default="0"),  # meanwhile: the task is archived at the end
 )
 
-former_branches = owned_table(
-    "Task",
-    "task_former_branches",
-    Column("task", String, primary_key=True),
-    Column("branch", String, primary_key=True),
-)
+former_branches = _table("task_former_branches", Column("branch", String, primary_key=True))
 
-lost_sandboxes = owned_table(
-    "Task",
+lost_sandboxes = _table(
     "task_lost_sandboxes",
-    Column("task", String, primary_key=True),
     Column("sandbox", String, primary_key=True),
     Column("at", BigInteger, nullable=False),
     Column("replaced", Boolean, nullable=False, server_default="0"),  # there is a new one
 )
 
-releases = owned_table(
-    "Task",
+releases = _table(
     "task_releases",  # of an archived task
-    Column("task", String, primary_key=True),
     Column("retained", Text, nullable=False, server_default=""),  # why the sandbox is still there; empty: it is not
     Column("remove_at", BigInteger),  # when the stopped sandbox is removed
 )

@@ -10,7 +10,7 @@ from typing import cast
 from foundry.actors.task_session.row import State
 from foundry.actors.task_session.tables import session_agents, session_messages, session_permissions, sessions
 from foundry.actors.task_session.transcript import Transcript
-from foundry.actors.task_session.transitions import MESSAGE, PERMISSION, SESSION, Verdict, advance, verdict
+from foundry.actors.task_session.transitions import MESSAGE, PERMISSION, SESSION, Verdict, verdict
 from foundry.actors.task_session.views import ASKED
 from foundry.contracts.errors import NotFound
 from foundry.contracts.ids import MessageId, SessionId, WorkflowId
@@ -28,6 +28,7 @@ from foundry.contracts.task_session import (
     SessionStatus,
     SessionView,
 )
+from foundry.contracts.transitions import advance
 from foundry.runtime.turn import AnyRow, Turn
 
 OPENING = ("open_session", "resume_session")  # workflows

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TypeVar
 
-from foundry.contracts.errors import WrongState
 from foundry.contracts.session_stream import Signs
 from foundry.contracts.task_session import MessageState as M
 from foundry.contracts.task_session import PermissionState as P
@@ -36,19 +34,6 @@ PERMISSION: dict[P, frozenset[P]] = {
     P.ANSWERED: frozenset(),
     P.GONE: frozenset(),
 }
-
-State = TypeVar("State", bound=StrEnum)
-
-
-def advance(table: dict[State, frozenset[State]], what: str, now: State, to: State) -> State:
-    """The new state, if the table allows it.
-
-    Raises:
-        WrongState: it does not.
-    """
-    if to not in table[now]:
-        raise WrongState(f"{what} is {now.value} and cannot become {to.value}")
-    return to
 
 
 class Verdict(StrEnum):

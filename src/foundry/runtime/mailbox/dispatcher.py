@@ -18,10 +18,10 @@ from sqlalchemy import Connection, select
 from foundry.contracts.messages import Address
 from foundry.runtime.async_tools import Looks
 from foundry.runtime.host import Host
+from foundry.runtime.reader import Reader
 from foundry.runtime.store.base import Busy, Store
 from foundry.runtime.store.tables import mailbox
 from foundry.runtime.transactions import MailWork
-from foundry.runtime.turn import Reader
 
 SWEPT_AT_ONCE = 1_000  # receivers
 

@@ -12,9 +12,9 @@ from sqlalchemy import delete, func, insert, select
 
 from foundry.contracts.messages import Address
 from foundry.runtime.host import Host
+from foundry.runtime.reader import Reader
 from foundry.runtime.store.base import Transaction
 from foundry.runtime.store.tables import blobs
-from foundry.runtime.turn import Reader
 
 PART = 512 * 1024  # bytes of one row: some milliseconds of a writer's time
 

@@ -22,8 +22,9 @@ from foundry.contracts.inspection import (
 )
 from foundry.contracts.messages import utc
 from foundry.contracts.stored_names import current_workflow
+from foundry.runtime.columns import AnyRow
+from foundry.runtime.reader import Query, Reader
 from foundry.runtime.store.tables import actors, blobs, leases, mailbox, schedules, workflows
-from foundry.runtime.turn import AnyRow, Query, Reader
 
 ROW_LIMIT = 200  # rows of one list
 

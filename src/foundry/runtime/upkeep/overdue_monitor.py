@@ -16,10 +16,11 @@ from sqlalchemy import Connection, func, select
 from foundry.contracts.errors import FoundryError, Unavailable
 from foundry.contracts.issues import IssueKind
 from foundry.contracts.messages import APP, ScopeId
+from foundry.runtime.columns import AnyRow
 from foundry.runtime.host import Host
+from foundry.runtime.reader import Reader
 from foundry.runtime.store.base import Store
 from foundry.runtime.store.tables import mailbox, schedules
-from foundry.runtime.turn import AnyRow, Reader
 from foundry.runtime.upkeep.condition_issue import StandingIssue
 
 MAIL, SCHEDULE = "late messages", "late schedules"

@@ -20,8 +20,8 @@ from foundry.contracts.messages import Address, Command
 from foundry.runtime.async_tools import ended, woken
 from foundry.runtime.host import Host
 from foundry.runtime.intervals import Pace
+from foundry.runtime.reader import Reader
 from foundry.runtime.store.base import Fenced, Transaction
-from foundry.runtime.turn import Reader
 from foundry.runtime.worker.lease import acquire, release, renew
 
 T = TypeVar("T")

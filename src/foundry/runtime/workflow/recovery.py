@@ -26,9 +26,9 @@ from foundry.contracts.issues import IssueKind
 from foundry.contracts.messages import Address
 from foundry.runtime.host import Host
 from foundry.runtime.intervals import Pace
+from foundry.runtime.reader import Reader
 from foundry.runtime.store.base import Transaction
 from foundry.runtime.store.tables import leases
-from foundry.runtime.turn import Reader
 from foundry.runtime.worker.lease import acquire, release
 from foundry.runtime.workflow.workflow_rows import Started, start_rows
 

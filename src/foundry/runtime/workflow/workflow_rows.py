@@ -9,8 +9,8 @@ from sqlalchemy import select
 from foundry.contracts.ids import WorkflowId
 from foundry.contracts.messages import Address, ScopeId
 from foundry.contracts.stored_names import current_workflow
+from foundry.runtime.reader import Reader
 from foundry.runtime.store.tables import workflows
-from foundry.runtime.turn import Reader
 
 
 class Started(NamedTuple):

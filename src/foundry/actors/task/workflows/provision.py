@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import structlog
 
-from foundry.actors.task.checkpoints import key
-from foundry.actors.task.jobs import Beginning, Provision
-from foundry.actors.task.transitions import branch_from
+from foundry.actors.task.jobs import OfTask
 from foundry.actors.task.views import beginning, provisioning
+from foundry.actors.task.workflows.steps import LONG_DEADLINE
 from foundry.contracts import addresses
+from foundry.contracts.branch_names import branch_from
 from foundry.contracts.doors import Doors
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.repository import ReserveBranch
 from foundry.contracts.sandbox_instance import CreateSandbox, SandboxMoved, SandboxState
 from foundry.contracts.task import BeginPhase, Named, Phase, Provisioned, TaskView
+from foundry.contracts.task_checkpoints import checkpoint_key
+from foundry.contracts.task_provisioning import Beginning
 from foundry.runtime.workflow.flow import Flow, Scope, workflow
 
 log = structlog.get_logger("foundry.task")
@@ -38,28 +40,27 @@ STEPS = (
 RECOVERY_STEPS = tuple(step for step in STEPS if step != "naming")
 RELEASES = {"creating sandbox": "release"}
 
-CLONE_DEADLINE = 600.0  # seconds
-RESTORE_DEADLINE = 600.0  # seconds
-INSTALL_DEADLINE = 600.0  # seconds
 HEALTH_DEADLINE = 30.0  # seconds; a cold sandbox-agent answers well within one
 
 
 @workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES)
-async def provision(flow: Flow, job: Provision) -> None:
+async def provision(flow: Flow, job: OfTask) -> None:
     await _provision(flow, job)
 
 
 @workflow(owner="Task", scope=Scope.ORGANIZATION, steps=RECOVERY_STEPS, releases=RELEASES)
-async def recovery(flow: Flow, job: Provision) -> None:
+async def recovery(flow: Flow, job: OfTask) -> None:
     """The same for a task whose sandbox was lost; its branch has its name."""
     await _provision(flow, job)
 
 
-async def _provision(flow: Flow, job: Provision) -> None:
-    me = addresses.task(job.task)
-    task, lost = (await flow.read("reading the task", provisioning, job.task)).both
-    assert task.sandbox
-    box = addresses.sandbox(task.sandbox)
+async def _provision(flow: Flow, job: OfTask) -> None:
+    me, sandboxes = flow.owner, flow.doors.sandboxes
+    known = await flow.read("reading the task", provisioning, job.task)
+    task, lost = known.task, known.lost
+    sandbox = task.sandbox
+    assert sandbox
+    box = addresses.sandbox(sandbox)
     if lost is not None:
         await flow.do("reading the task", end_what_is_left, flow.doors, lost)
 
@@ -69,43 +70,34 @@ async def _provision(flow: Flow, job: Provision) -> None:
 
     if task.branch:  # otherwise the naming step has started the phase
         await flow.ask("creating sandbox", me, BeginPhase(phase=Phase.CREATING_SANDBOX))
-    await flow.ask(
-        "creating sandbox",
-        box,
-        CreateSandbox(
-            parent=addresses.organization(task.repository.organization),
-            scope=flow.scope,
-            id=task.sandbox,
-            task=job.task,
-        ),
-    )
+    organization = addresses.organization(task.repository.organization)
+    create = CreateSandbox(parent=organization, scope=flow.scope, id=sandbox, task=job.task)
+    await flow.ask("creating sandbox", box, create)
     agents = sorted({session.agent for session in task.sessions})
-    made = await flow.do("creating sandbox", flow.doors.sandboxes.create, task.sandbox, agents)
+    made = await flow.do("creating sandbox", sandboxes.create, sandbox, agents)
     moved = SandboxMoved(state=SandboxState.STARTING, provider=made.provider, warning=made.warning)
     await flow.ask("creating sandbox", box, moved)
 
     await flow.ask("starting sandbox-agent", me, BeginPhase(phase=Phase.STARTING_AGENT_SERVER))
-    endpoint = await flow.do("starting sandbox-agent", flow.doors.sandboxes.start, task.sandbox)
+    endpoint = await flow.do("starting sandbox-agent", sandboxes.start, sandbox)
     await flow.ask("starting sandbox-agent", box, SandboxMoved(state=SandboxState.STARTING, endpoint=endpoint))
 
     await flow.ask("waiting for health", me, BeginPhase(phase=Phase.WAITING_FOR_HEALTH))
-    await flow.do("waiting for health", flow.doors.sandboxes.wait_healthy, task.sandbox, deadline=HEALTH_DEADLINE)
+    await flow.do("waiting for health", sandboxes.wait_healthy, sandbox, deadline=HEALTH_DEADLINE)
     await flow.ask("waiting for health", box, SandboxMoved(state=SandboxState.RUNNING, endpoint=endpoint))
 
     await flow.ask("cloning", me, BeginPhase(phase=Phase.CLONING))
-    await flow.do("cloning", clone, flow.doors, task, task.sandbox, branch, deadline=CLONE_DEADLINE)
+    await flow.do("cloning", clone, flow.doors, task, sandbox, branch, deadline=LONG_DEADLINE)
 
     note = ""
     if task.begins_from is not None:
         await flow.ask("restoring the work", me, BeginPhase(phase=Phase.RESTORING))
         start = await flow.read("restoring the work", beginning, job.task)
-        note = await flow.do("restoring the work", begin_from, flow.doors, task, start, deadline=RESTORE_DEADLINE)
+        note = await flow.do("restoring the work", begin_from, flow.doors, task, start, deadline=LONG_DEADLINE)
 
     await flow.ask("installing agent", me, BeginPhase(phase=Phase.INSTALLING_AGENT))
     for agent in agents:
-        await flow.do(
-            "installing agent", flow.doors.sandboxes.install_agent, task.sandbox, agent, deadline=INSTALL_DEADLINE
-        )
+        await flow.do("installing agent", sandboxes.install_agent, sandbox, agent, deadline=LONG_DEADLINE)
 
     await flow.ask("creating session", me, Provisioned(note=note))
 
@@ -116,11 +108,8 @@ async def _name(flow: Flow, task: TaskView) -> str:
         return task.branch
     remote = await flow.do("naming", flow.doors.github.branch_names, task.repository)
     wanted = task.wanted_branch or branch_from(task.title)
-    branch = await flow.ask(
-        "naming",
-        addresses.repository(task.repository.id),
-        ReserveBranch(task=task.id, wanted=wanted, exact=task.wanted_branch is not None, remote=remote),
-    )
+    reserve = ReserveBranch(task=task.id, wanted=wanted, exact=task.wanted_branch is not None, remote=remote)
+    branch = await flow.ask("naming", addresses.repository(task.repository.id), reserve)
     await flow.ask("naming", flow.owner, Named(branch=branch, title=task.title, base=task.base))
     return branch
 
@@ -139,16 +128,11 @@ async def begin_from(doors: Doors, task: TaskView, start: Beginning) -> str:
     assert task.sandbox
     assert start.source
     assert start.saved
-    place = key(start.source.task, start.source.id)
+    place = checkpoint_key(start.source.task, start.source.id)
     head = await doors.sandboxes.restore(
         task.sandbox, place, start.saved, branch=start.branch, base=task.base, keep_newer=start.own
     )
-    if not start.own or head == start.saved.head:
-        return ""
-    return (
-        "The sandbox was lost; this is a new one, with the branch as it is on GitHub, which has newer commits than the "
-        "last checkpoint. Restore that one to get what was not committed."
-    )
+    return start.note(head)
 
 
 async def end_what_is_left(doors: Doors, lost: SandboxId) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from foundry.actors.ensure_running import ensure_running
 from foundry.actors.task.jobs import Publish
-from foundry.actors.task.workflows.ensure_running import ensure_running
+from foundry.actors.task.workflows.steps import look_at_work, refuse
 from foundry.contracts.doors import Doors
-from foundry.contracts.task import NothingToPublish, Publishing, PullRequestOpened, PullRequestRef, Pushed, WorkSeen
+from foundry.contracts.task import NothingToPublish, Publishing, PullRequestOpened, PullRequestRef, Pushed
 from foundry.runtime.workflow.flow import Flow, Scope, workflow
 
 STEPS = ("looking at the work", "pushing", "opening the pull request")
@@ -17,12 +18,13 @@ PUSH_DEADLINE = 300.0  # seconds
 @workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES)
 async def publish(flow: Flow, job: Publish) -> None:
     await ensure_running(flow, "looking at the work", job.sandbox)
-    work = await flow.do("looking at the work", flow.doors.sandboxes.work_tree, job.sandbox, job.base)
-    new = await flow.ask("looking at the work", flow.owner, WorkSeen(work=work))
-    if not new and (job.by_itself or work.commits_ahead == 0):
-        if not job.by_itself:
-            await flow.do("looking at the work", nothing_to_publish, work.changed_files)
+    work = await look_at_work(flow, job.sandbox, job.base)
+    if job.by_itself and not work.unpushed:
         return
+    if not work.unpushed and not work.commits_ahead:
+        changed = f"; {len(work.changed_files)} changed files are not committed" if work.changed_files else ""
+        nothing = NothingToPublish(f"the branch has no commits of its own{changed}")
+        await flow.do("looking at the work", refuse, nothing)
 
     await flow.ask("pushing", flow.owner, Publishing(step="pushing"))
     head = await flow.do("pushing", push, flow.doors, job, deadline=PUSH_DEADLINE)
@@ -30,12 +32,6 @@ async def publish(flow: Flow, job: Publish) -> None:
 
     opened = await flow.do("opening the pull request", open_pull_request, flow.doors, job)
     await flow.ask("opening the pull request", flow.owner, PullRequestOpened(pull_request=opened))
-
-
-async def nothing_to_publish(changed: list[str]) -> None:
-    """Refuse: a pull request needs commits."""
-    uncommitted = f"; {len(changed)} changed files are not committed" if changed else ""
-    raise NothingToPublish(f"the branch has no commits of its own{uncommitted}")
 
 
 async def push(doors: Doors, job: Publish) -> str:

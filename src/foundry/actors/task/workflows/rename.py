@@ -6,16 +6,28 @@ docs/states.md has the table of what each step finds on repeat.
 
 from __future__ import annotations
 
-from foundry.actors.task.jobs import Rename, RenameWish
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from foundry.actors.ensure_running import ensure_running
+from foundry.actors.task.jobs import OfTask
 from foundry.actors.task.views import rename_view
-from foundry.actors.task.workflows.ensure_running import ensure_running, ensure_running_if_possible
 from foundry.contracts import addresses
 from foundry.contracts.doors import Doors
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.repository import GiveBackBranch, ReserveRename
 from foundry.contracts.task import PullRequestOpened, PullRequestRef
-from foundry.contracts.task_rename import BranchOnGitHub, BranchRenamed, OldPullRequest, RenameEnded, RenameStep
+from foundry.contracts.task_rename import (
+    BranchOnGitHub,
+    BranchRenamed,
+    OldPullRequest,
+    RenameEnded,
+    RenameStep,
+    RenameWish,
+)
 from foundry.runtime.workflow.flow import Flow, Scope, workflow
+
+T = TypeVar("T")
 
 STEPS = (
     "reading the task",
@@ -36,43 +48,37 @@ RELEASES = {"renaming in the sandbox": "rename, giving up", "reserving the name"
 
 WAIT_DEADLINE = 60.0  # seconds GitHub may take for what follows from a rename
 WAIT_TRIES = 3  # attempts of a step that waits for GitHub
-DESCRIPTION_LIMIT = 65_000  # characters of a pull request's body; GitHub takes 65,536
 
 
 @workflow(owner="Task", scope=Scope.ORGANIZATION, steps=STEPS, releases=RELEASES)
-async def rename(flow: Flow, job: Rename) -> None:
+async def rename(flow: Flow, job: OfTask) -> None:
+    github = flow.doors.github
     wish = await flow.read("reading the task", rename_view, job.task)
-    if wish.giving_up and not wish.asked:
-        await _go_back(flow, wish)
-        return
-    found = await flow.do("looking at GitHub", look, flow.doors, wish)
-    renamed = wish.asked and wish.new in found.names and wish.old not in found.names
+    found = BranchOnGitHub(names=[])
+    if wish.asked or not wish.giving_up:
+        found = await flow.do("looking at GitHub", github.branch, wish.repository, wish.old, wish.replaces)
+    renamed, pull = wish.renamed(found), wish.closes(found)
     if wish.giving_up and not renamed:
         await _go_back(flow, wish, found.pull_request)
         return
-    pull = found.pull_request
-    if pull is not None and pull.state == "closed" and not wish.asked:
-        pull = None  # somebody else closed it; do not open a replacement
-    await flow.ask(
-        "looking at GitHub", flow.owner, RenameStep(step="reserving the name", replaces=pull and pull.number)
-    )
+    replaces = pull and pull.number
+    await flow.ask("looking at GitHub", flow.owner, RenameStep(step="reserving the name", replaces=replaces))
 
-    others = [name for name in found.names if name != wish.old and not (renamed and name == wish.new)]
-    reserve = ReserveRename(task=wish.task, wanted=wish.new, remote=others)
+    reserve = ReserveRename(task=wish.task, wanted=wish.new, remote=wish.others(found))
     await flow.ask("reserving the name", addresses.repository(wish.repository.id), reserve)
 
     await flow.ask("renaming in the sandbox", flow.owner, RenameStep(step="renaming in the sandbox", touches=True))
     await ensure_running(flow, "renaming in the sandbox", wish.sandbox)
-    await flow.do("renaming in the sandbox", rename_local, flow.doors, wish, wish.old, wish.new)
+    await flow.do("renaming in the sandbox", flow.doors.sandboxes.rename_branch, wish.sandbox, wish.old, wish.new)
 
     became: PullRequestRef | None = None
     if renamed or wish.old in found.names:
+        names = wish.repository, wish.old, wish.new
         await flow.ask("renaming on GitHub", flow.owner, RenameStep(step="renaming on GitHub", asks=True))
-        await flow.do("renaming on GitHub", rename_remote, flow.doors, wish)
+        await flow.do("renaming on GitHub", github.rename_branch, *names)
         await flow.ask("waiting for GitHub", flow.owner, RenameStep(step="waiting for GitHub"))
-        number = pull.number if pull else None
         became = await flow.do(
-            "waiting for GitHub", wait, flow.doors, wish, number, deadline=WAIT_DEADLINE, tries=WAIT_TRIES
+            "waiting for GitHub", github.renamed, *names, replaces, deadline=WAIT_DEADLINE, tries=WAIT_TRIES
         )
     await flow.ask("switching to the new branch", flow.owner, BranchRenamed())
 
@@ -85,25 +91,29 @@ async def rename(flow: Flow, job: Rename) -> None:
 
 async def _replace(flow: Flow, wish: RenameWish, old: OldPullRequest) -> str:
     """Open a pull request like the old one. Return what GitHub refused to copy."""
-    await flow.ask("opening the replacement", flow.owner, RenameStep(step="opening the replacement"))
-    new = await flow.do("opening the replacement", open_replacement, flow.doors, wish, old)
+    github, where = flow.doors.github, wish.repository
+    new = await _shown(flow, "opening the replacement", open_replacement, flow.doors, wish, old)
     await flow.ask("opening the replacement", flow.owner, PullRequestOpened(pull_request=new))
     said: list[str] = []
     if old.labels:
-        await flow.ask("copying the labels", flow.owner, RenameStep(step="copying the labels"))
-        said.append(await flow.do("copying the labels", copy_labels, flow.doors, wish, new.number, old.labels))
+        said.append(await _shown(flow, "copying the labels", github.copy_labels, where, new.number, old.labels))
     if old.reviewers or old.teams:
-        await flow.ask("asking the reviewers", flow.owner, RenameStep(step="asking the reviewers"))
-        said.append(await flow.do("asking the reviewers", ask_reviewers, flow.doors, wish, new.number, old))
-    await flow.ask("linking the two", flow.owner, RenameStep(step="linking the two"))
-    said.append(await flow.do("linking the two", link, flow.doors, wish, old.number, new.number))
+        reviews = where, new.number, old.reviewers, old.teams
+        said.append(await _shown(flow, "asking the reviewers", github.ask_reviewers, *reviews))
+    said.append(await _shown(flow, "linking the two", link, flow.doors, wish, old.number, new.number))
     return " ".join(words for words in said if words)
 
 
-async def _go_back(flow: Flow, wish: RenameWish, pull: OldPullRequest | None = None) -> None:
+async def _shown(flow: Flow, step: str, function: Callable[..., Awaitable[T]], *args: object) -> T:
+    """Have the task show the step, then do it."""
+    await flow.ask(step, flow.owner, RenameStep(step=step))
+    return await flow.do(step, function, *args)
+
+
+async def _go_back(flow: Flow, wish: RenameWish, pull: OldPullRequest | None) -> None:
     """Rename the sandbox's branch back. If the sandbox refuses, continue: the checked-out branch counts."""
     await flow.ask("renaming in the sandbox", flow.owner, RenameStep(step="renaming in the sandbox"))
-    await ensure_running_if_possible(flow, "renaming in the sandbox", wish.sandbox)
+    await ensure_running(flow, "renaming in the sandbox", wish.sandbox, required=False)
     words = await flow.do("renaming in the sandbox", rename_back, flow.doors, wish)
     became = pull and PullRequestRef(number=pull.number, state=pull.state, url=pull.url)
     await _end(flow, wish, wish.new, RenameEnded(pull_request=became, note=words))
@@ -115,14 +125,6 @@ async def _end(flow: Flow, wish: RenameWish, free: str, ended: RenameEnded) -> N
     await flow.ask("done", flow.owner, ended)
 
 
-async def look(doors: Doors, wish: RenameWish) -> BranchOnGitHub:
-    return await doors.github.branch(wish.repository, wish.old, wish.replaces)
-
-
-async def rename_local(doors: Doors, wish: RenameWish, old: str, new: str) -> None:
-    await doors.sandboxes.rename_branch(wish.sandbox, old, new)
-
-
 async def rename_back(doors: Doors, wish: RenameWish) -> str:
     """Why the sandbox still has the new name, if it does."""
     try:
@@ -132,35 +134,13 @@ async def rename_back(doors: Doors, wish: RenameWish) -> str:
     return ""
 
 
-async def rename_remote(doors: Doors, wish: RenameWish) -> None:
-    await doors.github.rename_branch(wish.repository, wish.old, wish.new)
-
-
-async def wait(doors: Doors, wish: RenameWish, replaces: int | None) -> PullRequestRef | None:
-    """What became of the pull request."""
-    return await doors.github.renamed(wish.repository, wish.old, wish.new, replaces)
-
-
 async def open_replacement(doors: Doors, wish: RenameWish, old: OldPullRequest) -> PullRequestRef:
     """Like the old one, and it says which that was."""
-    why = f"Replaces #{old.number}, which GitHub closed when the branch `{wish.old}` was renamed to `{wish.new}`."
-    body = f"{old.body[: DESCRIPTION_LIMIT - len(why)]}\n\n---\n{why}".lstrip()
+    body = wish.replacement_body(old)
     return await doors.github.replace_pull_request(wish.repository, old, head=wish.new, body=body)
-
-
-async def copy_labels(doors: Doors, wish: RenameWish, number: int, labels: list[str]) -> str:
-    words = await doors.github.copy_labels(wish.repository, number, labels)
-    return words and f"The labels were not copied: {words}."
-
-
-async def ask_reviewers(doors: Doors, wish: RenameWish, number: int, old: OldPullRequest) -> str:
-    words = await doors.github.ask_reviewers(wish.repository, number, old.reviewers, old.teams)
-    return words and f"The reviewers were not asked again: {words}."
 
 
 async def link(doors: Doors, wish: RenameWish, old: int, new: int) -> str:
     """A comment where the old one's readers see it."""
-    why = f"the branch `{wish.old}` was renamed to `{wish.new}`, and GitHub closes a pull request then"
-    text = f"Replaced by #{new}: {why}."
-    words = await doors.github.comment_once(wish.repository, old, text)
+    words = await doors.github.comment_once(wish.repository, old, wish.comment(new))
     return words and f"#{old} does not say what replaced it: {words}."

@@ -15,34 +15,34 @@ Whatever 5 or 6 decide wrongly, the poller corrects within a minute.
 
 from __future__ import annotations
 
-import json
-
-from foundry.actors.task.jobs import RemoteHead
-from foundry.contracts.messages import millis
-from foundry.contracts.task import WorkTree
+from foundry.contracts.messages import Model, millis
+from foundry.contracts.repository import RepositoryRef
+from foundry.contracts.task import PullRequestRef, WorkTree
 from foundry.contracts.task_branch import BranchMoved, Upstream, UpstreamState
-from foundry.runtime.turn import AnyRow
 
 OWN = 20  # own heads that are remembered
 SKEW = 60_000  # milliseconds by which our clock may differ from GitHub's
 
 
-def remote_head(row: AnyRow | None) -> RemoteHead | None:
-    if row is None:
-        return None
-    return RemoteHead(
-        head=row.head,
-        before=row.before,
-        since=row.since,
-        pushed=json.loads(row.pushed),
-        tried=row.tried,
-        later=row.later,
-    )
+class RemoteHead(Model):
+    """GitHub's branch as last seen."""
+
+    head: str | None  # none: it was deleted; empty: it was made, at a commit that was not told
+    before: str | None = None  # where it was before that
+    since: int = 0  # Unix ms by GitHub's clock; reports with an earlier date are ignored
+    pushed: list[str] = []  # the task's own latest heads, the newest last
+    tried: str | None = None  # the head for which a fetch started automatically
+    later: bool = False  # a fetch found an agent at work: the work tree may follow when that has ended
 
 
-def stored(head: RemoteHead) -> dict[str, object]:
-    """Its columns."""
-    return {**head.model_dump(exclude={"pushed"}), "pushed": json.dumps(head.pushed)}
+class OpenBranch(Model):
+    """An open task's branch, for the poller that compares it with GitHub's."""
+
+    repository: RepositoryRef
+    branch: str
+    known: str | None  # the head as last heard
+    heard: bool  # GitHub has reported this branch at least once
+    pull_request: PullRequestRef | None
 
 
 def after_news(known: RemoteHead | None, told: BranchMoved, now: int) -> RemoteHead | None:

@@ -13,67 +13,75 @@ webhooks bring the same at once: this finds what they missed.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 
 import structlog
 
-from foundry.actors.task.jobs import OpenBranch
-from foundry.actors.task.views import branches_now, open_branches, organizations_with_open_tasks
 from foundry.contracts import addresses
 from foundry.contracts.errors import FoundryError, Unavailable
 from foundry.contracts.github_state import DescribePullRequest, RecordBranches
-from foundry.contracts.ids import OrganizationId, RepositoryId, TaskId
+from foundry.contracts.ids import OrganizationId, RepositoryId
+from foundry.contracts.remote_branch import OpenBranch
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.task_branch import BranchMoved
+from foundry.runtime.turn import Reader
 from foundry.runtime.worker.supervisor import Job, WorkerKind
 
-log = structlog.get_logger("foundry.task")
+Organizations = Callable[[Reader], Sequence[OrganizationId]]
+"""Those that have open tasks."""
+
+Branches = Callable[[Reader, OrganizationId, RepositoryId | None], Sequence[OpenBranch]]
+"""Those of an organization's open tasks; with a repository, those in it."""
+
+log = structlog.get_logger("foundry.github")
 
 
-def reconciler(every: float) -> WorkerKind:
+def reconciler(organizations: Organizations, branches: Branches, every: float) -> WorkerKind:
     """One for each organization, so it hangs on its door to GitHub; each is looked at in so many seconds."""
 
     async def run(job: Job) -> None:
         away: dict[RepositoryId, str] = {}
         while True:
-            found = await job.read(open_branches, OrganizationId(job.key))
-            for number, (repository, branches) in enumerate(found):
+            found = await job.read(branches, OrganizationId(job.key), None)
+            repositories = {one.repository.id: one.repository for one in found if one.heard or one.pull_request}
+            for number, repository in enumerate(repositories.values()):
                 if number:
-                    await asyncio.sleep(every / len(found))
-                await _look(job, repository, [one.task for one in branches], away)
-            await asyncio.sleep(every / max(len(found), 1))
+                    await asyncio.sleep(every / len(repositories))
+                await _look(job, repository, branches, away)
+            await asyncio.sleep(every / max(len(repositories), 1))
 
-    return WorkerKind("GitHubState", organizations_with_open_tasks, run, name="branches")
+    return WorkerKind("GitHubState", organizations, run, name="branches")
 
 
-async def _look(job: Job, repository: RepositoryRef, tasks: list[TaskId], away: dict[RepositoryId, str]) -> None:
+async def _look(job: Job, repository: RepositoryRef, branches: Branches, away: dict[RepositoryId, str]) -> None:
     """Where GitHub does not answer, or not now, the next minute is as good; it is logged once."""
     try:
-        await compare(job, repository, tasks)
+        await compare(job, repository, branches)
     except Unavailable:
         raise
     except FoundryError as error:
         if away.get(repository.id) != error.code:
-            log.warning("branches cannot be compared with GitHub's", repository=repository.full_name, why=error.detail)
+            log.warning("branches cannot be compared with GitHub's", repository=repository.id, why=error.detail)
         away[repository.id] = error.code
     else:
         away.pop(repository.id, None)
 
 
-async def compare(job: Job, repository: RepositoryRef, tasks: list[TaskId]) -> None:
+async def compare(job: Job, repository: RepositoryRef, branches: Branches) -> None:
     """Compare one repository's. What is known is read before GitHub is asked, so what is heard meanwhile counts."""
-    branches = await job.read(branches_now, tasks)
-    if not branches:
+    known = await job.read(branches, repository.organization, repository.id)
+    if not known:
         return
     github = addresses.github(repository.organization)
-    heads = await job.doors.github.heads(repository, [one.branch for one in branches])
+    heads = await job.doors.github.heads(repository, [one.branch for one in known])
     moved = [
         BranchMoved(branch=one.branch, head=heads.get(one.branch), before=one.known, compared=True)
-        for one in branches
+        for one in known
         if _differs(one, heads.get(one.branch))
     ]
     if moved:
         await job.ask(github, RecordBranches(repository=repository.id, moved=moved))
-    requests = {one.pull_request: one.pull_request_open for one in branches if one.pull_request is not None}
+    requests = {one.pull_request.number: one.pull_request.state == "open" for one in known if one.pull_request}
     if not requests:
         return
     listed = set(await job.doors.github.open_pull_requests(repository))
