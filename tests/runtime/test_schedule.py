@@ -142,6 +142,23 @@ async def test_one_that_fails_is_tried_again_said_from_the_third_time_on_and_tak
         assert await runtime.read(planned) == []
 
 
+async def test_a_name_that_only_a_newer_replica_knows_is_left_to_it_for_a_while(store_url: str) -> None:
+    def newer(tx: Transaction) -> None:
+        tx.execute("UPDATE schedules SET name='of the next release', due_at=?", tx.now - 1)
+
+    def tries(reader: Reader) -> list[int]:
+        return [row.tries for row in reader.all(select(schedules))]
+
+    async with running(store_url) as runtime:
+        await runtime.ask(A, Remind(milliseconds=HOUR))
+        await runtime.system(A, newer)
+        await runtime.ask(toys.Ledger.at("b"), Remind(milliseconds=50))
+        await eventually(lambda: runtime.read(texts, "b"), lambda notes: notes == REMINDED)  # a later look
+        assert await runtime.read(tries) == [0]
+        await runtime.system(A, overdue)  # nobody has taken it for long
+        await eventually(lambda: runtime.read(tries), lambda found: found[0] > 0)
+
+
 async def test_the_end_of_an_actor_is_the_end_of_its_schedules(store_url: str) -> None:
     async with running(store_url) as runtime:
         await runtime.ask(A, Remind(milliseconds=HOUR))

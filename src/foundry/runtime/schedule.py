@@ -1,6 +1,7 @@
 """Schedule: a durable due time by (actor, name), with a generation; a stale one is ignored.
 
-A turn that fails leaves its schedule due, tried again later and later; from the third time on it is a runtime issue.
+A turn that fails leaves its schedule due, tried again later and later; from the third time on it is a runtime issue. A
+name that this release does not know is left to newer replicas for as long as a message of an unknown type.
 
 One timer per process waits for the earliest due time. With several replicas each may fire, and the actor's row lock
 lets one through. The clock that writes due times also decides what is due: on PostgreSQL the database's clock.
@@ -21,7 +22,7 @@ from foundry.runtime.host import Host
 from foundry.runtime.reader import Reader
 from foundry.runtime.store.base import Store, Transaction, Work
 from foundry.runtime.store.tables import schedules
-from foundry.runtime.transactions import After, attempt, followed_by, take, tell
+from foundry.runtime.transactions import NEWER, After, attempt, followed_by, take, tell
 
 SWEEP = 1.0  # seconds between two looks when nothing is known to be due earlier
 FIRED_AT_ONCE = 256  # schedules that one look fires, at most
@@ -52,17 +53,18 @@ class Timer:
     def _fire(self) -> float:
         """Submit what is due. Return the seconds until the next look."""
 
-        def look(connection: Connection) -> tuple[list[tuple[str, str, int]], float]:
+        def look(connection: Connection) -> tuple[list[tuple[str, str, int, int]], float]:
             reader, now = Reader(connection), self._store.now(connection)
             query = select(schedules).where(schedules.c.due_at <= now).order_by(schedules.c.due_at)
-            ready = [(r.actor, r.name, r.generation) for r in reader.all(query.limit(FIRED_AT_ONCE))]
+            ready = [(r.actor, r.name, r.generation, now - r.due_at) for r in reader.all(query.limit(FIRED_AT_ONCE))]
             later = reader.first(select(func.min(schedules.c.due_at)).where(schedules.c.due_at > now))
             return ready, SWEEP if later is None or later[0] is None else min(SWEEP, (later[0] - now) / 1000)
 
         ready, wait = self._store.read(look)
-        for actor, name, generation in ready:
+        for actor, name, generation, late in ready:
             address = Address.parse(actor)
-            if address.kind in self._host.registry.kinds:  # else a newer replica's
+            kind = self._host.registry.kinds.get(address.kind)
+            if kind and (name in kind.schedules or late > 1000 * NEWER):  # else a newer replica's
                 self._store.submit(DueWork(self._host, address, name, generation))
         return wait
 
