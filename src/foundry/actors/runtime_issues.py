@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from sqlalchemy import BigInteger, Column, Integer, String, Table, Text, UniqueConstraint
 
 from foundry.contracts.issues import Failure
-from foundry.contracts.messages import millis, utc
 from foundry.contracts.organization import IssuesChanged, IssueView
+from foundry.runtime.columns import AnyRow, from_row
 from foundry.runtime.store.tables import owned_table
-from foundry.runtime.turn import AnyRow, Turn
+from foundry.runtime.turn import Turn
 
 
 def issue_table(kind: str, name: str) -> Table:
@@ -35,16 +35,7 @@ def issue_table(kind: str, name: str) -> Table:
 
 def listed(rows: Sequence[AnyRow]) -> list[IssueView]:
     """The issues as lists show them, the latest first."""
-    issues = [
-        IssueView(
-            id=row.id,
-            failure=Failure.model_validate_json(row.failure),
-            first_at=utc(row.first_at),
-            last_at=utc(row.last_at),
-            times=row.times,
-        )
-        for row in rows
-    ]
+    issues = [from_row(IssueView, row) for row in rows]
     return sorted(issues, key=lambda issue: (issue.last_at, issue.id), reverse=True)
 
 
@@ -56,20 +47,20 @@ class IssueBook:
 
     def record(self, turn: Turn, failure: Failure) -> None:
         """Add an issue, or update the one with this fingerprint."""
-        now, body = millis(turn.now), failure.model_dump_json()
+        now = turn.now
         known = turn.find(self._table, fingerprint=failure.fingerprint)
         if known is None:
             turn.insert(
                 self._table,
                 id=turn.new_id("iss"),
                 fingerprint=failure.fingerprint,
-                failure=body,
+                failure=failure,
                 first_at=now,
                 last_at=now,
                 times=1,
             )
         else:
-            turn.update(self._table, {"id": known.id}, failure=body, last_at=now, times=known.times + 1)
+            turn.update(self._table, {"id": known.id}, failure=failure, last_at=now, times=known.times + 1)
         self._publish(turn)
 
     def keep(self, turn: Turn, failure: Failure) -> None:

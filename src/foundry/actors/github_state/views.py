@@ -25,6 +25,7 @@ from foundry.contracts.ids import OrganizationId, RepositoryId, UserId
 from foundry.contracts.messages import utc
 from foundry.contracts.people import Access
 from foundry.contracts.repository import RepositoryRef
+from foundry.runtime.columns import from_row
 from foundry.runtime.turn import Reader
 
 
@@ -35,14 +36,8 @@ def github_state(reader: Reader, organization: OrganizationId) -> GitHubStateVie
     if row is None:
         return GitHubStateView(organization=organization, active=False)
     runs = [one for one in rows.running() if not one.cancelling]
-    return GitHubStateView(
-        organization=organization,
-        installation=row.installation,
-        active=row.active,
-        synced_at=None if row.synced_at is None else utc(row.synced_at),
-        syncing_since=utc(runs[-1].since) if runs else None,
-        failure=row.failure,
-    )
+    since = utc(runs[-1].since) if runs else None
+    return from_row(GitHubStateView, row, organization=organization, syncing_since=since)
 
 
 def installation_of(reader: Reader, organization: OrganizationId) -> int | None:
@@ -106,14 +101,4 @@ def members(reader: Reader, organization: OrganizationId) -> list[Member]:
 def deliveries(reader: Reader, limit: int = 50) -> list[DeliveryView]:
     """The latest webhook deliveries, newest first."""
     query = select(github_deliveries).order_by(github_deliveries.c.at.desc(), github_deliveries.c.delivery)
-    return [
-        DeliveryView(
-            id=row.delivery,
-            event=row.event,
-            action=row.action,
-            installation=row.installation,
-            outcome=row.outcome,
-            at=utc(row.at),
-        )
-        for row in reader.all(query.limit(limit))
-    ]
+    return [from_row(DeliveryView, row, id=row.delivery) for row in reader.all(query.limit(limit))]

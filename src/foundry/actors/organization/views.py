@@ -20,6 +20,7 @@ from foundry.contracts.ids import OrganizationId
 from foundry.contracts.organization import IssueView, OrganizationView
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.task import TaskSummary
+from foundry.runtime.columns import from_row
 from foundry.runtime.turn import AnyRow, Reader
 
 
@@ -69,13 +70,7 @@ def issues(reader: Reader, organization: OrganizationId) -> list[IssueView]:
 
 
 def view(row: AnyRow) -> OrganizationView:
-    return OrganizationView(
-        id=OrganizationId(row.organization),
-        login=row.login,
-        name=row.name,
-        avatar_url=row.avatar_url,
-        active=row.active,
-    )
+    return from_row(OrganizationView, row, id=row.organization)
 
 
 def repository_refs(rows: Sequence[AnyRow]) -> list[RepositoryRef]:

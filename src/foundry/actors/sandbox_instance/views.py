@@ -7,28 +7,17 @@ from sqlalchemy import select
 from foundry.actors.sandbox_instance.tables import sandboxes
 from foundry.contracts.addresses import sandbox as address
 from foundry.contracts.errors import NotFound
-from foundry.contracts.ids import SandboxId, TaskId
+from foundry.contracts.ids import SandboxId
 from foundry.contracts.inspection import SandboxSeen
-from foundry.contracts.messages import utc
 from foundry.contracts.sandbox_instance import SandboxState, SandboxView
 from foundry.contracts.sandbox_provider import Endpoint
-from foundry.runtime.turn import AnyRow, Reader
+from foundry.runtime.columns import AnyRow, from_row
+from foundry.runtime.reader import Reader
 
 
 def view(row: AnyRow) -> SandboxView:
     """The sandbox as pages show it, from its row."""
-    return SandboxView(
-        id=SandboxId(row.sandbox),
-        task=TaskId(row.task),
-        provider=row.provider,
-        state=SandboxState(row.state),
-        state_since=utc(row.state_since),
-        endpoint=Endpoint.model_validate_json(row.endpoint) if row.endpoint else None,
-        warning=row.warning,
-        log=row.log,
-        disk=row.disk,
-        remove_at=utc(row.remove_at) if row.remove_at else None,
-    )
+    return from_row(SandboxView, row, id=row.sandbox)
 
 
 def sandbox_view(reader: Reader, sandbox: SandboxId) -> SandboxView:
@@ -37,7 +26,7 @@ def sandbox_view(reader: Reader, sandbox: SandboxId) -> SandboxView:
     Raises:
         NotFound: there is none with this id.
     """
-    row = reader.first(select(sandboxes).where(sandboxes.c.sandbox == sandbox))
+    row = reader.rows(address(sandbox)).find(sandboxes)
     if row is None:
         raise NotFound(f"no sandbox with id {sandbox}")
     return view(row)
@@ -50,7 +39,7 @@ def sandbox_snapshot(reader: Reader, sandbox: SandboxId) -> tuple[int, SandboxVi
 
 def endpoint(reader: Reader, sandbox: SandboxId) -> Endpoint | None:
     """Where its sandbox-agent was last seen; None before the first start."""
-    row = reader.first(select(sandboxes.c.endpoint).where(sandboxes.c.sandbox == sandbox))
+    row = reader.rows(address(sandbox)).find(sandboxes)
     return Endpoint.model_validate_json(row.endpoint) if row and row.endpoint else None
 
 
@@ -71,13 +60,5 @@ def existing(reader: Reader) -> list[SandboxSeen]:
     gone = (SandboxState.CREATING.value, SandboxState.LOST.value, SandboxState.DELETED.value)
     c = sandboxes.c
     query = select(c.sandbox, c.task, c.state, c.disk, c.remove_at).where(c.state.not_in(gone))
-    return [
-        SandboxSeen(
-            id=SandboxId(row.sandbox),
-            task=TaskId(row.task),
-            state=SandboxState(row.state),
-            disk=row.disk,
-            remove_at=utc(row.remove_at) if row.remove_at else None,
-        )
-        for row in sorted(reader.all(query), key=lambda row: (-(row.disk or 0), row.sandbox))
-    ]
+    rows = sorted(reader.all(query), key=lambda row: (-(row.disk or 0), row.sandbox))
+    return [from_row(SandboxSeen, row, id=row.sandbox) for row in rows]

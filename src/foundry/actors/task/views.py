@@ -59,8 +59,8 @@ def view(rows: Rows) -> TaskView:
     active = next((one for one in known if one.id == row.active_session), None)
     kept = operations.kept(rows)
     runs = {one.name for one in rows.running() if not one.cancelling}
-    renaming = kept.get(Kind.RENAME)
-    step, why = renaming.step if renaming else "", operations.failure_of(renaming)
+    last = kept.get(Kind.RENAME)
+    step, why = last.step if last else "", operations.failure_of(last)
     rename = from_row(BranchRename, rows.find(renames), step=step, failure=why)
     failure = next((one for kind in SHOWN if (one := operations.failure_of(kept.get(kind)))), None)
     if failure is None and active and row.state == TaskState.READY and row.phase != Phase.RUNNING:

@@ -61,10 +61,7 @@ def _watch(c: Conversation) -> None:
     since = standing(c, running, c.asked())
     overdue, wait = watchdog(c.turn).look(since, millis(c.turn.now))
     c.state.overdue = overdue.model_dump_json() if overdue else None
-    if wait is not None:
-        c.turn.schedule("watchdog", wait)
-    else:
-        c.turn.unschedule("watchdog")
+    c.turn.schedule("watchdog", wait)
 
 
 def _show(c: Conversation) -> None:

@@ -17,7 +17,7 @@ from foundry.actors.task_session.tables import (
 )
 from foundry.contracts import addresses
 from foundry.contracts.errors import NotFound
-from foundry.contracts.ids import MessageId, OrganizationId, PermissionId, RepositoryId, SessionId, TaskId, UserId
+from foundry.contracts.ids import MessageId, OrganizationId, RepositoryId, SessionId, TaskId, UserId
 from foundry.contracts.messages import utc
 from foundry.contracts.overdue import Overdue
 from foundry.contracts.people import Person
@@ -28,7 +28,6 @@ from foundry.contracts.task_session import (
     EntryChanged,
     EntryKind,
     MessageState,
-    PermissionOption,
     PermissionState,
     PermissionView,
     PersonalView,
@@ -37,7 +36,8 @@ from foundry.contracts.task_session import (
     SessionStatus,
     SessionView,
 )
-from foundry.runtime.turn import AnyRow, Reader
+from foundry.runtime.columns import AnyRow, from_row
+from foundry.runtime.reader import Reader
 
 SHOWN = (MessageState.QUEUED, MessageState.SENDING, MessageState.UNKNOWN, MessageState.FAILED)
 ASKED = (PermissionState.WAITING, PermissionState.ANSWERING)
@@ -74,27 +74,12 @@ def view(state: State, agent: AnyRow | None, messages: Iterable[AnyRow], permiss
 
 
 def _message(row: AnyRow) -> QueuedMessage:
-    return QueuedMessage(
-        id=MessageId(row.message),
-        text=row.text,
-        person=Person.model_validate_json(row.person),
-        state=MessageState(row.state),
-        at=utc(row.at),
-        outcome=row.outcome,
-    )
+    return from_row(QueuedMessage, row, id=row.message)
 
 
 def _permission(row: AnyRow) -> PermissionView:
-    return PermissionView(
-        id=PermissionId(row.permission),
-        title=row.title,
-        detail=row.detail,
-        options=[PermissionOption.model_validate(option) for option in json.loads(row.options)],
-        state=PermissionState(row.state),
-        answer=row.answer,
-        answered_by=Person.model_validate_json(row.person) if row.person else None,
-        at=utc(row.at),
-    )
+    who = Person.model_validate_json(row.person) if row.person else None
+    return from_row(PermissionView, row, id=row.permission, answered_by=who)
 
 
 def session_view(reader: Reader, session: SessionId) -> SessionView:
@@ -103,20 +88,17 @@ def session_view(reader: Reader, session: SessionId) -> SessionView:
     Raises:
         NotFound: there is none with this id.
     """
-    row = reader.first(select(sessions).where(sessions.c.session == session))
+    rows = reader.rows(addresses.session(session))
+    row = rows.find(sessions)
     if row is None:
         raise NotFound(f"no session with id {session}")
-    messages = select(session_messages).where(
-        session_messages.c.session == session, session_messages.c.state.in_([s.value for s in SHOWN])
-    )
-    permissions = select(session_permissions).where(
-        session_permissions.c.session == session, session_permissions.c.state.in_([s.value for s in ASKED])
-    )
+    queued = session_messages.c.state.in_([s.value for s in SHOWN])
+    asked = session_permissions.c.state.in_([s.value for s in ASKED])
     return view(
         State.of(row),
-        reader.first(select(session_agents).where(session_agents.c.session == session)),
-        reader.all(messages.order_by(session_messages.c.number)),
-        reader.all(permissions.order_by(session_permissions.c.permission)),
+        rows.find(session_agents),
+        rows.all(session_messages, queued, order_by=session_messages.c.number),
+        rows.all(session_permissions, asked, order_by=session_permissions.c.permission),
     )
 
 
@@ -158,9 +140,7 @@ def session_snapshot(reader: Reader, session: SessionId) -> tuple[int, SessionVi
 
 def personal_view(reader: Reader, session: SessionId, person: UserId) -> PersonalView:
     """This person's draft and what they have not read yet (R7)."""
-    row = reader.first(
-        select(session_people).where(session_people.c.session == session, session_people.c.person == person)
-    )
+    row = reader.rows(addresses.session(session)).find(session_people, person=person)
     read = row.read_position if row else 0
     news = {
         event.entity
