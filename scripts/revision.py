@@ -11,11 +11,21 @@ from pathlib import Path
 from alembic import command
 
 import foundry.app  # noqa: F401  the composition root imports every actor, and so every table
+from foundry import RELEASE
 from foundry.runtime.store.migrate import HERE, alembic_config, contraction, engine_of, migrate, revisions
+from foundry.runtime.store.releases import LAST
 
 
 def main(message: str, directory: Path = HERE) -> None:
-    """Compare with a database that has all revisions so far, and write the differences into this directory."""
+    """Compare with a database that has all revisions so far, and write the differences into this directory.
+
+    A release ends with its contraction: databases exist that have it, so nothing can be put before it any more.
+    """
+    if (last := contraction()) is not None:
+        sys.exit(
+            f"revision: {last} takes away what release {LAST} used, so release {RELEASE} has no revision after it.\n"
+            "Begin the next release first (CONTRIBUTING.md, Change a table)."
+        )
     with tempfile.TemporaryDirectory() as scratch:
         url = f"sqlite:///{scratch}/scratch.db"
         migrate(url)
@@ -25,8 +35,6 @@ def main(message: str, directory: Path = HERE) -> None:
             command.revision(alembic_config(connection, directory), message, autogenerate=True, rev_id=number)
         engine.dispose()
     _tidy(next((directory / "versions").glob(f"{number}_*.py")))
-    if (last := contraction()) is not None:
-        _swap(directory / "versions", last, number)
 
 
 def _tidy(path: Path) -> None:
@@ -34,19 +42,6 @@ def _tidy(path: Path) -> None:
     lines = [line for line in path.read_text().splitlines() if "# ###" not in line]
     path.write_text(re.sub(r",\s*info=\{[^}]*\}", "", "\n".join(lines) + "\n"))
     subprocess.run([sys.executable, "-m", "ruff", "format", "--quiet", path], check=True)
-
-
-def _swap(versions: Path, contracts: str, expands: str) -> None:
-    """The new revision takes the contraction's number and place: a server beside one of the last release needs it."""
-    files = {contracts: next(versions.glob(f"{expands}_*.py")), expands: next(versions.glob(f"{contracts}_*.py"))}
-    before = {contracts: revisions()[contracts], expands: contracts}
-    for number, path in files.items():
-        source = re.sub(r"^revision = .*$", f'revision = "{number}"', path.read_text(), count=1, flags=re.MULTILINE)
-        source = re.sub(
-            r"^down_revision = .*$", f'down_revision = "{before[number]}"', source, count=1, flags=re.MULTILINE
-        )
-        path.unlink()
-        path.with_name(f"{number}{path.name[4:]}").write_text(source)
 
 
 if __name__ == "__main__":

@@ -192,7 +192,7 @@ async def test_an_agent_whose_sandbox_agent_died_is_started_again_at_once(real: 
         view = await at.until(lambda v: v.status == SessionStatus.IDLE, LIMIT)
         assert [m.state for m in view.messages] == [MessageState.UNKNOWN]
         notes = [e.text for e in await at.transcript() if e.kind == EntryKind.NOTE]
-        assert notes[0] == "The sandbox was stopped. Foundry is starting the agent again."
+        assert notes[0].endswith(" Foundry is starting the agent again.")  # its end may have been read before
 
 
 async def history(at: Stage) -> tuple[AgentSession, dict[str, object]]:

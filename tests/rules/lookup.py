@@ -12,8 +12,8 @@ from sqlalchemy import Table
 from sqlalchemy.sql.visitors import iterate
 
 from foundry.app import house
+from foundry.runtime.reader import AnyRow, Query, Reader
 from foundry.runtime.store.tables import metadata
-from foundry.runtime.turn import AnyRow, Query, Reader
 from tests.test_architecture import SRC, imports
 
 assert house  # importing the composition root imports every actor's tables

@@ -17,7 +17,6 @@ from foundry.runtime.store.migrate import (
     HERE,
     DatabaseTooNew,
     alembic_config,
-    before_contracting,
     contracted,
     engine_of,
     head,
@@ -58,19 +57,23 @@ def test_the_migrated_schema_is_the_declared_one(store_url: str) -> None:
 
 
 def test_the_next_revision_is_written_from_the_declared_tables(tmp_path: Path) -> None:
-    """Nothing has changed, so it is empty. It stands before this release's contraction."""
+    """Nothing has changed, so it is empty."""
     shutil.copytree(HERE, tmp_path / "migrations")
-    write = "import sys, pathlib, scripts.revision as r; r.main('a test', pathlib.Path(sys.argv[1]))"
+    write = "import sys, pathlib, scripts.revision as r; r.contraction = lambda: None; "
+    write += "r.main('a test', pathlib.Path(sys.argv[1]))"  # as in a release that has not contracted
     command = [sys.executable, "-c", write, str(tmp_path / "migrations")]
     subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT, check=True)
-    versions = tmp_path / "migrations" / "versions"
-    [written] = versions.glob("*_a_test.py")
-    assert written.name[:4] == head(), "it has the place of the contraction, which is the newest"
-    assert f'down_revision = "{before_contracting()}"' in written.read_text()
-    assert "op." not in written.read_text()
-    after = next(versions.glob(f"{len(revisions()) + 1:04d}_*.py")).read_text()
-    assert f'revision = "{len(revisions()) + 1:04d}"\ndown_revision = "{head()}"' in after
-    assert "CONTRACTS" in after
+    written = (tmp_path / "migrations" / "versions" / f"{len(revisions()) + 1:04d}_a_test.py").read_text()
+    assert f'down_revision = "{head()}"' in written
+    assert "op." not in written
+
+
+def test_a_release_that_has_contracted_gets_no_further_revision() -> None:
+    """Databases have the contraction, so nothing goes before it; behind it, a server beside the last release breaks."""
+    command = [sys.executable, "scripts/revision.py", "a test"]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT)
+    assert found.returncode == 1
+    assert "Begin the next release first" in found.stderr
 
 
 def test_a_second_start_has_nothing_to_do(store_url: str) -> None:

@@ -86,7 +86,7 @@ def test_a_revision_takes_nothing_away_that_is_still_used(file: Path) -> None:
 
 def test_nothing_stands_behind_this_releases_contraction() -> None:
     """A server that starts beside one of the last release could have the one only by way of the other."""
-    assert contraction() in (None, head()), "what expands comes before it: `make revision` gives the numbers so"
+    assert contraction() in (None, head()), "it belongs to the next release (CONTRIBUTING.md, Change a table)"
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def from_row(model: type[M], row: AnyRow | None, **others: object) -> M | None:
     """The model whose fields are the row's columns of the same names; None if there is no row.
 
     Args:
-        others: the fields that are not columns, or are not stored as they are shown.
+        others: the fields that are not columns, or are not stored as they are shown. An empty text is no value.
     """
     if row is None:
         return None
@@ -39,7 +39,7 @@ def from_row(model: type[M], row: AnyRow | None, **others: object) -> M | None:
     for name, read in _fields(model):
         if name not in found and name in values:
             value = values[name]
-            found[name] = value if value is None or read is None else read(value)
+            found[name] = value if read is None else read(value) if value not in (None, "") else None
     return model(**found)
 
 

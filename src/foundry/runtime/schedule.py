@@ -13,7 +13,7 @@ import asyncio
 from functools import partial
 
 import structlog
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, or_, select
 
 from foundry.contracts.issues import Failure, FailureEnded, FailureRaised, IssueKind
 from foundry.contracts.messages import APP, Address, ScopeId, utc
@@ -38,6 +38,7 @@ class Timer:
     def __init__(self, host: Host, store: Store) -> None:
         self._host = host
         self._store = store
+        self._known = {name for kind in host.registry.kinds.values() for name in kind.schedules}
         self._wake = asyncio.Event()
 
     def poke(self) -> None:
@@ -53,18 +54,19 @@ class Timer:
     def _fire(self) -> float:
         """Submit what is due. Return the seconds until the next look."""
 
-        def look(connection: Connection) -> tuple[list[tuple[str, str, int, int]], float]:
+        def look(connection: Connection) -> tuple[list[tuple[str, str, int]], float]:
             reader, now = Reader(connection), self._store.now(connection)
-            query = select(schedules).where(schedules.c.due_at <= now).order_by(schedules.c.due_at)
-            ready = [(r.actor, r.name, r.generation, now - r.due_at) for r in reader.all(query.limit(FIRED_AT_ONCE))]
+            old = schedules.c.due_at <= now - 1000 * NEWER
+            query = select(schedules).where(schedules.c.due_at <= now, or_(schedules.c.name.in_(self._known), old))
+            rows = reader.all(query.order_by(schedules.c.due_at).limit(FIRED_AT_ONCE))
+            ready = [(r.actor, r.name, r.generation) for r in rows]
             later = reader.first(select(func.min(schedules.c.due_at)).where(schedules.c.due_at > now))
             return ready, SWEEP if later is None or later[0] is None else min(SWEEP, (later[0] - now) / 1000)
 
         ready, wait = self._store.read(look)
-        for actor, name, generation, late in ready:
+        for actor, name, generation in ready:
             address = Address.parse(actor)
-            kind = self._host.registry.kinds.get(address.kind)
-            if kind and (name in kind.schedules or late > 1000 * NEWER):  # else a newer replica's
+            if address.kind in self._host.registry.kinds:  # else a newer replica's
                 self._store.submit(DueWork(self._host, address, name, generation))
         return wait
 

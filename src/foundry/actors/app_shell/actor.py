@@ -99,7 +99,9 @@ class AppShell(Actor):
     @receives(OrganizationListed)
     def organization_listed(self, turn: Turn, message: OrganizationListed) -> None:
         """An organization is new or has changed. Its own row was written first, so a fresh snapshot already has it."""
-        turn.publish(OrganizationChanged(entity=message.organization.id, organization=message.organization))
+        organization = message.organization
+        # Release 0.2 shows an event of `app` to everybody, unless it names what only some may see.
+        turn.publish(OrganizationChanged(entity=organization.id, repository=organization.id, organization=organization))
 
     # sandboxes that nobody uses
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from foundry.actors.task import operations
 from foundry.actors.task.jobs import Restore, Save
 from foundry.actors.task.tables import checkpoints, tasks, wanted_checkpoints
-from foundry.actors.task.views import branch_for, checkpoint_in, listed
+from foundry.actors.task.views import branch_for, checkpoint_in, saved_ones
 from foundry.contracts.ids import CheckpointId
 from foundry.contracts.task import (
     CheckpointNotSaved,
@@ -42,7 +42,7 @@ def checkpoint_saved(turn: Turn, command: CheckpointSaved) -> list[CheckpointId]
         turn.update(checkpoints, {"checkpoint": command.checkpoint}, saved=command.saved, at=turn.now)
     else:
         turn.delete(checkpoints, checkpoint=command.checkpoint)
-    found = listed(turn)
+    found = saved_ones(turn)
     for old in found[LISTED:]:
         turn.delete(checkpoints, checkpoint=old.checkpoint)
     operations.put(turn, Kind.CHECKPOINT, failure=None)
@@ -98,7 +98,7 @@ def begin_wanted(turn: Turn) -> None:
 
 def next_save(turn: Turn, reason: str, session: str | None = None, message: str | None = None) -> Save:
     """The next checkpoint's id is chosen here, so that a repeated save finds what it made; listed once it is saved."""
-    row, last = turn.one(tasks), next(iter(listed(turn)), None)
+    row, last = turn.one(tasks), next(iter(saved_ones(turn)), None)
     id = CheckpointId(turn.new_id("chk"))
     turn.delete(checkpoints, saved="")
     turn.insert(

@@ -11,7 +11,7 @@ from foundry.actors.task import operations, sandbox, sessions, work_tree
 from foundry.actors.task.jobs import OfTask
 from foundry.actors.task.tables import lost_sandboxes, task_sessions_known, tasks, wanted_checkpoints
 from foundry.actors.task.tables import operations as operation_rows
-from foundry.actors.task.views import listed
+from foundry.actors.task.views import saved_ones
 from foundry.contracts import addresses
 from foundry.contracts.errors import WrongState
 from foundry.contracts.ids import SandboxId, TaskId
@@ -123,7 +123,7 @@ def recover(turn: Turn) -> None:
     recent = [one for one in turn.all(lost_sandboxes) if one.at > since]
     if turn.find(lost_sandboxes, sandbox=row.sandbox) is None:
         turn.insert(lost_sandboxes, sandbox=row.sandbox, at=now)
-    last = next(iter(listed(turn)), None)  # without one it begins from what the task began from
+    last = next(iter(saved_ones(turn)), None)  # without one it begins from what the task began from
     become(
         turn,
         TaskState.PROVISIONING,

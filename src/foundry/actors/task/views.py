@@ -83,7 +83,7 @@ def view(rows: Rows) -> TaskView:
         publishing=publishing.step if publishing and Kind.PUBLISH in runs else "",
         rename=rename,
         renaming=Kind.RENAME in runs,
-        checkpoint=max((one.number for one in listed(rows)), default=0),
+        checkpoint=max((one.number for one in saved_ones(rows)), default=0),
         saving=Kind.CHECKPOINT in runs,
         restoring=Kind.RESTORE in runs,
         upstream=None if row.archived else shown(remote_head(rows), work, row.branch or ""),
@@ -125,7 +125,7 @@ def sessions_of(rows: Rows) -> list[SessionSummary]:
     return [from_row(SessionSummary, one, id=one.session, stopped=one.sandbox_stopped) for one in known]
 
 
-def listed(rows: Rows) -> list[AnyRow]:
+def saved_ones(rows: Rows) -> list[AnyRow]:
     """The checkpoints that hold something, the latest first."""
     return sorted((one for one in rows.all(checkpoints) if one.saved), key=lambda one: -one.number)
 
@@ -170,7 +170,7 @@ def task_diff(reader: Reader, task: TaskId) -> WorkTree:
 
 def checkpoint_list(reader: Reader, task: TaskId) -> list[CheckpointView]:
     """What was saved of the task's work, the latest first."""
-    return [from_row(CheckpointView, row, id=row.checkpoint) for row in listed(reader.rows(address(task)))]
+    return [from_row(CheckpointView, row, id=row.checkpoint) for row in saved_ones(reader.rows(address(task)))]
 
 
 def checkpoint_of(reader: Reader, ref: CheckpointRef) -> CheckpointView:

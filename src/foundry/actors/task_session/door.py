@@ -26,6 +26,7 @@ from foundry.sandboxes.activity import busy
 from foundry.sandboxes.agent import SandboxAgent
 
 RECORD_LIMIT = 20.0  # seconds
+FOUND_LIMIT = 10.0  # seconds in which an agent that is open says once more what it can do
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)  # the request did not leave
 
 log = structlog.get_logger("foundry.session")
@@ -89,19 +90,20 @@ class AcpDoor:
     async def _found(
         self, acp: Acp, server: str, agent: str, earlier: AgentSession | None, load: bool
     ) -> AgentSession | None:
+        """The session that a try opened. None: it was cut off before, or its agent does not answer."""
         try:
-            offers, items = await acp.initialize(server, agent), await acp.replay(server)
-        except (AcpServerGone, AgentRefused, AgentUnavailable):  # it ended half-way
+            said = [item.message for item in await acp.replay(server)]
+            opened = next((one for one in reversed(said) if one.get("id") == OPEN_ID and "result" in one), None)
+            if opened is None:
+                return None
+            async with asyncio.timeout(FOUND_LIMIT):
+                offers = await acp.initialize(server, agent)
+        except (AcpServerGone, AgentRefused, AgentUnavailable, TimeoutError):
             return None
-        for item in reversed(items):
-            if item.message.get("id") == OPEN_ID and "result" in item.message:
-                result: Json = item.message["result"] or {}
-                replayed = earlier is not None and _loads(offers, load)
-                if "sessionId" in result:
-                    return _session(server, result["sessionId"], offers, result, replayed=replayed)
-                if earlier:
-                    return _session(server, earlier.agent_session_id, offers, result, replayed=replayed)
-        return None
+        result: Json = opened["result"] or {}
+        session = result.get("sessionId") or (earlier and earlier.agent_session_id)
+        replayed = earlier is not None and _loads(offers, load)
+        return _session(server, session, offers, result, replayed=replayed) if session else None
 
     async def _made_of(self, acp: Acp, chosen: str) -> list[str]:
         return [one.server_id for one in await acp.servers() if made_of(one.server_id, chosen)]

@@ -6,9 +6,8 @@ the others wait. A database that is up to date is found so with one read, withou
 A revision with a line `CONTRACTS = ...` takes away what the release before still uses. It waits until no server of that
 release lives; `contracted` says whether it still waits.
 
-`make revision MESSAGE="what changes"` writes the next revision from the tables as they are declared. A server that
-starts beside one of the release before needs it too, so it is put before this release's contraction, which gets the
-next number.
+`make revision MESSAGE="what changes"` writes the next revision from the tables as they are declared. A contraction is
+its release's last one: a server that starts beside one of the release before must not need what stands behind it.
 """
 
 from __future__ import annotations
