@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -15,7 +16,7 @@ from foundry.contracts.messages import Json
 from foundry.contracts.sandbox_provider import AgentRefused
 from foundry.contracts.session_stream import AgentSession, FillGaps, Filling, StreamItem, ToldPart
 from foundry.contracts.task_session import EntryKind, MessageState, SandboxLost, SessionStatus
-from foundry.sandboxes.acp import OPEN_ID, Initialized
+from foundry.sandboxes.acp import OPEN_ID, Initialized, ServerInfo
 from tests.actors.task_session_stage import BOB, SANDBOX, Stage, stage
 from tests.actors.test_task_session_workflows import prompted
 from tests.waiting import eventually
@@ -394,6 +395,16 @@ class Offers:
         return {}
 
 
+def door_to(box: Offers) -> AcpDoor:
+    async def reach(sandbox: SandboxId) -> Any:
+        return box
+
+    async def directory(sandbox: SandboxId) -> str:
+        return "/work"
+
+    return AcpDoor(reach, directory)
+
+
 @pytest.mark.parametrize(
     ("load", "refuses", "calls", "ends"),
     [
@@ -406,14 +417,39 @@ async def test_an_agent_that_offers_both_is_loaded_for_its_gaps_only(
     load: bool, refuses: bool, calls: list[str], ends: str
 ) -> None:
     box = Offers(refuses=refuses)
-
-    async def reach(sandbox: SandboxId) -> Any:
-        return box
-
-    async def directory(sandbox: SandboxId) -> str:
-        return "/work"
-
     earlier = AgentSession(server_id="acp_1", agent_session_id="agent-1")
-    opened = await AcpDoor(reach, directory).open(SANDBOX, "acp_2", "mock", earlier=earlier, load=load)
+    opened = await door_to(box).open(SANDBOX, "acp_2", "mock", earlier=earlier, load=load)
     assert (box.calls, opened.agent_session_id, opened.replay_ends) == (calls, "agent-1", ends)
     assert (opened.can_load, opened.can_resume) == (True, True)
+
+
+class Hangs(Offers):
+    """An earlier try has started an agent that never says anything."""
+
+    there = "acp_2-1"
+
+    async def servers(self) -> list[Any]:
+        return [ServerInfo(self.there, 0)] if self.there else []
+
+    async def replay(self, server: str) -> list[StreamItem]:
+        return []
+
+    async def initialize(self, server: str, agent: str) -> Initialized:
+        if server == "acp_2-1":
+            await asyncio.Event().wait()
+        return await super().initialize(server, agent)
+
+    async def delete(self, server: str) -> None:
+        self.calls.append("delete")
+        self.there = ""
+
+    async def forget(self, server: str) -> None:
+        self.calls.append("forget")
+
+
+async def test_an_agent_that_hangs_in_an_earlier_try_is_ended_unasked() -> None:
+    box = Hangs(refuses=False)
+    earlier = AgentSession(server_id="acp_1", agent_session_id="agent-1")
+    opened = await door_to(box).open(SANDBOX, "acp_2-", "mock", earlier=earlier)
+    assert box.calls == ["delete", "forget", "resume"]
+    assert opened.server_id != "acp_2-1"
