@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from pathlib import Path
 
+import psycopg
 import pytest
 
 from foundry.contracts.errors import KeyReused, NotFound, WrongState
+from foundry.runtime.store.base import Work
+from foundry.runtime.store.sqlite import SqliteStore
 from tests.runtime.toys import Close, Ledger, Note, Put, Relay, Remind, running, running_beside, texts
 from tests.waiting import eventually
 from tests.world.rest import quiet
@@ -117,3 +122,34 @@ async def test_a_schedule_fires_once_and_a_replaced_one_never(store_url: str) ->
         await eventually(lambda: runtime.read(texts, "a"), lambda t: t == [("schedule", "reminder")])
         await quiet(runtime)
         assert len(await runtime.read(texts, "a")) == 1
+
+
+async def test_an_answer_is_given_after_the_commit(tmp_path: Path) -> None:
+    async with running(f"sqlite:///{tmp_path}/foundry.db") as runtime:
+        store, before = runtime.store, list[bool]()
+        assert isinstance(store, SqliteStore)
+        settled = store._settled
+
+        def look(works: Sequence[Work], error: BaseException | None) -> None:
+            assert store._tx
+            before.append(store._tx.raw.in_transaction)
+            settled(works, error)
+
+        store._settled = look
+        await runtime.ask(Ledger.at("a"), Note(text="x"))
+    assert before
+    assert not any(before)
+
+
+async def test_a_turn_waits_for_its_actors_row_before_it_reads_it(postgres_url: str) -> None:
+    """Another replica's turn has it. What was read before would be written over."""
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with running(postgres_url) as runtime:
+        await runtime.ask(Ledger.at("a"), Note(text="x"))
+        with psycopg.connect(postgres_url) as other, psycopg.connect(postgres_url, autocommit=True) as watch:
+            other.execute("UPDATE actors SET version = version + 10 WHERE actor = 'Ledger:a'")
+            asked = asyncio.create_task(runtime.ask(Ledger.at("a"), Note(text="y")))
+            await eventually(lambda: watch.execute(waits).fetchone(), lambda found: found == (1,))
+            other.commit()
+        await asked
+        assert await runtime.read(lambda reader: reader.version(Ledger.at("a"))) == 12
