@@ -20,8 +20,12 @@ async def ensure_running(flow: Flow, step: str, sandbox: SandboxId, *, required:
     wake = flow.doors.sandboxes.wake
     endpoint = await flow.do(step, wake, sandbox) if required else await flow.do(step, _try, flow.doors, sandbox)
     if endpoint is not None:
-        runs = SandboxMoved(state=SandboxState.RUNNING, endpoint=endpoint)
-        await flow.ask(step, addresses.sandbox(sandbox), runs)
+        await tell_running(flow, step, sandbox, endpoint)
+
+
+async def tell_running(flow: Flow, step: str, sandbox: SandboxId, endpoint: Endpoint) -> None:
+    """Tell its SandboxInstance that the sandbox runs."""
+    await flow.ask(step, addresses.sandbox(sandbox), SandboxMoved(state=SandboxState.RUNNING, endpoint=endpoint))
 
 
 async def _try(doors: Doors, sandbox: SandboxId) -> Endpoint | None:

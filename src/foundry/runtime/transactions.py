@@ -40,7 +40,7 @@ from foundry.runtime.turn import Turn
 MAIL_BATCH = 32  # messages of one actor applied by one work
 TRIES = 5  # of a message, then it is set aside
 BACKOFF = (0.2, 1.0, 5.0, 30.0)  # seconds before tries 2 to 5
-NEWER = 600.0  # seconds that a message of an unknown type is left to other replicas
+NEWER = 600.0  # seconds that a message, an alarm or a workflow that only a newer release knows is left to its replicas
 
 
 log = structlog.get_logger("foundry.runtime")

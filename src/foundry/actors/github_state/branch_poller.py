@@ -24,7 +24,7 @@ from foundry.contracts.ids import OrganizationId, RepositoryId
 from foundry.contracts.remote_branch import OpenBranch
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.task_branch import BranchMoved
-from foundry.runtime.turn import Reader
+from foundry.runtime.reader import Reader
 from foundry.runtime.worker.supervisor import Job, WorkerKind
 
 Organizations = Callable[[Reader], Sequence[OrganizationId]]
@@ -81,7 +81,8 @@ async def compare(job: Job, repository: RepositoryRef, branches: Branches) -> No
     ]
     if moved:
         await job.ask(github, RecordBranches(repository=repository.id, moved=moved))
-    requests = {one.pull_request.number: one.pull_request.state == "open" for one in known if one.pull_request}
+    asked = [one.pull_request for one in known if one.pull_request and one.pull_request.state != "merged"]
+    requests = {one.number: one.state == "open" for one in asked}
     if not requests:
         return
     listed = set(await job.doors.github.open_pull_requests(repository))

@@ -29,6 +29,7 @@ from foundry.contracts.messages import ScopeId
 from foundry.runtime.async_tools import ended, woken
 from foundry.runtime.host import Host
 from foundry.runtime.intervals import Pace
+from foundry.runtime.transactions import NEWER
 from foundry.runtime.workflow.flow import (
     ExecutionStopped,
     Flow,
@@ -45,7 +46,6 @@ from foundry.runtime.workflow.workflow_rows import Started, start_rows
 
 VERSION = "foundry-1"  # of all versions: changed workflows go through `flow.patched` (docs/decisions/0010)
 QUEUE = "foundry-resumed"
-NEWER = 600.0  # seconds that a workflow of another version waits for a replica that can go on with it
 LAST_WORDS = 2.0  # seconds
 POLL = 0.2  # seconds between looks at the queue of resumed workflows
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import structlog
 
+from foundry.actors.ensure_running import tell_running
 from foundry.actors.task_session.gaps import turns_with_gaps
 from foundry.actors.task_session.jobs import Connect
 from foundry.actors.task_session.replay import READ_DEADLINE, read_history
@@ -30,7 +31,6 @@ from foundry.contracts import addresses
 from foundry.contracts.doors import Doors
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.ids import SandboxId, SessionId
-from foundry.contracts.sandbox_instance import SandboxMoved, SandboxState
 from foundry.contracts.sandbox_provider import AcpServerGone
 from foundry.contracts.session_stream import AgentSession, FillGaps, StreamItem, TakeLate
 from foundry.runtime.workflow.flow import Flow, Scope, workflow
@@ -60,8 +60,7 @@ START_DEADLINE = 120.0  # seconds; a stopped sandbox of a remote provider
 async def resume_session(flow: Flow, job: Connect) -> None:
     start = flow.doors.sandboxes.start
     endpoint = await flow.do("starting sandbox-agent", start, job.sandbox, deadline=START_DEADLINE)
-    runs = SandboxMoved(state=SandboxState.RUNNING, endpoint=endpoint)
-    await flow.ask("sandbox runs", addresses.sandbox(job.sandbox), runs)
+    await tell_running(flow, "sandbox runs", job.sandbox, endpoint)
     if job.old_server:
         await flow.do("ending the old agent", end_agent, flow.doors, job.sandbox, job.old_server)
         await read_the_last(flow, job.session, job.sandbox, job.old_server)
