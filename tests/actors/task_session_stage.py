@@ -27,8 +27,9 @@ from foundry.contracts.session_stream import AgentSession, ChooseServer, Ingest,
 from foundry.contracts.task import PromptEnded, PromptGranted, PromptWaiting, SessionSeen
 from foundry.contracts.task_session import CreateSession, Entry, OpenAgent, SendMessage, SessionView
 from foundry.runtime.actor import Actor, creates, handles, receives
+from foundry.runtime.reader import Reader
 from foundry.runtime.store.tables import owned_table
-from foundry.runtime.turn import Reader, Turn
+from foundry.runtime.turn import Turn
 from foundry.runtime.workflow.workflow_rows import Started
 from tests.waiting import eventually
 from tests.world.agents import Agents, Doors

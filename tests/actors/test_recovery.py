@@ -24,7 +24,7 @@ from foundry.contracts.task import ArchiveTask, Phase, PublishTask, RetryProvisi
 from foundry.contracts.task_checkpoints import CheckpointTooLarge
 from foundry.contracts.task_provisioning import RECOVERIES
 from foundry.contracts.task_session import MessageState, SessionStatus, WithdrawMessage
-from foundry.runtime.turn import Reader
+from foundry.runtime.reader import Reader
 from tests.waiting import eventually
 from tests.world.outside import Scripted
 from tests.world.world import ADA, ORGANIZATION, World, world

@@ -58,8 +58,9 @@ from foundry.contracts.task_rename import RenameBranch, RenameEnded
 from foundry.contracts.task_session import CloseSession, CreateSession, OpenAgent, SandboxLost
 from foundry.contracts.time_limits import TABLE
 from foundry.runtime.actor import Actor, creates, receives
+from foundry.runtime.reader import Reader
 from foundry.runtime.store.tables import actors
-from foundry.runtime.turn import Reader, Turn
+from foundry.runtime.turn import Turn
 from foundry.runtime.workflow.workflow_rows import Started
 from tests.world.outside import Outside
 from tests.world.world import ADA, REPOSITORY, World, world

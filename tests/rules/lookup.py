@@ -12,7 +12,8 @@ from sqlalchemy import Table
 from sqlalchemy.sql.visitors import iterate
 
 from foundry.app import house
-from foundry.runtime.reader import AnyRow, Query, Reader
+from foundry.runtime.columns import AnyRow
+from foundry.runtime.reader import Query, Reader
 from foundry.runtime.store.tables import metadata
 from tests.test_architecture import SRC, imports
 

@@ -11,7 +11,7 @@ from foundry.actors.organization import views
 from foundry.contracts import addresses
 from foundry.contracts.ids import OrganizationId
 from foundry.contracts.task import TaskSeen
-from foundry.runtime.turn import Reader
+from foundry.runtime.reader import Reader
 from tests.actors.tree import ORG, line, tally_tree
 from tests.rules.lookup import SRC, Watched, edge, imports, owned_by
 

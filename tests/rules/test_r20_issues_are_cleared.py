@@ -12,7 +12,7 @@ from foundry.contracts import addresses
 from foundry.contracts.issues import RecordFailure
 from foundry.contracts.messages import APP, ScopeId
 from foundry.contracts.organization import ClearIssues
-from foundry.runtime.turn import Reader
+from foundry.runtime.reader import Reader
 from tests.actors.tree import ORG, failure, tally_tree
 from tests.rules.lookup import naming
 

@@ -6,8 +6,8 @@ import json
 
 from sqlalchemy import select
 
+from foundry.runtime.reader import Reader
 from foundry.runtime.store.tables import mailbox
-from foundry.runtime.turn import Reader
 from tests.runtime.toys import Ledger, Relay, all_failures, running, texts
 from tests.waiting import eventually
 

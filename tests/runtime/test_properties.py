@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from foundry.contracts.messages import Address
+from foundry.runtime.reader import Reader
 from foundry.runtime.runtime import Runtime
-from foundry.runtime.turn import Reader
 from tests.runtime.toys import Ledger, Note, NoteTaken, Relay, running, texts
 from tests.waiting import eventually
 

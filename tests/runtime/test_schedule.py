@@ -9,11 +9,12 @@ from sqlalchemy import select
 
 from foundry.contracts.issues import Failure, IssueKind
 from foundry.runtime.actor import due
+from foundry.runtime.reader import Reader
 from foundry.runtime.runtime import House, Runtime
 from foundry.runtime.schedule import BACKOFF, DueWork
 from foundry.runtime.store.base import Transaction
 from foundry.runtime.store.tables import schedules
-from foundry.runtime.turn import Reader, Turn
+from foundry.runtime.turn import Turn
 from tests.runtime import toys
 from tests.runtime.toys import Close, Remind, all_failures, running, running_beside, texts
 from tests.waiting import eventually

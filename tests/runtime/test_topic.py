@@ -11,10 +11,10 @@ import pytest
 
 from foundry.contracts.messages import Address
 from foundry.runtime.intervals import Pace
+from foundry.runtime.reader import Reader
 from foundry.runtime.runtime import Runtime
 from foundry.runtime.store.base import Transaction
 from foundry.runtime.topic import KEEP_EVENTS, QUEUE, Published, Resync, Subscription
-from foundry.runtime.turn import Reader
 from foundry.runtime.upkeep.retention import Upkeep
 from tests.runtime.toys import Burst, Diary, Ledger, Note, NoteTaken, Open, Write, running, running_beside, texts
 

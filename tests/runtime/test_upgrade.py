@@ -12,11 +12,11 @@ from sqlalchemy import select
 
 from foundry.contracts.messages import Command
 from foundry.runtime.intervals import Pace
+from foundry.runtime.reader import Reader
 from foundry.runtime.runtime import House, Runtime
 from foundry.runtime.store.base import Transaction
 from foundry.runtime.store.tables import mailbox
 from foundry.runtime.transactions import digest
-from foundry.runtime.turn import Reader
 from foundry.runtime.workflow.flow import Flow, Scope, Workflows, workflow
 from foundry.runtime.workflow.workflow_rows import start_rows
 from tests.harness.traps import Traps, sprung

@@ -14,9 +14,9 @@ from structlog.testing import capture_logs
 
 from foundry.contracts.messages import Address
 from foundry.runtime.intervals import Pace
+from foundry.runtime.reader import Reader
 from foundry.runtime.runtime import House
 from foundry.runtime.store.base import Fenced, Transaction
-from foundry.runtime.turn import Reader
 from foundry.runtime.worker.supervisor import PAUSE, Job, WorkerKind
 from tests.runtime.toys import Ledger, Note, house, notes, running, texts
 from tests.waiting import eventually

@@ -16,11 +16,11 @@ from foundry.contracts.errors import FoundryError, WrongState
 from foundry.contracts.messages import Address, Model
 from foundry.runtime.actor import RegistrationError
 from foundry.runtime.intervals import Pace
+from foundry.runtime.reader import Reader
 from foundry.runtime.runtime import Runtime
 from foundry.runtime.store.tables import leases
 from foundry.runtime.topic import Published
 from foundry.runtime.transactions import SystemWork
-from foundry.runtime.turn import Reader
 from foundry.runtime.workflow.flow import Flow, Scope, Workflows, workflow
 from foundry.runtime.workflow.recovery import CRASHES, Recovery
 from foundry.runtime.workflow.workflow_rows import Started, start_rows

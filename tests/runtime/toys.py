@@ -25,12 +25,13 @@ from foundry.contracts.issues import (
 from foundry.contracts.messages import Address, Birth, Command, Event, Message, Model, ScopeId
 from foundry.runtime.actor import Actor, creates, due, handles, receives
 from foundry.runtime.intervals import Pace
+from foundry.runtime.reader import Reader
 from foundry.runtime.runtime import House, Runtime
 from foundry.runtime.store.base import Store
 from foundry.runtime.store.postgres import PostgresStore
 from foundry.runtime.store.sqlite import SqliteStore, sqlite_engine
 from foundry.runtime.store.tables import metadata, owned_table
-from foundry.runtime.turn import Reader, Turn
+from foundry.runtime.turn import Turn
 from foundry.runtime.worker.supervisor import WorkerKind
 from foundry.runtime.workflow.flow import Workflows
 

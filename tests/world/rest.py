@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
+from foundry.runtime.reader import Reader
 from foundry.runtime.runtime import Runtime
 from foundry.runtime.store.tables import mailbox, schedules
-from foundry.runtime.turn import Reader
 from foundry.runtime.workflow.workflow_rows import start_rows
 from tests.waiting import eventually
 

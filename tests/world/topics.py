@@ -45,10 +45,11 @@ from foundry.contracts.task_session import (
     PersonalChanged,
     SessionChanged,
 )
+from foundry.runtime.columns import AnyRow
+from foundry.runtime.reader import Reader
 from foundry.runtime.runtime import Runtime
 from foundry.runtime.store.tables import actors, mailbox
 from foundry.runtime.topic import Published
-from foundry.runtime.turn import AnyRow, Reader
 from tests.listening import listen
 from tests.waiting import eventually
 

@@ -33,7 +33,7 @@ from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.sandbox_instance import SandboxView
 from foundry.contracts.task import TaskSummary, TaskView
 from foundry.contracts.task_session import SessionView
-from foundry.runtime.turn import Reader
+from foundry.runtime.reader import Reader
 
 READ_FRESH = timedelta(minutes=10)
 WRITE_FRESH = timedelta(seconds=60)

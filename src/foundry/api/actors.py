@@ -11,8 +11,9 @@ from foundry.api.auth import admin_only
 from foundry.api.context import foundry_of
 from foundry.contracts.errors import NotFound
 from foundry.contracts.messages import Address, Model
+from foundry.runtime.columns import AnyRow
+from foundry.runtime.reader import Reader
 from foundry.runtime.store.tables import actors
-from foundry.runtime.turn import AnyRow, Reader
 
 router = APIRouter(prefix="/api/actors", tags=["admin"], dependencies=[Depends(admin_only)])
 

@@ -28,7 +28,7 @@ from foundry.contracts.ids import UserId
 from foundry.contracts.messages import APP
 from foundry.contracts.people import Person
 from foundry.contracts.user_github_data import StoreIdentity
-from foundry.runtime.turn import Reader
+from foundry.runtime.reader import Reader
 
 STATE_COOKIE = "foundry_sign_in"
 STATE_LIFE = 600  # seconds a sign-in may take

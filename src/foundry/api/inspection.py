@@ -13,7 +13,7 @@ from foundry.contracts.errors import WrongState
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.inspection import DiskUse, Inspection, SandboxSeen
 from foundry.contracts.sandbox_instance import OrphanView, RemoveOrphan, SandboxState
-from foundry.runtime.turn import Reader
+from foundry.runtime.reader import Reader
 from foundry.runtime.upkeep.inspection import ROW_LIMIT
 
 router = APIRouter(prefix="/api/app", tags=["admin"], dependencies=[Depends(admin_only)])

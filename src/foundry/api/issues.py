@@ -24,8 +24,8 @@ from foundry.contracts.ids import OrganizationId, RepositoryId, SandboxId
 from foundry.contracts.messages import APP, Address, Model, ScopeId
 from foundry.contracts.organization import ClearIssues, IssueView
 from foundry.contracts.repository import RepositoryRef
+from foundry.runtime.reader import Reader
 from foundry.runtime.store.tables import actors
-from foundry.runtime.turn import Reader
 
 DEPTH = 6  # of the actor tree, at most
 

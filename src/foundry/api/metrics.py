@@ -5,9 +5,9 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from sqlalchemy import func, select
 
+from foundry.runtime.reader import Reader
 from foundry.runtime.runtime import Runtime
 from foundry.runtime.store.tables import actors, mailbox, workflows
-from foundry.runtime.turn import Reader
 
 BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds
 

@@ -33,7 +33,7 @@ from foundry.contracts.task_session import (
     StopSession,
     WithdrawMessage,
 )
-from foundry.runtime.turn import Reader
+from foundry.runtime.reader import Reader
 
 router = APIRouter(prefix="/api/sessions/{session}", tags=["sessions"])
 

@@ -18,7 +18,8 @@ from foundry.contracts.organization import IssueView, OrganizationView
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.sandbox_instance import SandboxView
 from foundry.contracts.task import TaskSummary, TaskView
-from foundry.runtime.turn import AnyRow, Reader
+from foundry.runtime.columns import AnyRow
+from foundry.runtime.reader import Reader
 
 CATCH_UP = 2_000  # events; a client that missed more gets a fresh snapshot
 KEPT = ("TaskSession",)  # their events are never purged, only replaced by newer events of the same entity

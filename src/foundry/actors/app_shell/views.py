@@ -12,7 +12,8 @@ from foundry.contracts.ids import SandboxId, UserId
 from foundry.contracts.messages import millis, utc
 from foundry.contracts.organization import IssueView
 from foundry.contracts.sandbox_instance import OrphanView
-from foundry.runtime.turn import AnyRow, Reader
+from foundry.runtime.columns import AnyRow
+from foundry.runtime.reader import Reader
 
 
 def person_of_token(reader: Reader, token_hash: str, now: datetime | None = None) -> UserId | None:

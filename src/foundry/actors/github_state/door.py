@@ -31,7 +31,7 @@ from foundry.contracts.task import NothingToPublish, PullRequestRef
 from foundry.contracts.task_rename import BranchOnGitHub, OldPullRequest
 from foundry.github.client import GitHub
 from foundry.github.errors import GitHubNotFound, GitHubRateLimited, GitHubRefused
-from foundry.runtime.turn import Reader
+from foundry.runtime.reader import Reader
 
 ReadState = Callable[[Callable[[Reader], tuple[int | None, RepositoryRef | None]]], Awaitable[
     tuple[int | None, RepositoryRef | None]]]  # fmt: skip

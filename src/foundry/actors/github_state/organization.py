@@ -37,7 +37,8 @@ from foundry.contracts.organization import OrganizationSeen, RepositoriesSeen
 from foundry.contracts.repository import RepositoryRef, RepositorySeen
 from foundry.contracts.task import PullRequestSeen
 from foundry.runtime.actor import creates, handles, receives
-from foundry.runtime.turn import AnyRow, Turn
+from foundry.runtime.columns import AnyRow
+from foundry.runtime.turn import Turn
 
 ACCESS_EVENTS = {"member", "membership", "organization", "team", "team_add", "public"}
 

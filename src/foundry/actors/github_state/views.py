@@ -26,7 +26,7 @@ from foundry.contracts.messages import utc
 from foundry.contracts.people import Access
 from foundry.contracts.repository import RepositoryRef
 from foundry.runtime.columns import from_row
-from foundry.runtime.turn import Reader
+from foundry.runtime.reader import Reader
 
 
 def github_state(reader: Reader, organization: OrganizationId) -> GitHubStateView:

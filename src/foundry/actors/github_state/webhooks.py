@@ -22,7 +22,8 @@ from foundry.contracts.github_state import (
 from foundry.contracts.ids import OrganizationId
 from foundry.contracts.messages import APP, ScopeId, millis
 from foundry.runtime.actor import creates, due, handles
-from foundry.runtime.turn import AnyRow, Turn
+from foundry.runtime.columns import AnyRow
+from foundry.runtime.turn import Turn
 
 KEEP_DELIVERIES = timedelta(days=7)
 DELIVERY_SWEEP = timedelta(hours=6)

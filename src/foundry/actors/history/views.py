@@ -8,7 +8,7 @@ from foundry.actors.history.tables import history_entries
 from foundry.contracts.history import HistoryView
 from foundry.contracts.ids import RepositoryId
 from foundry.contracts.messages import utc
-from foundry.runtime.turn import Reader
+from foundry.runtime.reader import Reader
 
 
 def entries(reader: Reader, repository: RepositoryId, before: int | None = None, limit: int = 50) -> list[HistoryView]:

@@ -20,8 +20,8 @@ from foundry.contracts.ids import OrganizationId
 from foundry.contracts.organization import IssueView, OrganizationView
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.task import TaskSummary
-from foundry.runtime.columns import from_row
-from foundry.runtime.turn import AnyRow, Reader
+from foundry.runtime.columns import AnyRow, from_row
+from foundry.runtime.reader import Reader
 
 
 def organization_view(reader: Reader, organization: OrganizationId) -> OrganizationView:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Set
 
 from foundry.contracts.branch_names import BranchTaken
-from foundry.runtime.turn import AnyRow
+from foundry.runtime.columns import AnyRow
 
 NAME_LIMIT = 200  # bytes, as in contracts.branch_names.branch_problem
 

@@ -10,7 +10,7 @@ from foundry.contracts.errors import NotFound
 from foundry.contracts.ids import RepositoryId, TaskId
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.task import TaskSummary
-from foundry.runtime.turn import Reader
+from foundry.runtime.reader import Reader
 
 
 def repository_view(reader: Reader, repository: RepositoryId) -> RepositoryRef:

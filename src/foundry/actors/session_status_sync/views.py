@@ -7,7 +7,7 @@ from sqlalchemy import select
 from foundry.actors.session_status_sync.tables import read_streams
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.messages import Model
-from foundry.runtime.turn import Reader
+from foundry.runtime.reader import Reader
 
 
 class Stream(Model):

@@ -9,7 +9,8 @@ from foundry.contracts.errors import WrongState
 from foundry.contracts.task import ArchiveReason, ArchiveTask, CreateTask, Phase, RetryProvisioning, TaskState, title_of
 from foundry.contracts.task_session import CloseSession, OpenAgent, SessionStatus
 from foundry.runtime.actor import creates, handles
-from foundry.runtime.turn import AnyRow, Turn
+from foundry.runtime.columns import AnyRow
+from foundry.runtime.turn import Turn
 
 
 @creates(CreateTask)

@@ -9,7 +9,8 @@ from foundry.contracts.messages import Model
 from foundry.contracts.task import PhaseFailure, TaskState
 from foundry.contracts.task_operations import OPERATIONS, Kind
 from foundry.contracts.task_refusals import Facts
-from foundry.runtime.reader import AnyRow, Rows, Running
+from foundry.runtime.columns import AnyRow
+from foundry.runtime.reader import Rows, Running
 from foundry.runtime.turn import Turn
 
 

@@ -11,7 +11,8 @@ from foundry.contracts.people import Person
 from foundry.contracts.task import OpenSession, Phase, SessionSeen, TaskState
 from foundry.contracts.task_session import CreateSession, OpenAgent, SessionStatus
 from foundry.runtime.actor import handles, receives
-from foundry.runtime.turn import AnyRow, Turn
+from foundry.runtime.columns import AnyRow
+from foundry.runtime.turn import Turn
 
 ABLE = (SessionStatus.READY, SessionStatus.IDLE)  # an agent is there and nothing runs
 

@@ -29,8 +29,8 @@ from foundry.contracts.task_checkpoints import CheckpointMissing, CheckpointRef,
 from foundry.contracts.task_operations import Kind
 from foundry.contracts.task_provisioning import Beginning, Provisioning
 from foundry.contracts.task_rename import RenameWish
-from foundry.runtime.columns import from_row
-from foundry.runtime.reader import AnyRow, Reader, Rows
+from foundry.runtime.columns import AnyRow, from_row
+from foundry.runtime.reader import Reader, Rows
 
 OPEN = (TaskState.PROVISIONING.value, TaskState.FAILED.value, TaskState.READY.value)
 BRANCHES = (

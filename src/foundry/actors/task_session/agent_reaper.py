@@ -22,7 +22,7 @@ from foundry.contracts import addresses
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.session_stream import chosen_for
-from foundry.runtime.turn import Reader
+from foundry.runtime.reader import Reader
 from foundry.runtime.worker.supervisor import Job, WorkerKind, once
 
 LIMIT = 20.0  # seconds for one sandbox

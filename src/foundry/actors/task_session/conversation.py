@@ -29,7 +29,8 @@ from foundry.contracts.task_session import (
     SessionView,
 )
 from foundry.contracts.transitions import advance
-from foundry.runtime.turn import AnyRow, Turn
+from foundry.runtime.columns import AnyRow
+from foundry.runtime.turn import Turn
 
 OPENING = ("open_session", "resume_session")  # workflows
 

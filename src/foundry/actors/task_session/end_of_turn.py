@@ -13,7 +13,7 @@ from foundry.contracts import addresses
 from foundry.contracts.messages import millis
 from foundry.contracts.task import PhaseFailure, SessionSeen, SessionSummary
 from foundry.contracts.task_session import MessageState, PermissionState, SessionChanged, SessionStatus, SessionView
-from foundry.runtime.turn import AnyRow
+from foundry.runtime.columns import AnyRow
 
 UNSEEN = frozenset({"cursor", "heard_at", "replay_ends", "server", "unread", "resumed", "needs_context", "lost"})
 """Columns that the view does not show."""

@@ -18,7 +18,9 @@ from foundry.contracts.ids import SessionId
 from foundry.contracts.messages import Json
 from foundry.contracts.session_stream import FillGaps, Filling, ToldPart
 from foundry.contracts.task_session import Entry, EntryKind
-from foundry.runtime.turn import AnyRow, Reader, Turn
+from foundry.runtime.columns import AnyRow
+from foundry.runtime.reader import Reader
+from foundry.runtime.turn import Turn
 
 CARD = "gap:"
 OVER = ("completed", "failed")  # what an agent says of a tool call that has ended

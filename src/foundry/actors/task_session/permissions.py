@@ -11,7 +11,8 @@ from foundry.contracts.errors import BadInput, NotFound, WrongState
 from foundry.contracts.session_stream import PermissionDelivered
 from foundry.contracts.task_session import AnswerPermission, PermissionOption, PermissionState
 from foundry.runtime.actor import handles
-from foundry.runtime.turn import AnyRow, Turn
+from foundry.runtime.columns import AnyRow
+from foundry.runtime.turn import Turn
 
 
 @handles(AnswerPermission)

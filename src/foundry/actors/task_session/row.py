@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from foundry.runtime.columns import AnyRow
 from foundry.runtime.store.tables import LongText
-from foundry.runtime.turn import AnyRow
 
 
 @dataclass

@@ -6,7 +6,7 @@ from foundry.actors.task_session.conversation import Conversation
 from foundry.actors.task_session.jobs import Answer, LookAtAgent, SendPrompt, StopPrompt
 from foundry.contracts.ids import MessageId, PermissionId, SandboxId, SessionId, WorkflowId
 from foundry.contracts.session_stream import AgentSession
-from foundry.runtime.turn import AnyRow
+from foundry.runtime.columns import AnyRow
 
 
 def send_prompt(c: Conversation, session: AgentSession, row: AnyRow, rpc_id: str, entry: str) -> WorkflowId:

@@ -33,7 +33,7 @@ from foundry.contracts.ids import PermissionId
 from foundry.contracts.messages import Json, millis
 from foundry.contracts.session_stream import StreamItem
 from foundry.contracts.task_session import EntryKind, MessageState, PermissionOption, PermissionState
-from foundry.runtime.turn import AnyRow
+from foundry.runtime.columns import AnyRow
 
 TITLE = 200  # characters
 FINISHED = ("completed", "failed", "cancelled")

@@ -10,7 +10,8 @@ from foundry.contracts.ids import UserId
 from foundry.contracts.messages import utc
 from foundry.contracts.people import Person
 from foundry.contracts.user_github_data import SealedTokens
-from foundry.runtime.turn import AnyRow, Reader
+from foundry.runtime.columns import AnyRow
+from foundry.runtime.reader import Reader
 
 
 def person(reader: Reader, user: UserId) -> Person:

@@ -11,7 +11,7 @@ from foundry.contracts.sandbox_instance import SandboxMoved, SandboxState
 from foundry.contracts.sandbox_provider import SandboxGone
 from foundry.contracts.task import BeginIdleStop, CheckpointNotSaved, SandboxReleased, SaveOutcome
 from foundry.contracts.task_session import StopWithSandbox
-from foundry.runtime.turn import Reader
+from foundry.runtime.reader import Reader
 from foundry.runtime.workflow.flow import Flow, Scope, workflow
 
 IDLE_STEPS = ("saving the work", "forgetting old ones", "stopping the agents", "stopping sandbox")
