@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import cast
 
 from foundry.actors.task import (
@@ -145,8 +144,8 @@ FAILED: dict[Kind, Callable[[Turn, Failure], object]] = {
 def _show(turn: Turn) -> TaskView:
     full, apart = view(turn), {"changed_at"}  # of what is shown; it is not a change of its own
     now = full.model_copy(update={"changed_at": turn.now})
-    changed = partial(TaskChanged, entity=turn.key, repository=full.repository.id, task=now)
-    if turn.show(full.model_dump_json(exclude=apart), changed):
+    shown = full.model_dump_json(exclude=apart)
+    if turn.show(shown, lambda: TaskChanged(entity=turn.key, repository=now.repository.id, task=now)):
         turn.update(tasks, changed_at=turn.now)
         full = now
     line, repository = full.line(), full.repository
