@@ -12,17 +12,12 @@ from sqlalchemy import Connection, text
 from foundry import RELEASE
 from foundry.contracts.errors import FoundryError
 
-LAST = "0.2"
-LAST_REVISION = "0010"  # the first revision of the last release
+LAST = "0.3"
+LAST_REVISION = "0011"  # the first revision of the last release
 SERVERS = """
 SELECT name, holder FROM leases WHERE (name LIKE 'replica:%' OR name LIKE 'release:%')
 AND expires_at > extract(epoch FROM clock_timestamp()) * 1000
 """  # PostgreSQL's
-UNCONVERTED = f"""
-SELECT count(*) FROM tasks WHERE repository <> '' AND (mirror_at IS NULL OR mirror_at <> changed_at)
-AND NOT EXISTS (SELECT 1 FROM leases WHERE name LIKE 'release:{RELEASE}:%')
-UNION ALL SELECT count(*) FROM workflows WHERE release IS NULL
-"""  # what 0.1 wrote last: tasks, unless this release has written them since, and workflows under way
 
 
 class DatabaseTooOld(FoundryError, code="database_too_old", status=409):
@@ -39,13 +34,6 @@ def refuse_too_old(connection: Connection, revision: str) -> None:
     """
     if revision < LAST_REVISION:
         raise DatabaseTooOld(f"the database was last used by a release before {LAST} (its revision is {revision})")
-    if revision > LAST_REVISION:
-        return
-    if "0.1" in living_releases(connection):
-        raise DatabaseTooOld("a server of release 0.1 is still running on this database")
-    tasks, workflows = connection.execute(text(UNCONVERTED)).scalars()
-    if tasks or workflows:
-        raise DatabaseTooOld(f"release 0.1 left {tasks} tasks and {workflows} running workflows in this database")
 
 
 def last_release_lives(connection: Connection) -> bool:
