@@ -11,7 +11,6 @@ from sqlalchemy import Column, ColumnElement, Connection, Select, Table, bindpar
 from foundry.contracts.errors import NotFound
 from foundry.contracts.ids import WorkflowId
 from foundry.contracts.messages import Address
-from foundry.contracts.stored_names import current_workflow
 from foundry.runtime.columns import AnyRow, columns
 from foundry.runtime.store.tables import actors, events, workflows
 
@@ -129,7 +128,7 @@ class Rows:
             name: only those of this name.
         """
         rows = self._connection().execute(_RUNNING, {"owner": str(self.address)}).all()
-        found = [Running(WorkflowId(r.id), current_workflow(r.name), r.started_at, bool(r.cancelled)) for r in rows]
+        found = [Running(WorkflowId(r.id), r.name, r.started_at, bool(r.cancelled)) for r in rows]
         return found if name is None else [one for one in found if one.name == name]
 
     def _rows(self, table: Table, where: Mapping[str, object]) -> Sequence[AnyRow]:

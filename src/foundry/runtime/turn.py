@@ -18,7 +18,6 @@ from sqlalchemy import Table, bindparam, delete, insert, select, update
 from foundry import RELEASE
 from foundry.contracts.ids import WorkflowId
 from foundry.contracts.messages import Address, Birth, Event, Message, Model, ScopeId, millis, utc
-from foundry.contracts.stored_names import stored_message
 from foundry.runtime.columns import AnyRow, columns
 from foundry.runtime.reader import Reader, Rows, Running, binds, owner_of
 from foundry.runtime.store.base import Effects, NewBirth, NewEvent, NewMail, NewStart, Opened, Transaction
@@ -115,8 +114,7 @@ class Turn(Rows):
     def send(self, to: Address, message: Message) -> None:
         """Enqueue a message; it is applied after the commit, exactly once, in order with this actor's others."""
         seq = self._opened.seq + len(self.effects.mail) + 1
-        name = stored_message(type(message).__name__)
-        self.effects.mail.append(NewMail(str(to), seq, name, message.model_dump_json()))
+        self.effects.mail.append(NewMail(str(to), seq, type(message).__name__, message.model_dump_json()))
 
     def publish(self, event: Event) -> int:
         """Publish on this actor's own topic. Return the event's version."""
