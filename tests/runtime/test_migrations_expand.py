@@ -1,6 +1,6 @@
 """A migration expands: a server of the version before goes on reading and writing. What contracts says since when
-nobody uses it any more: `CONTRACTS = "0007"`, the revision of the version that stopped. What changes rows says since when
-their new form is read and written: `CONVERTS = "0007"`, the newest revision of the version that began to."""
+nobody uses it any more: `CONTRACTS = "0007"`, the revision of the version that stopped. What changes rows says since
+when they are read and written like that: `CONVERTS = "0007"`, the newest revision of the version that began to."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from foundry.contracts.ids import OrganizationId, RepositoryId, SandboxId, SessionId, TaskId, UserId
 from foundry.contracts.issues import Failure, FailureRaised, IssueKind
@@ -156,3 +157,17 @@ async def test_a_row_that_a_server_of_the_last_release_is_writing_is_renamed_whe
     engine.dispose()
     found = got(postgres_url, "SELECT summary FROM organization_tasks ORDER BY task")
     assert found == [(new,), (LINE.model_dump_json(),)]
+
+
+def test_a_row_that_is_never_free_fails_the_start_and_the_next_one_goes_on(postgres_url: str) -> None:
+    as_left(postgres_url, LAST_REVISION, mail(1, "TroubleEnded"), mail(2, "TroublesOver"), mail(3, "TroubleEnded"))
+    engine = engine_of(postgres_url)
+    with engine.connect() as turn:
+        turn.execute(text("SELECT id FROM mailbox WHERE id = 1 FOR UPDATE"))
+        with pytest.raises(OperationalError, match="lock timeout"):
+            migrate(postgres_url)
+    engine.dispose()
+    words = "SELECT word FROM mailbox ORDER BY id"
+    assert got(postgres_url, words) == [("TroubleEnded",), ("TroublesOver",), ("FailureEnded",)]
+    assert migrate(postgres_url)
+    assert got(postgres_url, words) == [("FailureEnded",), ("FailuresOver",), ("FailureEnded",)]

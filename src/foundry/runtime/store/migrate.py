@@ -4,7 +4,8 @@ On SQLite the caller holds the data directory's lock; on PostgreSQL an advisory 
 the others wait. A database that is up to date is found so with one read, without importing Alembic.
 
 A revision with a line `CONTRACTS = ...` takes away what the release before still uses. It waits until no server of that
-release lives; `contracted` says whether it still waits.
+release lives; `contracted` says whether it still waits. One with a line `CONVERTS = ...` changes rows into a form that
+the release before reads too, beside its servers.
 
 `make revision MESSAGE="what changes"` writes the next revision from the tables as they are declared. A contraction is
 its release's last one: a server that starts beside one of the release before must not need what stands behind it.

@@ -13,7 +13,7 @@ from foundry import RELEASE
 from foundry.contracts.errors import FoundryError
 
 LAST = "0.3"
-LAST_REVISION = "0011"  # the newest revision of the last release
+LAST_REVISION = "0011"  # the first revision of the last release
 SERVERS = """
 SELECT name FROM leases WHERE name LIKE 'release:%' AND expires_at > extract(epoch FROM clock_timestamp()) * 1000
 """  # PostgreSQL's
@@ -33,8 +33,6 @@ def refuse_too_old(connection: Connection, revision: str) -> None:
     """
     if revision < LAST_REVISION:
         raise DatabaseTooOld(f"the database was last used by a release before {LAST} (its revision is {revision})")
-    if revision > LAST_REVISION:
-        return  # this release has looked before
     began = connection.execute(text("SELECT release FROM workflows")).scalars().all()
     if left := sum(release is None or _number(release) < _number(LAST) for release in began):
         raise DatabaseTooOld(f"releases before {LAST} left {left} running workflows in this database")

@@ -21,7 +21,7 @@ depends_on = None
 CONVERTS = "0011"
 
 BATCH = 200  # rows of one transaction
-TRIES = 100  # looks for rows that turns hold; then the migration fails, and the next start goes on
+TRIES = 50  # looks for rows that turns hold; then the migration fails, and the next start goes on
 PAUSE = 0.1  # seconds between them
 
 # In the text of JSON a quote within a string is escaped, so these match names and values and nothing that people wrote.
