@@ -7,7 +7,6 @@ that a turn holds: such a row comes later. Interrupted, this begins again and fi
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -41,59 +40,54 @@ MESSAGES = {
 UNREAD = "SessionReady"  # a message that only 0.1 read
 EVENTS = ("IssuesChanged", "SandboxChanged", "SessionChanged", "TaskChanged", "TaskListed")  # that have such a name
 
-mailbox = sa.table("mailbox", sa.column("id"), sa.column("word", sa.String), sa.column("body", sa.Text))
-events = sa.table("events", *map(sa.column, ("actor", "version", "word")), sa.column("body", sa.Text))
-asks = sa.table("asks", sa.column("key"), sa.column("answer", sa.Text))
-lists = [
-    sa.table(name, sa.column(owner), sa.column("task"), sa.column("summary", sa.Text))
-    for name, owner in (("organization_tasks", "organization"), ("repository_tasks", "repository"))
-]
-issues = [
-    sa.table(name, sa.column("owner"), sa.column("id"), sa.column("trouble", sa.Text))
-    for name in ("organization_issues", "app_issues")
-]
+
+def _table(name: str, *columns: str) -> sa.TableClause:
+    found: list[sa.ColumnClause[Any]] = [sa.column(column) for column in columns]
+    return sa.table(name, *found)
 
 
 def upgrade() -> None:
-    for messages in (sa.delete(mailbox).where(mailbox.c.word == UNREAD), *map(_message, MESSAGES.items())):
-        _change(messages, [mailbox.c.id])
-    _rename(mailbox.c.body, [mailbox.c.id])
-    _rename(asks.c.answer, [asks.c.key])
-    _rename(events.c.body, [events.c.actor, events.c.version], events.c.word.in_(EVENTS))
-    for table in lists:
-        _rename(table.c.summary, list(table.c)[:2])
-    for table in issues:
-        _rename(table.c.trouble, list(table.c)[:2])
+    mailbox = _table("mailbox", "id", "word", "body")
+    events = _table("events", "actor", "version", "word", "body")
+    _change(sa.delete(mailbox).where(mailbox.c.word == UNREAD), "id")
+    for old, new in MESSAGES.items():
+        _change(sa.update(mailbox).where(mailbox.c.word == old).values(word=new), "id")
+    _rename(mailbox, "body", "id")
+    _rename(events, "body", "actor", "version", where=events.c.word.in_(EVENTS))
+    _rename(_table("asks", "key", "answer"), "answer", "key")
+    for name, owner in (("organization_tasks", "organization"), ("repository_tasks", "repository")):
+        _rename(_table(name, owner, "task", "summary"), "summary", owner, "task")
+    for name in ("organization_issues", "app_issues"):
+        _rename(_table(name, "owner", "id", "trouble"), "trouble", "owner", "id")
 
 
-def _message(names: tuple[str, str]) -> sa.Update:
-    old, new = names
-    return sa.update(mailbox).where(mailbox.c.word == old).values(word=new)
-
-
-def _rename(column: sa.Column[str], key: Sequence[sa.Column[Any]], *conditions: sa.ColumnElement[bool]) -> None:
+def _rename(table: sa.TableClause, column: str, *key: str, where: sa.ColumnElement[bool] | None = None) -> None:
     """The names in this column's JSON."""
-    value: Any = column
+    value: Any = table.c[column]
     for old, new in NAMES.items():
         value = sa.func.replace(value, old, new)
-    _change(sa.update(column.table).where(*conditions, column != value).values({column: value}), key)
+    change = sa.update(table).where(table.c[column] != value).values({column: value})
+    _change(change if where is None else change.where(where), *key)
 
 
-def _change(change: sa.Update | sa.Delete, key: Sequence[sa.Column[Any]]) -> None:
+def _change(change: sa.Update | sa.Delete, *key: str) -> None:
     """Apply it to all rows that it is about, a batch at a time.
 
     Raises:
         sqlalchemy.exc.OperationalError: a turn has held one of them all the time.
     """
     connection = op.get_bind()
-    condition, keys = change.whereclause, sa.tuple_(*key)
+    condition = change.whereclause
     assert condition is not None
+    columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in key]
+    keys = sa.tuple_(*columns)
+    wanted: sa.Select[*tuple[Any, ...]] = sa.select(*columns).select_from(change.table).where(condition)
     held = 0  # looks in a row that found no row free
-    while left := connection.execute(sa.select(*key).where(condition)).all():
+    while left := connection.execute(wanted).all():
         changed = 0
         for start in range(0, len(left), BATCH):
             batch = [tuple(row) for row in left[start : start + BATCH]]
-            free = sa.select(*key).where(keys.in_(batch), condition).with_for_update(skip_locked=held < TRIES)
+            free = wanted.where(keys.in_(batch)).with_for_update(skip_locked=held < TRIES)
             found = [tuple(row) for row in connection.execute(free)]
             if found:
                 connection.execute(change.where(keys.in_(found)))
