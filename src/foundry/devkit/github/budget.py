@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from dataclasses import dataclass
 
 from foundry.devkit.github.access import Caller
@@ -20,11 +21,21 @@ class Budget:
     reset: int = 0  # Unix time
 
 
+@dataclass
+class Count:
+    """Requests that one caller has made."""
+
+    requests: int = 0
+    not_modified: int = 0  # of these, unchanged responses (304)
+    charged: int = 0  # of these, requests that used the budget
+
+
 class Budgets:
     """One budget for each installation, each person, and the App itself. A restart resets them."""
 
     def __init__(self) -> None:
         self._budgets: dict[str, Budget] = {}
+        self.counts: defaultdict[str, Count] = defaultdict(Count)
         self.set(REQUESTS)
 
     def set(self, limit: int, *, window: int = WINDOW, status: int = 403, retry_after: int | None = None) -> None:
@@ -39,6 +50,14 @@ class Budgets:
         self.limit, self.window, self.status, self.retry_after = limit, window, status, retry_after
         self._budgets.clear()
 
+    def leave(self, key: str, remaining: int, *, reset_in: int | None = None) -> None:
+        """Set what a caller has left in this window, and the seconds until the next window."""
+        budget = self._budgets.setdefault(key, Budget())
+        now = int(time.time())
+        if reset_in is not None or budget.reset <= now:
+            budget.reset = now + (self.window if reset_in is None else reset_in)
+        budget.used = self.limit - remaining
+
     def spend(self, caller: Caller) -> dict[str, str]:
         """Count a request. Returns the headers with the remaining budget.
 
@@ -47,19 +66,22 @@ class Budgets:
         """
         budget = self._of(caller)
         if budget.used >= self._limit(caller):
-            who = {"installation": f"installation ID {caller.installation}", "user": f"user ID {caller.login}"}
+            who = {"installation": f"installation ID {caller.installation}", "user": f"user ID {caller.person}"}
             headers = self.headers(caller)
             if self.retry_after is not None:
                 headers["Retry-After"] = str(self.retry_after)
             text = f"API rate limit exceeded for {who.get(caller.kind, '127.0.0.1')}."
             raise Refusal(self.status, text, headers=headers)
         budget.used += 1
+        self.counts[caller.key].charged += 1
         return self.headers(caller)
 
     def give_back(self, caller: Caller) -> dict[str, str]:
         """Refund a request that turned out to be free."""
         budget = self._of(caller)
         budget.used = max(0, budget.used - 1)
+        self.counts[caller.key].charged -= 1
+        self.counts[caller.key].not_modified += 1
         return self.headers(caller)
 
     def headers(self, caller: Caller) -> dict[str, str]:
