@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import httpx2 as httpx
 import pytest
 
 from tests.devkit.conftest import NAMES, Hub, Listener, git, serving, sign_in, wait_for
@@ -33,7 +34,8 @@ def reached(hub: Hub, login: str, installation: int) -> dict[int, str]:
 
 def test_a_person_is_found_by_id(hub: Hub) -> None:
     assert hub.get("/user/1002")["login"] == "grace"
-    assert hub.get("/user/1002", token="")["name"] == "Grace Murray", "the profile is public"
+    public = hub.get("/user/1002", token="")
+    assert (public["name"], public["email"]) == ("Grace Murray", None), "the profile is public"
     assert hub.get("/user/2001")["type"] == "Organization"
     assert hub.get("/user/1002", token=hub.person("margaret")) == hub.get("/users/grace")
     assert hub.api("GET", "/user/77").status_code == 404
@@ -107,6 +109,19 @@ def test_what_a_renamed_person_wrote_and_owns_follows(hub: Hub) -> None:
     moved = hub.api("GET", f"/repos/{old}/{own['name']}", token=token)
     assert moved.status_code == 301, "the old address leads on"
     hub.control("PUT", f"repositories/4001/access/{new}", {"role": "none"})
+
+
+def test_a_browser_and_a_code_follow_the_person(hub: Hub) -> None:
+    person = fresh(hub)
+    old, new = person["login"], f"renamed-{next(NAMES)}"
+    form = {"client_id": hub.server.identity["client_id"], "redirect_uri": "http://127.0.0.1:1/back", "login": old}
+    with httpx.Client(base_url=hub.server.url, trust_env=False) as browser:
+        code = httpx.URL(browser.post("/login/oauth/choose", data=form).headers["location"]).params["code"]
+        hub.control("PATCH", f"people/{old}", {"login": new})
+        hub.control("POST", "people", {"login": old})
+        page = browser.get("/login").text
+    assert f'value="{new}" class="suggested"' in page, "the browser is still this person's"
+    assert hub.get("/user", token=exchange(hub, code=code)["access_token"])["id"] == person["id"]
 
 
 def test_a_login_in_use_is_refused_and_renaming_tells_the_persons_own_installation(hub: Hub, hooks: Listener) -> None:

@@ -12,6 +12,7 @@ from foundry.devkit.github.store import Doc
 
 REQUESTS = 5_000  # in a window; the minimum of an installation
 REQUESTS_OF_NOBODY = 60  # in a window, without a token
+NOBODY = "nobody"  # key of requests without a token
 WINDOW = 3_600  # seconds
 
 
@@ -56,7 +57,7 @@ class Budgets:
         now = int(time.time())
         if reset_in is not None or budget.reset <= now:
             budget.reset = now + (self.window if reset_in is None else reset_in)
-        budget.used = self.limit - remaining
+        budget.used = self._limit(key) - remaining
 
     def spend(self, caller: Caller) -> dict[str, str]:
         """Count a request. Returns the headers with the remaining budget.
@@ -65,7 +66,7 @@ class Budgets:
             Refusal: the budget is used up.
         """
         budget = self._of(caller)
-        if budget.used >= self._limit(caller):
+        if budget.used >= self._limit(caller.key):
             who = {"installation": f"installation ID {caller.installation}", "user": f"user ID {caller.person}"}
             headers = self.headers(caller)
             if self.retry_after is not None:
@@ -94,12 +95,12 @@ class Budgets:
         return {"resources": {"core": numbers}, "rate": numbers}
 
     def _numbers(self, caller: Caller) -> Doc:
-        budget, limit = self._of(caller), self._limit(caller)
+        budget, limit = self._of(caller), self._limit(caller.key)
         left = max(0, limit - budget.used)
         return {"limit": limit, "remaining": left, "used": budget.used, "reset": budget.reset, "resource": "core"}
 
-    def _limit(self, caller: Caller) -> int:
-        return min(REQUESTS_OF_NOBODY, self.limit) if caller.kind == "nobody" else self.limit
+    def _limit(self, key: str) -> int:
+        return min(REQUESTS_OF_NOBODY, self.limit) if key == NOBODY else self.limit
 
     def _of(self, caller: Caller) -> Budget:
         budget = self._budgets.setdefault(caller.key, Budget())

@@ -18,7 +18,7 @@ class PeopleRoutes:
     def route(self, ask: Ask) -> Answer | None:
         match [ask.method, *ask.path]:
             case ["GET", "user", number] if number.isdigit():
-                return self._by_id(int(number))
+                return 200, self._profile(ask, self.shapes.by_id(int(number)))
             case [_, "user", *rest]:
                 return self._user(ask, rest)
             case ["GET", "users", login, *rest] if found := self.shapes.known(login):
@@ -61,11 +61,11 @@ class PeopleRoutes:
                 return 200, Listed(seen, lambda r: self.shapes.repo(r, caller))
         raise Refusal(404, NOT_FOUND)
 
-    def _by_id(self, number: int) -> Answer:
-        found = self.shapes.by_id(number)
+    def _profile(self, ask: Ask, found: Doc | None) -> Doc:
+        """Return a public profile. Only who is signed in sees the e-mail address."""
         if found is None:
             raise Refusal(404, NOT_FOUND)
-        return 200, self.shapes.user(found["login"])
+        return self.shapes.user(found["login"]) | ({"email": None} if ask.caller.kind == "nobody" else {})
 
     def _organizations(self, ask: Ask) -> list[Doc]:
         """Return the person's organizations, without those that require single sign-on first."""
@@ -104,7 +104,7 @@ class PeopleRoutes:
     def _account(self, ask: Ask, found: Doc, rest: list[str]) -> Answer:
         match rest:
             case []:
-                return 200, self.shapes.user(found["login"])
+                return 200, self._profile(ask, found)
             case ["repos"]:
                 return 200, self._repos_of(ask, found["login"])
             case ["orgs"]:
@@ -112,6 +112,7 @@ class PeopleRoutes:
         raise Refusal(404, NOT_FOUND)
 
     def _repos_of(self, ask: Ask, login: str) -> Listed:
+        self.access.sso.check(ask.caller, login)
         seen = [
             r for r in self.store.all("repo")
             if r["owner"] == login and self.access.allowed(ask.caller, r, "metadata", "read")

@@ -62,7 +62,9 @@ class Sso:
 
     def sessions(self, person: int) -> list[int]:
         """Return the organizations for which a person has a session."""
-        return [org["id"] for org in self.store.all("org") if self.store.get("sso", f"{org['id']}/{person}")]
+        return [
+            org["id"] for org in self.store.all("org") if self.store.get("sso", f"{org['id']}/{person}") is not None
+        ]
 
     def begin(self, org: int, person: int, *, tokens: bool) -> None:
         """Start a session. With `tokens`, the person's existing tokens reach the organization too."""

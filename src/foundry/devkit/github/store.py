@@ -44,7 +44,7 @@ class Store:
         with self._lock:
             if kind in CACHED:
                 found = self._cached(kind).get(str(key))
-                return dict(found) if found else None
+                return None if found is None else dict(found)
             row = self._db.execute("SELECT body FROM docs WHERE kind=? AND key=?", (kind, str(key))).fetchone()
         return json.loads(row[0]) if row else None
 
