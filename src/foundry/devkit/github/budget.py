@@ -59,6 +59,13 @@ class Budgets:
             budget.reset = now + (self.window if reset_in is None else reset_in)
         budget.used = self._limit(key) - remaining
 
+    def requests(self) -> dict[str, Doc]:
+        """Return what each caller has requested since the counts were cleared."""
+        return {
+            key: {"requests": c.requests, "not_modified": c.not_modified, "charged": c.charged}
+            for key, c in self.counts.items()
+        }
+
     def spend(self, caller: Caller) -> dict[str, str]:
         """Count a request. Returns the headers with the remaining budget.
 

@@ -6,7 +6,6 @@ Each route changes what somebody would change on GitHub's pages, and sends the w
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Literal
 
 from fastapi import APIRouter
@@ -243,7 +242,7 @@ class PeopleControl:
 
     async def requests(self) -> Response:
         """Return the API requests since the last reset, by caller: `app`, `installation:N`, `user:ID`, `nobody`."""
-        return JSONResponse({caller: asdict(count) for caller, count in self.budgets.counts.items()})
+        return JSONResponse(self.budgets.requests())
 
     async def forget_requests(self) -> Response:
         self.budgets.counts.clear()
