@@ -152,11 +152,15 @@ def test_a_rename_survives_a_kill_and_the_samples_stay_renamed(tmp_path: Path) -
     with serving(tmp_path) as hub:
         token = hub.person("grace")
         hub.control("PATCH", "people/grace", {"login": "hopper"})
+        hub.control("PATCH", "people/ada", {"login": "lovelace"})
+        hub.control("POST", "people", {"login": "ada"})
+        assert hub.api("GET", "/app", token=hub.server.app_token()).json()["owner"]["id"] == 1001
         hub.server.kill()
     with serving(tmp_path) as back:
         assert back.get("/user", token=token)["login"] == "hopper"
         assert back.api("GET", "/users/grace", token="").status_code == 404
         assert back.get("/user/1002", token="")["login"] == "hopper"
+        assert back.get("/user/1001", token="")["login"] == "lovelace"
 
 
 # members
@@ -178,7 +182,8 @@ def test_members_are_listed_by_role(hub: Hub) -> None:
 def test_a_membership_is_for_members(hub: Hub) -> None:
     org = organization(hub, members={"ada": "admin", "grace": "member"})
     path = f"/user/memberships/orgs/{org['login']}"
-    assert hub.get(path, token=hub.person("ada"))["role"] == "admin"
+    whole = hub.get(path, token=hub.person("ada"))
+    assert (whole["role"], whole["direct_membership"]) == ("admin", True)
     loud = f"/user/memberships/orgs/{org['login'].upper()}"
     assert hub.get(loud, token=hub.person("grace"))["organization"]["id"] == org["id"]
     assert hub.api("GET", path, token=hub.person("linus")).status_code == 404

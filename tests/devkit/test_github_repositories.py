@@ -20,6 +20,8 @@ def test_an_archived_repository_is_read_only_and_told(hub: Hub, hooks: Listener)
     wish = {"ref": "refs/heads/x", "sha": sha}
     refused = hub.api("POST", f"{path}/git/refs", wish, token=token)
     assert (refused.status_code, refused.json()["message"]) == (403, "Repository was archived so is read-only.")
+    comment = hub.api("POST", f"{path}/issues/1/comments", {"body": "Hm"}, token=token)
+    assert comment.json()["message"] == "Repository was archived so is read-only."
     assert "read-only" in git("push", "origin", "main:other", cwd=where, fails=True)
     git("fetch", "-q", "origin", cwd=where)
     hub.control("PATCH", f"repositories/{repo['id']}", {"archived": False})

@@ -44,6 +44,7 @@ def test_the_organizations_resources_are_refused_without_a_session(hub: Hub) -> 
         f"/orgs/{org['login']}/members",
         f"/orgs/{org['login']}/repos",
         f"/orgs/{org['login']}/teams",
+        f"/users/{org['login']}/repos",
         f"/user/memberships/orgs/{org['login']}",
         f"/user/installations/{org['installation']}/repositories",
     ):

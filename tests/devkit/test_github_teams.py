@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from foundry.devkit.github.manifest import problems
 from tests.devkit.conftest import Hub, Listener
 from tests.devkit.test_github_people import organization, reached, repository
 
@@ -45,6 +46,14 @@ def test_only_members_of_the_organization_are_in_its_teams(hub: Hub) -> None:
     assert hub.http.put(f"{url}/repositories/4001", json={"role": "read"}).status_code == 404
     again = hub.http.post(f"{hub.server.url}/_devkit/organizations/{org['login']}/teams", json={"name": "OPS"})
     assert again.status_code == 422
+
+
+def test_the_app_subscribes_to_what_changes_a_persons_access(hub: Hub) -> None:
+    events = hub.api("GET", "/app", token=hub.server.app_token()).json()["events"]
+    assert {"member", "membership", "organization", "repository", "team", "team_add"} <= set(events)
+    manifest = {"url": "http://x", "default_events": ["team_add"], "default_permissions": {"members": "read"}}
+    assert problems(manifest) == []
+    assert problems(manifest | {"default_permissions": {}}) != []
 
 
 def test_teams_are_told_from_their_creation_to_their_deletion(hub: Hub, hooks: Listener) -> None:
