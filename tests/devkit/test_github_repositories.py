@@ -55,6 +55,9 @@ def test_a_transfer_to_an_account_without_the_app_is_heard_by_the_old_one_alone(
     hub.control("PATCH", f"repositories/{repo['id']}", {"owner": new["login"]})
     removed = hooks.wait("installation_repositories", "removed").body
     assert (removed["repository_selection"], removed["repositories_added"]) == ("selected", [])
+    hub.control("PATCH", f"repositories/{repo['id']}", {"owner": old["login"]})
+    inside = hub.get("/installation/repositories", token=hub.token(old["installation"]))["repositories"]
+    assert [r["id"] for r in inside] == [kept["id"]], "back again, it has to be chosen again"
     hub.control("DELETE", f"repositories/{kept['id']}")
     hooks.wait("repository", "deleted")
     assert "repository.transferred" not in hooks.events()

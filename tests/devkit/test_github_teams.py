@@ -51,9 +51,10 @@ def test_only_members_of_the_organization_are_in_its_teams(hub: Hub) -> None:
 def test_the_app_subscribes_to_what_changes_a_persons_access(hub: Hub) -> None:
     events = hub.api("GET", "/app", token=hub.server.app_token()).json()["events"]
     assert {"member", "membership", "organization", "repository", "team", "team_add"} <= set(events)
-    manifest = {"url": "http://x", "default_events": ["team_add"], "default_permissions": {"members": "read"}}
-    assert problems(manifest) == []
-    assert problems(manifest | {"default_permissions": {}}) != []
+    for event in ("member", "membership", "organization", "team", "team_add"):
+        manifest = {"url": "http://x", "default_events": [event], "default_permissions": {"members": "read"}}
+        assert problems(manifest) == []
+        assert problems(manifest | {"default_permissions": {}}) != []
 
 
 def test_teams_are_told_from_their_creation_to_their_deletion(hub: Hub, hooks: Listener) -> None:
@@ -107,6 +108,8 @@ def test_teams_are_listed_for_members_and_apps_with_the_permission(hub: Hub) -> 
         assert {r["id"]: r["role_name"] for r in listed} == roles
         assert listed[0]["permissions"]["push"] is True
     assert [t["slug"] for t in hub.get("/user/teams", token=grace) if t["organization"]["id"] == org["id"]] == [slug]
+    hub.control("DELETE", f"repositories/{two['id']}")
+    assert hub.get(f"{path}/{slug}", token=token)["repos_count"] == 1
     stranger = hub.person("margaret")
     assert hub.api("GET", path, token=stranger).status_code == 403
     assert hub.api("GET", f"{path}/{slug}", token=stranger).status_code == 404
