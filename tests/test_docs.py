@@ -36,6 +36,7 @@ SPECIFIC = {
     "bad_input",
     "bad_setting",
     "branch_taken",
+    "github_reconnect",
     "github_refused",
     "install_failed",
     "not_signed_in",

@@ -34,6 +34,7 @@ from foundry.actors.github_state import branch_poller as branches_reconciling
 from foundry.actors.github_state import workflows as github_state_workflows
 from foundry.actors.github_state.actor import GitHubState
 from foundry.actors.github_state.door import GitHubOutside
+from foundry.actors.github_state.person_tokens import PersonTokens
 from foundry.actors.history.actor import History
 from foundry.actors.organization.actor import Organization
 from foundry.actors.repository.actor import Repository
@@ -54,6 +55,7 @@ from foundry.actors.task_session import workflows as task_session_workflows
 from foundry.actors.task_session.actor import TaskSession
 from foundry.actors.task_session.door import AcpDoor
 from foundry.actors.user_github_data.actor import UserGitHubData
+from foundry.actors.user_github_data.views import sealed_tokens, unchecked
 from foundry.actors.watchdog import WATCHDOG, Watchdog
 from foundry.api.context import Foundry
 from foundry.contracts import addresses
@@ -61,8 +63,9 @@ from foundry.contracts.app_shell import OpenAppShell
 from foundry.contracts.doors import AgentDoor, GitHubDoor, SandboxDoor
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.github_state import SyncInstallations
-from foundry.contracts.ids import SandboxId
+from foundry.contracts.ids import SandboxId, UserId
 from foundry.contracts.sandbox_provider import Endpoint
+from foundry.contracts.user_github_data import CheckTokens, SealedTokens
 from foundry.github.client import GitHub, http_client
 from foundry.github.oauth import OAuth
 from foundry.runtime.async_tools import ended
@@ -166,9 +169,17 @@ class Server:
         github = GitHub(
             settings.github_api_url, self._http, app_id=settings.github_app_id, private_key=settings.private_key()
         )
+        oauth = OAuth(
+            settings.github_web_url,
+            settings.github_client_id,
+            settings.github_client_secret.get_secret_value(),
+            self._http,
+        )
+        sealer = Sealer([key])
+        self._persons = PersonTokens(self._tokens_of, self.runtime.ask, sealer, oauth, public_url=settings.url)
         self._boxes = await self._sandboxes(key)
         doors = Outside(
-            github=GitHubOutside(github, self.runtime.read),
+            github=GitHubOutside(github, self.runtime.read, self._persons),
             sandboxes=self._boxes,
             agents=AcpDoor(self._boxes.reach, self._boxes.directory, self._boxes.started, self._boxes.stopped),
         )
@@ -177,16 +188,12 @@ class Server:
         await self.runtime.ask(addresses.app_shell(), OpenAppShell())
         if settings.github_configured:
             await self.runtime.ask(addresses.github_app(), SyncInstallations())
-        oauth = OAuth(
-            settings.github_web_url,
-            settings.github_client_id,
-            settings.github_client_secret.get_secret_value(),
-            self._http,
-        )
+        for user in await self.runtime.read(unchecked):
+            await self.runtime.ask(addresses.user_github_data(user), CheckTokens())
         return Foundry(
             runtime=self.runtime,
             doors=doors,
-            sealer=Sealer([key]),
+            sealer=sealer,
             public_url=settings.url,
             admin_token=admin_token(settings.data_dir),
             webhook_secret=settings.github_webhook_secret.get_secret_value(),
@@ -201,11 +208,15 @@ class Server:
     async def stop(self) -> None:
         """In bounded time. Sandboxes and their agents go on; the next start finds them."""
         await ended({self._contraction})
+        await self._persons.close()
         await self.runtime.stop()
         await self._boxes.close()
         await self._http.aclose()
         if self._lock:
             self._lock.close()
+
+    async def _tokens_of(self, user: UserId) -> SealedTokens:
+        return await self.runtime.read(sealed_tokens, user)
 
     async def _sandboxes(self, secret: bytes) -> Sandboxes:
         binary = await install.install(self.settings.data_dir, self._progress)

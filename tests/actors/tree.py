@@ -40,9 +40,9 @@ class Task(Actor):
     def pull_request_seen(self, turn: Turn, message: PullRequestSeen) -> None: ...
 
 
-def tree(url: str, outside: Outside | None = None) -> AbstractAsyncContextManager[World]:
-    """Before GitHub's sync has found anything."""
-    return world(url, outside or Outside(), repositories=(), played=(Task(),))
+def tree(url: str, outside: Outside | None = None, *played: Actor) -> AbstractAsyncContextManager[World]:
+    """Before GitHub's sync has found anything. `played`: actors in the place of the usual ones."""
+    return world(url, outside or Outside(), repositories=(), played=(Task(), *played))
 
 
 def tally_tree(url: str) -> AbstractAsyncContextManager[World]:

@@ -181,13 +181,15 @@ async def _store(foundry: Foundry, account: GitHubAccount, token: UserToken) -> 
     user = UserId(str(account.id))
     email = account.email or f"{account.id}+{account.login}@users.noreply.github.com"  # GitHub's no-reply address
     who = Person(id=user, login=account.login, name=account.name or "", email=email, avatar_url=account.avatar_url)
+    now, lasts = foundry.now(), token.refresh_token_expires_in
     identity = StoreIdentity(
         parent=addresses.app_shell(),
         scope=APP,
         person=who,
         access_token=foundry.sealer.seal(token.access_token),
         refresh_token=foundry.sealer.seal(token.refresh_token) if token.refresh_token else None,
-        expires_at=foundry.now() + timedelta(seconds=token.expires_in) if token.expires_in else None,
+        expires_at=now + timedelta(seconds=token.expires_in) if token.expires_in else None,
+        refresh_expires_at=now + timedelta(seconds=lasts) if lasts and token.refresh_token else None,
     )
     await foundry.runtime.ask(addresses.user_github_data(user), identity)
     session = secrets.token_urlsafe(32)

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request
 
 from foundry.actors.history.views import entries
 from foundry.actors.repository.views import task_list
+from foundry.actors.user_github_data.views import github_connection
 from foundry.api import access
 from foundry.api.auth import Signed
 from foundry.api.context import foundry_of
@@ -17,6 +18,7 @@ from foundry.contracts.organization import OrganizationView
 from foundry.contracts.people import Person
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.task import TaskSummary
+from foundry.contracts.user_github_data import GitHubConnection
 
 router = APIRouter(prefix="/api", tags=["organizations"])
 
@@ -27,6 +29,7 @@ class AppView(Model):
     """The signed-in person, their organizations, and the agents that a new task may use."""
 
     person: Person
+    github: GitHubConnection
     organizations: list[OrganizationView]
     agents: list[str]
     default_agent: str
@@ -38,6 +41,7 @@ async def app(request: Request, who: Signed) -> AppView:
     foundry = foundry_of(request)
     return AppView(
         person=who.person,
+        github=await foundry.runtime.read(github_connection, who.person.id),
         organizations=await access.seen_organizations(foundry, who),
         agents=list(foundry.agents),
         default_agent=foundry.default_agent,

@@ -10,10 +10,11 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Protocol, cast
+from typing import Protocol, TypeVar, cast
 
 import structlog
 
+from foundry.actors.github_state.person_tokens import PersonTokens
 from foundry.actors.github_state.shapes import installation_summary, pull_request_view, repository_ref
 from foundry.actors.github_state.views import installation_of, known_repository
 from foundry.contracts.doors import Doors, GitHubDoor
@@ -29,9 +30,13 @@ from foundry.contracts.people import Access
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.task import NothingToPublish, PullRequestRef
 from foundry.contracts.task_rename import BranchOnGitHub, OldPullRequest
+from foundry.contracts.user_github_data import ReconnectNeeded
 from foundry.github.client import GitHub
+from foundry.github.client_base import Caller
 from foundry.github.errors import GitHubNotFound, GitHubRateLimited, GitHubRefused
 from foundry.runtime.reader import Reader
+
+T = TypeVar("T")
 
 ReadState = Callable[[Callable[[Reader], tuple[int | None, RepositoryRef | None]]], Awaitable[
     tuple[int | None, RepositoryRef | None]]]  # fmt: skip
@@ -64,11 +69,38 @@ class GitHubOutside(GitHubDoor, GitHubReader):
     Args:
         client: the App's client.
         read: runs a view on GitHubState's tables, as `Runtime.read` does.
+        persons: people's tokens. None: nothing is done in a person's name.
     """
 
-    def __init__(self, client: GitHub, read: ReadState) -> None:
+    def __init__(self, client: GitHub, read: ReadState, persons: PersonTokens | None = None) -> None:
         self._client = client
         self._read = read
+        self._persons = persons
+
+    # in a person's name
+
+    async def as_person(self, user: UserId, call: Callable[[Caller], Awaitable[T]]) -> T:
+        """Run `call` with this person's token. If GitHub rejects the token, run it once more with a refreshed one.
+
+        Raises:
+            ReconnectNeeded: there is no token that GitHub accepts; the person has to connect again.
+        """
+        if self._persons is None:
+            raise ReconnectNeeded("this server uses no tokens of people")
+        token = await self._persons.token(user)
+        try:
+            return await call(self._client.as_token(token))
+        except GitHubRefused as refused:
+            if refused.answered != 401:
+                raise
+            await self._persons.rejected(user, token)
+        token = await self._persons.token(user)
+        try:
+            return await call(self._client.as_token(token))
+        except GitHubRefused as refused:
+            if refused.answered != 401:
+                raise
+            raise ReconnectNeeded(f"GitHub rejects even a new token of person {user}") from refused
 
     # for other rooms' workflows, and the edge
 

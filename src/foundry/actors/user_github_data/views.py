@@ -9,7 +9,7 @@ from foundry.contracts.errors import NotFound
 from foundry.contracts.ids import UserId
 from foundry.contracts.messages import utc
 from foundry.contracts.people import Person
-from foundry.contracts.user_github_data import SealedTokens
+from foundry.contracts.user_github_data import ConnectionState, GitHubConnection, SealedTokens
 from foundry.runtime.columns import AnyRow
 from foundry.runtime.reader import Reader
 
@@ -40,7 +40,26 @@ def sealed_tokens(reader: Reader, user: UserId) -> SealedTokens:
         access_token=row.access_token,
         refresh_token=row.refresh_token,
         expires_at=None if row.expires_at is None else utc(row.expires_at),
+        refreshing=row.refreshing is not None,
     )
+
+
+def github_connection(reader: Reader, user: UserId) -> GitHubConnection:
+    """What Foundry can do on GitHub in this person's name."""
+    row = reader.first(select(user_identities).where(user_identities.c.user == user))
+    if row is None:
+        return GitHubConnection()
+    if row.refreshing is not None:
+        return GitHubConnection(state=ConnectionState.REFRESHING, since=utc(row.refreshing_since))
+    state = ConnectionState.CONNECTED if row.state is None else ConnectionState(row.state)
+    since = utc(row.changed_at if row.state_since is None else row.state_since)
+    return GitHubConnection(state=state, since=since, reason=row.state_reason)
+
+
+def unchecked(reader: Reader) -> list[UserId]:
+    """The people whose tokens a server of 0.3 stored, so that no schedule of theirs deletes them."""
+    query = select(user_identities.c.user).where(user_identities.c.state.is_(None))
+    return [UserId(row.user) for row in reader.all(query)]
 
 
 def _row(reader: Reader, user: UserId) -> AnyRow:
