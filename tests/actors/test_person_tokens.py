@@ -7,6 +7,7 @@ import logging
 import socket
 import sqlite3
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import httpx2 as httpx
@@ -14,11 +15,14 @@ import pytest
 import structlog
 from sqlalchemy import text
 
+from foundry.actors.app_shell.views import person_of_token
 from foundry.actors.user_github_data.actor import UserGitHubData
 from foundry.actors.user_github_data.views import github_connection, sealed_tokens, unchecked
 from foundry.contracts import addresses
+from foundry.contracts.app_shell import SignIn
 from foundry.contracts.github_payloads import GitHubAccount, UserToken
 from foundry.contracts.ids import UserId
+from foundry.contracts.people import Person
 from foundry.contracts.user_github_data import (
     BeginRefresh,
     CheckTokens,
@@ -36,6 +40,7 @@ from tests.actors.github_stage import GitHubStage, github_stage
 from tests.actors.tree import ADA, tree
 from tests.waiting import eventually
 
+LINUS = Person(id=UserId("1003"), login="linus")
 ME = addresses.user_github_data(ADA.id)
 DUE = timedelta(hours=7, minutes=57)  # a token of eight hours lives for three minutes then
 OVER = timedelta(hours=9)
@@ -58,7 +63,7 @@ async def state(stage: GitHubStage) -> GitHubConnection:
     return await stage.tree.read(github_connection, ADA.id)
 
 
-async def who(caller: Caller) -> str:
+async def who_am_i(caller: Caller) -> str:
     return (await caller.get("/user", GitHubAccount)).login
 
 
@@ -70,10 +75,10 @@ async def test_a_fresh_token_is_used_as_it_is(store_url: str, tmp_path: Path) ->
     async with github_stage(store_url, tmp_path) as stage:
         assert (await state(stage)).state is ConnectionState.NONE
         with pytest.raises(ReconnectNeeded):
-            await stage.door.as_person(ADA.id, who)
+            await stage.door.as_person(ADA.id, who_am_i)
         made = await stage.sign_in()
         assert await stage.tree.outside.persons.token(ADA.id) == made.access_token
-        assert await stage.door.as_person(ADA.id, who) == "ada"
+        assert await stage.door.as_person(ADA.id, who_am_i) == "ada"
         assert (await state(stage)).state is ConnectionState.CONNECTED
 
 
@@ -88,7 +93,7 @@ async def test_many_callers_on_two_replicas_refresh_once(store_url: str, tmp_pat
         assert len(set(found)) == 1
         assert found[0] != made.access_token
         assert oauth.sent == [made.refresh_token]
-        assert await stage.door.as_person(ADA.id, who) == "ada"
+        assert await stage.door.as_person(ADA.id, who_am_i) == "ada"
         outside.ahead = 2 * DUE  # and again, with the new one
         assert await two.token(ADA.id) != found[0]
         assert len(set(oauth.sent)) == len(oauth.sent) == 2
@@ -113,7 +118,7 @@ async def test_while_it_is_refreshed_the_state_says_so_and_others_wait(store_url
         oauth.go.set()
         await eventually(lambda: state(stage), lambda seen: seen.state is ConnectionState.CONNECTED)
         outside.ahead = timedelta()
-        assert await stage.door.as_person(ADA.id, who) == "ada"
+        assert await stage.door.as_person(ADA.id, who_am_i) == "ada"
         assert oauth.sent == [made.refresh_token]
 
 
@@ -134,7 +139,7 @@ async def test_a_refresh_token_that_github_refuses_means_to_connect_again(store_
         )  # fmt: skip
         outside.ahead = timedelta()
         await stage.sign_in()
-        assert await stage.door.as_person(ADA.id, who) == "ada"
+        assert await stage.door.as_person(ADA.id, who_am_i) == "ada"
         assert (await state(stage)).reason == ""
 
 
@@ -182,9 +187,9 @@ async def test_a_refresh_of_unknown_outcome_is_never_sent_again(store_url: str, 
         assert (seen.state, seen.reason[:37]) == (ConnectionState.RECONNECT, "A refresh of your GitHub token was in")
         if after:
             with pytest.raises(ReconnectNeeded):
-                await stage.door.as_person(ADA.id, who)
+                await stage.door.as_person(ADA.id, who_am_i)
         else:
-            assert await stage.door.as_person(ADA.id, who) == "ada"
+            assert await stage.door.as_person(ADA.id, who_am_i) == "ada"
         outside.ahead = OVER
         with pytest.raises(ReconnectNeeded):
             await outside.persons.token(ADA.id)
@@ -204,7 +209,7 @@ async def test_killed_between_mark_and_end_it_is_never_sent_again(store_url: str
         late = RefreshEnded(attempt="rfr_killed", outcome=RefreshOutcome.REFRESHED, access_token="late")
         await stage.tree.ask(ME, late)
         assert (await stage.tree.read(sealed_tokens, ADA.id)).refresh_token is None
-        assert await stage.door.as_person(ADA.id, who) == "ada", "it was never sent, so the old token still works"
+        assert await stage.door.as_person(ADA.id, who_am_i) == "ada", "it was never sent, so the old token still works"
         stage.tree.outside.ahead = OVER
         with pytest.raises(ReconnectNeeded):
             await stage.tree.outside.persons.token(ADA.id)
@@ -218,15 +223,77 @@ async def test_a_token_that_github_rejects_is_refreshed_once(store_url: str, tmp
         url = f"{stage.sample.identity['api_url']}/applications/{client_id}/token"
         gone = await stage.http.request("DELETE", url, json={"access_token": made.access_token}, auth=basic)
         assert gone.status_code == 204
-        assert await stage.door.as_person(ADA.id, who) == "ada"
+        assert await stage.door.as_person(ADA.id, who_am_i) == "ada"
         new = await persons.token(ADA.id)
         assert new != made.access_token
         await persons.rejected(ADA.id, made.access_token)  # a straggler's
         assert await persons.token(ADA.id) == new
         await stage.control("DELETE", "people/ada/authorization", None)
         with pytest.raises(ReconnectNeeded):
-            await stage.door.as_person(ADA.id, who)
+            await stage.door.as_person(ADA.id, who_am_i)
         assert (await state(stage)).state is ConnectionState.RECONNECT
+
+
+async def published(stage: GitHubStage, branch: str, person: UserId) -> str:
+    """Open a pull request that this person asked for. Returns its author's login."""
+    await stage.push(branch)
+    wish = {"head": branch, "base": "main", "title": branch, "body": "", "draft": False, "person": person}
+    made = await stage.door.open_pull_request(stage.repository, **wish)
+    again = await stage.door.open_pull_request(stage.repository, **wish)
+    assert made == again
+    seen = await stage.door.pull_request(stage.repository, made.number)
+    assert seen is not None
+    return seen.author
+
+
+async def test_a_pull_request_is_the_persons_who_asked_for_it_where_that_works(tmp_path: Path) -> None:
+    async with github_stage(f"sqlite:///{tmp_path}/foundry.db", tmp_path) as stage:
+        await stage.synced()
+        app = await published(stage, "nobody-signed-in", ADA.id)
+        assert app not in ("ada", "linus")
+        await stage.sign_in()
+        assert await published(stage, "by-ada", ADA.id) == "ada"
+        await stage.sign_in(LINUS)  # who may only read
+        assert await published(stage, "by-linus", LINUS.id) == app
+        await stage.control("DELETE", "people/ada/authorization", None)
+        assert await published(stage, "revoked", ADA.id) == app
+        assert (await state(stage)).state is ConnectionState.RECONNECT
+
+
+async def test_a_pull_request_of_unknown_outcome_is_found_and_not_opened_twice(tmp_path: Path) -> None:
+    async with github_stage(f"sqlite:///{tmp_path}/foundry.db", tmp_path) as stage:
+        await stage.synced()
+        await stage.sign_in()
+        await stage.push("fix")
+        await stage.control("POST", "faults", {"path": "/pulls", "method": "POST", "status": 502, "after": True})
+        wish = {"head": "fix", "base": "main", "title": "fix", "body": "", "draft": False, "person": ADA.id}
+        with pytest.raises(GitHubUnavailable):
+            await stage.door.open_pull_request(stage.repository, **wish)
+        made = await stage.door.open_pull_request(stage.repository, **wish)
+        (found,) = await stage.door.pull_requests(stage.repository)
+        assert (found.number, found.author) == (made.number, "ada")
+
+
+async def test_who_revokes_the_access_on_github_is_signed_out_and_has_no_tokens(store_url: str, tmp_path: Path) -> None:
+    async with github_stage(store_url, tmp_path, webhooks=True) as stage:
+        await stage.synced()
+        await stage.sign_in()
+        hashes = {who.login: sha256(who.login.encode()).hexdigest() for who in (ADA, LINUS)}
+        for who in (ADA, LINUS):
+            signed = SignIn(token_hash=hashes[who.login], user=who.id, login=who.login)
+            await stage.tree.ask(addresses.app_shell(), signed)
+        await stage.control("DELETE", "people/ada/authorization", None)
+        seen = await eventually(lambda: state(stage), lambda seen: seen.state is ConnectionState.RECONNECT)
+        assert seen.reason == "You revoked Foundry's access on GitHub."
+        await stage.tree.quiet()
+        kept = await stage.tree.read(sealed_tokens, ADA.id)
+        assert (kept.access_token, kept.refresh_token) == ("", None)
+        assert await stage.tree.read(person_of_token, hashes["ada"]) is None
+        assert await stage.tree.read(person_of_token, hashes["linus"]) == LINUS.id
+        await stage.control("DELETE", "people/linus/authorization", None)  # who has no tokens here
+        await stage.sign_in()
+        assert await stage.door.as_person(ADA.id, who_am_i) == "ada"
+        assert (await state(stage)).state is ConnectionState.CONNECTED
 
 
 async def test_tokens_that_were_not_refreshed_in_time_are_deleted(store_url: str) -> None:
@@ -285,12 +352,12 @@ async def test_no_token_is_in_the_database_or_the_log(tmp_path: Path, caplog: py
             made = await stage.sign_in()
             stage.tree.outside.ahead = DUE
             new = await stage.tree.outside.persons.token(ADA.id)
-            assert await stage.door.as_person(ADA.id, who) == "ada"
+            assert await stage.door.as_person(ADA.id, who_am_i) == "ada"
             await fault(stage, status=502, after=True)
             stage.tree.outside.ahead = 2 * DUE
             await stage.tree.outside.persons.token(ADA.id)
             with pytest.raises(ReconnectNeeded) as caught:
-                await stage.door.as_person(ADA.id, who)
+                await stage.door.as_person(ADA.id, who_am_i)
             rows = await stage.tree.read(lambda r: r._connection.execute(text("SELECT * FROM asks")).all())
     with sqlite3.connect(tmp_path / "foundry.db") as database:
         dump = "\n".join(database.iterdump())

@@ -24,7 +24,13 @@ async def tally(github: GitHub) -> GitHubRepository:
 async def opened(github: GitHub, tally: GitHubRepository, branch: str, directory: Path) -> int:
     await push(github, tally.id, tally.clone_url, branch, directory)
     made = await github.create_pull_request(
-        INSTALLATION, TALLY, head=branch, base="main", title=f"About {branch}", body="", draft=False
+        github.as_installation(INSTALLATION),
+        TALLY,
+        head=branch,
+        base="main",
+        title=f"About {branch}",
+        body="",
+        draft=False,
     )
     assert made.outcome == "open"
     return made.number
@@ -82,5 +88,5 @@ async def test_a_second_pull_request_of_one_head_is_refused_in_githubs_words(
     await opened(github, tally, "twice", tmp_path)
     with pytest.raises(GitHubRefused, match="already exists"):
         await github.create_pull_request(
-            INSTALLATION, TALLY, head="twice", base="main", title="Again", body="", draft=False
+            github.as_installation(INSTALLATION), TALLY, head="twice", base="main", title="Again", body="", draft=False
         )

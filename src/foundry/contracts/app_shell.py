@@ -18,6 +18,13 @@ class SignOut(Command[None]):
     token_hash: str
 
 
+class EndSessions(Message):
+    """UserGitHubData -> AppShell: end all of this person's app sessions."""
+
+    user: UserId
+    reason: str
+
+
 class InstallationSeen(Message):
     """GitHubState("app") -> AppShell: an installation of the App was added or has changed."""
 

@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from foundry.contracts.github_state import PullRequestView
-from foundry.contracts.ids import OrganizationId, SandboxId
+from foundry.contracts.ids import OrganizationId, SandboxId, UserId
 from foundry.contracts.people import Access, Person
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.sandbox_instance import Compared, Made
@@ -39,9 +39,21 @@ class GitHubDoor(Protocol):
         ...
 
     async def open_pull_request(
-        self, repository: RepositoryRef, *, head: str, base: str, title: str, body: str, draft: bool
+        self,
+        repository: RepositoryRef,
+        *,
+        head: str,
+        base: str,
+        title: str,
+        body: str,
+        draft: bool,
+        person: UserId | None = None,
     ) -> PullRequestRef:
-        """The open pull request of this head, made if there is none; a repeat finds the first one's."""
+        """The open pull request of this head, made if there is none; a repeat finds the first one's.
+
+        Args:
+            person: its author, if GitHub lets Foundry act for them; else the App is.
+        """
         ...
 
     async def heads(self, repository: RepositoryRef, names: list[str]) -> dict[str, str]:

@@ -147,6 +147,7 @@ class HookPayload(_Payload):
     repository: HookRepository | None = None
     pull_request: GitHubPullRequest | None = None
     member: GitHubAccount | None = None
+    sender: GitHubAccount | None = None  # whoever did it
     ref: str = ""  # refs/heads/NAME in push, NAME in create and delete
     ref_type: str = ""  # of create and delete: branch or tag
     before: str = ""  # of push

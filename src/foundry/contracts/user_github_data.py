@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from foundry.contracts.errors import FoundryError
-from foundry.contracts.messages import Birth, Command, Model
+from foundry.contracts.messages import Birth, Command, Message, Model
 from foundry.contracts.people import Person
 
 
@@ -93,3 +93,10 @@ class AccessTokenRejected(Command[None]):
 
 class CheckTokens(Command[None]):
     """To UserGitHubData, at a start, for tokens that a server of 0.3 stored: delete them when they expire."""
+
+
+class AuthorizationRevoked(Message, Birth):
+    """GitHubState("app") -> UserGitHubData: the person has revoked Foundry's access on GitHub.
+
+    Its first word too: somebody may authorize the App on GitHub and never sign in here.
+    """

@@ -18,7 +18,7 @@ from foundry.contracts.github_payloads import (
     GitHubRepository,
 )
 from foundry.github.app import GitHubApp
-from foundry.github.client_base import http_client
+from foundry.github.client_base import Caller, http_client
 from foundry.github.errors import GitHubNotFound, GitHubRefused, GitHubSignInFailed
 
 __all__ = ["GitHub", "http_client"]
@@ -82,10 +82,11 @@ class GitHub(GitHubApp):
         return await self.as_installation(installation).get(f"/repos/{full_name}/pulls/{number}", GitHubPullRequest)
 
     async def create_pull_request(
-        self, installation: int, full_name: str, *, head: str, base: str, title: str, body: str, draft: bool
+        self, caller: Caller, full_name: str, *, head: str, base: str, title: str, body: str, draft: bool
     ) -> GitHubPullRequest:
+        """Open a pull request as this caller: an installation, or a person."""
         wish = {"head": head, "base": base, "title": title, "body": body, "draft": draft}
-        return await self.as_installation(installation).post(f"/repos/{full_name}/pulls", wish, GitHubPullRequest)
+        return await caller.post(f"/repos/{full_name}/pulls", wish, GitHubPullRequest)
 
     async def pull_request_text(self, installation: int, full_name: str, number: int) -> GitHubPullRequestText:
         return await self.as_installation(installation).get(f"/repos/{full_name}/pulls/{number}", GitHubPullRequestText)

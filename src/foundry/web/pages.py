@@ -16,6 +16,7 @@ from foundry.contracts.sandbox_instance import SandboxView
 from foundry.contracts.task import TaskState, TaskSummary, TaskView, WorkTree
 from foundry.contracts.task_checkpoints import CheckpointView
 from foundry.contracts.task_session import Entry, SessionStatus, SessionView
+from foundry.contracts.user_github_data import ConnectionState, GitHubConnection
 from foundry.web import fragments
 from foundry.web.diff import files
 from foundry.web.templating import template
@@ -30,6 +31,7 @@ class Frame:
     Args:
         stream: the address of the page's live stream. Empty: the page has none.
         versions: the topic positions that the page shows, in the stream's format.
+        github: the person's connection to GitHub.
     """
 
     me: Person
@@ -38,6 +40,7 @@ class Frame:
     issues: Sequence[IssueView]
     stream: str = ""
     versions: str = ""
+    github: GitHubConnection = field(default_factory=GitHubConnection)
 
     def values(self) -> dict[str, object]:
         return {
@@ -47,6 +50,7 @@ class Frame:
             "badge": fragments.issues.badge(self.organization.id, self.issues),
             "stream": self.stream,
             "versions": self.versions,
+            "reconnect": self.github.reason if self.github.state is ConnectionState.RECONNECT else "",
         }
 
 

@@ -8,6 +8,7 @@ from foundry.actors.app_shell.tables import app_issues, app_orphans, app_session
 from foundry.actors.app_shell.views import orphan
 from foundry.actors.runtime_issues import IssueBook
 from foundry.contracts.app_shell import (
+    EndSessions,
     InstallationsChanged,
     InstallationSeen,
     InstallationView,
@@ -76,6 +77,10 @@ class AppShell(Actor):
     @handles(SignOut)
     def sign_out(self, turn: Turn, command: SignOut) -> None:
         turn.delete(app_sessions, token_hash=command.token_hash)
+
+    @receives(EndSessions)
+    def end_sessions(self, turn: Turn, message: EndSessions) -> None:
+        turn.delete(app_sessions, user=message.user)
 
     @due("expired sessions")
     def expire(self, turn: Turn) -> None:

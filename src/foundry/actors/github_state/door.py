@@ -18,6 +18,7 @@ from foundry.actors.github_state.person_tokens import PersonTokens
 from foundry.actors.github_state.shapes import installation_summary, pull_request_view, repository_ref
 from foundry.actors.github_state.views import installation_of, known_repository
 from foundry.contracts.doors import Doors, GitHubDoor
+from foundry.contracts.errors import FoundryError
 from foundry.contracts.github_payloads import GitHubBudget, GitHubPullRequest
 from foundry.contracts.github_state import (
     InstallationSummary,
@@ -125,7 +126,15 @@ class GitHubOutside(GitHubDoor, GitHubReader):
                 audit.info("git credential given back", installation=installation)
 
     async def open_pull_request(
-        self, repository: RepositoryRef, *, head: str, base: str, title: str, body: str, draft: bool
+        self,
+        repository: RepositoryRef,
+        *,
+        head: str,
+        base: str,
+        title: str,
+        body: str,
+        draft: bool,
+        person: UserId | None = None,
     ) -> PullRequestRef:
         """1. Find the open one of this head. 2. Else open one. 3. Somebody else was first: find theirs.
 
@@ -133,12 +142,16 @@ class GitHubOutside(GitHubDoor, GitHubReader):
             NothingToPublish: GitHub sees no commits between the two branches.
         """
         installation, present = await self._reach(repository)
+
+        async def create(caller: Caller) -> GitHubPullRequest:
+            return await self._client.create_pull_request(
+                caller, present.full_name, head=head, base=base, title=title, body=body, draft=draft
+            )
+
         found = await self._open_one(installation, present, head)
         if found is None:
             try:
-                found = await self._client.create_pull_request(
-                    installation, present.full_name, head=head, base=base, title=title, body=body, draft=draft
-                )
+                found = await self._as_person_or_app(person, installation, create)
             except GitHubRefused as refused:
                 found = await self._open_one(installation, present, head)
                 if found is None:
@@ -146,6 +159,30 @@ class GitHubOutside(GitHubDoor, GitHubReader):
                         raise NothingToPublish(f"GitHub sees no commits between {base} and {head}") from refused
                     raise
         return PullRequestRef(number=found.number, state=found.outcome, url=found.html_url)
+
+    async def _as_person_or_app(
+        self, person: UserId | None, installation: int, call: Callable[[Caller], Awaitable[T]]
+    ) -> T:
+        """Run `call` in the person's name where that works; else as the App. A call whose outcome is unknown raises.
+
+        Raises:
+            GitHubUnavailable: nobody knows whether GitHub did it. What repeats this has to look first.
+        """
+        if person is not None and self._persons is not None:
+            try:
+                await self._persons.token(person)
+            except FoundryError as error:
+                log.info("done as the App, not in a person's name", user=person, reason=error.detail)
+            else:
+                try:
+                    return await self.as_person(person, call)
+                except GitHubRefused as refused:
+                    if refused.answered != 403:
+                        raise
+                    log.info("done as the App, not in a person's name", user=person, reason=refused.detail)
+                except (ReconnectNeeded, GitHubNotFound, GitHubRateLimited) as error:
+                    log.info("done as the App, not in a person's name", user=person, reason=error.detail)
+        return await call(self._client.as_installation(installation))
 
     async def _open_one(self, installation: int, repository: RepositoryRef, head: str) -> GitHubPullRequest | None:
         listed = await self._client.pull_requests(installation, repository.full_name, head=f"{repository.owner}:{head}")

@@ -19,8 +19,9 @@ from foundry.contracts.github_state import (
     RecordInstallations,
     SyncInstallations,
 )
-from foundry.contracts.ids import OrganizationId
+from foundry.contracts.ids import OrganizationId, UserId
 from foundry.contracts.messages import APP, ScopeId, millis
+from foundry.contracts.user_github_data import AuthorizationRevoked
 from foundry.runtime.actor import creates, due, handles
 from foundry.runtime.columns import AnyRow
 from foundry.runtime.turn import Turn
@@ -41,7 +42,7 @@ def sync_installations(turn: Turn, command: SyncInstallations) -> None:
 
 @handles(Deliver)
 def deliver(turn: Turn, command: Deliver) -> bool:
-    """1. Each delivery id counts once. 2. Installations are ours. 3. The rest goes to its organization."""
+    """1. Each delivery id counts once. 2. Installations and people are ours. 3. The rest goes to its organization."""
     _only_app(turn)
     if turn.find(github_deliveries, delivery=command.delivery) is not None:
         return False
@@ -60,6 +61,8 @@ def deliver(turn: Turn, command: Deliver) -> bool:
 def _route(turn: Turn, command: Deliver) -> str:
     if command.event == "installation" and command.payload.installation is not None:
         return _installation(turn, command.action, command.payload.installation)
+    if command.event == "github_app_authorization" and command.payload.sender is not None:
+        return _authorization(turn, command.action, UserId(str(command.payload.sender.id)))
     if command.installation is None:
         return "ignored"
     known = turn.find(github_installations, installation=command.installation)
@@ -91,6 +94,14 @@ def _installation(turn: Turn, action: str, seen: HookInstallation) -> str:
             personal=seen.account.type == "User",
         ),
     )
+    return "applied"
+
+
+def _authorization(turn: Turn, action: str, person: UserId) -> str:
+    """The event belongs to no installation: its sender is the person who revoked it."""
+    if action != "revoked":
+        return "ignored"
+    turn.send(addresses.user_github_data(person), AuthorizationRevoked(parent=addresses.app_shell(), scope=APP))
     return "applied"
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from foundry.actors.user_github_data.tables import user_identities
+from foundry.contracts import addresses
+from foundry.contracts.app_shell import EndSessions
 from foundry.contracts.errors import BadInput
+from foundry.contracts.ids import UserId
 from foundry.contracts.messages import millis, utc
 from foundry.contracts.user_github_data import (
     AccessTokenRejected,
+    AuthorizationRevoked,
     BeginRefresh,
     CheckTokens,
     ConnectionState,
@@ -26,6 +30,7 @@ REFRESH_LIFE = timedelta(days=184)  # of a refresh token whose end was not store
 REFUSED = "GitHub no longer accepts Foundry's refresh token for you."
 UNKNOWN = "A refresh of your GitHub token was interrupted, and Foundry cannot know whether GitHub completed it."
 REJECTED = "GitHub no longer accepts your token."
+REVOKED = "You revoked Foundry's access on GitHub."
 EXPIRED = "Your GitHub tokens have expired, because they were not used for too long."
 
 
@@ -133,6 +138,15 @@ class UserGitHubData(Actor):
         else:
             turn.update(user_identities, access_token="")
         _watch(turn)
+
+    @creates(AuthorizationRevoked)
+    def authorization_revoked(self, turn: Turn, message: AuthorizationRevoked) -> None:
+        """1. All tokens go, also those of a refresh under way. 2. The person is signed out everywhere."""
+        if turn.find(user_identities) is None:
+            return
+        _forget(turn, REVOKED, access_token="", refresh_token=None)
+        _end_attempt(turn)
+        turn.send(addresses.app_shell(), EndSessions(user=UserId(turn.key), reason="revoked"))
 
     @due("tokens expire")
     def tokens_expire(self, turn: Turn) -> None:

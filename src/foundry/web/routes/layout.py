@@ -9,6 +9,7 @@ from fastapi import Request
 from markupsafe import Markup
 
 from foundry.actors.organization.views import organization_view
+from foundry.actors.user_github_data.views import github_connection
 from foundry.api import access, issues
 from foundry.api.auth import Me
 from foundry.api.context import foundry_of
@@ -41,6 +42,7 @@ async def frame(
         issues=await issues.visible(foundry, who, ScopeId(organization)),
         stream=stream,
         versions=versions(known),
+        github=await foundry.runtime.read(github_connection, who.person.id),
     )
 
 

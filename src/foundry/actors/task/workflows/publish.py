@@ -42,7 +42,13 @@ async def push(doors: Doors, job: Publish) -> str:
 
 
 async def open_pull_request(doors: Doors, job: Publish) -> PullRequestRef:
-    """The open pull request of the branch, made if there is none."""
+    """The open pull request of the branch, made if there is none; in the name of the person who asked for it."""
     return await doors.github.open_pull_request(
-        job.repository, head=job.branch, base=job.base, title=job.title, body=job.body, draft=job.draft
+        job.repository,
+        head=job.branch,
+        base=job.base,
+        title=job.title,
+        body=job.body,
+        draft=job.draft,
+        person=None if job.by_itself else job.person.id,
     )
