@@ -7,6 +7,7 @@ front of them, and `serve` listens.
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import os
 import secrets
@@ -29,7 +30,7 @@ from sqlalchemy.exc import DBAPIError
 
 from foundry import __version__, api, web
 from foundry.actors.app_shell.actor import AppShell
-from foundry.actors.encryption import Sealer, load_or_create_key
+from foundry.actors.encryption import Sealer, WrongKey, keys_in, load_or_create_key
 from foundry.actors.github_state import branch_poller as branches_reconciling
 from foundry.actors.github_state import workflows as github_state_workflows
 from foundry.actors.github_state.actor import GitHubState
@@ -43,6 +44,7 @@ from foundry.actors.sandbox_instance import workflows as sandbox_instance_workfl
 from foundry.actors.sandbox_instance.actor import SandboxInstance
 from foundry.actors.sandbox_instance.door import Sandboxes
 from foundry.actors.sandbox_instance.views import endpoint, running
+from foundry.actors.secret_keys import SecretKeys
 from foundry.actors.session_status_sync.actor import SessionStatusSync
 from foundry.actors.session_status_sync.times import StreamTimes
 from foundry.actors.session_status_sync.worker import reader
@@ -55,6 +57,7 @@ from foundry.actors.task_session import workflows as task_session_workflows
 from foundry.actors.task_session.actor import TaskSession
 from foundry.actors.task_session.door import AcpDoor
 from foundry.actors.user_github_data.actor import UserGitHubData
+from foundry.actors.user_github_data.sealed import SealedPersonTokens
 from foundry.actors.user_github_data.views import sealed_tokens, unchecked
 from foundry.actors.watchdog import WATCHDOG, Watchdog
 from foundry.api.context import Foundry
@@ -70,6 +73,7 @@ from foundry.github.client import GitHub, http_client
 from foundry.github.oauth import OAuth
 from foundry.runtime.async_tools import ended
 from foundry.runtime.runtime import House, Runtime
+from foundry.runtime.store import server_secrets
 from foundry.runtime.store.blobs import Blobs
 from foundry.runtime.store.migrate import contracted, migrate, open_store
 from foundry.runtime.store.sqlite import lock_directory
@@ -159,7 +163,9 @@ class Server:
         workflow_url = f"sqlite:///{settings.data_dir / 'workflows.db'}" if url.startswith("sqlite") else url
 
         given = settings.secret_key.get_secret_value().encode()
-        key = given or load_or_create_key(settings.data_dir / "secret.key")
+        key_file = None if given else settings.data_dir / "secret.key"
+        material = load_or_create_key(key_file) if key_file else given
+        sealer = Sealer(keys_in(material, b"\n" if key_file else b","))
         idle = timedelta(minutes=settings.idle_minutes) or None
         archived = timedelta(minutes=settings.archived_minutes) or None
         min_free = int(settings.min_free_mb * 1_000_000)
@@ -175,9 +181,8 @@ class Server:
             settings.github_client_secret.get_secret_value(),
             self._http,
         )
-        sealer = Sealer([key])
         self._persons = PersonTokens(self._tokens_of, self.runtime.ask, sealer, oauth, public_url=settings.url)
-        self._boxes = await self._sandboxes(key)
+        self._boxes = await self._sandboxes(await asyncio.to_thread(sandbox_secret, url, sealer, material))
         doors = Outside(
             github=GitHubOutside(github, self.runtime.read, self._persons),
             sandboxes=self._boxes,
@@ -203,6 +208,13 @@ class Server:
             oauth=oauth if settings.github_client_id else None,
             identify=github.user,
             room=self._boxes.room,
+            secret_keys=SecretKeys(
+                sealer,
+                (SealedPersonTokens(self.runtime), server_secrets.ServerSecrets(self.runtime)),
+                material,
+                key_file,
+                self.runtime.alone,
+            ),
         )
 
     async def stop(self) -> None:
@@ -247,6 +259,20 @@ async def contract(url: str) -> None:
                 log.info("the database is contracted: nothing of the last release is left in it")
         except DBAPIError as error:  # away, or what is to go is in use at the moment
             log.info("the database is contracted later", reason=str(error.orig))
+
+
+def sandbox_secret(url: str, sealer: Sealer, material: bytes) -> bytes:
+    """What the tokens of sandboxes are derived from (docs/decisions/0020).
+
+    It is made once, from the server's key as release 0.3 read it, and is the same on all servers of one database. It
+    does not change when the server's key does.
+    """
+    kept = server_secrets.kept(url, "sandbox tokens", sealer.seal(base64.b64encode(material).decode()))
+    try:
+        return base64.b64decode(sealer.unseal(kept))
+    except WrongKey as error:
+        log.warning("sandboxes that run have to be started again: their secret cannot be read", reason=error.detail)
+        return material
 
 
 def admin_token(data_dir: Path) -> str:

@@ -29,6 +29,7 @@ from foundry.contracts.time_limits import TABLE
 SMEE = ("smee_url", "smee_target")  # their environment variables have no FOUNDRY_ prefix
 ENV_FILES = ("~/misc/env.txt", "~/misc/the-foundry.env", ".env")
 OTHERS = ("FOUNDRY_NO_SKIPS", "FOUNDRY_TEST_CACHE", "FOUNDRY_DEMO")  # variables that only the tests and the demo read
+SHORTEST_KEY = 16  # bytes
 FOREVER = 10 * 365 * 24 * 3600.0  # seconds
 WEBHOOKS = "/api/rivet/app/webhooks/github"
 
@@ -58,7 +59,9 @@ class Settings(BaseModel):
     port: int = Field(7741, ge=0, le=65535, description="Port to listen on. 0: any free port.")
     public_url: str = Field("", description="Address that browsers and GitHub use. Empty: http://HOST:PORT.")
     secret_key: SecretStr = Field(
-        SecretStr(""), description="Secret that protects stored tokens. Empty: a 0600 key file in the data directory."
+        SecretStr(""),
+        description="Secret that protects stored tokens: at least 16 bytes. Commas separate keys, the newest first. "
+        "Empty: a 0600 key file in the data directory.",
     )
     github_app_id: str = Field("", description="Id of the GitHub App.")
     github_app_private_key: SecretStr = Field(
@@ -298,6 +301,16 @@ def check(settings: Settings) -> None:
                 field="watchdog",
                 remedy=f"Give a number of seconds for any of these states: {', '.join(TABLE)}.",
             )
+    given = settings.secret_key.get_secret_value()
+    keys = [key for part in given.split(",") if (key := part.strip())]
+    if any(len(key.encode()) < SHORTEST_KEY for key in keys):
+        which = f"one of its {len(keys)} keys, which commas separate," if len(keys) > 1 else "it"
+        raise BadSetting(
+            f"secret_key: {which} has fewer than {SHORTEST_KEY} bytes",
+            field="secret_key",
+            remedy="Use a longer key. If the comma belongs to a single key of an earlier release, write that key into "
+            "the file secret.key in the data directory (chmod 600), and leave the setting empty.",
+        )
     scheme = urlsplit(settings.database_url).scheme
     if settings.database_url and scheme not in ("postgresql", "postgres", "sqlite"):
         raise BadSetting(

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from fastapi import Request
 
 from foundry.actors.encryption import Sealer
+from foundry.actors.secret_keys import SecretKeys
 from foundry.api.metrics import Metrics
 from foundry.contracts.doors import GitHubDoor
 from foundry.contracts.github_payloads import GitHubAccount, UserToken
@@ -48,6 +49,7 @@ class Foundry:
         oauth: GitHub's sign-in. None: nobody can sign in.
         identify: returns the GitHub account that a token belongs to.
         room: returns the free space on the sandboxes' disk. Changes nothing.
+        secret_keys: the keys behind `sealer`.
         keep_alive: seconds without an event before a stream sends a keep-alive.
         access_every: seconds between access checks of a stream.
     """
@@ -65,6 +67,7 @@ class Foundry:
     identify: Callable[[str], Awaitable[GitHubAccount]] | None = None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     room: Callable[[], Awaitable[Room | None]] | None = None
+    secret_keys: SecretKeys | None = None
     keep_alive: float = 15.0
     access_every: float = 60.0
     metrics: Metrics = field(default_factory=Metrics)

@@ -100,3 +100,12 @@ class AuthorizationRevoked(Message, Birth):
 
     Its first word too: somebody may authorize the App on GitHub and never sign in here.
     """
+
+
+class ResealTokens(Command[None]):
+    """To UserGitHubData: the same tokens under the newest key; each is replaced if it is still the stored one.
+
+    `tokens` has the stored text of a token, and the new one.
+    """
+
+    tokens: dict[str, str]

@@ -18,6 +18,7 @@ from foundry.contracts.user_github_data import (
     ConnectionState,
     RefreshEnded,
     RefreshOutcome,
+    ResealTokens,
     StoreIdentity,
 )
 from foundry.runtime.actor import Actor, creates, due, handles
@@ -156,6 +157,16 @@ class UserGitHubData(Actor):
             _delete_expired(turn)
         elif row is not None:
             _watch(turn)
+
+    @handles(ResealTokens)
+    def reseal_tokens(self, turn: Turn, command: ResealTokens) -> None:
+        row = turn.one(user_identities)
+        access, refresh = row.access_token, row.refresh_token
+        turn.update(
+            user_identities,
+            access_token=command.tokens.get(access, access),
+            refresh_token=None if refresh is None else command.tokens.get(refresh, refresh),
+        )
 
     @handles(CheckTokens)
     def check_tokens(self, turn: Turn, command: CheckTokens) -> None:

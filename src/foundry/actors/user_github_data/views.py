@@ -56,6 +56,13 @@ def github_connection(reader: Reader, user: UserId) -> GitHubConnection:
     return GitHubConnection(state=state, since=since, reason=row.state_reason)
 
 
+def all_sealed_tokens(reader: Reader) -> dict[str, list[str]]:
+    """Every person's tokens as they are stored, by the person's id."""
+    rows = reader.all(select(user_identities))
+    found = {row.user: [token for token in (row.access_token, row.refresh_token) if token] for row in rows}
+    return {user: tokens for user, tokens in found.items() if tokens}
+
+
 def unchecked(reader: Reader) -> list[UserId]:
     """The people whose tokens a server of 0.3 stored, so that no schedule of theirs deletes them."""
     query = select(user_identities.c.user).where(user_identities.c.state.is_(None))

@@ -1,4 +1,4 @@
-"""When a person's refresh token ends, the refresh under way, and the state of their connection to GitHub."""
+"""When a person's refresh token ends, its refresh, and the state of their GitHub connection; the servers' secrets."""
 
 from __future__ import annotations
 
@@ -19,6 +19,12 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("state", sa.String(), nullable=True))
         batch_op.add_column(sa.Column("state_since", sa.BigInteger(), nullable=True))
         batch_op.add_column(sa.Column("state_reason", sa.Text(), server_default="", nullable=False))
+    op.create_table(
+        "server_secrets",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("sealed", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
 
 
 def downgrade() -> None:
