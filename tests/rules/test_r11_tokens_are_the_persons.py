@@ -18,6 +18,7 @@ ALLOWED = (
     "foundry.runtime",
     "foundry.actors.user_github_data",
     "sqlalchemy",
+    "collections.abc",
     "datetime",
     "__future__",
 )
