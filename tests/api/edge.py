@@ -20,7 +20,8 @@ from fastapi import FastAPI
 from foundry.actors.encryption import Sealer
 from foundry.api import Foundry, install
 from foundry.api.auth import hashed
-from foundry.api.guard import COOKIE, WEBHOOKS
+from foundry.api.context import COOKIE
+from foundry.api.guard import WEBHOOKS
 from foundry.app import RECONCILE
 from foundry.contracts import addresses
 from foundry.contracts.app_shell import SignIn

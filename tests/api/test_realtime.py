@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from foundry.api.guard import COOKIE
+from foundry.api.context import COOKIE
 from foundry.api.realtime import TOPICS
 from foundry.contracts import addresses
 from foundry.contracts.github_state import SyncInstallations, delivery

@@ -10,7 +10,7 @@ import pytest
 from foundry.actors.app_shell.views import person_of_token
 from foundry.actors.user_github_data.views import person, sealed_tokens
 from foundry.api.auth import hashed, local_path
-from foundry.api.guard import COOKIE
+from foundry.api.context import COOKIE
 from foundry.contracts.ids import UserId
 from tests.api.edge import ADA, BOB, ORG, URL, Edge
 from tests.api.problems import problem

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import httpx2 as httpx
 import pytest
 
-from foundry.api.guard import COOKIE
+from foundry.api.context import COOKIE
 from foundry.contracts import addresses
 from foundry.contracts.issues import Failure, IssueKind, RecordFailure
 from foundry.contracts.messages import ScopeId

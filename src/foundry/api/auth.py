@@ -8,20 +8,21 @@ import json
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Annotated
 from urllib.parse import urlencode, urlsplit
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
+from starlette.requests import HTTPConnection
 
 from foundry.actors.app_shell.views import person_of_token
 from foundry.actors.encryption import WrongKey
 from foundry.actors.user_github_data.views import people, person
-from foundry.api.context import Foundry, foundry_of
+from foundry.api.context import COOKIE, Foundry, bearer_of, foundry_of
 from foundry.api.errors import AdminOnly, PersonNeeded, SignInNotConfigured, UnknownPerson
-from foundry.api.guard import COOKIE
 from foundry.contracts import addresses
-from foundry.contracts.app_shell import SignIn, SignOut
+from foundry.contracts.app_shell import ALL_SCOPES, Scope, SignIn, SignOut
 from foundry.contracts.errors import NotFound, NotSignedIn
 from foundry.contracts.github_payloads import GitHubAccount, UserToken
 from foundry.contracts.ids import UserId
@@ -33,16 +34,53 @@ from foundry.runtime.reader import Reader
 STATE_COOKIE = "foundry_sign_in"
 STATE_LIFE = 600  # seconds a sign-in may take
 SESSION_LIFE = 30 * 24 * 3600  # seconds
+TOKEN_PREFIX = "fdy_"  # of personal API tokens, so that secret scanners and people recognise them
 
 router = APIRouter(tags=["sign-in"])
 
 
+class Kind(StrEnum):
+    """What a request proves its sender with."""
+
+    SESSION = "session"  # the cookie of an app session
+    TOKEN = "token"  # a personal API token
+    ADMIN = "admin"  # the local admin token
+
+
+class Via(StrEnum):
+    """How a person uses Foundry, as the audit log names it."""
+
+    BROWSER = "browser"
+    TOKEN = "token"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True)
+class Credential:
+    """What a request carries, before anybody has looked whether it is worth anything.
+
+    Args:
+        hash: SHA-256 of the secret, in hexadecimal.
+        as_login: the person that the admin token acts as. Empty: the only person there is.
+    """
+
+    kind: Kind
+    hash: str
+    as_login: str = ""
+
+
 @dataclass(frozen=True)
 class Me:
-    """The person who sends the request, and whether they use the admin token."""
+    """The person who sends the request, and what the request may do in their name."""
 
     person: Person
-    admin: bool = False
+    via: Via = Via.BROWSER
+    scopes: frozenset[Scope] = ALL_SCOPES
+
+    @property
+    def admin(self) -> bool:
+        """True if somebody with the local admin token acts as this person."""
+        return self.via is Via.ADMIN
 
     @property
     def caller(self) -> str:
@@ -52,6 +90,59 @@ class Me:
 
 def hashed(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+# Who asks: `credential_of` reads the request, `me_of` reads the database. Neither does the other's work, so that
+# `me_of` can be part of the one read that answers the request.
+
+
+def credential_of(request: HTTPConnection, foundry: Foundry) -> Credential | None:
+    """Return what the request proves its sender with, or None if it carries nothing. No I/O.
+
+    A bearer token counts alone: the cookie beside it is ignored, also if the token is worth nothing.
+
+    Raises:
+        NotSignedIn: the bearer token is neither an API token nor the admin token.
+    """
+    bearer = bearer_of(request.headers)
+    if bearer is None:
+        cookie = request.cookies.get(COOKIE)
+        return Credential(Kind.SESSION, hashed(cookie)) if cookie else None
+    if bearer.startswith(TOKEN_PREFIX):
+        return Credential(Kind.TOKEN, hashed(bearer))
+    if foundry.admin_token and hmac.compare_digest(bearer.encode(), foundry.admin_token.encode()):
+        return Credential(Kind.ADMIN, hashed(bearer), request.headers.get("x-foundry-as", ""))
+    raise NotSignedIn("the bearer token is not the local admin token", field="Authorization")
+
+
+def me_of(reader: Reader, credential: Credential, now: datetime) -> Me | None:
+    """Return the person behind a credential, or None if the app session is unknown or has ended.
+
+    Raises:
+        NotSignedIn: the API token is unknown or has ended.
+        PersonNeeded, UnknownPerson: the person that the admin token acts as is missing or unknown.
+    """
+    if credential.kind is Kind.ADMIN:
+        return Me(_acted_as(reader, credential.as_login), Via.ADMIN)
+    if credential.kind is Kind.TOKEN:
+        raise NotSignedIn("the API token is unknown", field="Authorization")
+    user = person_of_token(reader, credential.hash, now)
+    try:
+        return None if user is None else Me(person(reader, user))
+    except NotFound:
+        return None
+
+
+async def find_me(request: Request) -> Me | None:
+    """Return the person who sends the request, or None if nobody is signed in.
+
+    Raises:
+        NotSignedIn: the bearer token is worth nothing.
+        PersonNeeded, UnknownPerson: the person that the admin token acts as is missing or unknown.
+    """
+    foundry = foundry_of(request)
+    credential = credential_of(request, foundry)
+    return None if credential is None else await foundry.runtime.read(me_of, credential, foundry.now())
 
 
 async def me(request: Request) -> Me:
@@ -66,30 +157,6 @@ async def me(request: Request) -> Me:
     return found
 
 
-async def find_me(request: Request) -> Me | None:
-    """Return the person who sends the request, or None if nobody is signed in.
-
-    Raises:
-        NotSignedIn: the bearer token is not the admin token.
-        PersonNeeded, UnknownPerson: the person that the admin token acts as is missing or unknown.
-    """
-    foundry = foundry_of(request)
-    if _is_admin(foundry, request):
-        return Me(await _acted_as(foundry, request.headers.get("x-foundry-as")), admin=True)
-    cookie = request.cookies.get(COOKIE)
-    return await foundry.runtime.read(_signed_in, hashed(cookie), foundry.now()) if cookie else None
-
-
-def _signed_in(reader: Reader, token_hash: str, now: datetime) -> Me | None:
-    found = person_of_token(reader, token_hash, now)
-    if found is None:
-        return None
-    try:
-        return Me(person(reader, found))
-    except NotFound:
-        return None
-
-
 Signed = Annotated[Me, Depends(me)]
 
 
@@ -99,29 +166,20 @@ def admin_only(request: Request) -> None:
     Raises:
         AdminOnly: the request does not carry the admin token.
     """
-    if not _is_admin(foundry_of(request), request):
+    credential = credential_of(request, foundry_of(request))
+    if credential is None or credential.kind is not Kind.ADMIN:
         raise AdminOnly("this needs the local admin token", field="Authorization")
 
 
-def _is_admin(foundry: Foundry, request: Request) -> bool:
-    """Return True if the request carries the admin token. Any other bearer token is refused."""
-    kind, _, token = request.headers.get("authorization", "").partition(" ")
-    if kind.lower() != "bearer":
-        return False
-    if foundry.admin_token and hmac.compare_digest(token.strip().encode(), foundry.admin_token.encode()):
-        return True
-    raise NotSignedIn("the bearer token is not the local admin token", field="Authorization")
-
-
-async def _acted_as(foundry: Foundry, login: str | None) -> Person:
-    known = await foundry.runtime.read(people)
+def _acted_as(reader: Reader, login: str) -> Person:
+    known = people(reader)
     if login:
         found = next((one for one in known if one.login.lower() == login.lower()), None)
         if found is None:
             raise UnknownPerson(f"no person with the login {login} has signed in here", field="X-Foundry-As")
         return found
     if not known:
-        remedy = f"Sign in once with a browser at {foundry.public_url}, then try again."
+        remedy = "Sign in once with a browser at the server's public address, then try again."
         raise PersonNeeded(
             "nobody has signed in here yet, so the admin token cannot act as anybody",
             field="X-Foundry-As",

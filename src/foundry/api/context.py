@@ -10,6 +10,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from fastapi import Request
+from starlette.datastructures import Headers
 
 from foundry.actors.encryption import Sealer
 from foundry.api.metrics import Metrics
@@ -18,6 +19,8 @@ from foundry.contracts.github_payloads import GitHubAccount, UserToken
 from foundry.contracts.people import Access
 from foundry.contracts.sandbox_provider import Room
 from foundry.runtime.runtime import Runtime
+
+COOKIE = "foundry_session"
 
 
 class SignInDoor(Protocol):
@@ -86,3 +89,9 @@ class Foundry:
 def foundry_of(request: Request) -> Foundry:
     """Return the server that received this request."""
     return request.app.state.foundry
+
+
+def bearer_of(headers: Headers) -> str | None:
+    """Return the request's bearer token, or None if it has none. Then, and only then, the cookie counts."""
+    kind, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" else None

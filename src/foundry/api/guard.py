@@ -14,12 +14,11 @@ from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from foundry.api.context import Foundry
+from foundry.api.context import COOKIE, Foundry, bearer_of
 from foundry.api.errors import BadOrigin, BadRequest, NotJson, TooLarge
 from foundry.api.problems import answer, unexpected
 from foundry.contracts.errors import FoundryError
 
-COOKIE = "foundry_session"
 WEBHOOKS = "/api/rivet/app/webhooks/github"
 # The longest prompt is 100,000 characters, and JSON may encode one in twelve bytes: every legal body fits.
 BODY_LIMIT = 2 * 1024 * 1024  # bytes
@@ -79,7 +78,7 @@ class Guard:
         announced = headers.get("content-length", "")
         if announced.isdigit() and int(announced) > limit:
             raise _too_large(limit)
-        if COOKIE in connection.cookies and "authorization" not in headers:
+        if COOKIE in connection.cookies and bearer_of(headers) is None:  # the cookie authorises the change
             check_origin(headers, scope["app"].state.foundry.public_url)
         parts, size = [], 0
         while True:

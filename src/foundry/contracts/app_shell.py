@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from foundry.contracts.ids import OrganizationId, UserId
 from foundry.contracts.messages import Birth, Command, Event, Message, Model
+
+
+class Scope(StrEnum):
+    """What a personal API token may do in its person's name. A browser and the admin token may do all of it."""
+
+    READ = "read"
+    WRITE = "write"  # also reads
+    APPROVE = "approve"  # answer agents' permission requests
+
+
+ALL_SCOPES = frozenset(Scope)
 
 
 class SignIn(Command[str]):
