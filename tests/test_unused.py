@@ -50,6 +50,7 @@ SOON = {  # setting or message: the issue that uses it
     "smee_url": 19,
     "smee_target": 19,
     "SyncOrganization": 19,  # "manual reload"
+    "EndSessions": 12,  # GitHub's webhook about a revoked authorization
 }
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import secrets
 import signal
 import socket
 import sys
@@ -29,6 +28,7 @@ from sqlalchemy.exc import DBAPIError
 
 from foundry import __version__, api, web
 from foundry.actors.app_shell.actor import AppShell
+from foundry.actors.app_shell.config import IDLE, AppShellConfig
 from foundry.actors.encryption import Sealer, load_or_create_key
 from foundry.actors.github_state import branch_poller as branches_reconciling
 from foundry.actors.github_state import workflows as github_state_workflows
@@ -55,9 +55,10 @@ from foundry.actors.task_session.actor import TaskSession
 from foundry.actors.task_session.door import AcpDoor
 from foundry.actors.user_github_data.actor import UserGitHubData
 from foundry.actors.watchdog import WATCHDOG, Watchdog
+from foundry.api.admin_token import AdminTokenFile
 from foundry.api.context import Foundry
 from foundry.contracts import addresses
-from foundry.contracts.app_shell import OpenAppShell
+from foundry.contracts.app_shell import AdminTokenChanged, OpenAppShell
 from foundry.contracts.doors import AgentDoor, GitHubDoor, SandboxDoor
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.github_state import SyncInstallations
@@ -107,11 +108,13 @@ def house(
     archived: timedelta | None = None,
     min_free: int = 0,
     streams: StreamTimes = STREAMS,
+    session_idle: timedelta = IDLE,
 ) -> House:
     """Every actor kind, workflow and worker there is (R28)."""
     actors = (
-        AppShell(), GitHubState(), UserGitHubData(), Organization(), Repository(), History(),
-        Task(TaskConfig(watchdog, idle, archived)), TaskSession(watchdog), SessionStatusSync(), SandboxInstance(),
+        AppShell(AppShellConfig(session_idle)), GitHubState(), UserGitHubData(), Organization(), Repository(),
+        History(), Task(TaskConfig(watchdog, idle, archived)), TaskSession(watchdog), SessionStatusSync(),
+        SandboxInstance(),
     )  # fmt: skip
     workflows = Workflows().add(
         *github_state_workflows.WORKFLOWS,
@@ -160,7 +163,10 @@ class Server:
         idle = timedelta(minutes=settings.idle_minutes) or None
         archived = timedelta(minutes=settings.archived_minutes) or None
         min_free = int(settings.min_free_mb * 1_000_000)
-        declared = house(Watchdog(settings.watchdog), idle, self._reconcile, archived, min_free, self._streams)
+        signed_in = timedelta(days=settings.session_idle_days)
+        declared = house(
+            Watchdog(settings.watchdog), idle, self._reconcile, archived, min_free, self._streams, signed_in
+        )
         self.runtime = Runtime(declared, open_store(url), workflow_url=workflow_url)
         self._http: httpx.AsyncClient = http_client()
         github = GitHub(
@@ -183,12 +189,12 @@ class Server:
             settings.github_client_secret.get_secret_value(),
             self._http,
         )
-        return Foundry(
+        foundry = Foundry(
             runtime=self.runtime,
             doors=doors,
             sealer=Sealer([key]),
             public_url=settings.url,
-            admin_token=admin_token(settings.data_dir),
+            admin_token=AdminTokenFile(settings.data_dir, self._admin_token_changed),
             webhook_secret=settings.github_webhook_secret.get_secret_value(),
             agents=tuple(dict.fromkeys((settings.default_agent, *AGENTS, *settings.agent_launchers))),
             default_agent=settings.default_agent,
@@ -196,6 +202,14 @@ class Server:
             oauth=oauth if settings.github_client_id else None,
             identify=github.user,
             room=self._boxes.room,
+        )
+        foundry.admin_token()  # known from the start, so that a replacement is noticed
+        self._foundry = foundry
+        return foundry
+
+    def _admin_token_changed(self) -> None:
+        self._foundry.later(
+            self.runtime.ask(addresses.app_shell(), AdminTokenChanged()), "recording that the admin token was rotated"
         )
 
     async def stop(self) -> None:
@@ -238,17 +252,6 @@ async def contract(url: str) -> None:
             log.info("the database is contracted later", reason=str(error.orig))
 
 
-def admin_token(data_dir: Path) -> str:
-    """The local admin token: in a file that its owner alone can read, made on the first start (DESIGN 6)."""
-    path = data_dir / "admin.token"
-    if not path.exists():
-        partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(32))
-        partial.replace(path)
-    return path.read_text().strip()
-
-
 def create_app(settings: Settings, *, progress: Callable[[str], None] = lambda text: None) -> FastAPI:
     """The server as an ASGI application; its parts live from start-up to shutdown."""
     server = Server(settings, progress=progress)
@@ -264,6 +267,7 @@ def create_app(settings: Settings, *, progress: Callable[[str], None] = lambda t
             yield
         finally:
             foundry.close_streams()
+            await foundry.settled()
             await server.stop()
 
     app = FastAPI(title="Foundry", version=__version__, lifespan=lifespan)

@@ -79,6 +79,12 @@ class Settings(BaseModel):
     devkit_sign_in: bool = Field(
         False, description="Sign in with the stand-in GitHub, whose sample people need no password."
     )
+    session_idle_days: float = Field(
+        14,
+        gt=0,
+        le=90,
+        description="Sign people out after this many days without use. A session lasts at most 90 days in all.",
+    )
     watchdog: dict[str, float] = Field(
         default_factory=dict,
         description="Override time limits per state, in seconds (JSON). docs/states.md lists the states.",

@@ -17,6 +17,7 @@ import httpx2 as httpx
 import uvicorn
 from fastapi import FastAPI
 
+from foundry.actors.app_shell.config import IDLE
 from foundry.actors.encryption import Sealer
 from foundry.api import Foundry, install
 from foundry.api.auth import hashed
@@ -129,14 +130,21 @@ class Edge:
         acting = {"X-Foundry-As": login} if login else {}
         return self.client(Authorization=f"Bearer {TOKEN}", **acting)
 
-    async def browser(self, person: Person) -> httpx.AsyncClient:
+    async def browser(self, person: Person, device: str = "") -> httpx.AsyncClient:
         """Somebody's browser, signed in."""
-        session = f"session of {person.login}".replace(" ", "-")
-        sign_in = SignIn(token_hash=hashed(session), user=person.id, login=person.login)
+        session = f"session of {person.login} {device}".strip().replace(" ", "-")
+        sign_in = SignIn(token_hash=hashed(session), user=person.id, login=person.login, device=device)
         await self.world.ask(addresses.app_shell(), sign_in)
         client = self.client(Origin=URL)
         client.cookies.set(COOKIE, session)
         return client
+
+    async def token(self, person: Person, *scopes: str, name: str = "a program") -> httpx.AsyncClient:
+        """A program with an API token of somebody's."""
+        async with await self.browser(person, "for tokens") as browser:
+            made = await browser.post("/api/me/tokens", json={"name": name, "scopes": list(scopes)})
+        assert made.status_code == 201, made.text
+        return self.client(Authorization=f"Bearer {made.json()['token']}")
 
     async def deliver(self, body: bytes, *, sign: str = SECRET, event: str = "ping", id: str = "d-1") -> httpx.Response:
         headers = {
@@ -181,11 +189,13 @@ class Edge:
 
 
 @asynccontextmanager
-async def running(directory: Path, url: str = "", **settings: Any) -> AsyncIterator[Edge]:
+async def running(
+    directory: Path, url: str = "", *, session_idle: timedelta = IDLE, **settings: Any
+) -> AsyncIterator[Edge]:
     """The server, with Ada, Grace and Bob known to it."""
     url = url or f"sqlite:///{directory}/foundry.db"
     github, sign_in = GitHub(), SignInDoor()
-    async with world(url, github, repositories=(TALLY, SITE), reconcile=RECONCILE) as tree:
+    async with world(url, github, repositories=(TALLY, SITE), reconcile=RECONCILE, session_idle=session_idle) as tree:
         await tree.ask(addresses.github_app(), SyncInstallations())
         granted = InstallationSummary(id=1, organization=ORG, login="lumen-works", active=True)
         here = InstallationGranted(parent=addresses.organization(ORG), scope=ScopeId(ORG), installation=granted)
@@ -198,7 +208,7 @@ async def running(directory: Path, url: str = "", **settings: Any) -> AsyncItera
             doors=github,  # type: ignore[arg-type]
             sealer=Sealer([b"0" * 32]),
             public_url=URL,
-            admin_token=TOKEN,
+            admin_token=lambda: TOKEN,
             webhook_secret=SECRET,
             agents=("mock", "claude"),
             oauth=sign_in,
@@ -211,6 +221,7 @@ async def running(directory: Path, url: str = "", **settings: Any) -> AsyncItera
         edge = Edge(app, foundry, tree)
         foundry.now = lambda: datetime.now(UTC) + edge.later
         yield edge
+        await foundry.settled()
 
 
 @asynccontextmanager

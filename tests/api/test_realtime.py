@@ -236,7 +236,7 @@ async def test_access_is_checked_again_while_streaming(edge: Edge, url: str):
         await watcher.next("snapshot")
         assert browser.cookies[COOKIE]
         assert (await browser.post("/auth/sign-out")).status_code == 204
-        assert (await watcher.next("closed"))[1]["code"] == "not_signed_in"
+        assert (await watcher.next("closed"))[1]["code"] == "signed_out"
 
 
 async def test_a_quiet_stream_says_that_it_lives(edge: Edge, url: str):

@@ -7,11 +7,11 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2 as httpx
 import pytest
 
-from foundry.actors.app_shell.views import person_of_token
 from foundry.actors.user_github_data.views import person, sealed_tokens
 from foundry.api.auth import hashed, local_path
 from foundry.api.context import COOKIE
 from foundry.contracts.ids import UserId
+from tests.actors.tree import person_of_token
 from tests.api.edge import ADA, BOB, ORG, URL, Edge
 from tests.api.problems import problem
 
@@ -85,7 +85,8 @@ async def test_signing_out_ends_the_session(edge: Edge):
         kept = browser.cookies[COOKIE]
         assert (await browser.post("/auth/sign-out")).status_code == 204
         browser.cookies.set(COOKIE, kept)
-        problem(await browser.get("/api/app"), 401, "not_signed_in")
+        found = problem(await browser.get("/api/app"), 401, "signed_out")
+        assert found["detail"] == "You were signed out: you signed out in this browser."
 
 
 async def test_nobody_gets_in_without_either(edge: Edge):
@@ -98,7 +99,7 @@ async def test_nobody_gets_in_without_either(edge: Edge):
     async with edge.client(Authorization="Bearer guessed") as stranger:
         problem(await stranger.get("/api/app"), 401, "not_signed_in", "Authorization")
         problem(await stranger.get("/api/actors"), 401, "not_signed_in", "Authorization")
-    edge.foundry.admin_token = ""
+    edge.foundry.admin_token = lambda: ""
     async with edge.client(Authorization="Bearer ") as empty:
         problem(await empty.get("/api/actors"), 401, "not_signed_in", "Authorization")
 

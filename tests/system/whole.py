@@ -86,7 +86,7 @@ async def whole(
         app = FastAPI()
         app.state.foundry = foundry
         api.install(app)
-        headers = {"Authorization": f"Bearer {foundry.admin_token}", "X-Foundry-As": ADA.login}
+        headers = {"Authorization": f"Bearer {foundry.admin_token()}", "X-Foundry-As": ADA.login}
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url=foundry.public_url, headers=headers) as http:
             yield Whole(server, http, app)

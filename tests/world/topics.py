@@ -92,6 +92,8 @@ class App:
     def fold(self, picture: Picture, event: AnyRow | Published) -> None:
         if event.word == "InstallationsChanged":
             return  # of GitHub's installations; the organizations follow
+        if event.word == "CredentialsEnded":
+            return  # for the streams of one person, which close; no client is told
         found = _event(event, IssuesChanged, OrganizationChanged)
         if isinstance(found, IssuesChanged):
             picture["issues"] = found.issues

@@ -1,4 +1,4 @@
-"""Authentication: a person with an app session (cookie), or the local admin token acting as a person (DESIGN 6)."""
+"""Authentication: an app session (cookie), a personal API token, or the local admin token acting as a person."""
 
 from __future__ import annotations
 
@@ -16,13 +16,17 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.requests import HTTPConnection
 
-from foundry.actors.app_shell.views import person_of_token
+from foundry.actors.app_shell.views import LONGEST, app_session, token_of
 from foundry.actors.encryption import WrongKey
 from foundry.actors.user_github_data.views import people, person
+from foundry.api import scopes
+from foundry.api.client import client_address, device_of
 from foundry.api.context import COOKIE, Foundry, bearer_of, foundry_of
-from foundry.api.errors import AdminOnly, PersonNeeded, SignInNotConfigured, UnknownPerson
+from foundry.api.errors import AdminOnly, PersonNeeded, SignedOut, SignInNotConfigured, UnknownPerson
+from foundry.api.last_use import note_use
+from foundry.api.scopes import Need, needed_by
 from foundry.contracts import addresses
-from foundry.contracts.app_shell import ALL_SCOPES, Scope, SignIn, SignOut
+from foundry.contracts.app_shell import ALL_SCOPES, Scope, SignIn, SignOut, Via
 from foundry.contracts.errors import NotFound, NotSignedIn
 from foundry.contracts.github_payloads import GitHubAccount, UserToken
 from foundry.contracts.ids import UserId
@@ -33,7 +37,8 @@ from foundry.runtime.reader import Reader
 
 STATE_COOKIE = "foundry_sign_in"
 STATE_LIFE = 600  # seconds a sign-in may take
-SESSION_LIFE = 30 * 24 * 3600  # seconds
+COOKIE_LIFE = round(LONGEST.total_seconds())  # the app session may end earlier
+FAREWELL = 60  # seconds that the cookie of an ended session stays, so that the browser's other pages say why they left
 TOKEN_PREFIX = "fdy_"  # of personal API tokens, so that secret scanners and people recognise them
 
 router = APIRouter(tags=["sign-in"])
@@ -47,14 +52,6 @@ class Kind(StrEnum):
     ADMIN = "admin"  # the local admin token
 
 
-class Via(StrEnum):
-    """How a person uses Foundry, as the audit log names it."""
-
-    BROWSER = "browser"
-    TOKEN = "token"
-    ADMIN = "admin"
-
-
 @dataclass(frozen=True)
 class Credential:
     """What a request carries, before anybody has looked whether it is worth anything.
@@ -62,11 +59,13 @@ class Credential:
     Args:
         hash: SHA-256 of the secret, in hexadecimal.
         as_login: the person that the admin token acts as. Empty: the only person there is.
+        need: what the request needs. `me_of` refuses a credential that does not have it.
     """
 
     kind: Kind
     hash: str
     as_login: str = ""
+    need: Need = Need.READ
 
 
 @dataclass(frozen=True)
@@ -76,6 +75,8 @@ class Me:
     person: Person
     via: Via = Via.BROWSER
     scopes: frozenset[Scope] = ALL_SCOPES
+    id: str = ""  # of the app session or the API token
+    used_at: datetime | None = None  # when it was last used before this request, at most 5 minutes old
 
     @property
     def admin(self) -> bool:
@@ -104,45 +105,66 @@ def credential_of(request: HTTPConnection, foundry: Foundry) -> Credential | Non
     Raises:
         NotSignedIn: the bearer token is neither an API token nor the admin token.
     """
-    bearer = bearer_of(request.headers)
+    bearer, need = bearer_of(request.headers), needed_by(request.scope)
     if bearer is None:
-        cookie = request.cookies.get(COOKIE)
-        return Credential(Kind.SESSION, hashed(cookie)) if cookie else None
+        cookie = request.cookies.get(foundry.cookie(COOKIE))
+        return Credential(Kind.SESSION, hashed(cookie), need=need) if cookie else None
     if bearer.startswith(TOKEN_PREFIX):
-        return Credential(Kind.TOKEN, hashed(bearer))
-    if foundry.admin_token and hmac.compare_digest(bearer.encode(), foundry.admin_token.encode()):
-        return Credential(Kind.ADMIN, hashed(bearer), request.headers.get("x-foundry-as", ""))
-    raise NotSignedIn("the bearer token is not the local admin token", field="Authorization")
+        return Credential(Kind.TOKEN, hashed(bearer), need=need)
+    admin = foundry.admin_token()
+    if admin and hmac.compare_digest(bearer.encode(), admin.encode()):
+        return Credential(Kind.ADMIN, hashed(bearer), request.headers.get("x-foundry-as", ""), need)
+    raise NotSignedIn("the bearer token is neither an API token nor the local admin token", field="Authorization")
 
 
 def me_of(reader: Reader, credential: Credential, now: datetime) -> Me | None:
-    """Return the person behind a credential, or None if the app session is unknown or has ended.
+    """Return the person behind a credential, or None if the app session is unknown.
 
     Raises:
-        NotSignedIn: the API token is unknown or has ended.
+        SignedOut: the app session or the API token has ended; the detail says why.
+        NotSignedIn: the API token is unknown.
+        ScopeMissing, BrowserNeeded: the credential does not have what the request needs.
         PersonNeeded, UnknownPerson: the person that the admin token acts as is missing or unknown.
     """
+    found = _me_of(reader, credential, now)
+    if found is not None:
+        scopes.check(credential.need, found.via, found.scopes)
+    return found
+
+
+def _me_of(reader: Reader, credential: Credential, now: datetime) -> Me | None:
     if credential.kind is Kind.ADMIN:
         return Me(_acted_as(reader, credential.as_login), Via.ADMIN)
-    if credential.kind is Kind.TOKEN:
+    token = credential.kind is Kind.TOKEN
+    held = (token_of if token else app_session)(reader, credential.hash, now)
+    if held is None and token:
         raise NotSignedIn("the API token is unknown", field="Authorization")
-    user = person_of_token(reader, credential.hash, now)
+    if held is None:
+        return None
+    if held.ended:
+        ended = "This API token has ended" if token else "You were signed out"
+        raise SignedOut(f"{ended}: {held.ended}.", field="Authorization" if token else None)
     try:
-        return None if user is None else Me(person(reader, user))
+        who = person(reader, held.user)
     except NotFound:
         return None
+    return Me(who, Via.TOKEN if token else Via.BROWSER, held.scopes, held.id, held.used_at)
 
 
 async def find_me(request: Request) -> Me | None:
-    """Return the person who sends the request, or None if nobody is signed in.
+    """Return the person who sends the request, or None if nobody is signed in. The use is recorded.
 
     Raises:
-        NotSignedIn: the bearer token is worth nothing.
-        PersonNeeded, UnknownPerson: the person that the admin token acts as is missing or unknown.
+        FoundryError: as `credential_of` and `me_of`.
     """
     foundry = foundry_of(request)
     credential = credential_of(request, foundry)
-    return None if credential is None else await foundry.runtime.read(me_of, credential, foundry.now())
+    if credential is None:
+        return None
+    found = await foundry.runtime.read(me_of, credential, foundry.now())
+    if found is not None:
+        note_use(foundry, request, credential, found)
+    return found
 
 
 async def me(request: Request) -> Me:
@@ -153,11 +175,17 @@ async def me(request: Request) -> Me:
     """
     found = await find_me(request)
     if found is None:
-        raise NotSignedIn("nobody is signed in", field=None if request.cookies.get(COOKIE) else "Authorization")
+        raise NotSignedIn("nobody is signed in", field=None if has_cookie(request) else "Authorization")
     return found
 
 
 Signed = Annotated[Me, Depends(me)]
+
+
+def has_cookie(request: HTTPConnection) -> bool:
+    """Return True if the cookie of an app session is there and counts."""
+    foundry: Foundry = request.app.state.foundry
+    return foundry.cookie(COOKIE) in request.cookies and bearer_of(request.headers) is None
 
 
 def admin_only(request: Request) -> None:
@@ -209,7 +237,7 @@ async def begin(request: Request, next: str = "/", here: bool = False) -> Respon
     kept = {"state": state, "verifier": verifier, "next": local_path(next), "made": foundry.now().timestamp()}
     url = foundry.oauth.authorize_url(redirect_uri=_callback(foundry), state=state, verifier=verifier)
     answer = RedirectResponse(url, 302)
-    _set_cookie(foundry, answer, STATE_COOKIE, foundry.sealer.seal(json.dumps(kept)), STATE_LIFE, path="/auth")
+    _set_cookie(foundry, answer, STATE_COOKIE, foundry.sealer.seal(json.dumps(kept)), STATE_LIFE)
     return answer
 
 
@@ -219,7 +247,7 @@ async def callback(request: Request, code: str = "", state: str = "", error_desc
     foundry = foundry_of(request)
     if foundry.oauth is None or foundry.identify is None:
         raise SignInNotConfigured("sign-in is not configured: the server has no GitHub App")
-    kept = _kept(foundry, request.cookies.get(STATE_COOKIE))
+    kept = _kept(foundry, request.cookies.get(foundry.cookie(STATE_COOKIE)))
     if not hmac.compare_digest(kept["state"].encode(), state.encode()):
         raise NotSignedIn("This sign-in was not started in this browser.", field="state", remedy="Sign in again.")
     if not code:
@@ -227,14 +255,15 @@ async def callback(request: Request, code: str = "", state: str = "", error_desc
             f"GitHub did not sign you in: {error_description[:200]}", field="code", remedy="Sign in again."
         )
     token = await foundry.oauth.exchange(code=code, redirect_uri=_callback(foundry), verifier=kept["verifier"])
-    session = await _store(foundry, await foundry.identify(token.access_token), token)
+    account = await foundry.identify(token.access_token)
+    session = await _store(foundry, account, token, device_of(request.headers), client_address(request))
     answer = RedirectResponse(kept["next"], 302)
-    _set_cookie(foundry, answer, COOKIE, session, SESSION_LIFE)
-    answer.delete_cookie(STATE_COOKIE, path="/auth")
+    _set_cookie(foundry, answer, COOKIE, session, COOKIE_LIFE)
+    _set_cookie(foundry, answer, STATE_COOKIE, "", 0)
     return answer
 
 
-async def _store(foundry: Foundry, account: GitHubAccount, token: UserToken) -> str:
+async def _store(foundry: Foundry, account: GitHubAccount, token: UserToken, device: str, address: str) -> str:
     """Store the person's identity and open an app session. Returns its token; only the token's hash is stored."""
     user = UserId(str(account.id))
     email = account.email or f"{account.id}+{account.login}@users.noreply.github.com"  # GitHub's no-reply address
@@ -249,24 +278,29 @@ async def _store(foundry: Foundry, account: GitHubAccount, token: UserToken) -> 
     )
     await foundry.runtime.ask(addresses.user_github_data(user), identity)
     session = secrets.token_urlsafe(32)
-    await foundry.runtime.ask(addresses.app_shell(), SignIn(token_hash=hashed(session), user=user, login=who.login))
+    sign_in = SignIn(token_hash=hashed(session), user=user, login=who.login, device=device, address=address)
+    await foundry.runtime.ask(addresses.app_shell(), sign_in)
     return session
 
 
 @router.post("/auth/sign-out", status_code=204)
 async def sign_out(request: Request) -> Response:
     """End this app session. A browser's form is redirected to the start page."""
-    cookie = request.cookies.get(COOKIE)
-    if cookie:
-        await foundry_of(request).runtime.ask(addresses.app_shell(), SignOut(token_hash=hashed(cookie)))
+    foundry = foundry_of(request)
+    credential = credential_of(request, foundry)
     form = "text/html" in request.headers.get("accept", "")
     answer = RedirectResponse("/", 303) if form else Response(status_code=204)
-    answer.delete_cookie(COOKIE)
+    if credential is not None and credential.kind is Kind.SESSION:
+        command = SignOut(token_hash=credential.hash, address=client_address(request))
+        await foundry.runtime.ask(addresses.app_shell(), command)
+        _set_cookie(foundry, answer, COOKIE, request.cookies[foundry.cookie(COOKIE)], FAREWELL)
     return answer
 
 
-def _set_cookie(foundry: Foundry, answer: Response, name: str, value: str, life: int, path: str = "/") -> None:
-    answer.set_cookie(name, value, max_age=life, httponly=True, samesite="lax", secure=foundry.secure, path=path)
+def _set_cookie(foundry: Foundry, answer: Response, name: str, value: str, life: int) -> None:
+    """Set a cookie. `__Host-` demands the path /, and no domain. A life of 0 seconds deletes it."""
+    name = foundry.cookie(name)
+    answer.set_cookie(name, value, max_age=life, httponly=True, samesite="lax", secure=foundry.secure, path="/")
 
 
 def _kept(foundry: Foundry, cookie: str | None) -> dict[str, str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 from urllib.parse import urlsplit
 
+import structlog
 from fastapi import Request
 from starlette.datastructures import Headers
 
@@ -21,6 +22,9 @@ from foundry.contracts.sandbox_provider import Room
 from foundry.runtime.runtime import Runtime
 
 COOKIE = "foundry_session"
+SETTLED = 2.0  # seconds that a stop waits for background work
+
+log = structlog.get_logger("foundry.api")
 
 
 class SignInDoor(Protocol):
@@ -43,7 +47,7 @@ class Foundry:
 
     Args:
         public_url: the server's address for browsers, without a trailing slash.
-        admin_token: the token that the CLI on this machine sends. Empty: the admin token is disabled.
+        admin_token: returns the token that the CLI on this machine sends. Empty: the admin token is disabled.
         webhook_secret: the GitHub App's webhook secret. Empty: every delivery is refused.
         agents: the agents that a task may use.
         default_agent: the agent for tasks that name none.
@@ -53,13 +57,14 @@ class Foundry:
         room: returns the free space on the sandboxes' disk. Changes nothing.
         keep_alive: seconds without an event before a stream sends a keep-alive.
         access_every: seconds between access checks of a stream.
+        device_interval: seconds between two polls of a command line that waits for its person.
     """
 
     runtime: Runtime
     doors: EdgeDoors
     sealer: Sealer
     public_url: str
-    admin_token: str = ""
+    admin_token: Callable[[], str] = lambda: ""
     webhook_secret: str = ""
     agents: Sequence[str] = ("mock",)
     default_agent: str = "mock"
@@ -70,16 +75,41 @@ class Foundry:
     room: Callable[[], Awaitable[Room | None]] | None = None
     keep_alive: float = 15.0
     access_every: float = 60.0
+    device_interval: float = 5.0
     metrics: Metrics = field(default_factory=Metrics)
     checks: dict[tuple[str, str], asyncio.Task[Access]] = field(
         default_factory=dict[tuple[str, str], "asyncio.Task[Access]"]
     )
     closing: asyncio.Event = field(default_factory=asyncio.Event)
+    uses_under_way: set[str] = field(default_factory=set[str])  # hashes whose last use is being recorded
+    background: set[asyncio.Task[None]] = field(default_factory=set["asyncio.Task[None]"])
 
     @property
     def secure(self) -> bool:
         """True if cookies are sent over https only."""
         return urlsplit(self.public_url).scheme == "https"
+
+    def cookie(self, name: str) -> str:
+        """Return a cookie's name. On https it has the prefix that keeps other hosts from setting it."""
+        return f"__Host-{name}" if self.secure else name
+
+    def later(self, work: Coroutine[object, object, None], what: str) -> None:
+        """Do something that no request waits for. A failure is logged with `what`."""
+
+        async def logged() -> None:
+            try:
+                await work
+            except Exception as error:
+                log.warning("background work of a request failed", what=what, error=str(error))
+
+        task = asyncio.create_task(logged())
+        self.background.add(task)
+        task.add_done_callback(self.background.discard)
+
+    async def settled(self) -> None:
+        """Wait until nothing that was begun by `later` is under way, for a bounded time."""
+        if self.background:
+            await asyncio.wait(self.background, timeout=SETTLED)
 
     def close_streams(self) -> None:
         """End every event stream so that the server can stop. Clients reconnect automatically."""

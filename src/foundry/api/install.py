@@ -7,9 +7,12 @@ from typing import Any
 from fastapi import FastAPI
 
 from foundry.api import (
+    account,
     actors,
+    audit,
     auth,
     checkpoints,
+    device_login,
     health,
     inspection,
     issues,
@@ -25,6 +28,8 @@ from foundry.api.problems import RESPONSES, documented, install_problems
 
 ROOMS = (
     auth,
+    device_login,
+    account,
     organizations,
     issues,
     tasks,
@@ -34,6 +39,7 @@ ROOMS = (
     realtime,
     actors,
     inspection,
+    audit,
     webhooks,
     health,
 )

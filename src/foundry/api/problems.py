@@ -124,13 +124,14 @@ def _allowed(request: Request) -> str:
 async def answer(request: Request, error: FoundryError, headers: Mapping[str, str] | None = None) -> Response:
     """Return the response for an error. An error without a field gets the path parameter that it is about.
 
-    Pages may set `error_page(request, problem)` in `app.state`. It answers browser navigation and requests of a page's
-    script.
+    Pages may set `error_page(request, problem)` in `app.state`. It answers browser navigation, and requests and streams
+    of a page's script.
     """
     if error.field is None and 400 <= error.status < 500 and request.path_params:
         error.field = next(reversed(request.path_params))
     page = getattr(request.app.state, "error_page", None)
-    wanted = "text/html" in request.headers.get("accept", "") or request.headers.get("hx-request") == "true"
+    accept = request.headers.get("accept", "")
+    wanted = "text/html" in accept or "text/event-stream" in accept or request.headers.get("hx-request") == "true"
     if page is not None and wanted and not request.url.path.startswith("/api/"):
         return await page(request, problem(error))
     return problem_response(error, headers)

@@ -2,7 +2,8 @@
 
 Guarantee: a snapshot plus the events after it equals a fresh snapshot. Access is checked when the subscription starts,
 at least every 60 s, and at once when GitHub reports a change. If the person may now see other things, the subscription
-sends `TopicResync` and then a fresh snapshot. If the person may see nothing, it ends with the reason.
+sends `TopicResync` and then a fresh snapshot. If the person may see nothing, or their app session or token has ended
+(`sign_outs.py`), it ends with the reason.
 
 `/api/realtime` sends this to programs unchanged; the pages turn it into fragments.
 """
@@ -19,13 +20,13 @@ from dataclasses import dataclass, replace
 
 from fastapi import Request
 
-from foundry.api import access, issues, snapshots
-from foundry.api.auth import Me, find_me
+from foundry.api import access, issues, sign_outs, snapshots
+from foundry.api.auth import Me
 from foundry.api.context import foundry_of
 from foundry.api.snapshots import Snapshot, Visible
 from foundry.contracts import addresses
 from foundry.contracts.app_shell import InstallationsChanged
-from foundry.contracts.errors import NotFound, NotSignedIn
+from foundry.contracts.errors import NotFound
 from foundry.contracts.github_state import AccessChanged
 from foundry.contracts.ids import OrganizationId
 from foundry.contracts.messages import APP, Address, Model, ScopeId
@@ -173,12 +174,16 @@ class Subscriber:
         sight = await self.look()
         while not self._foundry.closing.is_set():
             subscription = self._runtime.hub.subscribe(sight.address)
-            async with self._access_watched(sight, subscription):
+            async with (
+                self._access_watched(sight, subscription),
+                sign_outs.watched(self._request, subscription.resync),
+            ):
                 try:
                     async with contextlib.aclosing(self._follow(subscription, position)) as following:
                         async for told in following:
                             yield told
                 except Resync:
+                    await sign_outs.still_signed_in(self._request)
                     yield TopicResync()
                     position = None
                 finally:
@@ -232,8 +237,7 @@ class Subscriber:
             FoundryError: the person is signed out, or may see nothing of the topic.
             Resync: the person's access has changed.
         """
-        if await find_me(self._request) is None:
-            raise NotSignedIn("you are no longer signed in")
+        await sign_outs.still_signed_in(self._request)
         if (await self.look()).mark != sight.mark:
             raise Resync("access has changed")
 
@@ -316,7 +320,7 @@ class Subscriber:
             return None
         visible = sight.repositories
         match event.word:
-            case "AccessChanged":
+            case "AccessChanged" | "CredentialsEnded":
                 return None
             case "IssuesChanged":
                 scope = APP if self._topic == "app" else ScopeId(sight.address.key)

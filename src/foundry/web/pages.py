@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
+from foundry.api.account import CreatedToken
 from foundry.api.problems import Problem
+from foundry.contracts.app_shell import ApiTokenView, AppSessionView, DeviceLoginView
 from foundry.contracts.history import HistoryView
 from foundry.contracts.organization import IssueView, OrganizationView
 from foundry.contracts.people import Person
@@ -91,9 +93,57 @@ class Talk:
     problem: Problem | None = None
 
 
-def start(me: Person | None, next: str = "/") -> Markup:
-    """The sign-in page. A signed-in person without an organization gets instructions."""
-    return template("start.html", me=me, next=next)
+def start(me: Person | None, next: str = "/", signed_out: str = "") -> Markup:
+    """The sign-in page. A signed-in person without an organization gets instructions.
+
+    Args:
+        signed_out: why the app session has ended.
+    """
+    return template("start.html", me=me, next=next, signed_out=signed_out)
+
+
+def account(
+    me: Person,
+    sessions: Sequence[AppSessionView],
+    tokens: Sequence[ApiTokenView],
+    *,
+    created: CreatedToken | None = None,
+    typed: str = "",
+    problem: Problem | None = None,
+) -> Markup:
+    """A person's app sessions and API tokens.
+
+    Args:
+        created: a token that was just created. Only this page shows it.
+        typed: the name in the form for a new token. `problem` is why it was refused.
+    """
+    return template(
+        "account.html",
+        me=me,
+        sessions=sessions,
+        tokens=tokens,
+        created=created,
+        typed=typed,
+        problem=problem,
+        flash=fragments.page.flash(),
+    )
+
+
+def device_login(
+    me: Person,
+    code: str = "",
+    login: DeviceLoginView | None = None,
+    *,
+    problem: Problem | None = None,
+    answered: str = "",
+) -> Markup:
+    """The page on which a person approves a command line's login.
+
+    Args:
+        login: the login with this code. None: the page asks for the code.
+        answered: `approved` or `denied`, once it is.
+    """
+    return template("device_login.html", me=me, code=code, login=login, problem=problem, answered=answered)
 
 
 def organization(frame: Frame, tasks: Sequence[TaskSummary], *, archived: bool, flash: Markup | None = None) -> Markup:

@@ -15,7 +15,9 @@ from pydantic import BaseModel, ValidationError
 from typing_extensions import TypeVar
 
 from foundry.api.auth import find_me
+from foundry.api.errors import SignedOut
 from foundry.api.problems import Problem, bad_input
+from foundry.api.realtime import event_lines
 from foundry.contracts.errors import BadInput, FoundryError, NotSignedIn
 from foundry.web import fragments
 from foundry.web import pages as page
@@ -94,16 +96,26 @@ def refused(request: Request, problem: Problem, offer: page.Offer | None = None)
 
 async def error_page(request: Request, problem: Problem) -> Response:
     """Return the API's errors for browser navigation and for requests of a page's script."""
+    if "text/event-stream" in request.headers.get("accept", ""):
+        return leave(problem)
     if by_script(request):
         return refused(request, problem)
-    if problem.code == NotSignedIn.code and request.method == "GET":
-        return html(page.start(None, here(request)), problem.status)
+    if problem.code in (NotSignedIn.code, SignedOut.code) and request.method == "GET":
+        signed_out = problem.detail if problem.code == SignedOut.code else ""
+        return html(page.start(None, here(request), signed_out), problem.status)
     try:
         who = await find_me(request)
     except FoundryError:
         who = None
     back = "/" if request.method == "GET" else back_from(request)
     return html(page.problem(who.person if who else None, problem, back), problem.status)
+
+
+def leave(problem: Problem) -> Response:
+    """Return the response to a page that opens its stream again: it reloads, unless trying again later helps."""
+    if problem.status >= 500 or problem.status == 429:
+        return Response(status_code=problem.status)
+    return Response(event_lines("leave", ""), headers=SAFE, media_type="text/event-stream")
 
 
 def here(request: Request) -> str:

@@ -12,6 +12,7 @@ from fastapi.responses import RedirectResponse, Response
 from foundry.api import access, tasks
 from foundry.api.auth import Me, Signed, find_me, local_path
 from foundry.api.context import foundry_of
+from foundry.api.errors import SignedOut
 from foundry.api.problems import Problem, problem
 from foundry.api.snapshots import OrganizationSnapshot
 from foundry.api.subscription import Subscriber, TopicEvent, TopicSnapshot
@@ -30,7 +31,10 @@ router = APIRouter()
 @router.get("/")
 async def start(request: Request, next: str = "/") -> Response:
     """Redirect to the first organization, or show the sign-in page or the instructions for having no organization."""
-    who = await find_me(request)
+    try:
+        who = await find_me(request)
+    except SignedOut as over:
+        return html(page.start(None, local_path(next), over.detail), over.status)
     if who is None:
         return html(page.start(None, local_path(next)))
     seen = await access.seen_organizations(foundry_of(request), who)
