@@ -56,9 +56,10 @@ from foundry.actors.task_session.door import AcpDoor
 from foundry.actors.user_github_data.actor import UserGitHubData
 from foundry.actors.watchdog import WATCHDOG, Watchdog
 from foundry.api.admin_token import AdminTokenFile
+from foundry.api.audit import record_rotation
 from foundry.api.context import Foundry
 from foundry.contracts import addresses
-from foundry.contracts.app_shell import AdminTokenChanged, OpenAppShell
+from foundry.contracts.app_shell import OpenAppShell
 from foundry.contracts.doors import AgentDoor, GitHubDoor, SandboxDoor
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.github_state import SyncInstallations
@@ -194,7 +195,7 @@ class Server:
             doors=doors,
             sealer=Sealer([key]),
             public_url=settings.url,
-            admin_token=AdminTokenFile(settings.data_dir, self._admin_token_changed),
+            admin_token=AdminTokenFile(settings.data_dir, lambda: record_rotation(foundry)),
             webhook_secret=settings.github_webhook_secret.get_secret_value(),
             agents=tuple(dict.fromkeys((settings.default_agent, *AGENTS, *settings.agent_launchers))),
             default_agent=settings.default_agent,
@@ -204,13 +205,7 @@ class Server:
             room=self._boxes.room,
         )
         foundry.admin_token()  # known from the start, so that a replacement is noticed
-        self._foundry = foundry
         return foundry
-
-    def _admin_token_changed(self) -> None:
-        self._foundry.later(
-            self.runtime.ask(addresses.app_shell(), AdminTokenChanged()), "recording that the admin token was rotated"
-        )
 
     async def stop(self) -> None:
         """In bounded time. Sandboxes and their agents go on; the next start finds them."""

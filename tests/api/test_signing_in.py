@@ -12,7 +12,7 @@ from foundry.api.auth import hashed, local_path
 from foundry.api.context import COOKIE
 from foundry.contracts.ids import UserId
 from tests.actors.tree import person_of_token
-from tests.api.edge import ADA, BOB, ORG, URL, Edge
+from tests.api.edge import ADA, BOB, ORG, TOKEN, URL, Edge
 from tests.api.problems import problem
 
 
@@ -41,10 +41,35 @@ async def test_signing_in_with_github_opens_an_app_session(edge: Edge):
     assert edge.foundry.sealer.unseal(sealed.access_token) == "token of 1003"
 
 
-async def test_cookies_are_for_https_alone_where_the_public_address_is(edge: Edge):
+async def test_on_https_no_other_host_can_set_the_cookies(edge: Edge):
+    """`__Host-` demands https, the path /, and no domain."""
     edge.foundry.public_url = "https://foundry.test"
     async with edge.client() as browser:
-        assert "Secure" in (await browser.get("/auth/github")).headers["set-cookie"]
+        browser.base_url = httpx.URL("https://foundry.test")
+        away = await browser.get("/auth/github")
+        back = await sign_in(browser)
+        for name, answer in (("__Host-foundry_sign_in", away), ("__Host-foundry_session", back)):
+            cookie = answer.headers["set-cookie"]
+            assert cookie.startswith(f"{name}=")
+            for rule in ("Secure", "HttpOnly", "SameSite=lax", "Path=/"):
+                assert rule in cookie.split(",")[0].replace("; ", ";").split(";"), cookie
+            assert "domain" not in cookie.lower()
+        assert (await browser.get("/api/app")).json()["person"]["login"] == "bob"
+        token = browser.cookies["__Host-foundry_session"]
+    async with edge.client(Cookie=f"{COOKIE}={token}") as planted:
+        problem(await planted.get("/api/app"), 401, "not_signed_in", "Authorization")
+
+
+async def test_the_browser_keeps_an_ended_sessions_cookie_for_a_minute_so_that_its_other_pages_say_why(edge: Edge):
+    async with await edge.browser(ADA) as browser:
+        out = await browser.post("/auth/sign-out")
+        assert "Max-Age=60" in out.headers["set-cookie"]
+
+
+async def test_a_bearer_token_does_not_sign_the_browser_out(edge: Edge):
+    async with await edge.browser(ADA) as browser:
+        assert (await browser.post("/auth/sign-out", headers={"Authorization": f"Bearer {TOKEN}"})).status_code == 204
+        assert (await browser.get("/api/app")).status_code == 200
 
 
 async def test_another_address_of_the_server_leads_to_the_public_one_first(edge: Edge):

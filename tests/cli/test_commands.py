@@ -35,12 +35,13 @@ class Said:
 class Shell:
     """A terminal on the server's machine."""
 
-    def __init__(self, edge: Edge, url: str, data_dir: Path) -> None:
-        self.edge, self._url, self._data_dir = edge, url, data_dir
+    def __init__(self, edge: Edge, url: str, data_dir: Path, config: Path) -> None:
+        self.edge, self.url, self._data_dir, self.config = edge, url, data_dir, config
 
     async def start(self, *words: str) -> asyncio.subprocess.Process:
         known = {name: value for name, value in os.environ.items() if not name.startswith("FOUNDRY_")}
-        env = known | {"FOUNDRY_DATA_DIR": str(self._data_dir), "FOUNDRY_URL": self._url, "COLUMNS": "200"}
+        env = known | {"FOUNDRY_DATA_DIR": str(self._data_dir), "FOUNDRY_URL": self.url, "COLUMNS": "200"}
+        env["XDG_CONFIG_HOME"] = str(self.config)
         pipe = asyncio.subprocess.PIPE
         command = (sys.executable, "-m", "foundry.cli", *words)
         return await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe, env=env)
@@ -59,7 +60,7 @@ async def shell(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shell
     token.write_text(TOKEN)
     token.chmod(0o600)
     async with running(directory) as edge, listening(edge) as url:
-        yield Shell(edge, url, directory)
+        yield Shell(edge, url, directory, directory / "config")
 
 
 async def test_a_task_from_create_to_archive(shell: Shell):

@@ -13,7 +13,7 @@ from foundry.api.auth import Credential, admin_only, me_of
 from foundry.api.client import client_address
 from foundry.api.context import Foundry, foundry_of
 from foundry.contracts import addresses
-from foundry.contracts.app_shell import AuditEntry, RecordAdminRequest
+from foundry.contracts.app_shell import AdminTokenChanged, AuditEntry, RecordAdminRequest
 from foundry.contracts.errors import FoundryError, Unavailable
 from foundry.contracts.people import Person
 from foundry.runtime.reader import Reader
@@ -56,6 +56,12 @@ async def record_admin_request(foundry: Foundry, request: HTTPConnection, creden
         await foundry.runtime.ask(addresses.app_shell(), command)
     except (Busy, OperationalError, InterfaceError):
         raise Unavailable("the audit log could not be written; nothing was changed") from None
+
+
+def record_rotation(foundry: Foundry) -> None:
+    """Record that the admin token was replaced, and end the streams of the old one. Does not wait."""
+    rotated = foundry.runtime.ask(addresses.app_shell(), AdminTokenChanged())
+    foundry.later(rotated, "recording that the admin token was rotated")
 
 
 def _acted_as(reader: Reader, foundry: Foundry, credential: Credential) -> Person | None:

@@ -188,7 +188,7 @@ def has_cookie(request: HTTPConnection) -> bool:
     return foundry.cookie(COOKIE) in request.cookies and bearer_of(request.headers) is None
 
 
-def admin_only(request: Request) -> None:
+async def admin_only(request: Request) -> None:
     """Require the local admin token. The person it acts as does not matter.
 
     Raises:
