@@ -209,6 +209,22 @@ async def test_the_main_job_through_the_pages_while_somebody_else_watches(foundr
         assert [*ada.complaints, *grace.complaints] == []
 
 
+async def test_who_signs_out_everywhere_leaves_every_open_page_which_says_why(foundry: dict[str, str]) -> None:
+    async with chromium() as browser:
+        laptop, phone = await tab(browser, foundry["Foundry"], "Ada"), await tab(browser, foundry["Foundry"], "Ada")
+        there = phone.page.url
+        await laptop.page.get_by_role("link", name="Settings of ada").click()
+        await expect(laptop.page.get_by_text("This browser")).to_be_visible()
+        laptop.page.on("dialog", lambda dialog: dialog.accept())
+        await laptop.page.get_by_role("button", name="Sign out everywhere").click()
+        for one in (laptop, phone):
+            why = one.page.get_by_text("You were signed out: you signed out everywhere.")
+            await expect(why).to_be_visible(timeout=5_000)
+        await phone.page.get_by_role("link", name="Sign in with GitHub").click()
+        await phone.page.get_by_role("button", name="Ada").first.click()
+        await phone.page.wait_for_url(there)
+
+
 async def test_a_message_waits_its_turn_can_be_taken_back_and_the_agent_be_stopped(foundry: dict[str, str]) -> None:
     async with chromium() as browser:
         ada = await tab(browser, foundry["Foundry"], "Ada")

@@ -42,6 +42,14 @@ def pages() -> dict[str, str]:
     typed = page.Typed(repository="700", prompt="Show local times", branch="bad..name")
     return {
         "start": page.start(None),
+        "signed-out": page.start(None, "/", "You were signed out: you signed out everywhere."),
+        "account": page.account(s.ADA, s.app_sessions(), s.api_tokens()),
+        "account-created": page.account(s.ADA, s.app_sessions(), [], created=s.created_token()),
+        "account-refused": page.account(s.ADA, s.app_sessions(), [], typed="ci", problem=refusal),
+        "login": page.device_login(s.ADA),
+        "login-approve": page.device_login(s.ADA, "BCDF-GHJK", s.device_login()),
+        "login-refused": page.device_login(s.ADA, "BCDF-GHJK", problem=refusal),
+        "login-approved": page.device_login(s.ADA, answered="approved"),
         "organization": page.organization(frame(), s.tasks(), archived=False),
         "archived": page.organization(frame(), [s.MERGED], archived=True),
         "new": page.new_task(frame(), [s.REPOSITORY, s.SITE], ["mock"], typed, "k", refusal),

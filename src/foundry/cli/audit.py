@@ -29,4 +29,5 @@ def _lines(found: Json) -> Iterator[str]:
         request = f" {one['method']} {one['path']}" if one["method"] else ""
         detail = f": {one['detail']}" if one["detail"] else ""
         where = f" from {one['address']}" if one["address"] else ""
-        yield f"{one['at'][:19]}  {one['kind']:<7}  {who}  {one['what']}{request}{detail}{where}"
+        line = f"{one['at'][:19]}  {one['kind']:<7}  {who}  {one['what']}{request}{detail}{where}"
+        yield "".join(letter if letter.isprintable() else "?" for letter in line)  # nothing for the terminal to obey

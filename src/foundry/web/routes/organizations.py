@@ -34,7 +34,7 @@ async def start(request: Request, next: str = "/") -> Response:
     try:
         who = await find_me(request)
     except SignedOut as over:
-        return html(page.start(None, local_path(next), over.detail), over.status)
+        return html(page.start(None, local_path(next), over.detail))
     if who is None:
         return html(page.start(None, local_path(next)))
     seen = await access.seen_organizations(foundry_of(request), who)
