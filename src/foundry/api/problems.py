@@ -124,14 +124,15 @@ def _allowed(request: Request) -> str:
 async def answer(request: Request, error: FoundryError, headers: Mapping[str, str] | None = None) -> Response:
     """Return the response for an error. An error without a field gets the path parameter that it is about.
 
-    Pages may set `error_page(request, problem)` in `app.state`. It answers browser navigation, and requests and streams
-    of a page's script.
+    Pages may set `error_page(request, problem)` in `app.state`. It answers browser navigation, requests of a page's
+    script, and a page's stream of somebody who is signed out.
     """
     if error.field is None and 400 <= error.status < 500 and request.path_params:
         error.field = next(reversed(request.path_params))
     page = getattr(request.app.state, "error_page", None)
     accept = request.headers.get("accept", "")
-    wanted = "text/html" in accept or "text/event-stream" in accept or request.headers.get("hx-request") == "true"
+    wanted = "text/html" in accept or request.headers.get("hx-request") == "true"
+    wanted = wanted or ("text/event-stream" in accept and isinstance(error, NotSignedIn))
     if page is not None and wanted and not request.url.path.startswith("/api/"):
         return await page(request, problem(error))
     return problem_response(error, headers)

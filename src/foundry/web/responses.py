@@ -97,7 +97,7 @@ def refused(request: Request, problem: Problem, offer: page.Offer | None = None)
 async def error_page(request: Request, problem: Problem) -> Response:
     """Return the API's errors for browser navigation and for requests of a page's script."""
     if "text/event-stream" in request.headers.get("accept", ""):
-        return leave(problem)
+        return leave()
     if by_script(request):
         return refused(request, problem)
     if problem.code in (NotSignedIn.code, SignedOut.code) and request.method == "GET":
@@ -111,10 +111,8 @@ async def error_page(request: Request, problem: Problem) -> Response:
     return html(page.problem(who.person if who else None, problem, back), problem.status)
 
 
-def leave(problem: Problem) -> Response:
-    """Return the response to a page that opens its stream again: it reloads, unless trying again later helps."""
-    if problem.status >= 500 or problem.status == 429:
-        return Response(status_code=problem.status)
+def leave() -> Response:
+    """Return the response to a page that opens its stream again after the sign-out: it reloads, and shows why."""
     return Response(event_lines("leave", ""), headers=SAFE, media_type="text/event-stream")
 
 
