@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 import uvloop
 
-from benchmarks import coordinator, edge, replicas, runtime, start, task, transcript
+from benchmarks import access, coordinator, edge, replicas, runtime, start, task, transcript
 from benchmarks.rows import DOCUMENT, RESULTS, Failed, Row, document, row, tried, write
 
 PARTS = {
@@ -25,6 +25,7 @@ PARTS = {
     "task": task.measure,
     "coordinator": coordinator.measure,
     "edge": edge.measure,
+    "access": access.measure,
     "start": start.measure,
 }
 

@@ -15,7 +15,15 @@ from typing import Any
 
 from sqlalchemy import Connection, insert
 
-from foundry.actors.github_state.tables import github_installations, github_permissions, github_states
+from foundry.actors.github_state.tables import (
+    github_access,
+    github_installations,
+    github_listing_pages,
+    github_listings,
+    github_members,
+    github_reaches,
+    github_states,
+)
 from foundry.actors.history.tables import history_entries
 from foundry.actors.organization.tables import organization_repositories, organization_tasks, organizations
 from foundry.actors.repository.tables import repositories, repository_branches, repository_tasks
@@ -25,11 +33,13 @@ from foundry.actors.task.tables import task_sessions_known, tasks
 from foundry.actors.task_session.row import State
 from foundry.actors.task_session.tables import sessions
 from foundry.actors.user_github_data.tables import user_identities
+from foundry.contracts.github_access import Role
 from foundry.contracts.ids import OrganizationId, RepositoryId, TaskId, UserId
 from foundry.contracts.messages import utc
 from foundry.contracts.people import Access, Person
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.task import ArchiveReason, Phase, TaskState, TaskSummary
+from foundry.contracts.user_github_data import ConnectionState
 from foundry.runtime.store.migrate import engine_of, migrate
 from foundry.runtime.store.tables import actors, schedules
 
@@ -110,15 +120,32 @@ def _coordinators(connection: Connection, now: int) -> None:
     installed = {"installation": 1, "login": "lumen-works", "active": True}
     connection.execute(insert(organizations), {"organization": ORG, "name": "Lumen", "avatar_url": "", **installed})
     connection.execute(insert(github_installations), {"github": "app", "organization": ORG, **installed})
-    connection.execute(insert(github_states), {"github": ORG, "synced_at": now, **installed})
+    states = [{"github": "app", "installation": None, "login": "", "active": True, "access_number": 0}]
+    states += [{"github": ORG, "access_number": 1, **installed}]
+    connection.execute(insert(github_states), [{"synced_at": now, **one} for one in states])
     known = {"name": "", "email": "", "avatar_url": "", "access_token": "sealed", "changed_at": now}
+    known |= {"state": ConnectionState.CONNECTED.value, "state_since": now}
     connection.execute(insert(user_identities), [{"user": one.id, "login": one.login, **known} for one in people])
     for ref in refs:
         named = {"repository": ref.id, "organization": ORG, "ref": ref.model_dump_json()}
         connection.execute(insert(repositories), named)
         connection.execute(insert(organization_repositories), {**named, "full_name": ref.full_name})
-        may = {"login": ADA.login, "access": Access.ADMIN.value, "checked_at": now}
-        connection.execute(insert(github_permissions), {"github": ORG, "repository": ref.id, **may})
+    _access(connection, refs, now)
+
+
+def _access(connection: Connection, refs: list[RepositoryRef], now: int) -> None:
+    """Ada administers all of it: her reach, and a whole listing of one page in round 1."""
+    hers = {"github": ORG, "person": ADA.id}
+    reach = {"installations": "[1]", "single_sign_on": "[]", "number": 0, "at": now}
+    connection.execute(insert(github_reaches), {"github": "app", "person": ADA.id, **reach})
+    whole = {"role": Role.MEMBER.value, "done": 1, "round": 1, "at": now, "began_at": now, "progressed_at": now}
+    connection.execute(insert(github_listings), {**hers, **whole})
+    page = {"page": 1, "etag": "", "last": True, "total": len(refs), "round": 1, "at": now}
+    connection.execute(insert(github_listing_pages), {**hers, **page})
+    right = {"access": Access.ADMIN.value, "page": 1, "number": 1, "at": now}
+    connection.execute(insert(github_access), [{**hers, "repository": ref.id, **right} for ref in refs])
+    member = {"github": ORG, "user": ADA.id, "login": ADA.login, "role": Role.MEMBER.value}
+    connection.execute(insert(github_members), member)
 
 
 def _tasks(connection: Connection, now: int) -> None:
@@ -183,7 +210,6 @@ def _sessions(connection: Connection, now: int) -> None:
         state = State(
             session=key,
             task=task,
-            repository=ref.model_dump_json(),
             repository_id=ref.id,
             sandbox=f"sbx_{number:026d}",
             agent="mock",
@@ -191,7 +217,6 @@ def _sessions(connection: Connection, now: int) -> None:
             status="idle",
             status_since=now - DAY,
             failure=None,
-            told="",
             created_at=now - DAY,
             sandbox_stopped=True,
             prompted=True,

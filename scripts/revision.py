@@ -21,17 +21,17 @@ def main(message: str, directory: Path = HERE) -> None:
 
     A release ends with its contraction: databases exist that have it, so nothing can be put before it any more.
     """
-    if (last := contraction()) is not None:
+    if (last := contraction(directory)) is not None:
         sys.exit(
             f"revision: {last} takes away what release {LAST} used, so release {RELEASE} has no revision after it.\n"
             "Begin the next release first (CONTRIBUTING.md, Change a table)."
         )
     with tempfile.TemporaryDirectory() as scratch:
         url = f"sqlite:///{scratch}/scratch.db"
-        migrate(url)
+        migrate(url, directory)
         engine = engine_of(url)
         with engine.connect() as connection:
-            number = f"{len(revisions()) + 1:04d}"
+            number = f"{len(revisions(directory)) + 1:04d}"
             command.revision(alembic_config(connection, directory), message, autogenerate=True, rev_id=number)
         engine.dispose()
     _tidy(next((directory / "versions").glob(f"{number}_*.py")))

@@ -134,9 +134,17 @@ def test_what_is_not_known_is_warned_about_and_nothing_else(home: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("key", ["short", "long enough for one key,short"])
+def test_a_short_secret_key_is_refused_and_a_comma_explained(key: str) -> None:
+    with pytest.raises(BadSetting, match="fewer than 16 bytes") as caught:
+        load(environ={"FOUNDRY_SECRET_KEY": key, "HOME": "/x"})
+    assert key not in caught.value.detail
+    assert "If the comma belongs to a single key" in caught.value.remedy
+
+
 def test_secrets_are_masked() -> None:
     given = {
-        "FOUNDRY_SECRET_KEY": "s3cret-key",
+        "FOUNDRY_SECRET_KEY": "s3cret-key-long-enough",
         "FOUNDRY_GITHUB_CLIENT_SECRET": "s3cret-client",
         "FOUNDRY_GITHUB_WEBHOOK_SECRET": "s3cret-hook",
         "FOUNDRY_DAYTONA_API_KEY": "s3cret-day",

@@ -1,4 +1,4 @@
 """Foundry: where a team and its coding agents work on the same repositories."""
 
-__version__ = "0.3.0"
-RELEASE = "0.3"  # of rows that say which release wrote them
+__version__ = "0.4.0"
+RELEASE = "0.4"  # of rows that say which release wrote them

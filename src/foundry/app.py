@@ -7,9 +7,9 @@ front of them, and `serve` listens.
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import os
-import secrets
 import signal
 import socket
 import sys
@@ -17,7 +17,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO
 
@@ -29,11 +29,14 @@ from sqlalchemy.exc import DBAPIError
 
 from foundry import __version__, api, web
 from foundry.actors.app_shell.actor import AppShell
-from foundry.actors.encryption import Sealer, load_or_create_key
+from foundry.actors.app_shell.config import IDLE, AppShellConfig
+from foundry.actors.encryption import Sealer, WrongKey, keys_in, load_or_create_key
 from foundry.actors.github_state import branch_poller as branches_reconciling
 from foundry.actors.github_state import workflows as github_state_workflows
 from foundry.actors.github_state.actor import GitHubState
+from foundry.actors.github_state.config import GitHubConfig
 from foundry.actors.github_state.door import GitHubOutside
+from foundry.actors.github_state.person_tokens import PersonTokens
 from foundry.actors.history.actor import History
 from foundry.actors.organization.actor import Organization
 from foundry.actors.repository.actor import Repository
@@ -42,6 +45,7 @@ from foundry.actors.sandbox_instance import workflows as sandbox_instance_workfl
 from foundry.actors.sandbox_instance.actor import SandboxInstance
 from foundry.actors.sandbox_instance.door import Sandboxes
 from foundry.actors.sandbox_instance.views import endpoint, running
+from foundry.actors.secret_keys import SecretKeys
 from foundry.actors.session_status_sync.actor import SessionStatusSync
 from foundry.actors.session_status_sync.times import StreamTimes
 from foundry.actors.session_status_sync.worker import reader
@@ -54,19 +58,28 @@ from foundry.actors.task_session import workflows as task_session_workflows
 from foundry.actors.task_session.actor import TaskSession
 from foundry.actors.task_session.door import AcpDoor
 from foundry.actors.user_github_data.actor import UserGitHubData
+from foundry.actors.user_github_data.sealed import SealedPersonTokens
+from foundry.actors.user_github_data.views import sealed_tokens, unchecked
 from foundry.actors.watchdog import WATCHDOG, Watchdog
+from foundry.api.access_asker import AccessAsker
+from foundry.api.admin_token import AdminTokenFile
+from foundry.api.audit import record_rotation
 from foundry.api.context import Foundry
+from foundry.api.metrics import Metrics
 from foundry.contracts import addresses
 from foundry.contracts.app_shell import OpenAppShell
 from foundry.contracts.doors import AgentDoor, GitHubDoor, SandboxDoor
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.github_state import SyncInstallations
-from foundry.contracts.ids import SandboxId
+from foundry.contracts.ids import SandboxId, UserId
 from foundry.contracts.sandbox_provider import Endpoint
+from foundry.contracts.sign_in import BY_MEMBERSHIP, SignInPolicy
+from foundry.contracts.user_github_data import CheckTokens, SealedTokens
 from foundry.github.client import GitHub, http_client
 from foundry.github.oauth import OAuth
 from foundry.runtime.async_tools import ended
 from foundry.runtime.runtime import House, Runtime
+from foundry.runtime.store import server_secrets
 from foundry.runtime.store.blobs import Blobs
 from foundry.runtime.store.migrate import contracted, migrate, open_store
 from foundry.runtime.store.sqlite import lock_directory
@@ -107,11 +120,14 @@ def house(
     archived: timedelta | None = None,
     min_free: int = 0,
     streams: StreamTimes = STREAMS,
+    session_idle: timedelta = IDLE,
+    policy: SignInPolicy = BY_MEMBERSHIP,
 ) -> House:
     """Every actor kind, workflow and worker there is (R28)."""
     actors = (
-        AppShell(), GitHubState(), UserGitHubData(), Organization(), Repository(), History(),
-        Task(TaskConfig(watchdog, idle, archived)), TaskSession(watchdog), SessionStatusSync(), SandboxInstance(),
+        AppShell(AppShellConfig(session_idle)), GitHubState(GitHubConfig(policy)), UserGitHubData(), Organization(),
+        Repository(), History(), Task(TaskConfig(watchdog, idle, archived)), TaskSession(watchdog), SessionStatusSync(),
+        SandboxInstance(),
     )  # fmt: skip
     workflows = Workflows().add(
         *github_state_workflows.WORKFLOWS,
@@ -156,19 +172,35 @@ class Server:
         workflow_url = f"sqlite:///{settings.data_dir / 'workflows.db'}" if url.startswith("sqlite") else url
 
         given = settings.secret_key.get_secret_value().encode()
-        key = given or load_or_create_key(settings.data_dir / "secret.key")
+        key_file = None if given else settings.data_dir / "secret.key"
+        material = load_or_create_key(key_file) if key_file else given
+        sealer = Sealer(keys_in(material, b"\n" if key_file else b","))
         idle = timedelta(minutes=settings.idle_minutes) or None
         archived = timedelta(minutes=settings.archived_minutes) or None
         min_free = int(settings.min_free_mb * 1_000_000)
-        declared = house(Watchdog(settings.watchdog), idle, self._reconcile, archived, min_free, self._streams)
+        signed_in = timedelta(days=settings.session_idle_days)
+        policy = SignInPolicy(organizations=settings.allowed_organizations, logins=settings.allowed_logins)
+        declared = house(
+            Watchdog(settings.watchdog), idle, self._reconcile, archived, min_free, self._streams, signed_in, policy
+        )
         self.runtime = Runtime(declared, open_store(url), workflow_url=workflow_url)
         self._http: httpx.AsyncClient = http_client()
         github = GitHub(
             settings.github_api_url, self._http, app_id=settings.github_app_id, private_key=settings.private_key()
         )
-        self._boxes = await self._sandboxes(key)
+        oauth = OAuth(
+            settings.github_web_url,
+            settings.github_client_id,
+            settings.github_client_secret.get_secret_value(),
+            self._http,
+        )
+        self._persons = PersonTokens(
+            self._tokens_of, self.runtime.ask, sealer, oauth, public_url=settings.url, identify=github.user
+        )
+        github_door = GitHubOutside(github, self.runtime.read, self._persons)
+        self._boxes = await self._sandboxes(await asyncio.to_thread(sandbox_secret, url, sealer, material))
         doors = Outside(
-            github=GitHubOutside(github, self.runtime.read),
+            github=github_door,
             sandboxes=self._boxes,
             agents=AcpDoor(self._boxes.reach, self._boxes.directory, self._boxes.started, self._boxes.stopped),
         )
@@ -177,18 +209,17 @@ class Server:
         await self.runtime.ask(addresses.app_shell(), OpenAppShell())
         if settings.github_configured:
             await self.runtime.ask(addresses.github_app(), SyncInstallations())
-        oauth = OAuth(
-            settings.github_web_url,
-            settings.github_client_id,
-            settings.github_client_secret.get_secret_value(),
-            self._http,
-        )
-        return Foundry(
+        for user in await self.runtime.read(unchecked):
+            await self.runtime.ask(addresses.user_github_data(user), CheckTokens())
+        metrics = Metrics()
+        self._asker = AccessAsker(self.runtime, github_door.access, lambda: datetime.now(UTC), metrics)
+        foundry = Foundry(
             runtime=self.runtime,
-            doors=doors,
-            sealer=Sealer([key]),
+            asker=self._asker,
+            metrics=metrics,
+            sealer=sealer,
             public_url=settings.url,
-            admin_token=admin_token(settings.data_dir),
+            admin_token=AdminTokenFile(settings.data_dir, lambda: record_rotation(foundry)),
             webhook_secret=settings.github_webhook_secret.get_secret_value(),
             agents=tuple(dict.fromkeys((settings.default_agent, *AGENTS, *settings.agent_launchers))),
             default_agent=settings.default_agent,
@@ -196,16 +227,31 @@ class Server:
             oauth=oauth if settings.github_client_id else None,
             identify=github.user,
             room=self._boxes.room,
+            sign_in_policy=policy,
+            secret_keys=SecretKeys(
+                sealer,
+                (SealedPersonTokens(self.runtime), server_secrets.ServerSecrets(self.runtime)),
+                material,
+                key_file,
+                self.runtime.alone,
+            ),
         )
+        foundry.admin_token()  # known from the start, so that a replacement is noticed
+        return foundry
 
     async def stop(self) -> None:
         """In bounded time. Sandboxes and their agents go on; the next start finds them."""
         await ended({self._contraction})
+        await self._asker.stop()
+        await self._persons.close()
         await self.runtime.stop()
         await self._boxes.close()
         await self._http.aclose()
         if self._lock:
             self._lock.close()
+
+    async def _tokens_of(self, user: UserId) -> SealedTokens:
+        return await self.runtime.read(sealed_tokens, user)
 
     async def _sandboxes(self, secret: bytes) -> Sandboxes:
         binary = await install.install(self.settings.data_dir, self._progress)
@@ -238,15 +284,18 @@ async def contract(url: str) -> None:
             log.info("the database is contracted later", reason=str(error.orig))
 
 
-def admin_token(data_dir: Path) -> str:
-    """The local admin token: in a file that its owner alone can read, made on the first start (DESIGN 6)."""
-    path = data_dir / "admin.token"
-    if not path.exists():
-        partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(32))
-        partial.replace(path)
-    return path.read_text().strip()
+def sandbox_secret(url: str, sealer: Sealer, material: bytes) -> bytes:
+    """What the tokens of sandboxes are derived from (docs/decisions/0020).
+
+    It is made once, from the server's key as release 0.3 read it, and is the same on all servers of one database. It
+    does not change when the server's key does.
+    """
+    kept = server_secrets.kept(url, "sandbox tokens", sealer.seal(base64.b64encode(material).decode()))
+    try:
+        return base64.b64decode(sealer.unseal(kept))
+    except WrongKey as error:
+        log.warning("sandboxes that run have to be started again: their secret cannot be read", reason=error.detail)
+        return material
 
 
 def create_app(settings: Settings, *, progress: Callable[[str], None] = lambda text: None) -> FastAPI:
@@ -264,6 +313,7 @@ def create_app(settings: Settings, *, progress: Callable[[str], None] = lambda t
             yield
         finally:
             foundry.close_streams()
+            await foundry.settled()
             await server.stop()
 
     app = FastAPI(title="Foundry", version=__version__, lifespan=lifespan)

@@ -29,6 +29,8 @@ from foundry.contracts.time_limits import TABLE
 SMEE = ("smee_url", "smee_target")  # their environment variables have no FOUNDRY_ prefix
 ENV_FILES = ("~/misc/env.txt", "~/misc/the-foundry.env", ".env")
 OTHERS = ("FOUNDRY_NO_SKIPS", "FOUNDRY_TEST_CACHE", "FOUNDRY_DEMO")  # variables that only the tests and the demo read
+LISTS = ("allowed_organizations", "allowed_logins")  # comma separated in the environment
+SHORTEST_KEY = 16  # bytes
 FOREVER = 10 * 365 * 24 * 3600.0  # seconds
 WEBHOOKS = "/api/rivet/app/webhooks/github"
 
@@ -58,7 +60,9 @@ class Settings(BaseModel):
     port: int = Field(7741, ge=0, le=65535, description="Port to listen on. 0: any free port.")
     public_url: str = Field("", description="Address that browsers and GitHub use. Empty: http://HOST:PORT.")
     secret_key: SecretStr = Field(
-        SecretStr(""), description="Secret that protects stored tokens. Empty: a 0600 key file in the data directory."
+        SecretStr(""),
+        description="Secret that protects stored tokens: at least 16 bytes. Commas separate keys, the newest first. "
+        "Empty: a 0600 key file in the data directory.",
     )
     github_app_id: str = Field("", description="Id of the GitHub App.")
     github_app_private_key: SecretStr = Field(
@@ -69,6 +73,16 @@ class Settings(BaseModel):
     github_webhook_secret: SecretStr = Field(SecretStr(""), description="Secret that GitHub signs webhooks with.")
     github_api_url: str = Field("https://api.github.com", description="Address of GitHub's REST API.")
     github_web_url: str = Field("https://github.com", description="Address of GitHub's web pages.")
+    allowed_organizations: list[str] = Field(
+        default_factory=list,
+        description="Organizations (logins or numeric ids, comma separated) whose people may sign in, and on whose "
+        "accounts the App counts. Empty: every account that has the App.",
+    )
+    allowed_logins: list[str] = Field(
+        default_factory=list,
+        description="People (GitHub logins, comma separated) who may sign in wherever they belong. *: everybody with a "
+        "GitHub account.",
+    )
     daytona_api_key: SecretStr = Field(SecretStr(""), description="API key for Daytona.")
     daytona_api_url: str = Field("https://app.daytona.io/api", description="Address of Daytona's API.")
     agent_launchers: dict[str, list[str]] = Field(
@@ -78,6 +92,12 @@ class Settings(BaseModel):
     auto_publish: bool = Field(False, description="Publish automatically when an agent ends its turn with new commits.")
     devkit_sign_in: bool = Field(
         False, description="Sign in with the stand-in GitHub, whose sample people need no password."
+    )
+    session_idle_days: float = Field(
+        14,
+        gt=0,
+        le=90,
+        description="Sign people out after this many days without use. A session lasts at most 90 days in all.",
     )
     watchdog: dict[str, float] = Field(
         default_factory=dict,
@@ -168,6 +188,8 @@ def _shown(value: object) -> str:
     """Mask the secrets in a value. A password inside an address counts as a secret."""
     if isinstance(value, SecretStr):
         return "********" if value.get_secret_value() else ""
+    if isinstance(value, list):
+        return ", ".join(str(one) for one in cast("list[object]", value))
     if isinstance(value, dict):
         return json.dumps(value)
     parts = urlsplit(text := str(value))
@@ -261,6 +283,8 @@ def _file(path: Path, *, required: bool) -> dict[str, Any]:
 
 
 def _parsed(name: str, text: str, variable: str) -> object:
+    if name in LISTS:
+        return [one.strip() for one in text.split(",") if one.strip()]
     if name not in ("agent_launchers", "watchdog"):
         return text
     try:
@@ -298,6 +322,16 @@ def check(settings: Settings) -> None:
                 field="watchdog",
                 remedy=f"Give a number of seconds for any of these states: {', '.join(TABLE)}.",
             )
+    given = settings.secret_key.get_secret_value()
+    keys = [key for part in given.split(",") if (key := part.strip())]
+    if any(len(key.encode()) < SHORTEST_KEY for key in keys):
+        which = f"one of its {len(keys)} keys, which commas separate," if len(keys) > 1 else "it"
+        raise BadSetting(
+            f"secret_key: {which} has fewer than {SHORTEST_KEY} bytes",
+            field="secret_key",
+            remedy="Use a longer key. If the comma belongs to a single key of an earlier release, write that key into "
+            "the file secret.key in the data directory (chmod 600), and leave the setting empty.",
+        )
     scheme = urlsplit(settings.database_url).scheme
     if settings.database_url and scheme not in ("postgresql", "postgres", "sqlite"):
         raise BadSetting(

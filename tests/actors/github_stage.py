@@ -10,28 +10,40 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx2 as httpx
 import uvicorn
 from fastapi import FastAPI, Request, Response
 
+from foundry.actors.encryption import Sealer
 from foundry.actors.github_state.door import GitHubOutside
+from foundry.actors.github_state.person_tokens import PersonTokens
 from foundry.actors.github_state.views import github_state
 from foundry.actors.repository.views import repository_view
+from foundry.actors.user_github_data.views import sealed_tokens
 from foundry.contracts import addresses
+from foundry.contracts.github_payloads import UserToken
 from foundry.contracts.github_state import SyncInstallations, delivery
+from foundry.contracts.ids import UserId
+from foundry.contracts.people import Person
 from foundry.contracts.repository import RepositoryRef
+from foundry.contracts.user_github_data import StoreIdentity
 from foundry.github.client import GitHub, http_client
 from foundry.github.oauth import OAuth
 from foundry.github.webhooks import verify
-from tests.actors.tree import REPO, TALLY, tree
+from foundry.runtime.actor import Actor
+from tests.actors.tree import ADA, REPO, TALLY, tree
 from tests.waiting import eventually
 from tests.world.outside import Outside
 from tests.world.world import World
 
 STARTED = 20.0  # seconds; a cold stand-in on 2 busy cores
+BACK, VERIFIER = "http://127.0.0.1:1/back", "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+SEALER = Sealer([b"0123456789abcdef0123456789abcdef"])
 
 
 @dataclass
@@ -48,6 +60,15 @@ class Sample:
     def oauth(self, http: httpx.AsyncClient) -> OAuth:
         known = self.identity
         return OAuth(known["web_url"], known["client_id"], known["client_secret"], http)
+
+    async def sign_in(self, http: httpx.AsyncClient, login: str) -> UserToken:
+        """The tokens of somebody who signs in on GitHub's page."""
+        oauth = self.oauth(http)
+        query = urlsplit(oauth.authorize_url(redirect_uri=BACK, state="s1", verifier=VERIFIER)).query
+        form = {name: values[0] for name, values in parse_qs(query).items()} | {"login": login}
+        posted = await http.post(f"{self.url}/login/oauth/choose", data=form, follow_redirects=False)
+        code = parse_qs(urlsplit(posted.headers["location"]).query)["code"][0]
+        return await oauth.exchange(code=code, redirect_uri=BACK, verifier=VERIFIER)
 
 
 @contextmanager
@@ -68,12 +89,27 @@ class StandIn(Outside):
 
     engine = True
 
-    def __init__(self, client: GitHub) -> None:
+    def __init__(self, client: GitHub, oauth: OAuth) -> None:
         super().__init__()
-        self.client = client
+        self.client, self.oauth = client, oauth
+        self.ahead = timedelta()  # of the clock that tells whether people's tokens have expired
 
     def starts_in(self, world: World) -> None:
-        self.github = GitHubOutside(self.client, world.read)
+        self.persons = self.tokens(world)
+        self.github = GitHubOutside(self.client, world.read, self.persons)
+
+    def tokens(self, world: World, oauth: Any = None, **more: Any) -> PersonTokens:
+        """People's tokens, as one replica has them."""
+
+        async def stored(user: UserId) -> Any:
+            return await world.read(sealed_tokens, user)
+
+        return PersonTokens(
+            stored, world.runtime.ask, SEALER, oauth or self.oauth, now=self.now, identify=self.client.user, **more
+        )
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
 
 
 class GitHubStage:
@@ -98,6 +134,23 @@ class GitHubStage:
         answer = await self.http.request(method, url, json=body, headers={"Authorization": f"Bearer {made.token}"})
         answer.raise_for_status()
         return answer.json() if answer.content else None
+
+    async def sign_in(self, person: Person = ADA) -> UserToken:
+        """Sign in as the edge does it."""
+        made, now = await self.sample.sign_in(self.http, person.login), datetime.now(UTC)
+        assert made.refresh_token
+        assert made.expires_in
+        assert made.refresh_token_expires_in
+        identity = StoreIdentity(
+            parent=addresses.app_shell(),
+            person=person,
+            access_token=SEALER.seal(made.access_token),
+            refresh_token=SEALER.seal(made.refresh_token),
+            expires_at=now + timedelta(seconds=made.expires_in),
+            refresh_expires_at=now + timedelta(seconds=made.refresh_token_expires_in),
+        )
+        await self.tree.ask(addresses.user_github_data(person.id), identity)
+        return made
 
     async def push(self, branch: str) -> None:
         """Push a commit on a new branch, with a credential of the door's."""
@@ -135,12 +188,14 @@ def git(*words: str, cwd: Path) -> None:
 
 
 @asynccontextmanager
-async def github_stage(url: str, directory: Path, *, webhooks: bool = False) -> AsyncIterator[GitHubStage]:
+async def github_stage(
+    url: str, directory: Path, *, webhooks: bool = False, played: tuple[Actor, ...] = ()
+) -> AsyncIterator[GitHubStage]:
     """The stage with the stand-in; its webhooks come in through an endpoint that checks them, if wanted."""
     http = http_client()
     with sample_github(directory / "github") as sample:
         try:
-            async with tree(url, StandIn(sample.client(http))) as stage:
+            async with tree(url, StandIn(sample.client(http), sample.oauth(http)), *played) as stage:
                 made = GitHubStage(stage, sample, http, directory)
                 if not webhooks:
                     yield made

@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from foundry.actors.encryption import Sealer, WrongKey, load_or_create_key
+from foundry.actors.encryption import (
+    SealedUnder,
+    Sealer,
+    WrongKey,
+    drop_old_keys,
+    keys_in,
+    load_or_create_key,
+    put_key_in_front,
+)
 
 OLD, NEW = b"old key material, long enough", b"new key material, long enough"
 
@@ -48,3 +56,38 @@ def test_a_key_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
     path.chmod(0o644)
     with pytest.raises(PermissionError, match="chmod 600"):
         load_or_create_key(path)
+
+
+def test_a_sealer_tells_which_key_a_text_is_sealed_under() -> None:
+    sealer = Sealer([NEW, OLD])
+    assert sealer.under(sealer.seal("x")) is SealedUnder.NEWEST
+    assert sealer.under(Sealer([OLD]).seal("x")) is SealedUnder.OLDER
+    assert sealer.under("no sealed text") is SealedUnder.UNKNOWN
+
+
+def test_one_key_is_taken_as_it_is_and_several_are_separated() -> None:
+    assert keys_in(OLD, b"\n") == [OLD]
+    assert keys_in(NEW + b"\n" + OLD, b"\n")[:2] == [NEW, OLD]
+    with pytest.raises(ValueError, match="at least 16"):
+        keys_in(b"short\n" + OLD, b"\n")
+
+
+def test_an_old_key_with_a_separator_in_it_still_opens() -> None:
+    """Release 0.3 took the whole as one key."""
+    old = b"it was one key until now, although it has a comma"
+    sealed = Sealer([old]).seal("gho_token")
+    sealer = Sealer(keys_in(old, b","))
+    assert sealer.unseal(sealed) == "gho_token"
+    assert sealer.under(sealed) is SealedUnder.OLDER
+
+
+def test_a_key_is_put_in_front_and_the_old_ones_go(tmp_path: Path) -> None:
+    path = tmp_path / "secret.key"
+    first = load_or_create_key(path)
+    both = put_key_in_front(path)
+    assert keys_in(both, b"\n")[1] == first
+    assert Sealer(keys_in(both, b"\n")).unseal(Sealer([first]).seal("x")) == "x"
+    newest = keys_in(both, b"\n")[0]
+    assert drop_old_keys(path) == load_or_create_key(path) == newest
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [found.name for found in path.parent.iterdir()] == ["secret.key"]

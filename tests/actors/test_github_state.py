@@ -15,7 +15,6 @@ from foundry.actors.github_state.views import (
     deliveries,
     github_state,
     installation_of,
-    permission,
     pull_request,
     pull_requests,
 )
@@ -31,7 +30,6 @@ from foundry.contracts.github_state import (
     PullRequestState,
     PullRequestView,
     RecordInstallations,
-    RecordPermission,
     RecordRepositories,
     SyncInstallations,
     SyncOrganization,
@@ -40,8 +38,8 @@ from foundry.contracts.github_state import (
 from foundry.contracts.ids import OrganizationId, RepositoryId, TaskId, WorkflowId
 from foundry.contracts.issues import Outcome, WorkflowEnded
 from foundry.contracts.messages import Address
-from foundry.contracts.people import Access
 from foundry.contracts.repository import ReserveBranch
+from foundry.contracts.sign_in import SignInPolicy
 from tests.actors.tree import ORG, REPO, TALLY, begin_task, heard_by, tree
 from tests.waiting import eventually
 from tests.world.world import World
@@ -107,6 +105,18 @@ async def test_an_installation_creates_its_organization(store_url: str) -> None:
         assert [o.login for o in await stage.read(organizations)] == ["lumen-works"]
         assert await stage.read(installation_of, ORG) == 3001
         assert (await stage.read(github_state, ORG)).syncing_since is not None
+
+
+async def test_an_installation_on_an_account_that_is_not_allowed_creates_no_organization(store_url: str) -> None:
+    async with tree(store_url, policy=SignInPolicy(organizations=["north-harbor"])) as stage:
+        await installed(stage)
+        away = InstallationSummary(id=3002, organization=OrganizationId("2002"), login="north-harbor")
+        listed = [away, InstallationSummary(id=3001, organization=ORG, login="lumen-works")]
+        await stage.ask(APP_STATE, RecordInstallations(installations=listed))
+        await stage.quiet()
+        assert [o.login for o in await stage.read(organizations)] == ["north-harbor"]
+        assert await told(stage) == [("north-harbor", True)]
+        assert (await stage.read(deliveries))[0].outcome == "not allowed"
 
 
 async def test_an_organization_goes_with_its_installation_and_comes_back_with_another(store_url: str) -> None:
@@ -349,24 +359,6 @@ async def test_a_whole_list_drops_what_it_does_not_have(tmp_path: Path) -> None:
         await stage.ask(HERE, RecordRepositories(repositories=[other], all=[other.id]))
         await stage.quiet()
         assert await stage.read(repository_list, ORG) == [other]
-
-
-# permissions
-
-
-async def test_an_event_about_access_makes_github_be_asked_again(store_url: str) -> None:
-    async with tree(store_url) as stage:
-        await installed(stage)
-        for login in ("Ada", "grace"):
-            await stage.ask(HERE, RecordPermission(repository=REPO, login=login, access=Access.WRITE))
-        ada = {"id": 1001, "login": "ada"}
-        await deliver(stage, "member", action="removed", repository=repository(), member=ada)
-        assert await stage.read(permission, ORG, REPO, "ada") is None
-        assert await stage.read(permission, ORG, REPO, "Grace") is not None
-        await deliver(stage, "organization", action="member_removed")
-        assert await stage.read(permission, ORG, REPO, "grace") is None
-        words = [word for word, _ in await stage.events(HERE)]
-        assert words.count("AccessChanged") == 2
 
 
 # syncing

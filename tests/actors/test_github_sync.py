@@ -7,18 +7,17 @@ from pathlib import Path
 import pytest
 import structlog
 
-from foundry.actors.github_state.views import deliveries, github_state, members, permission, pull_requests
+from foundry.actors.github_state.views import deliveries, github_state, members, pull_requests
 from foundry.actors.history.views import entries
 from foundry.actors.organization.views import issues, organizations, repository_list
 from foundry.contracts import addresses
+from foundry.contracts.github_access import Role
 from foundry.contracts.github_state import (
     NotInstalled,
     PullRequestState,
-    RecordPermission,
     SyncOrganization,
 )
 from foundry.contracts.ids import TaskId
-from foundry.contracts.people import Access
 from foundry.contracts.repository import ReserveBranch
 from foundry.contracts.task import NothingToPublish
 from tests.actors.github_stage import GitHubStage, github_stage
@@ -49,7 +48,8 @@ async def test_a_start_finds_organizations_repositories_members_and_pull_request
         read = stage.tree.read
         assert [o.login for o in await read(organizations)] == ["lumen-works", "north-harbor"]
         assert [r.full_name for r in await read(repository_list, ORG)] == ["lumen-works/tally"]
-        assert [m.login for m in await read(members, ORG)] == ["ada", "grace", "linus"]
+        known = [(m.id, m.login, m.role) for m in await read(members, ORG)]
+        assert known == [("1001", "ada", Role.OWNER), ("1002", "grace", Role.MEMBER), ("1003", "linus", Role.MEMBER)]
         (found,) = await read(pull_requests, ORG)
         assert (found.number, found.title, found.head, found.head_repository) == (number, "About fix", "fix", REPO)
 
@@ -119,23 +119,6 @@ async def test_a_redelivery_is_taken_once(tmp_path: Path) -> None:
         )
         assert len(await stage.tree.read(deliveries)) == before
         assert await stage.tree.read(lambda r: r.version(addresses.github(ORG))) == version
-
-
-async def test_a_change_of_access_is_asked_for_anew(tmp_path: Path) -> None:
-    async with github_stage(f"sqlite:///{tmp_path}/foundry.db", tmp_path, webhooks=True) as stage:
-        await stage.synced()
-        for login, access in (("ada", Access.ADMIN), ("linus", Access.READ), ("margaret", Access.NONE)):
-            assert await stage.door.permission(ORG, stage.repository, login) is access
-            record = RecordPermission(repository=REPO, login=login.upper(), access=access)
-            await stage.tree.ask(addresses.github(ORG), record)
-        found = await stage.tree.read(permission, ORG, REPO, "linus")
-        assert found is not None
-        assert found.access is Access.READ
-        await stage.control("PUT", f"repositories/{REPO}/access/linus", {"role": "write"})
-        await eventually(lambda: stage.tree.read(permission, ORG, REPO, "linus"), lambda p: p is None)
-        assert await stage.tree.read(permission, ORG, REPO, "ada") is not None
-        assert await stage.door.permission(ORG, stage.repository, "linus") is Access.WRITE
-        assert (await stage.tree.events(addresses.github(ORG)))[-1][0] == "AccessChanged"
 
 
 async def test_opening_twice_finds_the_first(tmp_path: Path) -> None:

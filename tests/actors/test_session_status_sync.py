@@ -8,13 +8,16 @@ from collections.abc import Iterable
 import pytest
 
 from foundry.actors.session_status_sync.times import StreamTimes
-from foundry.actors.session_status_sync.views import Stream
+from foundry.actors.session_status_sync.views import Stream, stream_of
 from foundry.actors.session_status_sync.worker import BATCH, ROOM, Follower
+from foundry.contracts import addresses
 from foundry.contracts.ids import SandboxId
-from foundry.contracts.messages import Command
+from foundry.contracts.messages import Address, Command, Message
 from foundry.contracts.sandbox_provider import SandboxRefused, SandboxUnreachable
+from foundry.contracts.session_status_sync import ReadStream, StopReading
 from foundry.contracts.session_stream import Ingest, StreamItem
 from foundry.contracts.task_session import SessionStatus
+from foundry.runtime.store.base import Transaction
 from tests.actors.task_session_stage import Stage, stage
 from tests.actors.test_task_session_workflows import prompted
 from tests.waiting import eventually
@@ -54,6 +57,26 @@ async def test_a_restart_goes_on_after_the_stored_event(store_url: str) -> None:
     async with stage(store_url, live=True, doors=doors, again=session) as at:
         await at.until(lambda v: v.status == SessionStatus.IDLE)
         assert [e.text for e in await at.transcript()] == ["x", "one two", "end_turn"]
+
+
+def sent(tx: Transaction, to: Address, seq: int, word: str, message: Message) -> None:
+    row = "INSERT INTO mailbox (receiver, sender, seq, word, body, sent_at) VALUES (?,'Task:of 0.3',?,?,?,?)"
+    tx.execute(row, str(to), seq, word, message.model_dump_json(), tx.now)
+
+
+async def test_a_server_of_release_0_3_asks_under_the_names_that_0_2_knew(url: str) -> None:
+    async with stage(url, live=True, prompt="x") as at:
+        await prompted(at)
+        to = addresses.status_sync(at.session)
+        before = await eventually(lambda: at.runtime.read(stream_of, at.session))
+        assert before
+        again = ReadStream(session=at.session, sandbox=before.sandbox, server_id=before.server_id)
+        await at.runtime.system(to, lambda tx: sent(tx, to, 1, "Unfollow", StopReading()))
+        at.runtime.dispatcher.poke(to)
+        await eventually(lambda: at.runtime.read(stream_of, at.session), lambda now: now is None)
+        await at.runtime.system(to, lambda tx: sent(tx, to, 2, "Follow", again))
+        at.runtime.dispatcher.poke(to)
+        await eventually(lambda: at.runtime.read(stream_of, at.session), lambda now: now == before)
 
 
 async def test_a_sandbox_that_stays_away_is_said_and_what_ran_goes_on(url: str) -> None:

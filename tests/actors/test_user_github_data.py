@@ -26,7 +26,7 @@ def identity(who: Person, token: str, refresh: str | None = None) -> StoreIdenti
         person=who,
         access_token=SEALER.seal(token),
         refresh_token=SEALER.seal(refresh) if refresh else None,
-        expires_at=datetime(2026, 3, 1, tzinfo=UTC),
+        expires_at=datetime(2126, 3, 1, tzinfo=UTC),
     )
 
 
@@ -39,7 +39,7 @@ async def test_what_was_sealed_is_what_is_found(store_url: str) -> None:
         tokens = await stage.read(sealed_tokens, ADA.id)
         assert SEALER.unseal(tokens.access_token) == "gho_two"
         assert tokens.refresh_token is None
-        assert tokens.expires_at == datetime(2026, 3, 1, tzinfo=UTC)
+        assert tokens.expires_at == datetime(2126, 3, 1, tzinfo=UTC)
 
 
 async def test_everybody_has_a_state_of_their_own(store_url: str) -> None:

@@ -6,13 +6,15 @@ from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import Any
 
+from foundry.actors.app_shell.views import app_session
 from foundry.contracts import addresses
-from foundry.contracts.ids import TaskId
+from foundry.contracts.ids import TaskId, UserId
 from foundry.contracts.issues import Failure, IssueKind
 from foundry.contracts.messages import Birth, Command, ScopeId
 from foundry.contracts.task import Phase, PullRequestSeen, TaskState, TaskSummary
 from foundry.contracts.task_branch import BranchMoved
 from foundry.runtime.actor import Actor, creates, receives
+from foundry.runtime.reader import Reader
 from foundry.runtime.turn import Turn
 from tests.world.outside import Outside
 from tests.world.world import ADA, ORGANIZATION, REPOSITORY, World, world
@@ -20,7 +22,20 @@ from tests.world.world import ADA, ORGANIZATION, REPOSITORY, World, world
 ORG, TALLY, REPO = ORGANIZATION, REPOSITORY, REPOSITORY.id
 T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
-__all__ = ["ADA", "ORG", "REPO", "T0", "TALLY", "begin_task", "failure", "heard_by", "line", "tally_tree", "tree"]
+__all__ = [
+    "ADA",
+    "ORG",
+    "REPO",
+    "T0",
+    "TALLY",
+    "begin_task",
+    "failure",
+    "heard_by",
+    "line",
+    "person_of_token",
+    "tally_tree",
+    "tree",
+]
 
 
 class Begin(Command[None], Birth):
@@ -40,9 +55,20 @@ class Task(Actor):
     def pull_request_seen(self, turn: Turn, message: PullRequestSeen) -> None: ...
 
 
-def tree(url: str, outside: Outside | None = None) -> AbstractAsyncContextManager[World]:
-    """Before GitHub's sync has found anything."""
-    return world(url, outside or Outside(), repositories=(), played=(Task(),))
+def person_of_token(reader: Reader, token_hash: str, now: datetime | None = None) -> UserId | None:
+    """Who is signed in with this app session's token; None if it is unknown or has ended."""
+    found = app_session(reader, token_hash, now or datetime.now(UTC))
+    return None if found is None or found.ended else found.user
+
+
+def tree(url: str, outside: Outside | None = None, *played: Actor, **more: Any) -> AbstractAsyncContextManager[World]:
+    """Before GitHub's sync has found anything.
+
+    Args:
+        played: actors in the place of the usual ones.
+        more: for the house.
+    """
+    return world(url, outside or Outside(), repositories=(), played=(Task(), *played), **more)
 
 
 def tally_tree(url: str) -> AbstractAsyncContextManager[World]:

@@ -1,11 +1,12 @@
 """The API on the whole tree, with an outside that does what a test tells it: two repositories, four people.
 
-Ada pushes to both. Grace reads both. Bob has no right to either, so he may read the public one alone.
+Ada is a member and pushes to both. Grace is none and reads both. Bob is a stranger; one of the two is public.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,18 +18,27 @@ import httpx2 as httpx
 import uvicorn
 from fastapi import FastAPI
 
+from foundry.actors.app_shell.config import IDLE
 from foundry.actors.encryption import Sealer
 from foundry.api import Foundry, install
+from foundry.api.access_asker import AccessAsker
 from foundry.api.auth import hashed
-from foundry.api.guard import COOKIE, WEBHOOKS
+from foundry.api.context import COOKIE
+from foundry.api.guard import WEBHOOKS
+from foundry.api.metrics import Metrics
 from foundry.app import RECONCILE
 from foundry.contracts import addresses
 from foundry.contracts.app_shell import SignIn
-from foundry.contracts.github_payloads import GitHubAccount, UserToken
+from foundry.contracts.github_access import EVERYBODY, ListedPage, Reached, Right, Role, SingleRight
+from foundry.contracts.github_payloads import GitHubAccount, GitHubBudget, UserToken
 from foundry.contracts.github_state import (
+    Delivered,
+    HookPayload,
+    HookRepository,
     InstallationGranted,
     InstallationSummary,
-    RecordPermission,
+    Member,
+    RecordMembers,
     SyncInstallations,
 )
 from foundry.contracts.ids import OrganizationId, RepositoryId, UserId
@@ -58,16 +68,50 @@ class GitHub(Scripted):
 
     def __init__(self) -> None:
         super().__init__()
-        self.rights = {("ada", TALLY.id): Access.ADMIN, ("ada", SITE.id): Access.WRITE}
-        self.rights |= {("grace", TALLY.id): Access.READ, ("grace", SITE.id): Access.READ}
-        self.asked: list[tuple[str, str]] = []
+        self.rights = {(ADA.id, TALLY.id): Access.ADMIN, (ADA.id, SITE.id): Access.WRITE}
+        self.rights |= {(GRACE.id, TALLY.id): Access.READ, (GRACE.id, SITE.id): Access.READ}
+        self.roles = {ADA.id: Role.MEMBER}
+        self.asked: list[tuple[UserId, str]] = []  # who was asked about, and for what
         for sync in ("installations", "repositories"):
             self.hold(sync)
 
-    async def permission(self, organization: OrganizationId, repository: RepositoryRef, login: str) -> Access:
-        self.asked.append((login, repository.name))
-        await self._do("permission")
-        return self.rights.get((login, repository.id), Access.NONE)
+    async def reached(self, person: UserId) -> Reached:
+        await self._asks(person, "reach")
+        return Reached(installations=[1] if self._has_right(person) else [])
+
+    async def role(self, person: UserId, organization: OrganizationId) -> Role:
+        await self._asks(person, "role")
+        return self.roles.get(person, Role.NONE)
+
+    async def listed(self, person: UserId, organization: OrganizationId, page: int, etag: str) -> ListedPage | None:
+        await self._asks(person, "listing")
+        found = {one: access for (who, one), access in self.rights.items() if who == person and access.may_read}
+        if person == EVERYBODY:
+            found = {SITE.id: Access.READ}
+        rights = [Right(repository=one, access=access) for one, access in sorted(found.items())]
+        return ListedPage(rights=rights, total=len(rights), last=True)
+
+    async def right(self, person: UserId, repository: RepositoryId) -> SingleRight:
+        await self._asks(person, {TALLY.id: "tally", SITE.id: "site"}[repository])
+        everybody = Access.READ if repository == SITE.id else Access.NONE
+        return SingleRight(access=self.rights.get((person, repository), everybody), public=repository == SITE.id)
+
+    async def right_by_app(self, person: UserId, organization: OrganizationId, repository: RepositoryId) -> SingleRight:
+        found = await self.right(person, repository)
+        self.asked[-1] = (person, self.asked[-1][1] + " by the App")
+        return found
+
+    async def budget(self, organization: OrganizationId) -> GitHubBudget | None:
+        return GitHubBudget(limit=5_000, remaining=4_321, reset_at=datetime(2026, 1, 1, tzinfo=UTC))
+
+    def _has_right(self, person: UserId) -> bool:
+        return person in self.roles or any(
+            who == person and access.may_read for (who, _), access in self.rights.items()
+        )
+
+    async def _asks(self, person: UserId, what: str) -> None:
+        self.asked.append((person, what))
+        await self._do("access")
 
     # what GitHubState's sync asks, and never hears
 
@@ -98,17 +142,37 @@ class SignInDoor:
         return GitHubAccount(id=int(person.id), login=person.login, name=person.name)
 
 
+class Clock:
+    """The edge's clock."""
+
+    def __init__(self) -> None:
+        self.later = timedelta(0)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.later
+
+
 class Edge:
     """A World behind an HTTP client: a server without a socket, and the people who use it.
 
     After every request that may change something, each topic is checked as after a command.
     """
 
-    def __init__(self, app: FastAPI, foundry: Foundry, world: World) -> None:
+    def __init__(self, app: FastAPI, foundry: Foundry, world: World, clock: Clock) -> None:
         self.app, self.foundry, self.world = app, foundry, world
         self.github: GitHub = world.outside
         self.runtime = foundry.runtime
-        self.later = timedelta(0)  # how far the edge's clock is ahead
+        self._deliveries = itertools.count()
+        self.clock = clock
+
+    @property
+    def later(self) -> timedelta:
+        """How far the edge's clock is ahead."""
+        return self.clock.later
+
+    @later.setter
+    def later(self, later: timedelta) -> None:
+        self.clock.later = later
 
     def client(self, **headers: str) -> httpx.AsyncClient:
         """Somebody without any right."""
@@ -128,14 +192,21 @@ class Edge:
         acting = {"X-Foundry-As": login} if login else {}
         return self.client(Authorization=f"Bearer {TOKEN}", **acting)
 
-    async def browser(self, person: Person) -> httpx.AsyncClient:
+    async def browser(self, person: Person, device: str = "") -> httpx.AsyncClient:
         """Somebody's browser, signed in."""
-        session = f"session of {person.login}".replace(" ", "-")
-        sign_in = SignIn(token_hash=hashed(session), user=person.id, login=person.login)
+        session = f"session of {person.login} {device}".strip().replace(" ", "-")
+        sign_in = SignIn(token_hash=hashed(session), user=person.id, login=person.login, device=device)
         await self.world.ask(addresses.app_shell(), sign_in)
         client = self.client(Origin=URL)
         client.cookies.set(COOKIE, session)
         return client
+
+    async def token(self, person: Person, *scopes: str, name: str = "a program") -> httpx.AsyncClient:
+        """A program with an API token of somebody's."""
+        async with await self.browser(person, "for tokens") as browser:
+            made = await browser.post("/api/me/tokens", json={"name": name, "scopes": list(scopes)})
+        assert made.status_code == 201, made.text
+        return self.client(Authorization=f"Bearer {made.json()['token']}")
 
     async def deliver(self, body: bytes, *, sign: str = SECRET, event: str = "ping", id: str = "d-1") -> httpx.Response:
         headers = {
@@ -172,32 +243,44 @@ class Edge:
         await eventually(lambda: self.github.done[what])
         await self.world.quiet()
 
-    async def gives(self, login: str, repository: RepositoryRef, access: Access) -> None:
-        """GitHub's mind has changed, and it has said so."""
-        self.github.rights[(login, repository.id)] = access
-        record = RecordPermission(repository=repository.id, login=login, access=access)
-        await self.world.ask(addresses.github(repository.organization), record)
+    async def gives(self, person: Person, repository: RepositoryRef, access: Access) -> None:
+        """GitHub's mind has changed, and its webhook says so."""
+        self.github.rights[(person.id, repository.id)] = access
+        payload = HookPayload(
+            action="edited",
+            repository=HookRepository(id=int(repository.id)),
+            member=GitHubAccount(id=int(person.id), login=person.login),
+        )
+        told = Delivered(delivery=f"d-{next(self._deliveries)}", event="member", action="edited", payload=payload)
+        await self.world.say(told, to=addresses.github(repository.organization))
 
 
 @asynccontextmanager
-async def running(directory: Path, url: str = "", **settings: Any) -> AsyncIterator[Edge]:
+async def running(
+    directory: Path, url: str = "", *, session_idle: timedelta = IDLE, **settings: Any
+) -> AsyncIterator[Edge]:
     """The server, with Ada, Grace and Bob known to it."""
     url = url or f"sqlite:///{directory}/foundry.db"
     github, sign_in = GitHub(), SignInDoor()
-    async with world(url, github, repositories=(TALLY, SITE), reconcile=RECONCILE) as tree:
+    async with world(url, github, repositories=(TALLY, SITE), reconcile=RECONCILE, session_idle=session_idle) as tree:
         await tree.ask(addresses.github_app(), SyncInstallations())
         granted = InstallationSummary(id=1, organization=ORG, login="lumen-works", active=True)
         here = InstallationGranted(parent=addresses.organization(ORG), scope=ScopeId(ORG), installation=granted)
         await tree.ask(addresses.github(ORG), here)  # type: ignore[arg-type]
+        members = RecordMembers(members=[Member(id=ADA.id, login=ADA.login)])
+        await tree.ask(addresses.github(ORG), members)
         for person in (ADA, GRACE, BOB):
             identity = StoreIdentity(parent=addresses.app_shell(), scope=APP, person=person, access_token="sealed")
             await tree.ask(addresses.user_github_data(person.id), identity)
+        metrics, clock = Metrics(), Clock()
         foundry = Foundry(
             runtime=tree.runtime,
-            doors=github,  # type: ignore[arg-type]
+            asker=AccessAsker(tree.runtime, github, clock.now, metrics, remembered=0.0),
+            metrics=metrics,
+            now=clock.now,
             sealer=Sealer([b"0" * 32]),
             public_url=URL,
-            admin_token=TOKEN,
+            admin_token=lambda: TOKEN,
             webhook_secret=SECRET,
             agents=("mock", "claude"),
             oauth=sign_in,
@@ -207,9 +290,10 @@ async def running(directory: Path, url: str = "", **settings: Any) -> AsyncItera
         app = FastAPI(title="Foundry")
         app.state.foundry = foundry
         install(app)
-        edge = Edge(app, foundry, tree)
-        foundry.now = lambda: datetime.now(UTC) + edge.later
+        edge = Edge(app, foundry, tree, clock)
         yield edge
+        await foundry.asker.stop()
+        await foundry.settled()
 
 
 @asynccontextmanager

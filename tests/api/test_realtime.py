@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from foundry.api.guard import COOKIE
-from foundry.api.realtime import TOPICS
+from foundry.api.access_table import TOPICS
+from foundry.api.context import COOKIE
 from foundry.contracts import addresses
 from foundry.contracts.github_state import SyncInstallations, delivery
 from foundry.contracts.issues import Failure, IssueKind, RecordFailure
 from foundry.contracts.messages import ScopeId
 from foundry.contracts.people import Access
 from foundry.contracts.repository import RepositorySeen
-from tests.api.edge import ADA, ORG, SITE, TALLY, Edge, listening, watching
+from tests.api.edge import ADA, BOB, GRACE, ORG, SITE, TALLY, Edge, listening, watching
 from tests.api.problems import problem
 from tests.waiting import eventually
 
@@ -134,6 +134,7 @@ async def test_a_draft_goes_to_its_person_alone(edge: Edge, url: str):
 
 
 async def test_an_organization_shows_what_a_person_may_read(edge: Edge, url: str):
+    edge.github.rights[(BOB.id, SITE.id)] = Access.READ
     async with edge.admin("ada") as ada, edge.admin("bob") as bob:
         async with watching(url, bob, "organization", ORG) as watcher:
             first = (await watcher.next("snapshot"))[1]
@@ -209,19 +210,20 @@ async def test_losing_access_closes_the_stream(edge: Edge, url: str):
         task = await edge.task(ada)
         async with watching(url, grace, "task", task["id"]) as watcher:
             await watcher.next("snapshot")
-            await edge.gives("grace", TALLY, Access.NONE)
+            await edge.gives(GRACE, TALLY, Access.NONE)
             await edge.until(grace, f"/api/organizations/{ORG}", bool)
             _, event = await watcher.next("closed")
             assert event["code"] == "not_found"
 
 
 async def test_gaining_access_gives_a_fresh_snapshot(edge: Edge, url: str):
+    edge.github.rights[(BOB.id, SITE.id)] = Access.READ
     async with edge.admin("bob") as bob, edge.admin("ada") as ada:
         task = await edge.task(ada, repository=TALLY.full_name)
         await edge.until(ada, f"/api/organizations/{ORG}/tasks", bool)
         async with watching(url, bob, "organization", ORG) as watcher:
             assert (await watcher.next("snapshot"))[1]["tasks"] == []
-            await edge.gives("bob", TALLY, Access.READ)
+            await edge.gives(BOB, TALLY, Access.READ)
             await watcher.next("resync")
             _, fresh = await watcher.next("snapshot")
             assert [one["id"] for one in fresh["tasks"]] == [task["id"]]
@@ -236,7 +238,7 @@ async def test_access_is_checked_again_while_streaming(edge: Edge, url: str):
         await watcher.next("snapshot")
         assert browser.cookies[COOKIE]
         assert (await browser.post("/auth/sign-out")).status_code == 204
-        assert (await watcher.next("closed"))[1]["code"] == "not_signed_in"
+        assert (await watcher.next("closed"))[1]["code"] == "signed_out"
 
 
 async def test_a_quiet_stream_says_that_it_lives(edge: Edge, url: str):

@@ -6,7 +6,7 @@ import asyncio
 
 from foundry.api.keys import id_from_key
 from foundry.contracts.ids import is_id
-from tests.api.edge import ADA, ORG, Edge
+from tests.api.edge import ADA, GRACE, ORG, TALLY, Edge
 from tests.api.problems import problem
 
 TASKS = f"/api/organizations/{ORG}/tasks"
@@ -42,7 +42,7 @@ async def test_a_key_with_another_body_is_refused(edge: Edge):
 
 
 async def test_two_people_may_use_the_same_key(edge: Edge):
-    edge.github.rights[("grace", "4001")] = edge.github.rights[("ada", "4001")]
+    edge.github.rights[(GRACE.id, TALLY.id)] = edge.github.rights[(ADA.id, TALLY.id)]
     key = {"Idempotency-Key": "once"}
     async with edge.admin("ada") as ada, edge.admin("grace") as grace:
         made = [await one.post(TASKS, json=WISH, headers=key) for one in (ada, grace)]

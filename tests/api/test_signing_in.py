@@ -7,12 +7,14 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2 as httpx
 import pytest
 
-from foundry.actors.app_shell.views import person_of_token
 from foundry.actors.user_github_data.views import person, sealed_tokens
-from foundry.api.auth import hashed, local_path
-from foundry.api.guard import COOKIE
+from foundry.api.auth import hashed
+from foundry.api.context import COOKIE
+from foundry.api.sign_in import local_path
 from foundry.contracts.ids import UserId
-from tests.api.edge import ADA, BOB, ORG, URL, Edge
+from foundry.contracts.sign_in import SignInPolicy
+from tests.actors.tree import person_of_token
+from tests.api.edge import ADA, BOB, ORG, TOKEN, URL, Edge
 from tests.api.problems import problem
 
 
@@ -25,6 +27,7 @@ async def sign_in(client: httpx.AsyncClient, code: str = "1003", next: str = "/s
 
 
 async def test_signing_in_with_github_opens_an_app_session(edge: Edge):
+    edge.foundry.sign_in_policy = SignInPolicy(logins=["bob"])
     async with edge.client() as browser:
         back = await sign_in(browser)
         assert (back.status_code, back.headers["location"]) == (302, "/somewhere?x=1")
@@ -41,10 +44,36 @@ async def test_signing_in_with_github_opens_an_app_session(edge: Edge):
     assert edge.foundry.sealer.unseal(sealed.access_token) == "token of 1003"
 
 
-async def test_cookies_are_for_https_alone_where_the_public_address_is(edge: Edge):
+async def test_on_https_no_other_host_can_set_the_cookies(edge: Edge):
+    """`__Host-` demands https, the path /, and no domain."""
     edge.foundry.public_url = "https://foundry.test"
+    edge.foundry.sign_in_policy = SignInPolicy(logins=["bob"])
     async with edge.client() as browser:
-        assert "Secure" in (await browser.get("/auth/github")).headers["set-cookie"]
+        browser.base_url = httpx.URL("https://foundry.test")
+        away = await browser.get("/auth/github")
+        back = await sign_in(browser)
+        for name, answer in (("__Host-foundry_sign_in", away), ("__Host-foundry_session", back)):
+            cookie = answer.headers["set-cookie"]
+            assert cookie.startswith(f"{name}=")
+            for rule in ("Secure", "HttpOnly", "SameSite=lax", "Path=/"):
+                assert rule in cookie.split(",")[0].replace("; ", ";").split(";"), cookie
+            assert "domain" not in cookie.lower()
+        assert (await browser.get("/api/app")).json()["person"]["login"] == "bob"
+        token = browser.cookies["__Host-foundry_session"]
+    async with edge.client(Cookie=f"{COOKIE}={token}") as planted:
+        problem(await planted.get("/api/app"), 401, "not_signed_in", "Authorization")
+
+
+async def test_the_browser_keeps_an_ended_sessions_cookie_for_a_minute_so_that_its_other_pages_say_why(edge: Edge):
+    async with await edge.browser(ADA) as browser:
+        out = await browser.post("/auth/sign-out")
+        assert "Max-Age=60" in out.headers["set-cookie"]
+
+
+async def test_a_bearer_token_does_not_sign_the_browser_out(edge: Edge):
+    async with await edge.browser(ADA) as browser:
+        assert (await browser.post("/auth/sign-out", headers={"Authorization": f"Bearer {TOKEN}"})).status_code == 204
+        assert (await browser.get("/api/app")).status_code == 200
 
 
 async def test_another_address_of_the_server_leads_to_the_public_one_first(edge: Edge):
@@ -85,7 +114,8 @@ async def test_signing_out_ends_the_session(edge: Edge):
         kept = browser.cookies[COOKIE]
         assert (await browser.post("/auth/sign-out")).status_code == 204
         browser.cookies.set(COOKIE, kept)
-        problem(await browser.get("/api/app"), 401, "not_signed_in")
+        found = problem(await browser.get("/api/app"), 401, "signed_out")
+        assert found["detail"] == "You were signed out: you signed out in this browser."
 
 
 async def test_nobody_gets_in_without_either(edge: Edge):
@@ -98,7 +128,7 @@ async def test_nobody_gets_in_without_either(edge: Edge):
     async with edge.client(Authorization="Bearer guessed") as stranger:
         problem(await stranger.get("/api/app"), 401, "not_signed_in", "Authorization")
         problem(await stranger.get("/api/actors"), 401, "not_signed_in", "Authorization")
-    edge.foundry.admin_token = ""
+    edge.foundry.admin_token = lambda: ""
     async with edge.client(Authorization="Bearer ") as empty:
         problem(await empty.get("/api/actors"), 401, "not_signed_in", "Authorization")
 

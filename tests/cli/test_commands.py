@@ -13,12 +13,17 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from foundry.actors.encryption import Sealer, load_or_create_key
+from foundry.actors.secret_keys import SecretKeys
+from foundry.actors.user_github_data.sealed import SealedPersonTokens
+from foundry.actors.user_github_data.views import sealed_tokens
 from foundry.contracts import addresses
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.issues import Failure, IssueKind, RecordFailure
 from foundry.contracts.messages import ScopeId
 from foundry.contracts.sandbox_instance import DiskSeen, Orphan, OrphansSeen
-from tests.api.edge import ORG, TOKEN, Edge, listening, running
+from foundry.contracts.user_github_data import StoreIdentity
+from tests.api.edge import ADA, ORG, TOKEN, Edge, listening, running
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -35,12 +40,13 @@ class Said:
 class Shell:
     """A terminal on the server's machine."""
 
-    def __init__(self, edge: Edge, url: str, data_dir: Path) -> None:
-        self.edge, self._url, self._data_dir = edge, url, data_dir
+    def __init__(self, edge: Edge, url: str, data_dir: Path, config: Path) -> None:
+        self.edge, self.url, self._data_dir, self.config = edge, url, data_dir, config
 
     async def start(self, *words: str) -> asyncio.subprocess.Process:
         known = {name: value for name, value in os.environ.items() if not name.startswith("FOUNDRY_")}
-        env = known | {"FOUNDRY_DATA_DIR": str(self._data_dir), "FOUNDRY_URL": self._url, "COLUMNS": "200"}
+        env = known | {"FOUNDRY_DATA_DIR": str(self._data_dir), "FOUNDRY_URL": self.url, "COLUMNS": "200"}
+        env["XDG_CONFIG_HOME"] = str(self.config)
         pipe = asyncio.subprocess.PIPE
         command = (sys.executable, "-m", "foundry.cli", *words)
         return await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe, env=env)
@@ -59,7 +65,7 @@ async def shell(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shell
     token.write_text(TOKEN)
     token.chmod(0o600)
     async with running(directory) as edge, listening(edge) as url:
-        yield Shell(edge, url, directory)
+        yield Shell(edge, url, directory, directory / "config")
 
 
 async def test_a_task_from_create_to_archive(shell: Shell):
@@ -188,3 +194,33 @@ async def test_the_settings_in_force_are_shown(shell: Shell):
     said = await shell("config", "check")
     assert said.code == 0
     assert "FOUNDRY_DATA_DIR" in said.out
+
+
+async def test_the_key_is_rotated_beside_the_running_server(shell: Shell, tmp_path: Path):
+    foundry, path = shell.edge.foundry, tmp_path / "secret.key"
+    nothing = await shell("config", "rotate-key")
+    assert (nothing.code, nothing.out) == (1, "")
+    material = load_or_create_key(path)
+    sealer, stores = Sealer([material]), (SealedPersonTokens(foundry.runtime),)
+    identity = StoreIdentity(person=ADA, access_token=sealer.seal("ghu_ada"), refresh_token=sealer.seal("ghr_ada"))
+    await foundry.runtime.ask(addresses.user_github_data(ADA.id), identity)
+    foundry.secret_keys = SecretKeys(sealer, stores, material, path, foundry.runtime.alone)
+
+    rotated = await shell("config", "rotate-key")
+    assert rotated.code == 0, rotated.err
+    assert rotated.out.splitlines()[:2] == ["a new key is in front", "1 sealed under the newest key, 0 to go"]
+    assert "2 secrets are sealed under a key that this server does not have" in rotated.out
+    assert "rotate-key --drop-old" in rotated.out
+    assert len(path.read_text().splitlines()) == 2
+    dropped = await shell("config", "rotate-key", "--drop-old")
+    assert dropped.out.splitlines()[-1] == "1 key is left"
+    assert len(path.read_text().splitlines()) == 1
+    kept = await foundry.runtime.read(sealed_tokens, ADA.id)
+    assert Sealer([load_or_create_key(path)]).unseal(kept.access_token) == "ghu_ada"
+
+    foundry.secret_keys = SecretKeys(sealer, stores, material, None, foundry.runtime.alone)
+    said = await shell("config", "rotate-key", "--drop-old")
+    assert "FOUNDRY_SECRET_KEY has one key" in said.out
+    async with shell.edge.client() as nobody:
+        for method, route in (("GET", ""), ("POST", ""), ("POST", "/resealing"), ("DELETE", "/older")):
+            assert (await nobody.request(method, f"/api/app/secret-keys{route}")).status_code in (401, 403)

@@ -117,7 +117,10 @@ def test_a_manifest_becomes_the_app(hub: Hub, browser: httpx.Client) -> None:
     ("change", "words"),
     [
         ({"default_events": ["installation"]}, "Default events unsupported: installation"),
-        ({"default_events": ["organization"]}, "not supported by permissions: organization"),
+        (
+            {"default_events": ["organization"], "default_permissions": {"organization_administration": "read"}},
+            "not supported by permissions: organization",
+        ),
         ({"default_permissions": {"metadata": "read"}}, "not supported by permissions: push"),
         ({"hook_attributes": {}}, "Hook url"),
         ({"url": ""}, "url can"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
+import time
 from pathlib import Path
 
 from tests.devkit.conftest import TALLY, Hub, git, listening, serving, sign_in, wait_for
@@ -78,3 +81,14 @@ def test_the_first_start_is_repeatable(tmp_path: Path) -> None:
     with serving(tmp_path) as back:
         again(hub, back)
         assert back.get(f"{TALLY}/branches/main")["commit"]["commit"]["message"] == first == "Start"
+
+
+def test_tokens_that_an_earlier_version_stored_by_login_go_on(tmp_path: Path) -> None:
+    with serving(tmp_path) as hub:
+        token = sign_in(hub, "grace")["access_token"]
+        hub.server.kill()
+    with sqlite3.connect(tmp_path / "github.db") as db:
+        old = json.dumps({"kind": "user", "login": "grace", "expires": time.time() + 60})
+        db.execute("UPDATE docs SET body=? WHERE kind='token' AND key=?", (old, token))
+    with serving(tmp_path) as back:
+        assert back.get("/user", token=token)["id"] == 1002

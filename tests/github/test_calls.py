@@ -194,6 +194,6 @@ async def test_the_stand_ins_budget_is_counted(github: GitHub) -> None:
     before = github.budget(INSTALLATION).remaining
     assert before is not None
     await github.branches(INSTALLATION, TALLY)  # has not changed: free
-    await github.members(INSTALLATION, "lumen-works")
+    await github.members(INSTALLATION, "lumen-works", "admin")
     assert github.budget(INSTALLATION).remaining == before - 1
     assert github.budget(INSTALLATION).limit == 5000

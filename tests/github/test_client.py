@@ -24,16 +24,27 @@ async def tally(github: GitHub) -> GitHubRepository:
 async def opened(github: GitHub, tally: GitHubRepository, branch: str, directory: Path) -> int:
     await push(github, tally.id, tally.clone_url, branch, directory)
     made = await github.create_pull_request(
-        INSTALLATION, TALLY, head=branch, base="main", title=f"About {branch}", body="", draft=False
+        github.as_installation(INSTALLATION),
+        TALLY,
+        head=branch,
+        base="main",
+        title=f"About {branch}",
+        body="",
+        draft=False,
     )
     assert made.outcome == "open"
     return made.number
 
 
 async def test_members_and_what_they_may_do(github: GitHub) -> None:
-    assert "ada" in {m.login for m in await github.members(INSTALLATION, "lumen-works")}
-    assert await github.permission(INSTALLATION, TALLY, "ada") == "admin"
-    assert await github.permission(INSTALLATION, TALLY, "nobody-of-this-name") == "none"
+    assert {m.login for m in await github.members(INSTALLATION, "lumen-works", "admin")} == {"ada"}
+    assert {m.login for m in await github.members(INSTALLATION, "lumen-works", "member")} == {"grace", "linus"}
+    caller, tally = github.as_installation(INSTALLATION), "4001"
+    ada = await github.permission(caller, tally, "ada")
+    assert ada is not None
+    assert ada.user is not None
+    assert (ada.role, ada.user.id) == ("admin", 1001)
+    assert await github.permission(caller, tally, "nobody-of-this-name") is None
 
 
 async def change(github: GitHub, http: httpx.AsyncClient, sample: Sample, method: str, path: str, body: object) -> None:
@@ -82,5 +93,5 @@ async def test_a_second_pull_request_of_one_head_is_refused_in_githubs_words(
     await opened(github, tally, "twice", tmp_path)
     with pytest.raises(GitHubRefused, match="already exists"):
         await github.create_pull_request(
-            INSTALLATION, TALLY, head="twice", base="main", title="Again", body="", draft=False
+            github.as_installation(INSTALLATION), TALLY, head="twice", base="main", title="Again", body="", draft=False
         )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import traceback
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2 as httpx
 import pytest
 
+from foundry.contracts.github_payloads import GitHubInstallation, GitHubReachedRepository
 from foundry.github.client import GitHub
 from foundry.github.errors import GitHubSignInFailed, GitHubUnavailable
 from foundry.github.oauth import OAuth
@@ -68,10 +70,12 @@ async def test_what_a_person_may_see_is_asked_with_their_token(
 ) -> None:
     oauth = sample.oauth(http)
     token = await oauth.exchange(code=await code_of_ada(oauth, sample, http), redirect_uri=BACK, verifier=VERIFIER)
-    installations = await github.user_installations(token.access_token)
+    ada = github.as_token(token.access_token)
+    installations = await ada.all("/user/installations", GitHubInstallation, key="installations")
     assert {i.account.login for i in installations} >= {"lumen-works", "north-harbor"}
-    repositories = await github.user_repositories(token.access_token, 3001)
-    assert "tally" in {r.name for r in repositories}
+    url = "/user/installations/3001/repositories"
+    repositories = await ada.all(url, GitHubReachedRepository, key="repositories")
+    assert {(str(r.id), r.access) for r in repositories} >= {("4001", "admin")}
 
 
 async def test_a_token_that_ended_means_to_sign_in_again(github: GitHub) -> None:
@@ -105,3 +109,37 @@ async def test_a_github_that_is_away_may_be_asked_again() -> None:
         oauth = OAuth("https://github.test", "id", "s", httpx.AsyncClient(transport=httpx.MockTransport(answer)))
         with pytest.raises(GitHubUnavailable):
             await oauth.refresh("r")
+
+
+NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+MAYBE_SENT = (httpx.ReadTimeout, httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
+
+
+@pytest.mark.parametrize("kind", [*NOT_SENT, *MAYBE_SENT])
+async def test_a_request_that_never_left_is_told_from_one_that_may_have_arrived(
+    kind: type[httpx.TransportError],
+) -> None:
+    def broken(request: httpx.Request) -> httpx.Response:
+        raise kind("broken", request=request)
+
+    oauth = OAuth("https://github.test", "id", "s", httpx.AsyncClient(transport=httpx.MockTransport(broken)))
+    with pytest.raises(GitHubUnavailable) as caught:
+        await oauth.refresh("r")
+    assert caught.value.sent is (kind in MAYBE_SENT)
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ({"error": "bad_refresh_token", "error_description": "It is used."}, "bad_refresh_token"),
+        ({"access_token": "ghu_secret", "expires_in": "soon"}, ""),
+        (["ghu_secret"], ""),
+    ],
+)
+async def test_a_refusal_has_githubs_code_and_never_the_token(body: object, error: str) -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json=body))
+    oauth = OAuth("https://github.test", "id", "s", httpx.AsyncClient(transport=transport))
+    with pytest.raises(GitHubSignInFailed) as caught:
+        await oauth.refresh("r")
+    assert caught.value.error == error
+    assert "ghu_secret" not in "".join(traceback.format_exception(caught.value))

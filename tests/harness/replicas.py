@@ -99,7 +99,7 @@ class Replica:
         self.log = home / f"{name}.log"
         given = settings_for(home, host="127.0.0.1", port=self.port, **changes)
         # secrets as they are: a dump would mask them
-        self._settings = {key: getattr(given, key) for key in type(given).model_fields}
+        self._settings = {key: getattr(given, key) for key in given.model_fields_set}  # an older release has fewer
         self._source, self._given = source, home / f"{name}.pickle"
         self.process: BaseProcess | Spawned | None = None
         self.frozen = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TypeGuard
@@ -36,11 +36,11 @@ class Watched(Reader):
     def one(self, query: Query) -> AnyRow:
         return super().one(self._note(query))
 
-    def first(self, query: Query) -> AnyRow | None:
-        return super().first(self._note(query))
+    def first(self, query: Query, values: Mapping[str, object] | None = None) -> AnyRow | None:
+        return super().first(self._note(query), values)
 
-    def all(self, query: Query):  # type: ignore[no-untyped-def]
-        return super().all(self._note(query))
+    def all(self, query: Query, values: Mapping[str, object] | None = None):  # type: ignore[no-untyped-def]
+        return super().all(self._note(query), values)
 
 
 def _is_table(element: object) -> TypeGuard[Table]:

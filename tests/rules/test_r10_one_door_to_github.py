@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from foundry.actors.github_state.access_door import AccessOutside
 from foundry.actors.github_state.door import GitHubOutside
 from foundry.app import house
 from foundry.contracts import github_state as words
@@ -37,10 +38,10 @@ def test_no_other_room_speaks_to_github() -> None:
 
 
 def test_no_turn_of_it_calls_github() -> None:
-    """Only door.py reaches outside; the actor's own modules could not wait for an answer anyway."""
+    """Only the door and the tokens it uses reach outside; the actor's own modules could not wait for an answer."""
     for path in (SRC / "actors" / "github_state").rglob("*.py"):
         if any(name.startswith("foundry.github") for name in imports(path)):
-            assert path.name == "door.py"
+            assert path.name in ("door.py", "access_door.py", "person_tokens.py")
 
 
 @pytest.mark.parametrize("word", ["Deliver", "Delivered", "RecordRepositories", "RecordMembers", "RecordPullRequests"])
@@ -68,5 +69,6 @@ def test_what_github_says_is_stored_there_alone() -> None:
 def test_every_call_to_github_is_a_method_of_its_door() -> None:
     assert GitHubOutside.__module__ == "foundry.actors.github_state.door"
     constructed = {p for p in naming("GitHub") if not p.startswith(("github/", "devkit/"))}
-    assert constructed - WIRING == {"actors/github_state/door.py"}
+    assert AccessOutside.__module__ == "foundry.actors.github_state.access_door"
+    assert constructed - WIRING == {"actors/github_state/door.py", "actors/github_state/access_door.py"}
     assert {p for p in naming("OAuth") if not p.startswith(("github/", "devkit/"))} == WIRING

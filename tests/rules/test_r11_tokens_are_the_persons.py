@@ -13,7 +13,15 @@ from foundry.runtime.store.tables import actors
 from tests.actors.tree import ADA, tally_tree
 from tests.rules.lookup import SRC, imports, metadata, owned_by, stored
 
-ALLOWED = ("foundry.contracts", "foundry.runtime", "foundry.actors.user_github_data", "sqlalchemy", "__future__")
+ALLOWED = (
+    "foundry.contracts",
+    "foundry.runtime",
+    "foundry.actors.user_github_data",
+    "sqlalchemy",
+    "collections.abc",
+    "datetime",
+    "__future__",
+)
 
 
 def test_it_imports_nothing_that_could_call() -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from hashlib import sha256
 from pathlib import Path
 
-from foundry.actors.app_shell.views import person_of_token
 from foundry.actors.user_github_data.views import people, sealed_tokens
 from foundry.contracts import addresses
 from foundry.contracts.app_shell import SignIn, SignOut
 from foundry.contracts.ids import UserId
 from foundry.contracts.people import Person
 from foundry.contracts.user_github_data import StoreIdentity
-from tests.actors.tree import ADA, tree
+from tests.actors.tree import ADA, person_of_token, tree
 
 GRACE = Person(id=UserId("1002"), login="grace")
 

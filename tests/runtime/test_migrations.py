@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from alembic import command as alembic
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import OperationalError
 
@@ -16,7 +15,7 @@ from foundry import RELEASE
 from foundry.runtime.store.migrate import (
     HERE,
     DatabaseTooNew,
-    alembic_config,
+    before_contracting,
     contracted,
     engine_of,
     head,
@@ -24,6 +23,7 @@ from foundry.runtime.store.migrate import (
     revisions,
 )
 from foundry.runtime.store.releases import LAST, LAST_REVISION, DatabaseTooOld
+from tests.runtime.databases import as_left, done_to, got, lease, leases, mail
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LIMIT = 60.0  # seconds for two processes to start and migrate
@@ -58,22 +58,28 @@ def test_the_migrated_schema_is_the_declared_one(store_url: str) -> None:
 
 def test_the_next_revision_is_written_from_the_declared_tables(tmp_path: Path) -> None:
     """Nothing has changed, so it is empty."""
-    shutil.copytree(HERE, tmp_path / "migrations")
-    write = "import sys, pathlib, scripts.revision as r; r.contraction = lambda: None; "
-    write += "r.main('a test', pathlib.Path(sys.argv[1]))"  # as in a release that has not contracted
-    command = [sys.executable, "-c", write, str(tmp_path / "migrations")]
-    subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT, check=True)
-    written = (tmp_path / "migrations" / "versions" / f"{len(revisions()) + 1:04d}_a_test.py").read_text()
-    assert f'down_revision = "{head()}"' in written
-    assert "op." not in written
+    versions = revisions_of(tmp_path)
+    written = next_revision(versions.parent)
+    assert written.returncode == 0, written.stderr
+    (file,) = versions.glob("*_a_test.py")
+    assert file.name == f"{len(revisions()) + 1:04d}_a_test.py"
+    assert f'down_revision = "{head()}"' in file.read_text()
+    assert "op." not in file.read_text()
 
 
-def test_a_release_that_has_contracted_gets_no_further_revision() -> None:
+def test_a_release_that_has_contracted_gets_no_further_revision(contracting: Path) -> None:
     """Databases have the contraction, so nothing goes before it; behind it, a server beside the last release breaks."""
-    command = [sys.executable, "scripts/revision.py", "a test"]
-    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT)
+    found = next_revision(contracting)
     assert found.returncode == 1
     assert "Begin the next release first" in found.stderr
+    assert not list((contracting / "versions").glob("*_a_test.py"))
+
+
+def next_revision(directory: Path) -> subprocess.CompletedProcess[str]:
+    """`make revision MESSAGE="a test"`, of the revisions in this directory."""
+    write = "import sys, pathlib, scripts.revision as r; r.main('a test', pathlib.Path(sys.argv[1]))"
+    command = [sys.executable, "-c", write, str(directory)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT)
 
 
 def test_a_second_start_has_nothing_to_do(store_url: str) -> None:
@@ -149,107 +155,111 @@ def test_a_migration_that_fails_leaves_nothing(store_url: str) -> None:
 # the last release, and the one before it
 
 
-def as_left(url: str, revision: str, *statements: str) -> None:
-    """A database of an earlier release, and what it left there."""
-    engine = engine_of(url)
-    with engine.connect() as connection:
-        alembic.upgrade(alembic_config(connection), revision)
-        for statement in statements:
-            connection.execute(text(statement))
-        connection.commit()
-    engine.dispose()
+CONTRACTION = f"""
+from alembic import op
+revision = "{{number}}"
+down_revision = "{{before}}"
+branch_labels = None
+depends_on = None
+CONTRACTS = "{LAST_REVISION}"
+def upgrade() -> None:
+    with op.batch_alter_table("tasks") as tasks:
+        tasks.drop_column("note")
+"""
+
+
+def revisions_of(place: Path) -> Path:
+    """A copy of this release's revisions, to put another one beside them."""
+    shutil.copytree(HERE, place / "migrations")
+    return place / "migrations" / "versions"
+
+
+@pytest.fixture
+def contracting(tmp_path: Path) -> Path:
+    """This release's migrations, with a contraction at their end."""
+    versions, last = revisions_of(tmp_path), before_contracting()
+    for file in versions.glob("[0-9]*.py"):
+        if file.name[:4] > last:  # the release's own one
+            file.unlink()
+    number = f"{int(last) + 1:04d}"
+    (versions / f"{number}_a_contraction.py").write_text(CONTRACTION.format(number=number, before=last))
+    return versions.parent
 
 
 TASK = """
-INSERT INTO tasks (task, organization, repository, repository_id, prompt, title, base, person, state, phase,
-phase_since, auto_publish, agent, sandbox, mirror, mirror_at, created_at, changed_at)
-VALUES ('tsk_1', '1', '{}', '1', '', '', 'main', '{}', 'ready', 'running', 1, false, 'mock', 'sbx_1', 'm', %s, 1, 2)
+INSERT INTO tasks (task, organization, repository_id, prompt, title, base, person, state, phase,
+phase_since, auto_publish, agent, sandbox, created_at, changed_at)
+VALUES ('tsk_1', '1', '1', '', '', 'main', '{}', 'ready', 'running', 1, false, 'mock', 'sbx_1', 1, 2)
 """
 WORKFLOW = """
 INSERT INTO workflows (id, name, scope, job, release, owner, started_at, generation, crashes, cancelled)
-VALUES ('wfl_1', 'rest', '1', '{}', %s, 'Task:tsk_1', 1, 0, 0, 0)
+VALUES ('wfl_1', 'idle_stop', '1', '{}', %s, 'Task:tsk_1', 1, 0, 0, 0)
 """
-LATER = 9_999_999_999_999  # milliseconds; a lease until then is a living server's
 
 
-def lease(name: str) -> str:
-    return f"INSERT INTO leases (name, holder, fencing, expires_at) VALUES ('{name}', 'one', 1, {LATER})"
-
-
-def leases(release: str) -> tuple[str, str]:
-    """Of a server that lives."""
-    return lease("replica:one"), lease(f"release:{release}:one")
-
-
-def test_a_database_of_the_release_before_the_last_is_refused_in_two_lines(store_url: str) -> None:
-    as_left(store_url, "0009")
+@pytest.mark.parametrize("revision", ["0009", "0010"])
+def test_a_database_of_the_release_before_the_last_is_refused_in_two_lines(store_url: str, revision: str) -> None:
+    as_left(store_url, revision)
     with pytest.raises(DatabaseTooOld) as caught:
         migrate(store_url)
-    assert "revision is 0009" in caught.value.detail
+    assert f"revision is {revision}" in caught.value.detail
     assert caught.value.remedy.startswith(f"Start Foundry {LAST} on it first, ")
     assert "\n" not in caught.value.detail + caught.value.remedy
 
 
-@pytest.mark.parametrize("left", [TASK % "1", WORKFLOW % "NULL"], ids=["a task", "a workflow"])
-def test_what_the_last_release_has_not_converted_is_not_lost(store_url: str, left: str) -> None:
-    as_left(store_url, LAST_REVISION, left)
-    with pytest.raises(DatabaseTooOld, match=r"release 0\.1 left"):
+@pytest.mark.parametrize("release", ["'0.2'", "NULL"])
+def test_a_workflow_of_the_release_before_the_last_has_to_end_first(store_url: str, release: str) -> None:
+    """Its steps have other names. Nothing is changed until it has ended under the last release."""
+    as_left(store_url, LAST_REVISION, WORKFLOW % release)
+    with pytest.raises(DatabaseTooOld, match=f"releases before {LAST} left 1 running workflows"):
         migrate(store_url)
-
-
-def test_a_database_that_the_last_release_has_converted_is_contracted_at_once(store_url: str) -> None:
-    """And what it stored under other names has its names of today."""
-    as_left(store_url, LAST_REVISION, TASK % "2", WORKFLOW % f"'{LAST}'")
-    assert not contracted(store_url)
+    assert got(store_url, "SELECT version_num FROM alembic_version") == [(LAST_REVISION,)]
+    done_to(store_url, "DELETE FROM workflows", WORKFLOW.replace("wfl_1", "wfl_2") % f"'{LAST}'")
     assert migrate(store_url)
-    assert contracted(store_url)
+
+
+def test_a_database_that_nobody_else_uses_is_contracted_at_once(store_url: str, contracting: Path) -> None:
+    """Nothing else of the last release's is lost."""
+    as_left(store_url, LAST_REVISION, TASK, WORKFLOW % f"'{LAST}'")
+    assert not contracted(store_url, contracting)
+    assert migrate(store_url, contracting)
+    assert contracted(store_url, contracting)
     engine = engine_of(store_url)
     with engine.connect() as connection:
-        assert connection.execute(text("SELECT task FROM tasks")).scalars().all() == ["tsk_1"]
-        assert connection.execute(text("SELECT name FROM workflows")).scalars().all() == ["idle_stop"]
+        assert "note" not in {column["name"] for column in inspect(connection).get_columns("tasks")}
     engine.dispose()
+    assert got(store_url, "SELECT task FROM tasks") == [("tsk_1",)]
+    assert got(store_url, "SELECT name FROM workflows") == [("idle_stop",)]
 
 
-def test_nothing_is_taken_from_a_server_of_the_last_release_that_lives(postgres_url: str) -> None:
+def test_nothing_is_taken_from_a_server_of_the_last_release_that_lives(postgres_url: str, contracting: Path) -> None:
     """Once it is gone, or has become one of this release, it is."""
     as_left(postgres_url, LAST_REVISION, *leases(LAST))
-    migrate(postgres_url)  # as far as it may: what expands
-    assert not contracted(postgres_url)
-    assert not migrate(postgres_url)
-    as_left(postgres_url, LAST_REVISION, "DELETE FROM leases", *leases(RELEASE))
+    assert migrate(postgres_url, contracting), "as far as it may: what expands"
+    assert not contracted(postgres_url, contracting)
+    assert not migrate(postgres_url, contracting)
+    done_to(postgres_url, "SELECT note FROM tasks", "DELETE FROM leases", *leases(RELEASE))
 
-    assert migrate(postgres_url)
-    assert contracted(postgres_url)
+    assert migrate(postgres_url, contracting)
+    assert contracted(postgres_url, contracting)
 
 
-def test_a_server_that_does_not_say_its_release_is_of_the_one_before_the_last(postgres_url: str) -> None:
+def test_a_server_without_a_release_is_none_that_could_use_the_database(postgres_url: str, contracting: Path) -> None:
+    """0.2 and later say theirs with each heartbeat. 0.1 did not, and cannot use what 0.3 has contracted."""
     as_left(postgres_url, LAST_REVISION, lease("replica:one"))
-    with pytest.raises(DatabaseTooOld, match="still running"):
-        migrate(postgres_url)
+    assert migrate(postgres_url, contracting)
+    assert contracted(postgres_url, contracting)
 
 
-def test_what_is_in_use_is_taken_away_later(postgres_url: str) -> None:
-    as_left(postgres_url, LAST_REVISION)
+def test_what_is_in_use_is_taken_away_later(postgres_url: str, contracting: Path) -> None:
+    """Also behind a revision that commits in between, as the conversion of many rows does."""
+    as_left(postgres_url, LAST_REVISION, mail(1, "TroubleEnded"))
     engine = engine_of(postgres_url)
     with engine.begin() as connection:
         connection.execute(text("SELECT count(*) FROM tasks"))  # holds a lock until its end
         with pytest.raises(OperationalError, match="lock timeout"):
-            migrate(postgres_url)
+            migrate(postgres_url, contracting)
     engine.dispose()
-    assert migrate(postgres_url)
-
-
-def test_a_session_in_which_nothing_has_happened_since_keeps_what_the_agent_said(store_url: str) -> None:
-    session = """
-    INSERT INTO sessions (session, task, repository, repository_id, sandbox, agent, title, status, status_since,
-    created_at, mode, commands, connected, cursor, resumed, unreachable, replay_ends, needs_context, prompted, stopping)
-    VALUES ('ses_1', 'tsk_1', '{}', '1', 'sbx_1', 'mock', '', 'idle', 1, 1, 'plan', '["x"]', false, 0, false, false, '',
-    false, false, false)
-    """
-    as_left(store_url, LAST_REVISION, session)
-    assert migrate(store_url)
-    engine = engine_of(store_url)
-    with engine.connect() as connection:
-        found = connection.execute(text("SELECT session, mode, commands, usage FROM session_agents")).all()
-    engine.dispose()
-    assert found == [("ses_1", "plan", '["x"]', "{}")]
+    assert not contracted(postgres_url, contracting)
+    assert migrate(postgres_url, contracting)
+    assert contracted(postgres_url, contracting)

@@ -1,5 +1,6 @@
 """A migration expands: a server of the version before goes on reading and writing. What contracts says since when
-nobody uses it any more: `CONTRACTS = "0007"`, the revision of the version that stopped."""
+nobody uses it any more: `CONTRACTS = "0007"`, the revision of the version that stopped. What changes rows says since
+when they are read and written like that: `CONVERTS = "0007"`, the newest revision of the version that began to."""
 
 from __future__ import annotations
 
@@ -24,12 +25,30 @@ REASONS = {
 }
 
 
+EXECUTES = {"execute", "exec_driver_sql", "execute_if", "bulk_insert", "scalar", "scalars"}  # of any object
+
+
 def contracts(source: str) -> str | None:
     """The revision since which nobody uses what this one takes away."""
+    return _said(source, "CONTRACTS")
+
+
+def converts(source: str) -> str | None:
+    """The revision since which rows are read and written as this one leaves them."""
+    return _said(source, "CONVERTS")
+
+
+def _said(source: str, name: str) -> str | None:
     for node in ast.parse(source).body:
-        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["CONTRACTS"]:
+        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == [name]:
             return ast.literal_eval(node.value)
     return None
+
+
+def executes(source: str) -> list[str]:
+    """Calls, anywhere in it, that may change rows."""
+    calls = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Call)]
+    return [ast.unparse(call) for call in calls if _name(call) in EXECUTES]
 
 
 EXPANDING = {file.name.partition("_")[0] for file in FILES if contracts(file.read_text()) is None}
@@ -80,8 +99,22 @@ def test_a_revision_takes_nothing_away_that_is_still_used(file: Path) -> None:
     if since is None:
         assert narrows(source) == [], "expand now, contract in a later version with CONTRACTS (docs/operations.md)"
     else:
-        assert since in revisions(), "it names no revision"
-        assert since < file.name[:4], "it names none before it"
+        _names_one_before(since, file)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_revision_changes_rows_only_into_what_the_last_version_reads(file: Path) -> None:
+    source = file.read_text()
+    if since := converts(source):
+        _names_one_before(since, file)
+        assert contracts(source) is None, "it would run while servers live that need what it takes away"
+    elif contracts(source) is None:
+        assert executes(source) == [], "say since when the rows' new form is read, with CONVERTS (docs/operations.md)"
+
+
+def _names_one_before(since: str, file: Path) -> None:
+    assert since in revisions(), "it names no revision"
+    assert since < file.name[:4], "it names none before it"
 
 
 def test_nothing_stands_behind_this_releases_contraction() -> None:
@@ -105,6 +138,13 @@ def test_nothing_stands_behind_this_releases_contraction() -> None:
 )
 def test_what_narrows_is_seen(line: str) -> None:
     assert len(narrows(f'CONTRACTS = "0001"\ndef upgrade():\n    {line}')) == 1
+
+
+@pytest.mark.parametrize(
+    "line", ["connection.execute(change)", 'op.execute("UPDATE x")', 'op.get_bind().exec_driver_sql("UPDATE x")']
+)
+def test_what_changes_rows_is_seen_wherever_it_stands(line: str) -> None:
+    assert len(executes(f"def upgrade():\n    _help()\ndef _help():\n    {line}")) == 1
 
 
 @pytest.mark.parametrize(

@@ -247,7 +247,7 @@ async def test_comparing_costs_nothing_of_githubs_budget(comparing: Whole, hub: 
 
 def counted(foundry: Whole) -> list[str]:
     """The repositories whose branches and pull requests have been compared with GitHub's from now on."""
-    github, done = foundry.app.state.foundry.doors.github, list[str]()
+    github, done = foundry.doors.github, list[str]()
     look = github.open_pull_requests
 
     async def looked(repository: RepositoryRef) -> list[int]:

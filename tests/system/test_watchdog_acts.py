@@ -78,7 +78,7 @@ async def test_a_sandbox_that_does_not_answer_is_started_again(home: Path) -> No
         found = await foundry.until(task, saved)
         await foundry.see("/api/app/inspect", lambda held: not held["workflows"])  # they would start it again at once
         place = f"/api/sessions/{found['active_session']}"
-        foundry.app.state.foundry.doors.agents._stopped = None  # the provider does not say that it is stopped
+        foundry.doors.agents._stopped = None  # the provider does not say that it is stopped
         kill_server(foundry, found)
         shown = (await foundry.see(place, lambda s: s["session"]["failure"]))["session"]
         assert (shown["failure"]["code"], shown["failure"]["actions"]) == ("sandbox_unreachable", ["resume"])

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx2 as httpx
 from fastapi import FastAPI
@@ -14,9 +15,7 @@ from foundry import api
 from foundry.actors.session_status_sync.times import StreamTimes
 from foundry.api.guard import WEBHOOKS
 from foundry.app import RECONCILE, STREAMS, Server
-from foundry.contracts import addresses
-from foundry.contracts.messages import APP
-from foundry.contracts.user_github_data import StoreIdentity
+from foundry.devkit.github import GitHubAt
 from tests.harness.child import ADA, repository, settings_for
 from tests.harness.life import ORGANIZATION, saved, script
 from tests.waiting import eventually
@@ -32,6 +31,11 @@ class Whole:
     def __init__(self, server: Server, http: httpx.AsyncClient, app: FastAPI) -> None:
         self.server, self.http, self.app = server, http, app
         self.runtime = server.runtime
+
+    @property
+    def doors(self) -> Any:
+        """The server's own, for tests that change what a door does."""
+        return self.runtime.supervisor._doors
 
     async def ask(self, method: str, path: str, expect: int = 200, **body: Any) -> Any:
         answer = await self.http.request(method, path, json=body or None)
@@ -72,6 +76,19 @@ class Whole:
         return self.server.settings.data_dir / "sandboxes" / task["sandbox"] / "work" / "repo"
 
 
+async def sign_in(app: FastAPI, url: str, github: str) -> None:
+    """Ada goes to GitHub and comes back with a code, so Foundry has her token."""
+    async with (
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=url) as foundry,
+        httpx.AsyncClient(base_url=github, trust_env=False) as hub,
+    ):
+        away = (await foundry.get("/auth/github")).headers["location"]
+        form = dict(parse_qsl(urlsplit(away).query)) | {"login": ADA.login}
+        back = (await hub.post("/login/oauth/choose", data=form)).headers["location"]
+        done = await foundry.get(back)
+        assert done.status_code == 302, f"signing in ended with {done.status_code}: {done.text[:300]}"
+
+
 @asynccontextmanager
 async def whole(
     home: Path, *, reconcile: float = RECONCILE, streams: StreamTimes = STREAMS, **settings: Any
@@ -80,13 +97,12 @@ async def whole(
     server = Server(settings_for(home, **settings), reconcile=reconcile, streams=streams)
     foundry = await server.start()
     try:
-        identity = StoreIdentity(parent=addresses.app_shell(), scope=APP, person=ADA, access_token="sealed")
-        await foundry.runtime.ask(addresses.user_github_data(ADA.id), identity)
         await repository(foundry.runtime)
         app = FastAPI()
         app.state.foundry = foundry
         api.install(app)
-        headers = {"Authorization": f"Bearer {foundry.admin_token}", "X-Foundry-As": ADA.login}
+        await sign_in(app, foundry.public_url, GitHubAt(home / "github").url)
+        headers = {"Authorization": f"Bearer {foundry.admin_token()}", "X-Foundry-As": ADA.login}
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url=foundry.public_url, headers=headers) as http:
             yield Whole(server, http, app)

@@ -13,8 +13,12 @@ from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
 from foundry.api.problems import problem
+from foundry.api.sign_in_policy import SignInRefused
+from foundry.contracts.github_access import AccessState, Role
+from foundry.contracts.github_state import NotInstalled
 from foundry.contracts.task import NothingToPublish, Phase, TaskState
 from foundry.contracts.task_session import MessageState, SessionStatus
+from foundry.contracts.user_github_data import GitHubConnection
 from foundry.web import fragments
 from foundry.web import pages as page
 from foundry.web.templating import STATIC
@@ -24,8 +28,15 @@ CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", 
             "--disable-component-update", "--disable-sync"]  # fmt: skip
 
 
-def frame() -> page.Frame:
-    return page.Frame(me=s.ADA, organization=s.ORGANIZATION, organizations=[s.ORGANIZATION, s.OTHER], issues=s.issues())
+def frame(access: AccessState = AccessState.LISTED, reason: str = "") -> page.Frame:
+    return page.Frame(
+        me=s.ADA,
+        organization=s.ORGANIZATION,
+        organizations=[s.ORGANIZATION, s.OTHER],
+        issues=s.issues(),
+        github=GitHubConnection(reason=reason),
+        access=access,
+    )
 
 
 def pages() -> dict[str, str]:
@@ -38,10 +49,32 @@ def pages() -> dict[str, str]:
         messages=[s.queued(5, MessageState.QUEUED), s.queued(6, MessageState.UNKNOWN, "Then push.")],
     )
     error = s.session(status=SessionStatus.ERROR, failure=s.session_failure())
+    stranger = problem(
+        SignInRefused("eve belongs to no organization that has the GitHub App, and cannot push to a repository of one")
+    )
+    removed = problem(NotInstalled("the GitHub App is not installed for harbour-works, or it is suspended there"))
+    reading, sign_on, reconnect = AccessState.LISTING, AccessState.SINGLE_SIGN_ON, AccessState.RECONNECT
+    unclear = "GitHub did not say whether it accepted the last refresh of your token."
     early = page.Talk(s.session(status=SessionStatus.PENDING), key="k")
     typed = page.Typed(repository="700", prompt="Show local times", branch="bad..name")
     return {
         "start": page.start(None),
+        "signed-out": page.start(None, "/", "You were signed out: you signed out everywhere."),
+        "stranger": page.problem(None, stranger),
+        "no-organization": page.start(s.ADA),
+        "removed": page.problem(s.ADA, removed),
+        "settings-owner": page.settings(frame(), s.settings(Role.OWNER), s.github()),
+        "settings-member": page.settings(frame(), s.settings(Role.MEMBER), s.github(known=False)),
+        "listing": page.organization(frame(reading), s.tasks()[:2], archived=False),
+        "single-sign-on": page.organization(frame(sign_on), [], archived=False),
+        "reconnect": page.organization(frame(reconnect, unclear), s.tasks()[:2], archived=False),
+        "account": page.account(s.ADA, s.app_sessions(), s.api_tokens()),
+        "account-created": page.account(s.ADA, s.app_sessions(), [], created=s.created_token()),
+        "account-refused": page.account(s.ADA, s.app_sessions(), [], typed="ci", problem=refusal),
+        "login": page.device_login(s.ADA),
+        "login-approve": page.device_login(s.ADA, "BCDF-GHJK", s.device_login()),
+        "login-refused": page.device_login(s.ADA, "BCDF-GHJK", problem=refusal),
+        "login-approved": page.device_login(s.ADA, answered="approved"),
         "organization": page.organization(frame(), s.tasks(), archived=False),
         "archived": page.organization(frame(), [s.MERGED], archived=True),
         "new": page.new_task(frame(), [s.REPOSITORY, s.SITE], ["mock"], typed, "k", refusal),

@@ -5,6 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from foundry.api.account import CreatedToken
+from foundry.api.settings import Budget, GitHubView, SettingsView
+from foundry.contracts.app_shell import ApiTokenView, AppSessionView, DeviceLoginView, Scope
+from foundry.contracts.github_access import Role
+from foundry.contracts.github_state import GitHubStateView
 from foundry.contracts.history import HistoryView
 from foundry.contracts.ids import (
     MessageId,
@@ -407,3 +412,47 @@ MERGED = line(
     archived=ArchiveReason.MERGED,
     pull_request=PullRequestRef(number=40, state="merged", url="https://github.example/pull/40"),
 )
+
+
+def settings(role: Role) -> SettingsView:
+    return SettingsView(role=role, may_change=role is Role.OWNER, public_work=role is Role.MEMBER)
+
+
+def github(*, known: bool = True) -> GitHubView:
+    """As it is after some hours, or just after a start whose sync failed."""
+    reset = NOW + timedelta(minutes=41)
+    budget = Budget(limit=5000, remaining=4211, reset_at=reset, floor=1000) if known else Budget()
+    failure = "" if known else "GitHub did not answer in 30 s"
+    state = GitHubStateView(organization=ORGANIZATION.id, installation=3001, synced_at=ago(hours=2), failure=failure)
+    return GitHubView(state=state, budget=budget)
+
+
+def app_sessions() -> list[AppSessionView]:
+    here = AppSessionView(
+        id=made("aps", 1), device="Firefox on Linux", created_at=ago(days=3), used_at=ago(minutes=2),
+        address="192.0.2.17", expires_at=NOW + timedelta(days=14), current=True,
+    )  # fmt: skip
+    other = here.model_copy(update={"id": made("aps", 2), "device": "", "address": "", "current": False})
+    return [here, other]
+
+
+def api_tokens() -> list[ApiTokenView]:
+    line = ApiTokenView(
+        id=made("tok", 1), name="foundry on ada's laptop", scopes=[Scope.READ, Scope.WRITE], created_at=ago(days=3),
+        expires_at=NOW + timedelta(days=87), used_at=ago(hours=1), address="192.0.2.17",
+    )  # fmt: skip
+    new = ApiTokenView(
+        id=made("tok", 2), name="<ci>", scopes=[Scope.READ], created_at=ago(hours=1), expires_at=None, used_at=None,
+        address="",
+    )  # fmt: skip
+    return [new, line]
+
+
+def created_token() -> CreatedToken:
+    return CreatedToken(token="fdy_" + "x" * 43, **api_tokens()[0].model_dump())
+
+
+def device_login() -> DeviceLoginView:
+    return DeviceLoginView(
+        device="foundry on <laptop>", scopes=[Scope.READ, Scope.WRITE], address="192.0.2.17", started_at=ago(minutes=1)
+    )

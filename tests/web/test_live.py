@@ -11,10 +11,12 @@ from datetime import UTC, datetime
 import httpx2 as httpx
 import pytest
 
-from foundry.api.guard import COOKIE
+from foundry.api.context import COOKIE
 from foundry.contracts import addresses
+from foundry.contracts.github_state import InstallationGranted, InstallationSummary
 from foundry.contracts.issues import Failure, IssueKind, RecordFailure
 from foundry.contracts.messages import ScopeId
+from foundry.contracts.organization import SetPublicWork
 from foundry.contracts.people import Access
 from foundry.contracts.sandbox_instance import DiskSeen, SandboxMoved, SandboxState
 from foundry.web.live import positions, versions
@@ -186,11 +188,25 @@ async def test_losing_access_makes_the_page_leave_and_gaining_write_gives_the_bu
         address = await opened(grace, f"/tasks/{task['id']}")
         async with live(url, grace, address) as shown:
             await shown.next("clock")
-            await edge.gives("grace", TALLY, Access.WRITE)
+            await edge.gives(GRACE, TALLY, Access.WRITE)
             seen = await shown.until(f"/tasks/{task['id']}/archive")
             if 'id="composer"' not in seen:
                 await shown.until('id="composer"')
-            await edge.gives("grace", TALLY, Access.NONE)
+            await edge.gives(GRACE, TALLY, Access.NONE)
+            await shown.next("leave")
+
+
+async def test_a_page_is_reloaded_for_a_new_name_and_not_for_a_setting(edge: Edge, url: str):
+    async with await edge.browser(ADA) as ada:
+        address = await opened(ada, f"/organizations/{ORG}/new")
+        async with live(url, ada, address) as shown:
+            await edge.world.ask(addresses.organization(ORG), SetPublicWork(shown=True))
+            await failure(edge, 1)
+            await shown.until('id="issue-badge"')  # what is typed into the form is still there
+            other = InstallationSummary(id=1, organization=ORG, login="lumen-labs", active=True)
+            parent = addresses.organization(ORG)
+            renamed = InstallationGranted(parent=parent, scope=ScopeId(ORG), installation=other)
+            await edge.world.ask(addresses.github(ORG), renamed)  # type: ignore[arg-type]
             await shown.next("leave")
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import parse_qs, urlsplit
 
 import httpx2 as httpx
 import pytest
 
+from foundry.actors.user_github_data.views import sealed_tokens
+from foundry.contracts import addresses
 from foundry.contracts.people import Access
+from foundry.contracts.user_github_data import BeginRefresh, RefreshEnded, RefreshOutcome
 from tests.api.edge import ADA, BOB, GRACE, ORG, SITE, TALLY, Edge
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -117,7 +121,8 @@ async def test_what_may_not_be_known_is_not_there(edge: Edge):
                      f"/repositories/{TALLY.id}", "/tasks/tsk_nothing", "/organizations/77"):  # fmt: skip
             page(await bob.get(path), 404)
         for path in (f"/live/tasks/{task['id']}", f"/live/repositories/{TALLY.id}", "/live/organizations/77"):
-            assert (await bob.get(path, headers={"Accept": "text/event-stream"})).status_code == 404
+            left = await bob.get(path, headers={"Accept": "text/event-stream"})
+            assert left.text.endswith("event: leave\ndata: access\n\n"), left.text
 
 
 async def test_a_message_is_sent_once_per_key_and_a_refused_one_stays_in_the_box(edge: Edge):
@@ -190,5 +195,20 @@ async def test_access_that_ends_takes_the_page_away(edge: Edge):
     async with edge.admin() as ada, await browser(edge, GRACE) as grace:
         task = await edge.task(ada)
         page(await grace.get(f"/tasks/{task['id']}"))
-        await edge.gives("grace", TALLY, Access.NONE)
+        await edge.gives(GRACE, TALLY, Access.NONE)
         page(await grace.get(f"/tasks/{task['id']}"), 404)
+
+
+async def test_who_has_to_connect_github_again_is_told_on_every_page(edge: Edge):
+    async with edge.client() as ada:
+        ada.headers.update(BROWSER)
+        state = parse_qs(urlsplit((await ada.get("/auth/github")).headers["location"]).query)["state"][0]
+        await ada.get("/auth/github/callback", params={"code": ADA.id, "state": state})
+        assert "Reconnect GitHub" not in page(await ada.get(f"/organizations/{ORG}"))
+        me, kept = addresses.user_github_data(ADA.id), await edge.runtime.read(sealed_tokens, ADA.id)
+        assert await edge.runtime.ask(me, BeginRefresh(attempt="rfr_1", refresh_token=kept.refresh_token or ""))
+        await edge.runtime.ask(me, RefreshEnded(attempt="rfr_1", outcome=RefreshOutcome.REFUSED))
+        shown = page(await ada.get(f"/organizations/{ORG}"))
+        assert "GitHub no longer accepts Foundry&#39;s refresh token for you." in shown
+        assert '<a href="/auth/github">Reconnect GitHub</a>' in shown
+        assert (await ada.get("/api/app")).json()["github"]["state"] == "reconnect"

@@ -13,6 +13,7 @@ from typing import Any
 
 from foundry.contracts.errors import Unavailable
 from foundry.contracts.ids import SandboxId
+from foundry.contracts.people import Person
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.sandbox_instance import Compared, Made
 from foundry.contracts.sandbox_provider import Endpoint, Room
@@ -126,6 +127,9 @@ class Scripted(Outside):
     @asynccontextmanager
     async def credential(self, repository: RepositoryRef, *, write: bool) -> AsyncIterator[str]:
         yield "token"
+
+    async def require_push(self, repository: RepositoryRef, person: Person) -> None:
+        await self._do("require_push")
 
     async def open_pull_request(self, repository: RepositoryRef, **_: Any) -> PullRequestRef:
         await self._do("open_pull_request")

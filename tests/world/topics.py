@@ -30,7 +30,8 @@ from foundry.actors.task.views import task_view
 from foundry.actors.task_session.tables import session_people
 from foundry.actors.task_session.views import personal_view, session_snapshot
 from foundry.contracts import addresses
-from foundry.contracts.github_state import AccessChanged, PullRequestChanged, PullRequestState
+from foundry.contracts.github_access import AccessChanged
+from foundry.contracts.github_state import PullRequestChanged, PullRequestState
 from foundry.contracts.ids import OrganizationId, RepositoryId, SandboxId, SessionId, TaskId, UserId
 from foundry.contracts.messages import Address, Event
 from foundry.contracts.organization import IssuesChanged, OrganizationChanged, OrganizationListed, RepositoriesChanged
@@ -90,8 +91,10 @@ class App:
         return {"organizations": organizations.organizations(reader), "issues": app_shell.issues(reader)}
 
     def fold(self, picture: Picture, event: AnyRow | Published) -> None:
-        if event.word == "InstallationsChanged":
-            return  # of GitHub's installations; the organizations follow
+        if event.word in ("InstallationsChanged", "AccessChanged"):
+            return  # whoever watches looks again
+        if event.word == "CredentialsEnded":
+            return  # for the streams of one person, which close; no client is told
         found = _event(event, IssuesChanged, OrganizationChanged)
         if isinstance(found, IssuesChanged):
             picture["issues"] = found.issues

@@ -1,31 +1,46 @@
-"""Access checks: a person may see and change what GitHub lets them see and change (DESIGN section 6).
+"""What a person may see and change (DESIGN section 6): pure functions of one read, and the loop that asks GitHub.
 
-GitHubState stores GitHub's answers. When a read permission is older than 10 minutes or a write permission is older than
-60 s, Foundry asks GitHub again and records the new answer. Every signed-in person may read a public repository.
-Resources you may not see return 404, as if they did not exist.
+`Sees` answers from what GitHubState has recorded. Where that is missing or too old it raises `Outdated`; `see` then
+asks GitHub and runs the whole read again. So whoever asks, what they may see and what they asked for come from one
+snapshot. Resources you may not see return 404, as if they did not exist.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import timedelta
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 import structlog
 from fastapi import Request
 
-from foundry.actors.github_state.views import members, permission
-from foundry.actors.organization.views import organization_view, organizations, repository_list
+from foundry.actors.github_state.access_views import (
+    NEVER,
+    READABLE,
+    WRITABLE,
+    Asking,
+    OrganizationAccess,
+    installations_not_counted,
+    memberships,
+    organization_access,
+    public_access,
+    reach_of,
+    right_to,
+)
+from foundry.actors.github_state.views import installation_of
+from foundry.actors.organization import views as organizations
 from foundry.actors.repository.views import repository_view
 from foundry.actors.sandbox_instance.views import sandbox_view
 from foundry.actors.task.views import announces, task_view
 from foundry.actors.task_session.views import session_view
-from foundry.api.auth import Me
+from foundry.actors.user_github_data.views import connected_since
+from foundry.api.auth import Credential, Me, asking, me_of
 from foundry.api.context import Foundry, foundry_of
+from foundry.api.last_use import note_use
 from foundry.contracts import addresses
-from foundry.contracts.errors import Forbidden, FoundryError, NotFound
-from foundry.contracts.github_state import NotInstalled, RecordPermission
+from foundry.contracts.errors import Forbidden, FoundryError, NotFound, NotSignedIn
+from foundry.contracts.github_access import AccessState, Outdated, Question, Role
 from foundry.contracts.ids import OrganizationId, RepositoryId, SandboxId, SessionId, TaskId, is_id
 from foundry.contracts.organization import OrganizationView
 from foundry.contracts.people import Access
@@ -33,180 +48,303 @@ from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.sandbox_instance import SandboxView
 from foundry.contracts.task import TaskSummary, TaskView
 from foundry.contracts.task_session import SessionView
+from foundry.contracts.user_github_data import ReconnectNeeded
 from foundry.runtime.reader import Reader
 
-READ_FRESH = timedelta(minutes=10)
-WRITE_FRESH = timedelta(seconds=60)
-READ_STALE = timedelta(hours=1)  # while GitHub does not answer, a permission this old still allows reading
 BIRTH = 1.0  # seconds to wait until a session that a task has just announced exists
-AT_ONCE = 8  # concurrent permission checks at GitHub for one list
+ASK_LIMIT = 30.0  # seconds that one request may spend on questions to GitHub
+PAUSE = 0.05  # seconds before the next look at a listing that another server reads
 
-T = TypeVar("T", bound=TaskSummary)
-Thing = TypeVar("Thing")
 Found = TypeVar("Found")
 
 log = structlog.get_logger("foundry.api")
 
 
-async def access_to(foundry: Foundry, who: Me, repository: RepositoryRef, *, fresh: timedelta = READ_FRESH) -> Access:
-    """Return the person's access to a repository. Asks GitHub if the recorded answer is older than `fresh`.
+async def see(foundry: Foundry, who: Me | Credential, look: Callable[[Sees], Found]) -> Found:
+    """Run `look` in one read. If GitHub has to be asked first, ask and run it again.
 
     Raises:
-        NotInstalled: the App is not installed for the organization, so Foundry cannot ask GitHub.
-        GitHubUnavailable: GitHub does not answer, and the recorded answer is too old.
+        NotSignedIn: the credential is nobody's.
+        GitHubUnavailable: GitHub does not answer, and what it said before is too old.
     """
-    login = who.person.login
-    known = await foundry.runtime.read(permission, repository.organization, repository.id, login)
-    age = foundry.now() - known.checked_at if known is not None else READ_STALE
-    if known is not None and age < fresh:
-        return known.access
-    try:
-        return await _checked(foundry, repository, login)
-    except FoundryError as error:
-        if known is None or not error.transient or fresh < READ_FRESH or age >= READ_STALE:
-            raise
-        log.warning("GitHub did not answer a permission check", repository=repository.full_name, error=error.detail)
-        return known.access
+    loop = asyncio.get_running_loop()
+    limit, refused, without_token = loop.time() + ASK_LIMIT, None, False
+    while True:
+        now, grace = foundry.now(), refused is not None
+
+        def run(reader: Reader) -> tuple[Found, set[Question]]:
+            me = who if isinstance(who, Me) else me_of(reader, who, now)  # noqa: B023
+            if me is None:
+                raise NotSignedIn("nobody is signed in")
+            asked = Asking(me.person.id, now, foundry.access_times, grace=grace)  # noqa: B023
+            sees = Sees(reader, me, asked, without_token=without_token)  # noqa: B023
+            return look(sees), sees.to_renew
+
+        try:
+            found, to_renew = await foundry.runtime.read(run)
+        except Outdated as outdated:
+            if refused is not None:
+                raise refused from None
+            try:
+                if not await foundry.asker.answer(outdated.question):
+                    await asyncio.sleep(PAUSE)
+            except ReconnectNeeded:
+                without_token = True
+            except FoundryError as error:
+                if not error.transient:
+                    raise
+                log.warning("GitHub was asked about access and did not answer", reason=error.detail)
+                refused = error
+            if loop.time() > limit:
+                raise refused or foundry.asker.too_slow() from None
+            continue
+        if refused is None:
+            for question in to_renew:
+                foundry.asker.renew(question)
+        return found
 
 
-async def _checked(foundry: Foundry, repository: RepositoryRef, login: str) -> Access:
-    """Ask GitHub now. Concurrent checks of the same person and repository share one request."""
-    key = (repository.id, login.lower())
-    running = foundry.checks.get(key)
-    if running is None:
-        running = foundry.checks[key] = asyncio.create_task(_check(foundry, repository, login))
-        running.add_done_callback(lambda _: foundry.checks.pop(key, None))
-    return await asyncio.shield(running)
-
-
-async def _check(foundry: Foundry, repository: RepositoryRef, login: str) -> Access:
-    foundry.metrics.permission_checks.inc()
-    access = await foundry.doors.github.permission(repository.organization, repository, login)
-    record = RecordPermission(repository=repository.id, login=login, access=access)
-    await foundry.runtime.ask(addresses.github(repository.organization), record)
-    return access
-
-
-async def reads(foundry: Foundry, who: Me, repository: RepositoryRef) -> bool:
-    """Return True if the person may read the repository."""
-    if not repository.private:
-        return True
-    try:
-        return (await access_to(foundry, who, repository)).may_read
-    except NotInstalled:
-        return False
-
-
-async def writes(foundry: Foundry, who: Me, repository: RepositoryRef, *, fresh: timedelta = WRITE_FRESH) -> bool:
-    """Return True if the person may push to the repository."""
-    try:
-        return (await access_to(foundry, who, repository, fresh=fresh)).may_write
-    except NotInstalled:
-        return False
-
-
-async def may_read(foundry: Foundry, who: Me, repository: RepositoryRef, missing: str) -> None:
-    """Require read access.
+async def answer(request: Request, look: Callable[[Sees], Found]) -> Found:
+    """Run `look` for whoever sends the request, all in one read. The use of their credential is recorded.
 
     Raises:
-        NotFound: the person may not see the repository. `missing` is the message, as if it did not exist.
+        NotSignedIn: nobody is signed in.
     """
-    if not await reads(foundry, who, repository):
-        raise NotFound(missing)
+    foundry, credential = foundry_of(request), asking(request)
+    found, me = await see(foundry, credential, lambda sees: (look(sees), sees.me))
+    note_use(foundry, request, credential, me)
+    return found
 
 
-async def may_change(foundry: Foundry, who: Me, repository: RepositoryRef, missing: str) -> None:
-    """Require push access.
+class Sees:
+    """What one person may see and change, in one snapshot. Reads only.
 
-    Raises:
-        NotFound: the person may not see the repository.
-        Forbidden: the person may read but not push.
-        NotInstalled: the person may read, but nobody can push because the App is no longer installed.
+    Every method raises `Outdated` where GitHub has to be asked first.
     """
-    await may_read(foundry, who, repository, missing)
-    access = await access_to(foundry, who, repository, fresh=WRITE_FRESH)
-    if repository.private and not access.may_read:
-        raise NotFound(missing)
-    if not access.may_write:
-        raise Forbidden(
-            f"{who.person.login} has {access} access to {repository.full_name}, but this needs write access"
+
+    def __init__(self, reader: Reader, me: Me, asking: Asking, *, without_token: bool = False) -> None:
+        self.reader, self.me = reader, me
+        connected = None if without_token else connected_since(reader, asking.person, asking.now)
+        self._asking = replace(asking, connected=connected)
+        self._known: dict[OrganizationId, OrganizationAccess | None] = {}
+        self.to_renew: set[Question] = set()  # listings to read again in the background
+
+    # organizations
+
+    def organizations(self) -> list[OrganizationView]:
+        """The organizations that have the App installed and that the person belongs to or may read something of."""
+        reach, members = reach_of(self.reader, self._asking), memberships(self.reader, self._asking.person)
+        found: list[OrganizationView] = []
+        for id, installation, view in organizations.installed(self.reader):
+            if installation in reach.installations or id == self._asking.person or view.public_work:
+                found.append(view)
+            elif id in members or id in reach.single_sign_on or self._asking.connected is None:
+                known = self.access_in(id)
+                if known is not None and (known.role is not Role.NONE or self._reads_something(known)):
+                    found.append(view)
+        return found
+
+    def knows_all_installations(self) -> bool:
+        """False while an installation that the person may use has not been read yet, as just after the first start."""
+        known = {number for _, number, _ in organizations.installed(self.reader)}
+        return known | installations_not_counted(self.reader) >= set(reach_of(self.reader, self._asking).installations)
+
+    def organization(self, organization: str) -> OrganizationView:
+        """The organization.
+
+        Raises:
+            NotFound: it does not exist, or the person may not see it.
+            NotInstalled: the App was removed there, and the person belongs to it.
+        """
+        id, missing = (
+            OrganizationId(organization),
+            NotFound(f"no organization with id {organization}", field="organization"),
         )
+        known = self.access_in(id)
+        if known is None:
+            raise missing
+        view = organizations.organization_view(self.reader, id)
+        if known.role is Role.NONE and not view.public_work and not self._reads_something(known):
+            raise missing
+        return view
 
+    def role(self, organization: OrganizationId) -> Role:
+        """What the person is in the organization."""
+        known = self.access_in(organization)
+        if known is None:
+            return Role.NONE
+        if known.role is Role.NONE and self._has_right(known):
+            return Role.COLLABORATOR
+        return known.role
 
-# organizations
+    def access_state(self, organization: OrganizationId) -> AccessState:
+        """Why the person may not see all that GitHub lets them see there."""
+        known = self.access_in(organization)
+        if known is None:
+            return AccessState.LISTED
+        if known.single_sign_on:
+            return AccessState.SINGLE_SIGN_ON
+        if known.by_app:
+            return AccessState.RECONNECT
+        return AccessState.LISTED if known.complete else AccessState.LISTING
 
+    def role_on_server(self) -> Role:
+        """The highest role that the person has in any organization that has the App, as of the last sync."""
+        members = memberships(self.reader, self._asking.person)
+        here = [id for id, _, _ in organizations.installed(self.reader)]
+        roles = {Role.OWNER if id == self._asking.person else members.get(id, Role.NONE) for id in here}
+        return next((role for role in (Role.OWNER, Role.MEMBER) if role in roles), Role.NONE)
 
-async def readable(foundry: Foundry, who: Me, organization: OrganizationId) -> list[RepositoryRef]:
-    """Return the organization's repositories that the person may read."""
-    known = await foundry.runtime.read(repository_list, organization)
-    allowed = await _each(known, lambda one: reads(foundry, who, one))
-    return [one for one, may in zip(known, allowed, strict=True) if may]
+    def visible(self, organization: OrganizationId) -> frozenset[str]:
+        """The ids of the organization's repositories that the person may read."""
+        known = self.access_in(organization)
+        if known is None:
+            return frozenset()
+        readable = None if known.all else READABLE
+        return frozenset(organizations.repository_ids(self.reader, organization, readable, known.values))
 
+    def repositories(self, organization: OrganizationId, *, writable: bool = False) -> list[RepositoryRef]:
+        """The organization's repositories that the person may read, or those that they may push to, by name."""
+        known = self.access_in(organization)
+        if known is None:
+            return []
+        readable = None if known.all else WRITABLE if writable else READABLE
+        return organizations.repository_list(self.reader, organization, readable, known.values)
 
-async def organization_of(foundry: Foundry, who: Me, organization: str) -> tuple[OrganizationView, list[RepositoryRef]]:
-    """Return the organization and its repositories that the person may read.
+    def repositories_json(self, organization: OrganizationId) -> str:
+        """The repositories that the person may read, as the API sends them."""
+        known = self.access_in(organization)
+        if known is None:
+            return "[]"
+        readable = None if known.all else READABLE
+        return organizations.repository_list_json(self.reader, organization, readable, known.values)
 
-    Raises:
-        NotFound: the organization does not exist, or the person may not see it.
-    """
-    id = OrganizationId(organization)
-    missing = NotFound(f"no organization with id {organization}", field="organization")
-    try:
-        view = await foundry.runtime.read(organization_view, id)
-    except NotFound:
-        raise missing from None
-    found = await readable(foundry, who, id)
-    if not found and not await _belongs(foundry, who, id):
-        raise missing
-    return view, found
+    def tasks(self, organization: OrganizationId, *, archived: bool = False) -> list[TaskSummary]:
+        """The tasks of these repositories, the newest first."""
+        known = self.access_in(organization)
+        if known is None:
+            return []
+        readable = None if known.all else READABLE
+        return organizations.task_list(self.reader, organization, readable, known.values, archived=archived)
 
+    def access_in(self, organization: OrganizationId) -> OrganizationAccess | None:
+        """What the person may see in the organization; None: they have nothing to do with it."""
+        if organization not in self._known:
+            known = self._known[organization] = self._access_in(organization)
+            if known is not None and known.renew:
+                self.to_renew.add(Question(known.person, known.number, organization))
+        return self._known[organization]
 
-async def organization(foundry: Foundry, who: Me, organization: str) -> list[RepositoryRef]:
-    """Return the organization's repositories that the person may read.
+    def _access_in(self, id: OrganizationId) -> OrganizationAccess | None:
+        """A person who does not reach the installation costs no question about the organization."""
+        try:
+            public = organizations.organization_view(self.reader, id).public_work
+        except NotFound:
+            return None
+        if self._asking.connected is not None and id != self._asking.person:
+            reach, installation = reach_of(self.reader, self._asking), installation_of(self.reader, id)
+            near = installation is None or installation in reach.installations or id in reach.single_sign_on
+            if not near and id not in memberships(self.reader, self._asking.person):
+                return public_access(self.reader, id, self._asking) if public else None
+        return organization_access(self.reader, id, self._asking, public=public)
 
-    Raises:
-        NotFound: the organization does not exist, or the person may not see it.
-    """
-    return (await organization_of(foundry, who, organization))[1]
+    def _reads_something(self, known: OrganizationAccess) -> bool:
+        return self.reader.first(READABLE.limit(1), known.values) is not None
 
+    def _has_right(self, known: OrganizationAccess) -> bool:
+        return self.reader.first(READABLE.limit(1), {**known.values, "access_public_floor": NEVER}) is not None
 
-async def seen_organizations(foundry: Foundry, who: Me) -> list[OrganizationView]:
-    """Return the organizations that the person belongs to or has readable repositories in."""
-    known = await foundry.runtime.read(organizations)
+    # one repository
 
-    async def seen(one: OrganizationView) -> bool:
-        return await _belongs(foundry, who, one.id) or bool(await readable(foundry, who, one.id))
+    def right(self, repository: RepositoryRef, *, write: bool = False) -> Access:
+        """What the person may do with it. Reading what the organization shows to everybody is a right too.
 
-    allowed = await _each(known, seen)
-    return [one for one, may in zip(known, allowed, strict=True) if may]
+        Args:
+            write: it is to be changed, so GitHub's answer must be younger.
+        """
+        known = self.access_in(repository.organization)
+        if known is None:
+            return Access.NONE
+        if known.all and not write:
+            return Access.ADMIN
+        shown = not write and self._shows_to_everybody(known, repository)
+        if shown and known.by_app:
+            return Access.READ  # the App is not asked for what everybody may do
+        asked = known.by_app or known.floor != NEVER
+        own = right_to(self.reader, known, self._asking, repository.id, write=write) if asked else Access.NONE
+        return Access.READ if shown and not own.may_read else own
 
+    def _shows_to_everybody(self, known: OrganizationAccess, repository: RepositoryRef) -> bool:
+        if known.public_floor == NEVER:
+            return False
+        values = {**known.values, "access_floor": NEVER, "access_since": NEVER}
+        return any(row.repository == repository.id for row in self.reader.all(READABLE, values))
 
-async def is_insider(foundry: Foundry, who: Me, organization: OrganizationId) -> bool:
-    """Return True if the person belongs to the organization: a member, its own account, or somebody who may push there.
+    def reads(self, repository: RepositoryRef) -> bool:
+        """Return True if the person may read the repository, and the App sees it."""
+        return self.right(repository).may_read and organizations.has_repository(self.reader, repository)
 
-    Only these people see what concerns the whole organization, such as its own runtime issues.
-    """
-    if await _belongs(foundry, who, organization):
-        return True
-    for repository in await foundry.runtime.read(repository_list, organization):
-        if await writes(foundry, who, repository, fresh=READ_FRESH):
-            return True
-    return False
+    def writes(self, repository: RepositoryRef, *, now: bool = False) -> bool:
+        """Return True if the person may push to the repository.
 
+        Args:
+            now: it is to be changed, so GitHub's answer must be younger.
+        """
+        return self.reads(repository) and self.right(repository, write=now).may_write
 
-async def _belongs(foundry: Foundry, who: Me, organization: OrganizationId) -> bool:
-    if organization == who.person.id:
-        return True
-    return any(one.id == who.person.id for one in await foundry.runtime.read(members, organization))
+    def require(self, repository: RepositoryRef, missing: str, *, change: bool = False) -> None:
+        """Require read access, and push access if it is to be changed.
 
+        Raises:
+            NotFound: the person may not see the repository. `missing` is the message, as if it did not exist.
+            Forbidden: the person may read but not push.
+        """
+        if not self.reads(repository):
+            raise NotFound(missing)
+        if change and not self.right(repository, write=True).may_write:
+            login, right = self.me.person.login, self.right(repository)
+            raise Forbidden(f"{login} has {right} access to {repository.full_name}, but this needs write access")
 
-def only_in(tasks: Iterable[T], repositories: Iterable[RepositoryRef]) -> list[T]:
-    """Return only the tasks of these repositories."""
-    ids = {one.id for one in repositories}
-    return [task for task in tasks if task.repository.id in ids]
+    # one thing
 
+    def present(self, repository: RepositoryRef) -> RepositoryRef:
+        """The repository's current data. Its name, owner and visibility may have changed."""
+        return present(self.reader, repository)
 
-# one thing
+    def repository(self, repository: str, *, change: bool = False) -> RepositoryRef:
+        """The repository, if the person may see it (and change it, with `change`)."""
+        missing = f"no repository with id {repository}"
+        found = repository_view(self.reader, RepositoryId(repository))
+        self.require(found, missing, change=change)
+        return found
+
+    def task(self, task: str, *, change: bool = False) -> TaskView:
+        """The task, if the person may see it (and change it, with `change`)."""
+        missing = f"no task with id {task}"
+        if not is_id(task, "tsk"):
+            raise NotFound(missing, field="task")
+        found = whole_task(self.reader, TaskId(task))
+        self.require(found.repository, missing, change=change)
+        return found
+
+    def session(self, session: str, *, change: bool = False) -> SessionView:
+        """The session, if the person may see it (and change it, with `change`)."""
+        missing = f"no session with id {session}"
+        if not is_id(session, "ses"):
+            raise NotFound(missing, field="session")
+        found = session_view(self.reader, SessionId(session))
+        here = self.present(found.repository)
+        self.require(here, missing, change=change)
+        return found.model_copy(update={"repository": here})
+
+    def sandbox(self, sandbox: str, *, change: bool = False) -> SandboxView:
+        """The sandbox, if the person may see its task (and change it, with `change`). Its endpoint is the admin's."""
+        missing = f"no sandbox with id {sandbox}"
+        if not is_id(sandbox, "sbx"):
+            raise NotFound(missing, field="sandbox")
+        found = sandbox_view(self.reader, SandboxId(sandbox))
+        self.require(self.present(task_view(self.reader, found.task).repository), missing, change=change)
+        return found if self.me.admin else found.model_copy(update={"endpoint": None})
 
 
 def present(reader: Reader, repository: RepositoryRef) -> RepositoryRef:
@@ -223,48 +361,36 @@ def whole_task(reader: Reader, task: TaskId) -> TaskView:
     return found.at(present(reader, found.repository))
 
 
+# the same, one read each, for a route
+
+
 async def repository_of(request: Request, who: Me, repository: str, *, change: bool = False) -> RepositoryRef:
     """Return the repository, if the person may see it (and change it, with `change`)."""
-    foundry, missing = foundry_of(request), f"no repository with id {repository}"
-    found = await foundry.runtime.read(repository_view, RepositoryId(repository))
-    await (may_change if change else may_read)(foundry, who, found, missing)
-    return found
+    return await see(foundry_of(request), who, lambda sees: sees.repository(repository, change=change))
 
 
 async def task_of(request: Request, who: Me, task: str, *, change: bool = False) -> TaskView:
     """Return the task, if the person may see it (and change it, with `change`)."""
-    foundry, missing = foundry_of(request), f"no task with id {task}"
-    if not is_id(task, "tsk"):
-        raise NotFound(missing, field="task")
-
-    def look(reader: Reader) -> TaskView:
-        return whole_task(reader, TaskId(task))
-
-    found = await foundry.runtime.read(look)
-    await (may_change if change else may_read)(foundry, who, found.repository, missing)
-    return found
+    return await see(foundry_of(request), who, lambda sees: sees.task(task, change=change))
 
 
 async def session_of(request: Request, who: Me, session: str, *, change: bool = False) -> SessionView:
     """Return the session, if the person may see it (and change it, with `change`)."""
-    foundry, missing = foundry_of(request), f"no session with id {session}"
-    if not is_id(session, "ses"):
-        raise NotFound(missing, field="session")
-
-    def look(reader: Reader) -> SessionView:
-        found = session_view(reader, SessionId(session))
-        return found.model_copy(update={"repository": present(reader, found.repository)})
-
-    await _born(foundry, SessionId(session))
-    found = await foundry.runtime.read(look)
-    await (may_change if change else may_read)(foundry, who, found.repository, missing)
-    return found
+    await born(foundry_of(request), session)
+    return await see(foundry_of(request), who, lambda sees: sees.session(session, change=change))
 
 
-async def _born(foundry: Foundry, session: SessionId) -> None:
+async def sandbox_of(request: Request, who: Me, sandbox: str, *, change: bool = False) -> SandboxView:
+    """Return the sandbox, if the person may see its task (and change it, with `change`)."""
+    return await see(foundry_of(request), who, lambda sees: sees.sandbox(sandbox, change=change))
+
+
+async def born(foundry: Foundry, session: str) -> None:
     """Wait briefly for a new session: its task publishes the id before the session itself exists."""
-    address = addresses.session(session)
-    if await foundry.runtime.read(lambda reader: reader.exists(address) or not announces(reader, session)):
+    if not is_id(session, "ses"):
+        return
+    address = addresses.session(SessionId(session))
+    if await foundry.runtime.read(lambda reader: reader.exists(address) or not announces(reader, SessionId(session))):
         return
     subscription = foundry.runtime.hub.subscribe(address)
     try:
@@ -275,29 +401,3 @@ async def _born(foundry: Foundry, session: SessionId) -> None:
         return
     finally:
         subscription.close()
-
-
-async def sandbox_of(request: Request, who: Me, sandbox: str, *, change: bool = False) -> SandboxView:
-    """Return the sandbox, if the person may see its task (and change it, with `change`)."""
-    foundry, missing = foundry_of(request), f"no sandbox with id {sandbox}"
-    if not is_id(sandbox, "sbx"):
-        raise NotFound(missing, field="sandbox")
-
-    def look(reader: Reader) -> tuple[SandboxView, RepositoryRef]:
-        found = sandbox_view(reader, SandboxId(sandbox))
-        return found, present(reader, task_view(reader, found.task).repository)
-
-    found, repository = await foundry.runtime.read(look)
-    await (may_change if change else may_read)(foundry, who, repository, missing)
-    return found
-
-
-async def _each(things: Sequence[Thing], ask: Callable[[Thing], Awaitable[Found]]) -> list[Found]:
-    """Call `ask` for each thing, at most AT_ONCE at a time."""
-    gate = asyncio.Semaphore(AT_ONCE)
-
-    async def one(thing: Thing) -> Found:
-        async with gate:
-            return await ask(thing)
-
-    return await asyncio.gather(*(one(thing) for thing in things))

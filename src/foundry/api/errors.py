@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from foundry.contracts.errors import FoundryError
+from foundry.contracts.errors import FoundryError, NotSignedIn
 
 
 class BadRequest(FoundryError, code="bad_request", status=400):
@@ -63,6 +63,48 @@ class PersonNeeded(FoundryError, code="person_needed", status=422):
     """The request does not say which person the admin token acts as."""
 
     remedy = "Name the person: send the header X-Foundry-As, or use the CLI's --as LOGIN."
+
+
+class ScopeMissing(FoundryError, code="scope_missing", status=403):
+    """The API token does not have the scope that this needs."""
+
+    remedy = "Use an API token with the scope that the detail names."
+
+
+class BrowserNeeded(FoundryError, code="browser_needed", status=403):
+    """Only a signed-in browser may do this."""
+
+    remedy = "Open Settings, then Sessions and tokens, in a browser."
+
+
+class SignedOut(NotSignedIn, code="signed_out", status=401):
+    """The app session or API token has ended."""
+
+    remedy = "Sign in again, or use another API token."
+
+
+class AuthorizationPending(FoundryError, code="authorization_pending", status=400):
+    """The person has not answered yet."""
+
+    remedy = "Ask again after the interval."
+
+
+class SlowDown(FoundryError, code="slow_down", status=400):
+    """The device asks too often."""
+
+    remedy = "Wait 5 seconds longer between two requests from now on."
+
+
+class ExpiredToken(FoundryError, code="expired_token", status=400):
+    """The device code does not exist, has expired, or was already used."""
+
+    remedy = "Start the login again."
+
+
+class AccessDenied(FoundryError, code="access_denied", status=400):
+    """The person has denied the login."""
+
+    remedy = "Start the login again, and approve it in the browser."
 
 
 class AdminOnly(FoundryError, code="admin_only", status=403):

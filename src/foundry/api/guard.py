@@ -1,8 +1,9 @@
 """The middleware that every request passes first. It checks size, content type and origin, and it catches defects.
 
 Guarantee: a body over the limit is refused by its Content-Length, or as soon as it exceeds the limit; no part of it
-reaches a route. A state-changing request with the session cookie must come from Foundry's own pages. An unexpected
-exception is logged with an id, and the response has no details.
+reaches a route. A state-changing request that the session cookie authorises must come from Foundry's own pages. One
+with the admin token is in the audit log before it reaches a route. An unexpected exception is logged with an id, and
+the response has no details.
 """
 
 from __future__ import annotations
@@ -14,17 +15,18 @@ from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from foundry.api.audit import record_admin_request
+from foundry.api.auth import Kind, credential_of, has_cookie
 from foundry.api.context import Foundry
 from foundry.api.errors import BadOrigin, BadRequest, NotJson, TooLarge
 from foundry.api.problems import answer, unexpected
+from foundry.api.scopes import SAFE
 from foundry.contracts.errors import FoundryError
 
-COOKIE = "foundry_session"
 WEBHOOKS = "/api/rivet/app/webhooks/github"
 # The longest prompt is 100,000 characters, and JSON may encode one in twelve bytes: every legal body fits.
 BODY_LIMIT = 2 * 1024 * 1024  # bytes
 WEBHOOK_LIMIT = 25 * 1024 * 1024  # bytes; GitHub's own limit
-SAFE = ("GET", "HEAD", "OPTIONS")
 
 
 class Guard:
@@ -50,7 +52,10 @@ class Guard:
         try:
             if "\0" in scope["path"] or b"%00" in scope["query_string"]:
                 raise BadRequest("the address contains a NUL character", field="path")
-            body = b"" if scope["method"] in SAFE else await self._admit(scope, receive)
+            body = b""
+            if scope["method"] not in SAFE:
+                body = await self._admit(scope, receive)
+                await _record(scope)
             await self._app(scope, _replay(body, receive) if body is not None else receive, watch)
         except FoundryError as error:
             refusal = await answer(Request(scope), error, {"Connection": "close"})
@@ -79,7 +84,7 @@ class Guard:
         announced = headers.get("content-length", "")
         if announced.isdigit() and int(announced) > limit:
             raise _too_large(limit)
-        if COOKIE in connection.cookies and "authorization" not in headers:
+        if has_cookie(connection):  # it authorises the change
             check_origin(headers, scope["app"].state.foundry.public_url)
         parts, size = [], 0
         while True:
@@ -115,6 +120,19 @@ def check_origin(headers: Headers, public_url: str) -> None:
         same = origin.scheme in ("http", "https") and origin.netloc == headers.get("host")
     if not same:
         raise BadOrigin(f"the change comes from a page of {came_from[:200]}", field="Origin")
+
+
+async def _record(scope: Scope) -> None:
+    """Record a change that somebody makes with the admin token.
+
+    Raises:
+        NotSignedIn: the bearer token is worth nothing.
+        Unavailable: it could not be recorded.
+    """
+    connection, foundry = HTTPConnection(scope), scope["app"].state.foundry
+    credential = credential_of(connection, foundry)
+    if credential is not None and credential.kind is Kind.ADMIN:
+        await record_admin_request(foundry, connection, credential)
 
 
 def _too_large(limit: int) -> TooLarge:

@@ -7,16 +7,21 @@ from typing import Any
 from fastapi import FastAPI
 
 from foundry.api import (
+    account,
     actors,
-    auth,
+    audit,
     checkpoints,
+    device_login,
     health,
     inspection,
     issues,
     organizations,
     realtime,
     sandboxes,
+    secret_keys,
     sessions,
+    settings,
+    sign_in,
     tasks,
     webhooks,
 )
@@ -24,16 +29,21 @@ from foundry.api.guard import Guard
 from foundry.api.problems import RESPONSES, documented, install_problems
 
 ROOMS = (
-    auth,
+    device_login,
+    account,
     organizations,
     issues,
     tasks,
     checkpoints,
     sessions,
+    settings,
+    sign_in,
     sandboxes,
+    secret_keys,
     realtime,
     actors,
     inspection,
+    audit,
     webhooks,
     health,
 )

@@ -1,7 +1,7 @@
 """Runtime issues: the badges and settings pages show them (R19), and explicit actions clear them (R20).
 
-Who may read a repository sees the issues of its work; who may push to it clears them. The people of an organization see
-and clear the issues of the organization itself. The people of any organization see and clear those of scope `app`.
+Who may read a repository sees the issues of its work; who may push to it clears them. Who sees and clears the issues of
+the organization itself, and those of scope `app`, is in `foundry.api.roles`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from foundry.actors.app_shell import views as app_shell
 from foundry.actors.organization import views as organizations
 from foundry.actors.repository.views import repository_view
 from foundry.actors.sandbox_instance.views import sandbox_view
-from foundry.api import access
+from foundry.api.access import Sees, see
 from foundry.api.auth import Me, Signed
 from foundry.api.context import Foundry, foundry_of
+from foundry.api.roles import Deed, allowed
 from foundry.contracts import addresses
 from foundry.contracts.errors import Forbidden, NotFound
 from foundry.contracts.ids import OrganizationId, RepositoryId, SandboxId
@@ -39,7 +40,7 @@ class Cleared(Model):
 @router.get("/app/issues")
 async def of_app(request: Request, who: Signed) -> list[IssueView]:
     """List the runtime issues of scope `app`, the latest first."""
-    return await visible(foundry_of(request), who, APP)
+    return await see(foundry_of(request), who, lambda sees: visible(sees, APP))
 
 
 @router.delete("/app/issues")
@@ -69,46 +70,43 @@ async def drop_of_app(request: Request, who: Signed, issue: str) -> Cleared:
 @router.get("/organizations/{organization}/issues")
 async def of_organization(request: Request, who: Signed, organization: str) -> list[IssueView]:
     """List the organization's runtime issues, the latest first."""
-    await access.organization(foundry_of(request), who, organization)
-    return await visible(foundry_of(request), who, ScopeId(organization))
+
+    def look(sees: Sees) -> list[IssueView]:
+        return visible(sees, ScopeId(sees.organization(organization).id))
+
+    return await see(foundry_of(request), who, look)
 
 
 @router.delete("/organizations/{organization}/issues")
 async def clear_all(request: Request, who: Signed, organization: str) -> Cleared:
     """Clear every issue that you may clear."""
-    await access.organization(foundry_of(request), who, organization)
     return await clear(foundry_of(request), who, ScopeId(organization), None)
 
 
 @router.delete("/organizations/{organization}/issues/{issue}")
 async def clear_one(request: Request, who: Signed, organization: str, issue: str) -> Cleared:
     """Clear one issue."""
-    await access.organization(foundry_of(request), who, organization)
     return await clear(foundry_of(request), who, ScopeId(organization), issue)
 
 
 @router.post("/organizations/{organization}/issues/{issue}/retry")
 async def retry(request: Request, who: Signed, organization: str, issue: str) -> Cleared:
     """Retry the message that was set aside."""
-    await access.organization(foundry_of(request), who, organization)
     return await settle(foundry_of(request), who, ScopeId(organization), issue, again=True)
 
 
 @router.post("/organizations/{organization}/issues/{issue}/drop")
 async def drop(request: Request, who: Signed, organization: str, issue: str) -> Cleared:
     """Drop the message that was set aside."""
-    await access.organization(foundry_of(request), who, organization)
     return await settle(foundry_of(request), who, ScopeId(organization), issue, again=False)
 
 
 # also used by the pages and the stream
 
 
-async def visible(foundry: Foundry, who: Me, scope: ScopeId) -> list[IssueView]:
-    """Return the scope's issues that the person may see."""
-    return [
-        issue for issue, repository in await _recorded(foundry, scope) if await _sees(foundry, who, scope, repository)
-    ]
+def visible(sees: Sees, scope: ScopeId) -> list[IssueView]:
+    """The scope's issues that the person may see."""
+    return [issue for issue, repository in _recorded(sees, scope) if _sees(sees, scope, repository)]
 
 
 async def clear(foundry: Foundry, who: Me, scope: ScopeId, issue: str | None) -> Cleared:
@@ -118,13 +116,24 @@ async def clear(foundry: Foundry, who: Me, scope: ScopeId, issue: str | None) ->
         NotFound: the issue does not exist, or the person may not see it.
         Forbidden: the person may see the issue, but not clear it.
     """
+
+    def look(sees: Sees) -> list[str]:
+        if scope != APP:
+            sees.organization(scope)
+        found: list[str] = []
+        for one, repository in _recorded(sees, scope):
+            if issue in (None, one.id) and _sees(sees, scope, repository):
+                if _clears(sees, scope, repository):
+                    found.append(one.id)
+                elif issue is not None:
+                    raise Forbidden(_needs(f"clearing issue {issue}", repository), field="issue")
+        if issue is not None and not found:
+            raise NotFound(f"no runtime issue with id {issue}", field="issue")
+        return found
+
     count = 0
-    for one, repository in await _recorded(foundry, scope):
-        if issue in (None, one.id) and await _sees(foundry, who, scope, repository):
-            if await _clears(foundry, who, scope, repository):
-                count += await foundry.runtime.ask(addresses.coordinator(scope), ClearIssues(issue=one.id))
-            elif issue is not None:
-                raise Forbidden(f"clearing issue {issue} needs write access to its repository", field="issue")
+    for one in await see(foundry, who, look):
+        count += await foundry.runtime.ask(addresses.coordinator(scope), ClearIssues(issue=one))
     if issue is not None and not count:
         raise NotFound(f"no runtime issue with id {issue}", field="issue")
     return Cleared(cleared=count)
@@ -136,27 +145,28 @@ async def settle(foundry: Foundry, who: Me, scope: ScopeId, issue: str, *, again
     Raises:
         NotFound: the issue does not exist, or no message was set aside for it.
     """
-    for one, repository in await _recorded(foundry, scope):
-        if one.id == issue and one.failure.mailbox_id is not None and await _sees(foundry, who, scope, repository):
-            if not await _clears(foundry, who, scope, repository):
-                action = "retrying" if again else "dropping"
-                raise Forbidden(
-                    f"{action} the message of issue {issue} needs write access to its repository", field="issue"
-                )
-            number = one.failure.mailbox_id
-            await (foundry.runtime.retry_message(number) if again else foundry.runtime.drop_message(number))
-            return Cleared(cleared=await foundry.runtime.ask(addresses.coordinator(scope), ClearIssues(issue=issue)))
-    raise NotFound(f"no message was set aside for issue {issue}", field="issue")
+
+    def look(sees: Sees) -> int:
+        if scope != APP:
+            sees.organization(scope)
+        for one, repository in _recorded(sees, scope):
+            if one.id == issue and one.failure.mailbox_id is not None and _sees(sees, scope, repository):
+                if not _clears(sees, scope, repository):
+                    action = "retrying" if again else "dropping"
+                    raise Forbidden(_needs(f"{action} the message of issue {issue}", repository), field="issue")
+                return one.failure.mailbox_id
+        raise NotFound(f"no message was set aside for issue {issue}", field="issue")
+
+    number = await see(foundry, who, look)
+    await (foundry.runtime.retry_message(number) if again else foundry.runtime.drop_message(number))
+    return Cleared(cleared=await foundry.runtime.ask(addresses.coordinator(scope), ClearIssues(issue=issue)))
 
 
-async def _recorded(foundry: Foundry, scope: ScopeId) -> Sequence[tuple[IssueView, RepositoryRef | None]]:
-    """Return every issue of the scope, with the repository of the work it is about."""
-
-    def look(reader: Reader) -> list[tuple[IssueView, RepositoryRef | None]]:
-        found = app_shell.issues(reader) if scope == APP else organizations.issues(reader, OrganizationId(scope))
-        return [(issue, repository_behind(reader, issue.failure.actor)) for issue in found]
-
-    return await foundry.runtime.read(look)
+def _recorded(sees: Sees, scope: ScopeId) -> Sequence[tuple[IssueView, RepositoryRef | None]]:
+    """Every issue of the scope, with the repository of the work it is about."""
+    reader = sees.reader
+    found = app_shell.issues(reader) if scope == APP else organizations.issues(reader, OrganizationId(scope))
+    return [(issue, repository_behind(reader, issue.failure.actor)) for issue in found]
 
 
 def repository_behind(reader: Reader, actor: str) -> RepositoryRef | None:
@@ -178,24 +188,17 @@ def repository_behind(reader: Reader, actor: str) -> RepositoryRef | None:
     return None
 
 
-async def _sees(foundry: Foundry, who: Me, scope: ScopeId, repository: RepositoryRef | None) -> bool:
+def _sees(sees: Sees, scope: ScopeId, repository: RepositoryRef | None) -> bool:
     if repository is not None:
-        return await access.reads(foundry, who, repository)
-    return await _inside(foundry, who, scope)
+        return sees.reads(repository)
+    return allowed(sees, Deed.SEE_SERVER_ISSUES) if scope == APP else allowed(sees, Deed.SEE_ISSUES, scope)
 
 
-async def _clears(foundry: Foundry, who: Me, scope: ScopeId, repository: RepositoryRef | None) -> bool:
+def _clears(sees: Sees, scope: ScopeId, repository: RepositoryRef | None) -> bool:
     if repository is not None:
-        return await access.writes(foundry, who, repository)
-    return await _inside(foundry, who, scope)
+        return sees.writes(repository, now=True)
+    return allowed(sees, Deed.CLEAR_SERVER_ISSUES) if scope == APP else allowed(sees, Deed.CLEAR_ISSUES, scope)
 
 
-async def _inside(foundry: Foundry, who: Me, scope: ScopeId) -> bool:
-    if scope != APP:
-        return await access.is_insider(foundry, who, OrganizationId(scope))
-    if who.admin:
-        return True
-    for one in await foundry.runtime.read(organizations.organizations):
-        if await access.is_insider(foundry, who, one.id):
-            return True
-    return False
+def _needs(action: str, repository: RepositoryRef | None) -> str:
+    return f"{action} needs " + ("write access to its repository" if repository else "another role on GitHub")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 
 from foundry.actors.history.views import entries
 from foundry.actors.repository.views import task_list
+from foundry.actors.user_github_data.views import github_connection
 from foundry.api import access
+from foundry.api.access import Sees, answer
 from foundry.api.auth import Signed
 from foundry.api.context import foundry_of
 from foundry.contracts.history import HistoryView
@@ -17,6 +19,7 @@ from foundry.contracts.organization import OrganizationView
 from foundry.contracts.people import Person
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.task import TaskSummary
+from foundry.contracts.user_github_data import GitHubConnection
 
 router = APIRouter(prefix="/api", tags=["organizations"])
 
@@ -27,33 +30,43 @@ class AppView(Model):
     """The signed-in person, their organizations, and the agents that a new task may use."""
 
     person: Person
+    github: GitHubConnection
     organizations: list[OrganizationView]
     agents: list[str]
     default_agent: str
 
 
 @router.get("/app")
-async def app(request: Request, who: Signed) -> AppView:
+async def app(request: Request) -> AppView:
     """Get the signed-in person, the organizations they may see, and the agents that a task may use."""
     foundry = foundry_of(request)
-    return AppView(
-        person=who.person,
-        organizations=await access.seen_organizations(foundry, who),
-        agents=list(foundry.agents),
-        default_agent=foundry.default_agent,
-    )
+
+    def look(sees: Sees) -> AppView:
+        return AppView(
+            person=sees.me.person,
+            github=github_connection(sees.reader, sees.me.person.id),
+            organizations=sees.organizations(),
+            agents=list(foundry.agents),
+            default_agent=foundry.default_agent,
+        )
+
+    return await answer(request, look)
 
 
 @router.get("/organizations/{organization}")
-async def organization(request: Request, who: Signed, organization: str) -> OrganizationView:
+async def organization(request: Request, organization: str) -> OrganizationView:
     """Get one organization."""
-    return (await access.organization_of(foundry_of(request), who, organization))[0]
+    return await answer(request, lambda sees: sees.organization(organization))
 
 
-@router.get("/organizations/{organization}/repositories")
-async def repositories(request: Request, who: Signed, organization: str) -> list[RepositoryRef]:
+@router.get("/organizations/{organization}/repositories", response_model=list[RepositoryRef])
+async def repositories(request: Request, organization: str) -> Response:
     """List the organization's repositories that you may read, sorted by name."""
-    return await access.organization(foundry_of(request), who, organization)
+
+    def look(sees: Sees) -> str:
+        return sees.repositories_json(sees.organization(organization).id)
+
+    return Response(await answer(request, look), media_type="application/json")
 
 
 @router.get("/repositories/{repository}", tags=["repositories"])

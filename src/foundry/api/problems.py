@@ -15,8 +15,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
+from foundry.api.access_table import ROUTES, described
 from foundry.api.errors import BadJson, BadRequest, MethodNotAllowed, NotJson, TooLarge
 from foundry.contracts.errors import BadInput, FoundryError, NotFound, NotSignedIn, Unavailable
+from foundry.contracts.github_state import NotInstalled
 from foundry.contracts.ids import new_id
 from foundry.runtime.store.base import Busy
 
@@ -124,13 +126,15 @@ def _allowed(request: Request) -> str:
 async def answer(request: Request, error: FoundryError, headers: Mapping[str, str] | None = None) -> Response:
     """Return the response for an error. An error without a field gets the path parameter that it is about.
 
-    Pages may set `error_page(request, problem)` in `app.state`. It answers browser navigation and requests of a page's
-    script.
+    Pages may set `error_page(request, problem)` in `app.state`. It answers browser navigation, requests of a page's
+    script, and the stream of a page whose person is signed out, or may no longer see it.
     """
     if error.field is None and 400 <= error.status < 500 and request.path_params:
         error.field = next(reversed(request.path_params))
     page = getattr(request.app.state, "error_page", None)
-    wanted = "text/html" in request.headers.get("accept", "") or request.headers.get("hx-request") == "true"
+    accept = request.headers.get("accept", "")
+    wanted = "text/html" in accept or request.headers.get("hx-request") == "true"
+    wanted = wanted or ("text/event-stream" in accept and isinstance(error, NotSignedIn | NotFound | NotInstalled))
     if page is not None and wanted and not request.url.path.startswith("/api/"):
         return await page(request, problem(error))
     return problem_response(error, headers)
@@ -169,9 +173,12 @@ RESPONSES: dict[int | str, dict[str, Any]] = {"default": {"model": Problem, "des
 
 
 def documented(schema: dict[str, Any]) -> dict[str, Any]:
-    """Correct the OpenAPI document: every error is a problem+json, including validation errors."""
-    for path in schema.get("paths", {}).values():
-        for operation in path.values():
+    """Correct the OpenAPI document: every error is a problem+json, including validation errors. Every operation says
+    what it needs.
+    """
+    for path, operations in schema.get("paths", {}).items():
+        for method, operation in operations.items():
+            operation["description"] += f"\n\nNeeds: {described(ROUTES[method.upper(), path])}."
             responses = operation["responses"]
             if "HTTPValidationError" in str(responses.get("422", "")):
                 del responses["422"]

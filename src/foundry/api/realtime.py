@@ -13,6 +13,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
 
+from foundry.api.access_table import TOPICS
 from foundry.api.auth import Signed
 from foundry.api.context import Foundry, foundry_of
 from foundry.api.problems import problem
@@ -20,7 +21,6 @@ from foundry.api.subscription import POSITION, Subscriber, TopicEvent, TopicResy
 from foundry.contracts.errors import BadInput, FoundryError
 
 RETRY = 1.0  # seconds before a browser reconnects
-TOPICS = ("app", "organization", "pull_requests", "repository", "task", "session", "sandbox")
 
 router = APIRouter(tags=["realtime"])
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from foundry.actors.github_state.views import pull_requests
-from foundry.actors.organization import views as organizations
 from foundry.actors.repository import views as repositories
 from foundry.actors.sandbox_instance.views import sandbox_snapshot
-from foundry.api.access import whole_task
+from foundry.api import issues
+from foundry.api.access import Sees, whole_task
 from foundry.api.sessions import SessionSnapshot, snapshot
 from foundry.contracts import addresses
+from foundry.contracts.github_access import AccessState
 from foundry.contracts.github_state import PullRequestView
 from foundry.contracts.ids import OrganizationId, RepositoryId, SandboxId, SessionId, TaskId, UserId
-from foundry.contracts.messages import Address, Model
+from foundry.contracts.messages import APP, Address, Model, ScopeId
 from foundry.contracts.organization import IssueView, OrganizationView
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.sandbox_instance import SandboxView
@@ -39,6 +40,7 @@ class OrganizationSnapshot(Model):
     tasks: list[TaskSummary]  # without archived ones
     repositories: list[RepositoryRef]
     issues: list[IssueView]
+    access: AccessState = AccessState.LISTED  # how much of what the person may see is known
 
 
 class PullRequestsSnapshot(Model):
@@ -68,24 +70,30 @@ Snapshot = (
 )  # fmt: skip
 
 
-def of_app(reader: Reader, seen: list[OrganizationView]) -> AppSnapshot:
-    return AppSnapshot(version=reader.version(addresses.app_shell()), organizations=seen, issues=[])
-
-
-def of_organization(reader: Reader, id: OrganizationId, seen: Visible) -> OrganizationSnapshot:
-    return OrganizationSnapshot(
-        version=reader.version(addresses.organization(id)),
-        organization=organizations.organization_view(reader, id),
-        tasks=[task for task in organizations.task_list(reader, id) if task.repository.id in seen],
-        repositories=[one for one in organizations.repository_list(reader, id) if one.id in seen],
-        issues=[],
+def of_app(sees: Sees) -> AppSnapshot:
+    return AppSnapshot(
+        version=sees.reader.version(addresses.app_shell()),
+        organizations=sees.organizations(),
+        issues=issues.visible(sees, APP),
     )
 
 
-def of_pull_requests(reader: Reader, id: OrganizationId, seen: Visible) -> PullRequestsSnapshot:
+def of_organization(sees: Sees, id: OrganizationId) -> OrganizationSnapshot:
+    return OrganizationSnapshot(
+        version=sees.reader.version(addresses.organization(id)),
+        organization=sees.organization(id),
+        tasks=sees.tasks(id),
+        repositories=sees.repositories(id),
+        issues=issues.visible(sees, ScopeId(id)),
+        access=sees.access_state(id),
+    )
+
+
+def of_pull_requests(sees: Sees, id: OrganizationId) -> PullRequestsSnapshot:
+    seen = sees.visible(id)
     return PullRequestsSnapshot(
-        version=reader.version(addresses.github(id)),
-        pull_requests=[one for one in pull_requests(reader, id) if one.repository in seen],
+        version=sees.reader.version(addresses.github(id)),
+        pull_requests=[one for one in pull_requests(sees.reader, id) if one.repository in seen],
     )
 
 
@@ -105,9 +113,9 @@ def of_session(reader: Reader, id: SessionId, person: UserId) -> SessionSnapshot
     return snapshot(reader, id, person)
 
 
-def of_sandbox(reader: Reader, id: SandboxId) -> SandboxSnapshot:
-    version, sandbox = sandbox_snapshot(reader, id)
-    return SandboxSnapshot(version=version, sandbox=sandbox)
+def of_sandbox(sees: Sees, id: SandboxId) -> SandboxSnapshot:
+    version, _ = sandbox_snapshot(sees.reader, id)
+    return SandboxSnapshot(version=version, sandbox=sees.sandbox(id))
 
 
 def missed(reader: Reader, address: Address, after: int) -> Sequence[AnyRow] | None:

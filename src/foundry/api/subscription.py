@@ -2,7 +2,8 @@
 
 Guarantee: a snapshot plus the events after it equals a fresh snapshot. Access is checked when the subscription starts,
 at least every 60 s, and at once when GitHub reports a change. If the person may now see other things, the subscription
-sends `TopicResync` and then a fresh snapshot. If the person may see nothing, it ends with the reason.
+sends `TopicResync` and then a fresh snapshot. If the person may see nothing, or their app session or token has ended
+(`sign_outs.py`), it ends with the reason.
 
 `/api/realtime` sends this to programs unchanged; the pages turn it into fragments.
 """
@@ -15,22 +16,24 @@ import hashlib
 import json
 import re
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from fastapi import Request
 
-from foundry.api import access, issues, snapshots
-from foundry.api.auth import Me, find_me
+from foundry.api import access, issues, sign_outs, snapshots
+from foundry.api.access import Sees
+from foundry.api.auth import Me
 from foundry.api.context import foundry_of
 from foundry.api.snapshots import Snapshot, Visible
 from foundry.contracts import addresses
 from foundry.contracts.app_shell import InstallationsChanged
-from foundry.contracts.errors import NotFound, NotSignedIn
-from foundry.contracts.github_state import AccessChanged
-from foundry.contracts.ids import OrganizationId
+from foundry.contracts.errors import NotFound
+from foundry.contracts.github_access import AccessChanged, AccessState
+from foundry.contracts.ids import OrganizationId, RepositoryId, SandboxId, SessionId, TaskId
 from foundry.contracts.messages import APP, Address, Model, ScopeId
 from foundry.contracts.organization import IssuesChanged, RepositoriesChanged
 from foundry.contracts.repository import RepositoryRef
+from foundry.contracts.sandbox_instance import SandboxChanged
 from foundry.contracts.task import TaskChanged
 from foundry.contracts.task_session import SessionChanged
 from foundry.runtime.topic import Published, Resync, Subscription
@@ -77,13 +80,15 @@ class Sight:
     repository: RepositoryRef | None = None  # the repository of the whole topic
     repositories: Visible | None = None  # the visible repositories, for a topic about several
     may_write: bool | None = None  # the person may change the repository; None: nobody asked
+    state: AccessState = AccessState.LISTED  # how much of what the person may see is known
 
     @property
     def mark(self) -> str:
         """A short hash of the person's access, part of each position. After it changes, catching up is impossible."""
         if self.repositories is None and self.may_write is None:
             return ""
-        rights = f"{','.join(sorted(self.repositories or ()))} {self.may_write or ''}"
+        partly = "" if self.state is AccessState.LISTED else self.state
+        rights = f"{','.join(sorted(self.repositories or ()))} {self.may_write or ''}{partly}"
         return "-" + hashlib.sha256(rights.encode()).hexdigest()[:8]
 
 
@@ -91,7 +96,7 @@ class Subscriber:
     """One person's subscription to one topic.
 
     Args:
-        topic: one of `foundry.api.realtime.TOPICS`.
+        topic: one of `foundry.api.access_table.TOPICS`.
         id: id of the topic's owner; `app` has none.
         writes: set if the display depends on write access. A change of write access then causes a resync.
     """
@@ -116,38 +121,38 @@ class Subscriber:
         Raises:
             FoundryError: the person may see nothing of the topic.
         """
-        sight = await self._look()
-        if self._writes and sight.repository is not None:
-            may = await access.writes(self._foundry, self._who, sight.repository, fresh=access.READ_FRESH)
-            sight = replace(sight, may_write=may)
-        self._sight = sight
-        return sight
+        if self._topic == "session":
+            await access.born(self._foundry, self._id)
+        self._sight = await access.see(self._foundry, self._who, self._look)
+        return self._sight
 
-    async def _look(self) -> Sight:
-        request, who, id = self._request, self._who, self._id
+    def _look(self, sees: Sees) -> Sight:
+        id = self._id
         match self._topic:
             case "app":
-                seen = await access.seen_organizations(self._foundry, who)
-                return Sight(addresses.app_shell(), repositories=frozenset(one.id for one in seen))
+                return Sight(addresses.app_shell(), repositories=frozenset(one.id for one in sees.organizations()))
             case "organization" | "pull_requests":
-                found = await access.organization(self._foundry, who, id)
-                organization, visible = OrganizationId(id), frozenset(one.id for one in found)
+                organization = sees.organization(id).id
                 whole = self._topic == "organization"
                 address = addresses.organization(organization) if whole else addresses.github(organization)
-                return Sight(address, organization, repositories=visible)
+                state = sees.access_state(organization)
+                return Sight(address, organization, repositories=sees.visible(organization), state=state)
             case "repository":
-                one = await access.repository_of(request, who, id)
-                return Sight(addresses.repository(one.id), one.organization, one)
+                one = sees.repository(id)
+                return self._of(sees, addresses.repository(one.id), one)
             case "task":
-                task = await access.task_of(request, who, id)
-                return Sight(addresses.task(task.id), task.repository.organization, task.repository)
+                task = sees.task(id)
+                return self._of(sees, addresses.task(task.id), task.repository)
             case "session":
-                session = await access.session_of(request, who, id)
-                return Sight(addresses.session(session.id), session.repository.organization, session.repository)
+                session = sees.session(id)
+                return self._of(sees, addresses.session(session.id), session.repository)
             case _:
-                sandbox = await access.sandbox_of(request, who, id)
-                task = await access.task_of(request, who, sandbox.task)
-                return Sight(addresses.sandbox(sandbox.id), task.repository.organization, task.repository)
+                sandbox = sees.sandbox(id)
+                return self._of(sees, addresses.sandbox(sandbox.id), sees.task(sandbox.task).repository)
+
+    def _of(self, sees: Sees, address: Address, repository: RepositoryRef) -> Sight:
+        may_write = sees.writes(repository) if self._writes else None
+        return Sight(address, repository.organization, repository, may_write=may_write)
 
     async def snapshot(self) -> TopicSnapshot:
         """Return the topic's current snapshot.
@@ -155,7 +160,15 @@ class Subscriber:
         Raises:
             FoundryError: the person may see nothing of the topic.
         """
-        return await self._topic_snapshot(await self.look())
+        if self._topic == "session":
+            await access.born(self._foundry, self._id)
+
+        def begin(sees: Sees) -> tuple[Sight, Snapshot]:
+            sight = self._look(sees)
+            return sight, self._snapshot(sees, sight)
+
+        self._sight, snapshot = await access.see(self._foundry, self._who, begin)
+        return TopicSnapshot(snapshot, f"{snapshot.version}{self._sight.mark}")
 
     async def position(self) -> str:
         """Return the topic's current position. Anything read later includes at least every event up to it."""
@@ -173,12 +186,16 @@ class Subscriber:
         sight = await self.look()
         while not self._foundry.closing.is_set():
             subscription = self._runtime.hub.subscribe(sight.address)
-            async with self._access_watched(sight, subscription):
+            async with (
+                self._access_watched(sight, subscription),
+                sign_outs.watched(self._request, subscription.resync),
+            ):
                 try:
                     async with contextlib.aclosing(self._follow(subscription, position)) as following:
                         async for told in following:
                             yield told
                 except Resync:
+                    await sign_outs.still_signed_in(self._request)
                     yield TopicResync()
                     position = None
                 finally:
@@ -189,7 +206,9 @@ class Subscriber:
         sight = await self.look()
         version, rows = await self._missed(sight, position)
         if rows is None:
-            begun = await self._topic_snapshot(sight)
+            begun = await self.snapshot()
+            if self._sight.mark != sight.mark:
+                raise Resync("access has changed")
             version = begun.snapshot.version
             yield begun
         for row in rows or ():
@@ -232,8 +251,7 @@ class Subscriber:
             FoundryError: the person is signed out, or may see nothing of the topic.
             Resync: the person's access has changed.
         """
-        if await find_me(self._request) is None:
-            raise NotSignedIn("you are no longer signed in")
+        await sign_outs.still_signed_in(self._request)
         if (await self.look()).mark != sight.mark:
             raise Resync("access has changed")
 
@@ -259,14 +277,12 @@ class Subscriber:
     async def _watch_access(
         self, sight: Sight, changes: Subscription, version: int, subscription: Subscription
     ) -> None:
-        login, there = self._who.person.login.lower(), sight.repository and sight.repository.id
+        me, there = self._who.person.id, sight.repository and sight.repository.id
         try:
             async for event in changes.events(version):
                 if event.word == AccessChanged.__name__:
-                    changed = AccessChanged.model_validate_json(event.body)
-                    mine = changed.login is None or changed.login.lower() == login
-                    here = None in (changed.repository, there) or changed.repository == there
-                    if mine and here:
+                    here = None in (event.repository, there) or event.repository == there
+                    if event.person in (None, me) and here:
                         subscription.resync()
         except Resync:
             subscription.resync()
@@ -279,32 +295,24 @@ class Subscriber:
         after = int(found[1])
         return after, await self._runtime.read(snapshots.missed, sight.address, after)
 
-    async def _topic_snapshot(self, sight: Sight) -> TopicSnapshot:
-        snapshot = await self._snapshot(sight)
-        return TopicSnapshot(snapshot, f"{snapshot.version}{sight.mark}")
-
-    async def _snapshot(self, sight: Sight) -> Snapshot:
-        """Read all of the topic that the person may see. Issues are read last; any later change is an event too."""
-        read, key = self._runtime.read, sight.address.key
+    def _snapshot(self, sees: Sees, sight: Sight) -> Snapshot:
+        """All of the topic that the person may see."""
+        reader, key = sees.reader, sight.address.key
         match self._topic:
             case "app":
-                seen = await access.seen_organizations(self._foundry, self._who)
-                found = await read(snapshots.of_app, seen)
-                return found.model_copy(update={"issues": await issues.visible(self._foundry, self._who, APP)})
+                return snapshots.of_app(sees)
             case "organization":
-                found = await read(snapshots.of_organization, key, sight.repositories)
-                failures = await issues.visible(self._foundry, self._who, ScopeId(key))
-                return found.model_copy(update={"issues": failures})
+                return snapshots.of_organization(sees, OrganizationId(key))
             case "pull_requests":
-                return await read(snapshots.of_pull_requests, key, sight.repositories)
+                return snapshots.of_pull_requests(sees, OrganizationId(key))
             case "repository":
-                return await read(snapshots.of_repository, key)
+                return snapshots.of_repository(reader, RepositoryId(key))
             case "task":
-                return await read(snapshots.of_task, key)
+                return snapshots.of_task(reader, TaskId(key))
             case "session":
-                return await read(snapshots.of_session, key, self._who.person.id)
+                return snapshots.of_session(reader, SessionId(key), self._who.person.id)
             case _:
-                return await read(snapshots.of_sandbox, key)
+                return snapshots.of_sandbox(sees, SandboxId(key))
 
     async def _shown(self, sight: Sight, event: Published) -> str | None:
         """Return the part of the event that this person may see, or None.
@@ -317,10 +325,14 @@ class Subscriber:
         visible = sight.repositories
         match event.word:
             case "AccessChanged":
+                if self._topic == "app":
+                    await self._same(sight)
+                return None
+            case "CredentialsEnded":
                 return None
             case "IssuesChanged":
                 scope = APP if self._topic == "app" else ScopeId(sight.address.key)
-                failures = await issues.visible(self._foundry, self._who, scope)
+                failures = await access.see(self._foundry, self._who, lambda sees: issues.visible(sees, scope))
                 return _again(event, IssuesChanged(entity=event.entity, issues=failures))
             case "RepositoriesChanged" if visible is not None:
                 await self._same(sight)
@@ -332,9 +344,13 @@ class Subscriber:
                 installed = InstallationsChanged.model_validate_json(event.body)
                 shown = [one for one in installed.installations if one.organization in visible]
                 return _again(event, installed.model_copy(update={"installations": shown})) if shown else None
-            case "OrganizationChanged" if self._topic == "app" and visible is not None:
-                await self._same(sight)
-                return event.body if event.entity in visible else None
+            case "OrganizationChanged" if visible is not None:
+                await self._same(sight)  # it may show its public work, or no longer
+                return event.body if self._topic != "app" or event.entity in visible else None
+            case "SandboxChanged" if not self._who.admin:
+                seen = SandboxChanged.model_validate_json(event.body)
+                without = seen.sandbox.model_copy(update={"endpoint": None})
+                return _again(event, seen.model_copy(update={"sandbox": without}))
             case "TaskChanged" if sight.repository is not None:
                 changed = TaskChanged.model_validate_json(event.body)
                 return _again(event, changed.model_copy(update={"task": changed.task.at(sight.repository)}))

@@ -8,10 +8,11 @@ from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
 from foundry.actors.github_state.views import pull_request
-from foundry.actors.organization.views import repository_list, task_list
+from foundry.actors.organization.views import find_repository
 from foundry.actors.repository.views import refuse_held
 from foundry.actors.task.views import checkpoint_of, task_diff, task_view
 from foundry.api import access
+from foundry.api.access import Sees
 from foundry.api.auth import Me, Signed
 from foundry.api.bodies import Body
 from foundry.api.context import Foundry, foundry_of
@@ -19,7 +20,7 @@ from foundry.api.errors import UnknownAgent, UnknownRepository
 from foundry.api.keys import IdempotencyKey, id_from_key
 from foundry.contracts import addresses
 from foundry.contracts.branch_names import BranchName
-from foundry.contracts.errors import Forbidden
+from foundry.contracts.errors import Forbidden, NotFound
 from foundry.contracts.github_state import PullRequestView
 from foundry.contracts.ids import OrganizationId, SandboxId, SessionId, TaskId
 from foundry.contracts.messages import Command, ScopeId
@@ -42,6 +43,7 @@ from foundry.contracts.task import (
 )
 from foundry.contracts.task_checkpoints import CheckpointMissing, CheckpointRef
 from foundry.contracts.task_rename import CancelRename, RenameBranch
+from foundry.runtime.reader import Reader
 
 router = APIRouter(prefix="/api", tags=["tasks"])
 
@@ -100,18 +102,7 @@ async def open_task(
 ) -> TaskView:
     """Create a task with one ask. The ids are derived here from the idempotency key, if there is one."""
     agent = agent_of(foundry, wish.agent)
-    known = await foundry.runtime.read(repository_list, organization)
-    wanted = wish.repository.lower()  # GitHub ignores case in names
-    repository = next((r for r in known if wanted in (r.id, r.full_name.lower())), None)
-    if repository is None or not await access.reads(foundry, who, repository):
-        await access.organization(foundry, who, organization)
-        raise UnknownRepository(f"the organization has no repository {wish.repository!r}", field="repository")
-    try:
-        await access.may_change(foundry, who, repository, f"no repository {wish.repository}")
-    except Forbidden as error:
-        raise Forbidden(error.detail, field="repository") from None
-    if wish.checkpoint is not None:
-        await _same_repository(foundry, wish.checkpoint, repository)
+    repository = await access.see(foundry, who, lambda sees: _wanted(sees, organization, wish))
     task = TaskId(id_from_key("tsk", who.caller, key))
     command = CreateTask(
         parent=addresses.repository(repository.id),
@@ -139,24 +130,47 @@ async def ask_task(request: Request, who: Me, found: TaskView, command: Command[
     return answer.at(found.repository)
 
 
-async def _same_repository(foundry: Foundry, wish: CheckpointRef, repository: RepositoryRef) -> None:
-    """Require that the checkpoint belongs to a repository that the person may change.
+def _wanted(sees: Sees, organization: OrganizationId, wish: NewTask) -> RepositoryRef:
+    """The repository that a new task is wanted on.
 
     Raises:
-        CheckpointMissing: the checkpoint belongs to another repository.
+        UnknownRepository: the person may not see it there.
+        Forbidden: they may not push to it.
+        CheckpointMissing: the repository has no such checkpoint.
     """
-    await foundry.runtime.read(checkpoint_of, wish)
-    if (await foundry.runtime.read(task_view, wish.task)).repository.id != repository.id:
-        raise CheckpointMissing(f"checkpoint {wish.id} does not belong to {repository.full_name}", field="checkpoint")
+    wanted = wish.repository.lower()  # GitHub ignores case in names
+    repository = find_repository(sees.reader, organization, wanted)
+    if repository is None or not sees.reads(repository):
+        sees.organization(organization)
+        raise UnknownRepository(f"the organization has no repository {wish.repository!r}", field="repository")
+    try:
+        sees.require(repository, f"no repository {wish.repository}", change=True)
+    except Forbidden as error:
+        raise Forbidden(error.detail, field="repository") from None
+    if wish.checkpoint is not None and not _belongs(sees.reader, wish.checkpoint, repository):
+        raise CheckpointMissing(
+            f"{repository.full_name} has no task with the checkpoint {wish.checkpoint.id}", field="checkpoint"
+        )
+    return repository
+
+
+def _belongs(reader: Reader, checkpoint: CheckpointRef, repository: RepositoryRef) -> bool:
+    """Return True if the checkpoint exists and is of this repository. The person may not see that of another one."""
+    try:
+        checkpoint_of(reader, checkpoint)
+        return task_view(reader, checkpoint.task).repository.id == repository.id
+    except (CheckpointMissing, NotFound):
+        return False
 
 
 @router.get("/organizations/{organization}/tasks")
-async def listed(request: Request, who: Signed, organization: str, archived: bool = False) -> list[TaskSummary]:
+async def listed(request: Request, organization: str, archived: bool = False) -> list[TaskSummary]:
     """List the organization's tasks, the newest first."""
-    foundry = foundry_of(request)
-    repositories = await access.organization(foundry, who, organization)
-    found = await foundry.runtime.read(lambda r: task_list(r, OrganizationId(organization), archived=archived))
-    return access.only_in(found, repositories)
+
+    def look(sees: Sees) -> list[TaskSummary]:
+        return sees.tasks(sees.organization(organization).id, archived=archived)
+
+    return await access.answer(request, look)
 
 
 @router.post("/organizations/{organization}/tasks", status_code=201)

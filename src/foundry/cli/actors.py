@@ -20,7 +20,7 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List the server's actors."""
-    found = Client(url, login, data_dir).ask("GET", "/api/actors", **({"kind": kind} if kind else {}))
+    found = Client(url, login, data_dir, admin=True).ask("GET", "/api/actors", **({"kind": kind} if kind else {}))
     lines = (f"{a['kind']}:{a['key']}  version {a['version']}  parent {a['parent'] or '-'}" for a in found)
     show(found, as_json, lines)
 
@@ -34,4 +34,4 @@ def show_(
     data_dir: DataDir = None,
 ) -> None:
     """Show one actor's row in the runtime."""
-    show(Client(url, login, data_dir).ask("GET", f"/api/actors/{kind}/{key}"), True)
+    show(Client(url, login, data_dir, admin=True).ask("GET", f"/api/actors/{kind}/{key}"), True)

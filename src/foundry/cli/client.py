@@ -1,4 +1,4 @@
-"""How the CLI reaches a running server: HTTP with the local admin token, acting as a person."""
+"""How the CLI reaches a running server: HTTP, with the API token of `foundry login` or the local admin token."""
 
 from __future__ import annotations
 
@@ -10,15 +10,23 @@ from typing import Annotated, Any
 
 import typer
 
+from foundry.cli import credentials
+
 Json = Any
 
 SILENCE = 45.0  # seconds; the server sends a keep-alive every 15
 RETRY = 1.0  # seconds before the CLI reconnects
 
-As = Annotated[str | None, typer.Option("--as", metavar="LOGIN", help="Act as this person.")]
+As = Annotated[
+    str | None, typer.Option("--as", metavar="LOGIN", help="Act as this person, with the local admin token.")
+]
 Url = Annotated[
     str | None,
-    typer.Option("--url", envvar="FOUNDRY_URL", help="The server's address. Default: the server on this machine."),
+    typer.Option(
+        "--url",
+        envvar="FOUNDRY_URL",
+        help="The server's address. Default: that of the login, else this machine's.",
+    ),
 ]
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="The server's data directory, which holds the admin token.")
@@ -41,25 +49,65 @@ def fail(detail: str, remedy: str, field: str | None = None) -> typer.Exit:
 
 
 class Client:
-    """A client of one server. A problem response ends the command."""
+    """A client of one server. A problem response ends the command.
 
-    def __init__(self, url: str | None, login: str | None, data_dir: Path | None) -> None:
-        import httpx2 as httpx
+    It uses the token of `foundry login` for the server of that login. It uses the local admin token if `--as` names a
+    person or `--data-dir` a directory, for another server, or if there was no login.
 
+    Args:
+        url: the server. None: the one of the login, else the server on this machine.
+        login: the person that the admin token acts as.
+        admin: the command needs the admin token.
+    """
+
+    def __init__(self, url: str | None, login: str | None, data_dir: Path | None, *, admin: bool = False) -> None:
         from foundry.settings import load
 
+        stored = None if admin or login or data_dir else credentials.load()
+        if stored is not None and (url is None or url.rstrip("/") == stored.url):
+            self._open(stored.url, stored.token)
+            return
         settings = load({"data_dir": data_dir} if data_dir else {}).settings
-        self.url = (url or settings.url).rstrip("/")
         token = settings.data_dir / "admin.token"
         if not token.exists():
-            raise fail(f"there is no admin token in {settings.data_dir}", "Start the server: foundry serve", "data_dir")
-        headers = {"Authorization": f"Bearer {token.read_text().strip()}"}
+            remedy = "Start the server: foundry serve. For a server elsewhere, sign in: foundry login --url ADDRESS"
+            raise fail(f"there is no admin token in {settings.data_dir}", remedy, "data_dir")
+        self._open(url or settings.url, token.read_text().strip(), login)
+
+    def _open(self, url: str, token: str = "", login: str | None = None) -> None:
+        import httpx2 as httpx
+
+        self.url = url.rstrip("/")
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
         if login:
             headers["X-Foundry-As"] = login
         self._http = httpx.Client(base_url=self.url, headers=headers, timeout=30.0)
 
+    @classmethod
+    def anonymous(cls, url: str | None) -> Client:
+        """Return a client that has no token."""
+        from foundry.settings import load
+
+        client = cls.__new__(cls)
+        client._open(url or load().settings.url)
+        return client
+
+    @classmethod
+    def with_token(cls, url: str, token: str) -> Client:
+        """Return a client with this API token."""
+        client = cls.__new__(cls)
+        client._open(url, token)
+        return client
+
     def ask(self, method: str, path: str, body: Json = None, **params: Any) -> Json:
         """Send one request. Returns the response's JSON, or None if it has no body."""
+        found, problem = self.tried(method, path, body, **params)
+        if problem is not None:
+            raise fail(problem["detail"], problem["remedy"], problem["field"])
+        return found
+
+    def tried(self, method: str, path: str, body: Json = None, **params: Any) -> tuple[Json, Json]:
+        """The same, but returns a problem response as the second value."""
         import httpx2 as httpx
 
         from foundry.contracts.ids import new_id
@@ -70,8 +118,8 @@ class Client:
         except httpx.HTTPError as error:
             raise fail(f"{self.url} does not answer: {error}", "Start the server: foundry serve") from None
         if answer.is_success:
-            return answer.json() if answer.content else None
-        raise self._problem(answer)
+            return (answer.json() if answer.content else None), None
+        return None, self._problem(answer)
 
     def watch(self, topic: str, id: str) -> Iterator[tuple[str, Json]]:
         """Subscribe to a topic: yields the snapshot, then each event. After a broken connection it resumes."""
@@ -89,7 +137,8 @@ class Client:
                 ) as answer:
                     if not answer.is_success:
                         answer.read()
-                        raise self._problem(answer)
+                        problem = self._problem(answer)
+                        raise fail(problem["detail"], problem["remedy"], problem["field"])
                     word = ""
                     for line in answer.iter_lines():
                         if line.startswith("id: "):
@@ -107,13 +156,14 @@ class Client:
             typer.echo("(connection lost; reconnecting)", err=True)
             time.sleep(RETRY)
 
-    def _problem(self, answer: Any) -> typer.Exit:
-        """Print the server's problem response."""
+    def _problem(self, answer: Any) -> Json:
+        """Return the server's problem response."""
+        found: Json = {"code": "", "status": answer.status_code, "remedy": "Look at the server's log.", "field": None}
+        found["detail"] = f"the server answered {answer.status_code}"
         try:
-            problem = answer.json()
-        except ValueError:
-            problem = {"detail": f"the server answered {answer.status_code}", "remedy": "Look at the server's log."}
-        return fail(problem["detail"], problem.get("remedy", ""), problem.get("field"))
+            return {**found, **answer.json()}
+        except (ValueError, TypeError):
+            return found
 
     def organization(self, wish: str | None) -> str:
         """Return the id of the organization with this id or login; without one, of the only organization."""

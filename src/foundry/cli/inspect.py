@@ -12,7 +12,7 @@ SECTIONS = ("actors", "mailboxes", "set_aside", "workflows", "leases", "schedule
 
 def inspect(url: Url = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Show what the runtime holds now: actors, mailboxes, workflows and their steps, leases, schedules, sandboxes."""
-    found = Client(url, None, data_dir).ask("GET", "/api/app/inspect")
+    found = Client(url, None, data_dir, admin=True).ask("GET", "/api/app/inspect")
     show(found, as_json, _lines(found))
 
 

@@ -35,7 +35,7 @@ def _size(one: Json) -> str:
 @app.command("list")
 def list_(url: Url = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List all sandboxes with their disk usage, and the orphans that no task owns."""
-    found = Client(url, None, data_dir).ask("GET", "/api/app/sandboxes")
+    found = Client(url, None, data_dir, admin=True).ask("GET", "/api/app/sandboxes")
     show(found, as_json, lines(found))
 
 
@@ -47,7 +47,7 @@ def remove(
     data_dir: DataDir = None,
 ) -> None:
     """Delete an orphan sandbox and everything in it. To remove a task's sandbox, archive the task."""
-    client = Client(url, None, data_dir)
+    client = Client(url, None, data_dir, admin=True)
     if not yes:
         typer.confirm(f"Delete {sandbox} and everything in it? This cannot be undone", abort=True)
     client.ask("DELETE", f"/api/app/sandboxes/{sandbox}")

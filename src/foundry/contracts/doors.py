@@ -11,9 +11,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from foundry.contracts.github_access import ListedPage, Reached, Role, SingleRight
+from foundry.contracts.github_payloads import GitHubBudget
 from foundry.contracts.github_state import PullRequestView
-from foundry.contracts.ids import OrganizationId, SandboxId
-from foundry.contracts.people import Access, Person
+from foundry.contracts.ids import OrganizationId, RepositoryId, SandboxId, UserId
+from foundry.contracts.people import Person
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.sandbox_instance import Compared, Made
 from foundry.contracts.sandbox_provider import Endpoint, Room
@@ -38,10 +40,30 @@ class GitHubDoor(Protocol):
         """A token for git, good for this repository alone; audited, and revoked at the end of the `async with`."""
         ...
 
+    async def require_push(self, repository: RepositoryRef, person: Person) -> None:
+        """Require that this person may push to the repository now, because something is done in their name.
+
+        Raises:
+            Forbidden: they may not.
+        """
+        ...
+
     async def open_pull_request(
-        self, repository: RepositoryRef, *, head: str, base: str, title: str, body: str, draft: bool
+        self,
+        repository: RepositoryRef,
+        *,
+        head: str,
+        base: str,
+        title: str,
+        body: str,
+        draft: bool,
+        person: UserId | None = None,
     ) -> PullRequestRef:
-        """The open pull request of this head, made if there is none; a repeat finds the first one's."""
+        """The open pull request of this head, made if there is none; a repeat finds the first one's.
+
+        Args:
+            person: its author, if GitHub lets Foundry act for them; else the App is.
+        """
         ...
 
     async def heads(self, repository: RepositoryRef, names: list[str]) -> dict[str, str]:
@@ -90,8 +112,49 @@ class GitHubDoor(Protocol):
         """Say this there, unless it stands there; gives GitHub's words where it refuses."""
         ...
 
-    async def permission(self, organization: OrganizationId, repository: RepositoryRef, login: str) -> Access:
-        """What GitHub says now of this person's access (for the edge too)."""
+
+class AccessDoor(Protocol):
+    """What people may do, as GitHub says it now: the only questions that the edge asks GitHub."""
+
+    async def reached(self, person: UserId) -> Reached:
+        """The installations of the App that the person may use.
+
+        Raises:
+            ReconnectNeeded: the person has no usable token. So do the others that ask with it.
+        """
+        ...
+
+    async def role(self, person: UserId, organization: OrganizationId) -> Role:
+        """What the person is in the organization.
+
+        Raises:
+            SingleSignOnNeeded: the organization requires it. So do the others that ask with the person's token.
+        """
+        ...
+
+    async def listed(self, person: UserId, organization: OrganizationId, page: int, etag: str) -> ListedPage | None:
+        """One page of the organization's repositories that the person reaches, or that are public for EVERYBODY.
+
+        Args:
+            page: from 1.
+            etag: of this page when it was last read; None is returned if it has not changed.
+        """
+        ...
+
+    async def right(self, person: UserId, repository: RepositoryId) -> SingleRight:
+        """What the person may do with one repository."""
+        ...
+
+    async def right_by_app(self, person: UserId, organization: OrganizationId, repository: RepositoryId) -> SingleRight:
+        """The same, asked by the App: for a person without a usable token.
+
+        Raises:
+            GitHubRateLimited: what is left of the App's budget is kept for other work.
+        """
+        ...
+
+    async def budget(self, organization: OrganizationId) -> GitHubBudget | None:
+        """The App's requests in this hour, as GitHub last reported them; None if the App is not installed there."""
         ...
 
 

@@ -69,6 +69,12 @@ class WrongState(FoundryError, code="wrong_state", status=409):
     remedy = "Look at the current state. It shows which actions are possible."
 
 
+class TooManyAttempts(FoundryError, code="too_many_attempts", status=429):
+    """There were too many attempts in a short time."""
+
+    remedy = "Wait 15 minutes, then try again."
+
+
 class KeyReused(FoundryError, code="idempotency_key_reused", status=422):
     """The idempotency key was already used with a different body."""
 

@@ -9,6 +9,10 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
+from foundry.contracts.people import Access
+
+ROLES = ("admin", "maintain", "write", "triage", "read")
+
 
 class GitHubModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -110,6 +114,46 @@ class GitHubPermission(GitHubModel):
 
     permission: str = "none"  # admin, write, read or none
     role_name: str = ""  # with maintain and triage, or the name of a custom role
+    user: GitHubAccount | None = None
+
+    @property
+    def role(self) -> str:
+        """admin, maintain, write, triage, read or none. A custom role counts as its base role."""
+        return self.role_name if self.role_name in ROLES else self.permission
+
+
+class GitHubPermissions(GitHubModel):
+    """What the caller may do with a repository."""
+
+    admin: bool = False
+    maintain: bool = False
+    push: bool = False
+    triage: bool = False
+    pull: bool = False
+
+
+class GitHubReachedRepository(GitHubModel):
+    """A repository as a person reaches it."""
+
+    id: int
+    private: bool = False
+    permissions: GitHubPermissions = GitHubPermissions()
+
+    @property
+    def access(self) -> Access:
+        """The strongest of the permissions."""
+        may = self.permissions
+        levels = ((may.admin, Access.ADMIN), (may.maintain, Access.MAINTAIN), (may.push, Access.WRITE),
+                  (may.triage, Access.TRIAGE), (may.pull, Access.READ))  # fmt: skip
+        return next((access for has, access in levels if has), Access.NONE)
+
+
+class GitHubMembership(GitHubModel):
+    """A person's own membership in an organization."""
+
+    state: str  # active or pending
+    role: str  # admin, member or billing_manager
+    organization: GitHubAccount
 
 
 class GitHubDelivery(GitHubModel):

@@ -14,10 +14,10 @@ from typing import Any, cast
 from pydantic import ConfigDict, ValidationError
 
 from foundry.contracts.errors import BadInput, FoundryError
+from foundry.contracts.github_access import Role
 from foundry.contracts.github_payloads import GitHubAccount, GitHubPullRequest
 from foundry.contracts.ids import OrganizationId, RepositoryId, UserId
 from foundry.contracts.messages import APP, Address, Birth, Command, Event, Message, Model
-from foundry.contracts.people import Access
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.task_branch import BranchMoved
 
@@ -58,15 +58,6 @@ class PullRequestChanged(Event):
     pull_request: PullRequestView
 
 
-class AccessChanged(Event):
-    """On `pull_requests`: what a person may do may have changed; whoever watches takes a fresh snapshot.
-
-    Without a login it is everybody, without a repository every repository of the organization.
-    """
-
-    login: str | None = None
-
-
 class InstallationSummary(Model):
     """One installation of the App, as GitHub lists it."""
 
@@ -82,13 +73,7 @@ class InstallationSummary(Model):
 class Member(Model):
     id: UserId
     login: str
-
-
-class PermissionView(Model):
-    """What GitHub said of a person's access, and when it was asked."""
-
-    access: Access
-    checked_at: datetime
+    role: Role = Role.MEMBER
 
 
 class DeliveryView(Model):
@@ -139,6 +124,11 @@ class HookInstallation(_Payload):
     account: GitHubAccount | None = None  # only in events about the installation itself
 
 
+class HookMembership(_Payload):
+    user: GitHubAccount | None = None
+    role: str = ""  # admin or member
+
+
 class HookPayload(_Payload):
     """A webhook's payload, trimmed to what some turn reads."""
 
@@ -146,7 +136,10 @@ class HookPayload(_Payload):
     installation: HookInstallation | None = None
     repository: HookRepository | None = None
     pull_request: GitHubPullRequest | None = None
-    member: GitHubAccount | None = None
+    member: GitHubAccount | None = None  # of member and membership
+    membership: HookMembership | None = None  # of organization
+    repositories_added: list[HookRepository] = []
+    sender: GitHubAccount | None = None  # whoever did it
     ref: str = ""  # refs/heads/NAME in push, NAME in create and delete
     ref_type: str = ""  # of create and delete: branch or tag
     before: str = ""  # of push
@@ -262,14 +255,6 @@ class DescribePullRequest(Command[None]):
 
 
 # Asked by the edge and by other rooms' workflows
-
-
-class RecordPermission(Command[None]):
-    """To GitHubState(org), by the edge: what GitHub has just said of a person's access."""
-
-    repository: RepositoryId
-    login: str
-    access: Access
 
 
 class RecordBranches(Command[None]):

@@ -7,10 +7,9 @@ from enum import StrEnum
 
 from foundry.contracts.ids import WorkflowId
 from foundry.contracts.messages import Command, Message, Model, ScopeId
-from foundry.contracts.stored_names import StoredEnum
 
 
-class IssueKind(StoredEnum):
+class IssueKind(StrEnum):
     STEP_RETRYING = "step_retrying"  # an attempt failed; another follows by itself
     WORKFLOW_FAILED = "workflow_failed"  # no further attempt by itself
     MESSAGE_SET_ASIDE = "message_set_aside"  # a mailbox message failed five times

@@ -9,10 +9,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Generic, NamedTuple, NewType, Self, TypeVar
 
-from pydantic import AliasChoices, AliasGenerator, BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict
 from pydantic.config import ExtraValues
-
-from foundry.contracts.stored_names import FIELDS
 
 Answer = TypeVar("Answer")
 
@@ -40,15 +38,10 @@ class Address(NamedTuple):
         return cls(kind, key)
 
 
-def _read_as(field: str) -> str | AliasChoices:
-    """Return the names that a field is read under: its own, and the one of a release before."""
-    return AliasChoices(field, FIELDS[field]) if field in FIELDS else field
-
-
 class Model(BaseModel):
     """An immutable value that can be written to a row and read back."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=AliasGenerator(validation_alias=_read_as))
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     @classmethod
     def model_validate_json(

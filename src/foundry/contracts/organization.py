@@ -56,6 +56,13 @@ class OrganizationView(Model):
     name: str = ""
     avatar_url: str = ""
     active: bool = True
+    public_work: bool = False  # whoever may sign in reads the work on its public repositories
+
+
+class SetPublicWork(Command[OrganizationView]):
+    """To Organization: show the work on its public repositories to whoever may sign in, or to its own people alone."""
+
+    shown: bool
 
 
 class OrganizationListed(Message):

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.ids import SandboxId, TaskId
 from foundry.contracts.messages import Birth, Command, Event, Message, Model
 from foundry.contracts.sandbox_provider import Endpoint
-from foundry.contracts.stored_names import StoredEnum
 
 
-class SandboxState(StoredEnum):
+class SandboxState(StrEnum):
     CREATING = "creating"
     STOPPED = "stopped"
     STARTING = "starting"

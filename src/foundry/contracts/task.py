@@ -323,7 +323,10 @@ class Provisioned(Command[None]):
 
 
 class WorkSeen(Command[bool]):
-    """What the work tree looks like; answered with whether there is something to publish, which release 0.2 reads."""
+    """What the work tree looks like; answered with whether there is something to publish.
+
+    Nobody reads the answer, but the workflows under way have recorded it.
+    """
 
     work: WorkTree
 

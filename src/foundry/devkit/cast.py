@@ -24,6 +24,7 @@ class SampleOrganization:
     name: str
     members: dict[str, str] = field(default_factory=dict[str, str])  # login -> admin or member
     installation: int | None = None
+    base: str = "none"  # base permission: what every member may do in every repository
 
 
 @dataclass(frozen=True)

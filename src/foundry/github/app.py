@@ -122,13 +122,18 @@ class GitHubApp:
             self._installed[installation] = caller
         return caller
 
-    def as_token(self, token: str) -> Caller:
-        """Return a caller that uses a given token: a person's, or one to revoke. Nothing is cached."""
+    def as_token(self, token: str, key: str = "") -> Caller:
+        """Return a caller that uses a given token: a person's, or one to revoke.
+
+        Args:
+            key: whose responses it may reuse. Empty: nothing is cached.
+        """
 
         async def given() -> str:
             return token
 
-        return Caller(self._http, self._base, key="", token=given)
+        answers = self._answers if key else None
+        return Caller(self._http, self._base, key=key, answers=answers, token=given)
 
     async def _api_token(self, installation: int) -> str:
         async with self._minting[installation]:  # concurrent callers share the one new token

@@ -11,21 +11,18 @@ from foundry.contracts.github_payloads import (
     GitHubBranch,
     GitHubComment,
     GitHubHead,
-    GitHubInstallation,
     GitHubPermission,
     GitHubPullRequest,
     GitHubPullRequestText,
     GitHubRepository,
 )
 from foundry.github.app import GitHubApp
-from foundry.github.client_base import http_client
+from foundry.github.client_base import Caller, http_client
 from foundry.github.errors import GitHubNotFound, GitHubRefused, GitHubSignInFailed
 
 __all__ = ["GitHub", "http_client"]
 
 T = TypeVar("T")
-
-ROLES = ("admin", "maintain", "write", "triage", "read")
 
 
 class GitHub(GitHubApp):
@@ -37,17 +34,18 @@ class GitHub(GitHubApp):
         caller = self.as_installation(installation)
         return await caller.all("/installation/repositories", GitHubRepository, key="repositories")
 
-    async def members(self, installation: int, organization: str) -> list[GitHubAccount]:
-        return await self.as_installation(installation).all(f"/orgs/{quote(organization)}/members", GitHubAccount)
+    async def members(self, installation: int, organization: str, role: str) -> list[GitHubAccount]:
+        """Return the members with this role: admin or member."""
+        url = f"/orgs/{quote(organization)}/members?role={role}"
+        return await self.as_installation(installation).all(url, GitHubAccount)
 
-    async def permission(self, installation: int, full_name: str, login: str) -> str:
-        """Return admin, maintain, write, triage, read or none. A custom role counts as its base role."""
-        url = f"/repos/{full_name}/collaborators/{quote(login)}/permission"
+    async def permission(self, caller: Caller, repository: str, login: str) -> GitHubPermission | None:
+        """Return the access of whoever has this login now; None if GitHub knows nobody of this name."""
+        url = f"/repositories/{repository}/collaborators/{quote(login)}/permission"
         try:
-            found = await self.as_installation(installation).get(url, GitHubPermission)
+            return await caller.get(url, GitHubPermission)
         except GitHubNotFound:
-            return "none"
-        return found.role_name if found.role_name in ROLES else found.permission
+            return None
 
     # branches
 
@@ -82,10 +80,11 @@ class GitHub(GitHubApp):
         return await self.as_installation(installation).get(f"/repos/{full_name}/pulls/{number}", GitHubPullRequest)
 
     async def create_pull_request(
-        self, installation: int, full_name: str, *, head: str, base: str, title: str, body: str, draft: bool
+        self, caller: Caller, full_name: str, *, head: str, base: str, title: str, body: str, draft: bool
     ) -> GitHubPullRequest:
+        """Open a pull request as this caller: an installation, or a person."""
         wish = {"head": head, "base": base, "title": title, "body": body, "draft": draft}
-        return await self.as_installation(installation).post(f"/repos/{full_name}/pulls", wish, GitHubPullRequest)
+        return await caller.post(f"/repos/{full_name}/pulls", wish, GitHubPullRequest)
 
     async def pull_request_text(self, installation: int, full_name: str, number: int) -> GitHubPullRequestText:
         return await self.as_installation(installation).get(f"/repos/{full_name}/pulls/{number}", GitHubPullRequestText)
@@ -114,16 +113,6 @@ class GitHub(GitHubApp):
 
     async def user(self, token: str) -> GitHubAccount:
         return await _signed_in(self.as_token(token).get("/user", GitHubAccount))
-
-    async def user_installations(self, token: str) -> list[GitHubInstallation]:
-        """Return the App's installations that the person can access."""
-        listing = self.as_token(token).all("/user/installations", GitHubInstallation, key="installations")
-        return await _signed_in(listing)
-
-    async def user_repositories(self, token: str, installation: int) -> list[GitHubRepository]:
-        """Return the repositories that both the person and the installation may see."""
-        url = f"/user/installations/{installation}/repositories"
-        return await _signed_in(self.as_token(token).all(url, GitHubRepository, key="repositories"))
 
 
 async def _signed_in(call: Awaitable[T]) -> T:

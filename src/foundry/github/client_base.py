@@ -10,13 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar, overload
+from typing import Any, NamedTuple, TypeVar, overload
 
 import gidgethub
 import httpx2 as httpx
+from gidgethub import sansio
 from gidgethub.httpx import GitHubAPI
 from pydantic import ValidationError
 
+from foundry.contracts.github_access import SingleSignOnNeeded
 from foundry.contracts.github_payloads import GitHubBudget, GitHubModel
 from foundry.github.errors import GitHubNotFound, GitHubRateLimited, GitHubRefused, GitHubUnavailable
 from foundry.github.etag_cache import Answers, CachedResponse
@@ -41,6 +43,15 @@ def http_client() -> httpx.AsyncClient:
         limits=httpx.Limits(max_connections=CONNECTIONS),
         headers={"X-GitHub-Api-Version": VERSION},
     )
+
+
+class Page(NamedTuple):
+    """One response, as GitHub sent it."""
+
+    data: Any
+    etag: str
+    more: bool  # there is a next page
+    single_sign_on: str  # the X-GitHub-SSO header
 
 
 class Caller:
@@ -76,6 +87,19 @@ class Caller:
 
     async def get(self, url: str, model: type[M]) -> M:
         return await self._call(lambda token: self._api.getitem(url, oauth_token=token), model.model_validate)
+
+    async def page(self, url: str, etag: str = "") -> Page | None:
+        """Return one page of a list, or None if it is still the one with this ETag. The response is not cached."""
+
+        async def call(token: str | None) -> Page | None:
+            try:
+                return await self._api.one_page(url, etag, token)
+            except gidgethub.HTTPException as error:
+                if etag and error.status_code == 304:
+                    return None
+                raise
+
+        return await self._call(call, lambda found: found)
 
     async def all(self, url: str, model: type[M], *, key: str = "items") -> list[M]:
         """Return the items of every page. `key`: the field with the list, if the response is an object."""
@@ -143,6 +167,22 @@ class _Api(GitHubAPI):
             raise GitHubUnavailable(f"GitHub's response is not as documented: it has no {key}")
         return found[key], after
 
+    async def one_page(self, url: str, etag: str, token: str | None) -> Page:
+        """Fetch one page, unless it still has this ETag.
+
+        Raises:
+            gidgethub.HTTPException: with status 304, if it has.
+        """
+        place = sansio.format_url(url, {}, base_url=self.base_url)
+        headers = sansio.create_headers(self.requester, accept=JSON, oauth_token=token)
+        if etag:
+            headers["if-none-match"] = etag
+        await self.manage_rate_limit(method="GET", url=place)
+        status, said, content = await super()._request("GET", place, headers)
+        self._remember(status, said, content)
+        data, _, more = sansio.decipher_response(status, said, content)
+        return Page(data, said.get("etag", ""), more is not None, said.get("x-github-sso", ""))
+
     async def manage_rate_limit(self, *, method: str, url: str) -> None:
         """Refuse calls while GitHub's limit applies. GitHub bans callers that continue."""
         until = self.budget.blocked_until
@@ -156,15 +196,18 @@ class _Api(GitHubAPI):
         if kept:
             headers = {**headers, "if-none-match": kept.etag}
         status, said, content = await super()._request(method, url, headers, body)
-        self.budget = budget_after(self.budget, status, said, content)
-        if status >= 500:  # checked before gidgethub, which fails on statuses that only proxies use
-            raise GitHubUnavailable(f"GitHub answered {status}")
+        self._remember(status, said, content)
         if kept and status == 304:
             return 200, kept.headers, kept.body
         if self._answers and method == "GET" and status == 200 and (etag := said.get("etag")):
             needed = {name: said[name] for name in ("content-type", "link") if name in said}
             self._answers.put(self._key, url, CachedResponse(etag, needed, content))
         return status, said, content
+
+    def _remember(self, status: int, said: Mapping[str, str], content: bytes) -> None:
+        self.budget = budget_after(self.budget, status, said, content)
+        if status >= 500:  # checked before gidgethub, which fails on statuses that only proxies use
+            raise GitHubUnavailable(f"GitHub answered {status}")
 
 
 def budget_after(before: GitHubBudget, status: int, headers: Mapping[str, str], body: bytes = b"") -> GitHubBudget:
@@ -202,9 +245,16 @@ async def _answered(call: Awaitable[Any], read: Callable[[Any], T]) -> T:
         raise GitHubUnavailable(f"GitHub's response is not valid JSON: {error}") from error
 
 
-def refusal(error: gidgethub.HTTPException) -> GitHubNotFound | GitHubRateLimited | GitHubRefused:
+def refusal(
+    error: gidgethub.HTTPException,
+) -> GitHubNotFound | GitHubRateLimited | GitHubRefused | SingleSignOnNeeded:
     """Convert a 4xx response to an error with a remedy."""
     status, words = int(error.status_code), str(error)
+    said = error.headers.get("x-github-sso", "")
+    if status == 403 and said.startswith("required"):
+        return SingleSignOnNeeded(
+            words, remedy=f"Open {said.partition('url=')[2]} and sign in, then sign in here again."
+        )
     limited = budget_after(GitHubBudget(), status, error.headers, words.encode()).blocked_until
     if limited:
         return GitHubRateLimited(_used_up(limited), reset_at=limited)

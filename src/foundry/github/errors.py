@@ -13,6 +13,10 @@ class GitHubUnavailable(FoundryError, code="github_unavailable", status=503):
     transient = True
     remedy = "Wait. Foundry retries automatically. GitHub's status page shows whether GitHub has an outage."
 
+    def __init__(self, detail: str, *, field: str | None = None, remedy: str | None = None, sent: bool = True) -> None:
+        super().__init__(detail, field=field, remedy=remedy)
+        self.sent = sent  # False: the request certainly did not reach GitHub
+
 
 class GitHubRateLimited(FoundryError, code="github_rate_limited", status=503):
     """GitHub's rate limit for the installation is used up: the hourly budget or a secondary limit."""
@@ -55,6 +59,10 @@ class GitHubSignInFailed(FoundryError, code="github_sign_in_failed", status=401)
     """GitHub did not confirm the sign-in."""
 
     remedy = "Sign in again."
+
+    def __init__(self, detail: str, *, field: str | None = None, remedy: str | None = None, error: str = "") -> None:
+        super().__init__(detail, field=field, remedy=remedy)
+        self.error = error  # GitHub's code, such as `bad_refresh_token`; empty: GitHub gave none
 
 
 class BadSignature(FoundryError, code="bad_signature", status=401):

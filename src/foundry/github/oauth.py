@@ -7,11 +7,13 @@ import hashlib
 from urllib.parse import urlencode
 
 import httpx2 as httpx
+from pydantic import ValidationError
 
 from foundry.contracts.github_payloads import UserToken
 from foundry.github.errors import GitHubSignInFailed, GitHubUnavailable
 
 TIMEOUT = 15.0  # seconds
+NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)  # nothing of the request left this machine
 
 
 class OAuth:
@@ -47,7 +49,9 @@ class OAuth:
         """Exchange a refresh token for a new pair. A refresh token works once.
 
         Raises:
-            GitHubSignInFailed: the refresh token was already used; the person must sign in again.
+            GitHubSignInFailed: GitHub refused, for the reason in `error`. `bad_refresh_token`: the person must sign in
+                again. Empty: nobody knows whether GitHub used the refresh token up.
+            GitHubUnavailable: no usable response. Unless `sent` is False, GitHub may have used the refresh token up.
         """
         return await self._token({"grant_type": "refresh_token", "refresh_token": refresh_token})
 
@@ -61,13 +65,20 @@ class OAuth:
                 timeout=TIMEOUT,
             )
         except httpx.HTTPError as error:
-            raise GitHubUnavailable(f"GitHub did not answer the sign-in: {type(error).__name__}") from error
+            sent = not isinstance(error, NOT_SENT)
+            raise GitHubUnavailable(f"GitHub did not answer the sign-in: {type(error).__name__}", sent=sent) from error
         if response.status_code >= 500:
             raise GitHubUnavailable(f"GitHub answered the sign-in with {response.status_code}")
         try:
             body = response.json()
         except ValueError:
             raise GitHubSignInFailed("GitHub's response to the sign-in is not valid JSON") from None
+        if not isinstance(body, dict):
+            raise GitHubSignInFailed("GitHub's response to the sign-in is not as documented")
         if "access_token" not in body:  # errors come with status 200
-            raise GitHubSignInFailed(str(body.get("error_description") or body.get("error") or "no token"))
-        return UserToken.model_validate(body)
+            reason, code = body.get("error_description"), str(body.get("error") or "")
+            raise GitHubSignInFailed(str(reason or code or "no token"), error=code)
+        try:
+            return UserToken.model_validate(body)
+        except ValidationError:  # it quotes the token
+            raise GitHubSignInFailed("GitHub's response to the sign-in is not as documented") from None

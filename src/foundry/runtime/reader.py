@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, Table, bindparam, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, Table, bindparam, func, select
 
 from foundry.contracts.errors import NotFound
 from foundry.contracts.ids import WorkflowId
 from foundry.contracts.messages import Address
-from foundry.contracts.stored_names import current_workflow
 from foundry.runtime.columns import AnyRow, columns
 from foundry.runtime.store.tables import actors, events, workflows
 
@@ -39,11 +38,16 @@ class Reader:
             raise NotFound(f"no such row in {', '.join(str(f) for f in query.get_final_froms())}")
         return row
 
-    def first(self, query: Query) -> AnyRow | None:
-        return self._connection.execute(query).first()
+    def first(self, query: Query, values: Mapping[str, object] | None = None) -> AnyRow | None:
+        return self._connection.execute(query, values).first()
 
-    def all(self, query: Query) -> Sequence[AnyRow]:
-        return self._connection.execute(query).all()
+    def all(self, query: Query, values: Mapping[str, object] | None = None) -> Sequence[AnyRow]:
+        """The rows of a query.
+
+        Args:
+            values: of its `bindparam`s.
+        """
+        return self._connection.execute(query, values).all()
 
     def version(self, address: Address) -> int:
         """The version of the actor's topic in this snapshot; 0 if there is no such actor.
@@ -122,6 +126,12 @@ class Rows:
             query = query.order_by(order_by)
         return self._connection().execute(query.limit(limit), binds(where, self.key)).all()
 
+    def count(self, table: Table, *conditions: ColumnElement[bool], **where: object) -> int:
+        """How many rows `all` would find."""
+        self._check(table)
+        query = _own(table, tuple(where)).where(*conditions).with_only_columns(func.count())
+        return self._connection().execute(query, binds(where, self.key)).scalar_one()
+
     def running(self, name: str | None = None) -> list[Running]:
         """This actor's workflows that have not ended, the oldest first.
 
@@ -129,7 +139,7 @@ class Rows:
             name: only those of this name.
         """
         rows = self._connection().execute(_RUNNING, {"owner": str(self.address)}).all()
-        found = [Running(WorkflowId(r.id), current_workflow(r.name), r.started_at, bool(r.cancelled)) for r in rows]
+        found = [Running(WorkflowId(r.id), r.name, r.started_at, bool(r.cancelled)) for r in rows]
         return found if name is None else [one for one in found if one.name == name]
 
     def _rows(self, table: Table, where: Mapping[str, object]) -> Sequence[AnyRow]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from foundry.contracts.doors import Doors
 from foundry.contracts.errors import Unavailable
@@ -29,6 +29,7 @@ from foundry.runtime.reader import Reader
 from foundry.runtime.schedule import Timer
 from foundry.runtime.store.base import Busy, Store, Transaction, Work
 from foundry.runtime.store.postgres import PostgresStore
+from foundry.runtime.store.tables import leases
 from foundry.runtime.topic import Hub, Published
 from foundry.runtime.transactions import After, AskWork, SystemWork
 from foundry.runtime.turn import Ids
@@ -214,6 +215,16 @@ class Runtime:
             if task.done():
                 return f"{task.get_name()} has ended"
         return (self._notifier and self._notifier.stuck()) or self.store.stuck()
+
+    async def alone(self) -> bool:
+        """Return True if no other server uses the database now."""
+
+        def run(connection: Connection) -> bool:
+            others = (leases.c.name.like("replica:%"), leases.c.name != f"replica:{self.executor}")
+            query = select(leases.c.name).where(*others, leases.c.expires_at > self.store.now(connection))
+            return connection.execute(query).first() is None
+
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self.store.read, run)
 
     async def inspect(self) -> Inspection:
         """Everything the runtime holds, the workflows with their steps."""

@@ -22,7 +22,7 @@ import structlog
 from foundry.contracts.errors import FoundryError, KeyReused, NotFound, error_codes
 from foundry.contracts.issues import Failure, FailureRaised, IssueKind
 from foundry.contracts.messages import APP, Address, Birth, Command, Message, Model, ScopeId
-from foundry.contracts.stored_names import NOT_READ, current_message, stored_message
+from foundry.contracts.stored_names import current_message
 from foundry.runtime.actor import ActorKind, Handler
 from foundry.runtime.host import Host
 from foundry.runtime.store.base import (
@@ -239,8 +239,6 @@ class MailWork(Work):
         if opened.deleted:
             tx.dropped(str(self.address))
             return
-        if mail.word in NOT_READ:
-            return
         handler = self.kind.words.get(current_message(mail.word))
         if handler is None and self._left_to_others(tx, mail):
             raise _MayBeNewer
@@ -339,7 +337,7 @@ def post(tx: Transaction, to: Address, sender: str, seq: int, message: Message) 
     """Put a message into a mailbox. Return the receiver."""
     tx.execute(
         "INSERT INTO mailbox (receiver, sender, seq, word, body, sent_at) VALUES (?,?,?,?,?,?)",
-        str(to), sender, seq, stored_message(type(message).__name__), message.model_dump_json(), tx.now,
+        str(to), sender, seq, type(message).__name__, message.model_dump_json(), tx.now,
     )  # fmt: skip
     return str(to)
 

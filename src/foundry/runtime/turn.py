@@ -13,12 +13,11 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Table, bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, Table, bindparam, delete, insert, select, update
 
 from foundry import RELEASE
 from foundry.contracts.ids import WorkflowId
 from foundry.contracts.messages import Address, Birth, Event, Message, Model, ScopeId, millis, utc
-from foundry.contracts.stored_names import stored_message
 from foundry.runtime.columns import AnyRow, columns
 from foundry.runtime.reader import Reader, Rows, Running, binds, owner_of
 from foundry.runtime.store.base import Effects, NewBirth, NewEvent, NewMail, NewStart, Opened, Transaction
@@ -105,18 +104,18 @@ class Turn(Rows):
         if not self.update(table, where, **values):
             self.insert(table, **(where or {}), **values)
 
-    def delete(self, table: Table, **where: object) -> int:
-        """Remove the actor's own rows with these values. Return how many."""
+    def delete(self, table: Table, *conditions: ColumnElement[bool], **where: object) -> int:
+        """Remove the actor's own rows with these values, narrowed by `conditions`. Return how many."""
         self._written(table)
-        return self._tx.connection.execute(_delete(table, tuple(where)), binds(where, self.key)).rowcount
+        statement = _delete(table, tuple(where))
+        return self._tx.connection.execute(statement.where(*conditions), binds(where, self.key)).rowcount
 
     # what others will see
 
     def send(self, to: Address, message: Message) -> None:
         """Enqueue a message; it is applied after the commit, exactly once, in order with this actor's others."""
         seq = self._opened.seq + len(self.effects.mail) + 1
-        name = stored_message(type(message).__name__)
-        self.effects.mail.append(NewMail(str(to), seq, name, message.model_dump_json()))
+        self.effects.mail.append(NewMail(str(to), seq, type(message).__name__, message.model_dump_json()))
 
     def publish(self, event: Event) -> int:
         """Publish on this actor's own topic. Return the event's version."""

@@ -8,10 +8,10 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from foundry.web.responses import error_page
-from foundry.web.routes import issues, organizations, repositories, sessions, tasks
+from foundry.web.routes import account, issues, organizations, repositories, sessions, settings, tasks
 from foundry.web.templating import STATIC
 
-ROOMS = (organizations, repositories, issues, tasks, sessions)
+ROOMS = (organizations, repositories, issues, tasks, sessions, account, settings)
 FOR_GOOD = "public, max-age=31536000, immutable"  # max-age in seconds; a file's address changes with its content
 
 

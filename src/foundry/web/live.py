@@ -20,7 +20,8 @@ from markupsafe import Markup
 from foundry.api.context import foundry_of
 from foundry.api.realtime import STILL_HERE, event_lines, event_stream
 from foundry.api.subscription import POSITION, Subscriber, TopicEvent, TopicItem, TopicResync, TopicSnapshot
-from foundry.contracts.errors import BadInput, FoundryError
+from foundry.contracts.errors import BadInput, Forbidden, FoundryError, NotFound
+from foundry.contracts.github_state import NotInstalled
 
 GATHER = 0.03  # seconds; events within this time are sent together
 QUEUED = 512  # items queued for a slow browser; beyond that its topics wait, and may need a fresh snapshot
@@ -99,6 +100,8 @@ class Live:
                     yield STILL_HERE
         except Leave:
             yield event_lines("leave", "")
+        except (NotFound, Forbidden, NotInstalled):
+            yield event_lines("leave", "access")
         except FoundryError as error:
             if not error.transient:  # after a transient error the browser reconnects automatically
                 yield event_lines("leave", "")

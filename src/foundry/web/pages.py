@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
+from foundry.api.account import CreatedToken
 from foundry.api.problems import Problem
+from foundry.api.settings import GitHubView, SettingsView
+from foundry.contracts.app_shell import ApiTokenView, AppSessionView, DeviceLoginView
+from foundry.contracts.github_access import AccessState
 from foundry.contracts.history import HistoryView
 from foundry.contracts.organization import IssueView, OrganizationView
 from foundry.contracts.people import Person
@@ -16,6 +20,7 @@ from foundry.contracts.sandbox_instance import SandboxView
 from foundry.contracts.task import TaskState, TaskSummary, TaskView, WorkTree
 from foundry.contracts.task_checkpoints import CheckpointView
 from foundry.contracts.task_session import Entry, SessionStatus, SessionView
+from foundry.contracts.user_github_data import GitHubConnection
 from foundry.web import fragments
 from foundry.web.diff import files
 from foundry.web.templating import template
@@ -30,6 +35,9 @@ class Frame:
     Args:
         stream: the address of the page's live stream. Empty: the page has none.
         versions: the topic positions that the page shows, in the stream's format.
+        github: the person's connection to GitHub.
+        access: how much of what the person may see is known.
+        sees_settings: the person may see the organization's settings.
     """
 
     me: Person
@@ -38,6 +46,9 @@ class Frame:
     issues: Sequence[IssueView]
     stream: str = ""
     versions: str = ""
+    github: GitHubConnection = field(default_factory=GitHubConnection)
+    access: AccessState = AccessState.LISTED
+    sees_settings: bool = True
 
     def values(self) -> dict[str, object]:
         return {
@@ -47,6 +58,8 @@ class Frame:
             "badge": fragments.issues.badge(self.organization.id, self.issues),
             "stream": self.stream,
             "versions": self.versions,
+            "sees_settings": self.sees_settings,
+            "access": fragments.page.access(self.organization, self.access, self.github.reason),
         }
 
 
@@ -91,9 +104,57 @@ class Talk:
     problem: Problem | None = None
 
 
-def start(me: Person | None, next: str = "/") -> Markup:
-    """The sign-in page. A signed-in person without an organization gets instructions."""
-    return template("start.html", me=me, next=next)
+def start(me: Person | None, next: str = "/", signed_out: str = "") -> Markup:
+    """The sign-in page. A signed-in person without an organization gets instructions.
+
+    Args:
+        signed_out: why the app session has ended.
+    """
+    return template("start.html", me=me, next=next, signed_out=signed_out)
+
+
+def account(
+    me: Person,
+    sessions: Sequence[AppSessionView],
+    tokens: Sequence[ApiTokenView],
+    *,
+    created: CreatedToken | None = None,
+    typed: str = "",
+    problem: Problem | None = None,
+) -> Markup:
+    """A person's app sessions and API tokens.
+
+    Args:
+        created: a token that was just created. Only this page shows it.
+        typed: the name in the form for a new token. `problem` is why it was refused.
+    """
+    return template(
+        "account.html",
+        me=me,
+        sessions=sessions,
+        tokens=tokens,
+        created=created,
+        typed=typed,
+        problem=problem,
+        flash=fragments.page.flash(),
+    )
+
+
+def device_login(
+    me: Person,
+    code: str = "",
+    login: DeviceLoginView | None = None,
+    *,
+    problem: Problem | None = None,
+    answered: str = "",
+) -> Markup:
+    """The page on which a person approves a command line's login.
+
+    Args:
+        login: the login with this code. None: the page asks for the code.
+        answered: `approved` or `denied`, once it is.
+    """
+    return template("device_login.html", me=me, code=code, login=login, problem=problem, answered=answered)
 
 
 def organization(frame: Frame, tasks: Sequence[TaskSummary], *, archived: bool, flash: Markup | None = None) -> Markup:
@@ -101,6 +162,12 @@ def organization(frame: Frame, tasks: Sequence[TaskSummary], *, archived: bool, 
     return template(
         "organization.html", **frame.values(), tasks=shown, archived=archived, flash=flash or fragments.page.flash()
     )
+
+
+def settings(frame: Frame, settings: SettingsView, github: GitHubView, flash: Markup | None = None) -> Markup:
+    """An organization's settings, and how Foundry stands with GitHub there."""
+    shown = flash or fragments.page.flash()
+    return template("settings.html", **frame.values(), settings=settings, github=github, flash=shown)
 
 
 def new_task(

@@ -15,7 +15,9 @@ from pydantic import BaseModel, ValidationError
 from typing_extensions import TypeVar
 
 from foundry.api.auth import find_me
+from foundry.api.errors import SignedOut
 from foundry.api.problems import Problem, bad_input
+from foundry.api.realtime import event_lines
 from foundry.contracts.errors import BadInput, FoundryError, NotSignedIn
 from foundry.web import fragments
 from foundry.web import pages as page
@@ -94,16 +96,28 @@ def refused(request: Request, problem: Problem, offer: page.Offer | None = None)
 
 async def error_page(request: Request, problem: Problem) -> Response:
     """Return the API's errors for browser navigation and for requests of a page's script."""
+    if "text/event-stream" in request.headers.get("accept", ""):
+        return leave("" if problem.status == 401 else "access")
     if by_script(request):
         return refused(request, problem)
-    if problem.code == NotSignedIn.code and request.method == "GET":
-        return html(page.start(None, here(request)), problem.status)
+    if problem.code in (NotSignedIn.code, SignedOut.code) and request.method == "GET":
+        signed_out = problem.detail if problem.code == SignedOut.code else ""
+        return html(page.start(None, here(request), signed_out), problem.status)
     try:
         who = await find_me(request)
     except FoundryError:
         who = None
     back = "/" if request.method == "GET" else back_from(request)
     return html(page.problem(who.person if who else None, problem, back), problem.status)
+
+
+def leave(why: str) -> Response:
+    """Return the response to a page that opens its stream again and may not have it: it reloads, and shows why.
+
+    Args:
+        why: `access`: it may no longer be seen. Empty: the person is signed out.
+    """
+    return Response(event_lines("leave", why), headers=SAFE, media_type="text/event-stream")
 
 
 def here(request: Request) -> str:

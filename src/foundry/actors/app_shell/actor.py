@@ -1,10 +1,10 @@
-"""AppShell: who is signed in, and what went wrong outside any organization."""
+"""AppShell: who is signed in, what was done as whom, and what went wrong outside any organization."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-from foundry.actors.app_shell.tables import app_issues, app_orphans, app_sessions
+from foundry.actors.app_shell import audit_log, credentials, device_logins
+from foundry.actors.app_shell.config import AppShellConfig
+from foundry.actors.app_shell.tables import app_issues, app_orphans, app_sessions, app_tokens
 from foundry.actors.app_shell.views import orphan
 from foundry.actors.runtime_issues import IssueBook
 from foundry.contracts.app_shell import (
@@ -12,10 +12,9 @@ from foundry.contracts.app_shell import (
     InstallationSeen,
     InstallationView,
     OpenAppShell,
-    SignIn,
-    SignOut,
 )
-from foundry.contracts.errors import BadInput, NotFound
+from foundry.contracts.errors import NotFound
+from foundry.contracts.github_access import AccessChanged, AccessMayHaveChanged
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.issues import (
     EndFailure,
@@ -29,59 +28,35 @@ from foundry.contracts.issues import (
 from foundry.contracts.messages import APP, ScopeId, millis
 from foundry.contracts.organization import ClearIssues, OrganizationChanged, OrganizationListed
 from foundry.contracts.sandbox_instance import OrphansSeen, OrphanView, RemoveOrphan
-from foundry.runtime.actor import Actor, creates, due, handles, receives
+from foundry.runtime.actor import Actor, creates, handles, receives
 from foundry.runtime.turn import Turn
-
-SESSION_TERM = timedelta(days=30)
-SESSION_SWEEP = timedelta(days=1)
-HASH_LENGTH = 64  # hexadecimal digits of a SHA-256
 
 ORPHANS = "sandboxes that nobody uses"
 NAMED = 5  # of them in the issue
 
 
 class AppShell(Actor):
-    """Owns app sessions, the issues of scope `app`, and the list of sandboxes that the provider has and nobody uses.
+    """Owns app sessions, API tokens, the audit log, the issues of scope `app`, and the list of orphan sandboxes.
 
     Never sees a token, only its hash; never holds what belongs to one organization or one person.
     """
 
     topic = "app"
+    parts = (credentials, device_logins, audit_log)
     book = IssueBook(app_issues)
+
+    def __init__(self, config: AppShellConfig | None = None) -> None:
+        self.config = config or AppShellConfig()
 
     @creates(OpenAppShell)
     def open(self, turn: Turn, command: OpenAppShell) -> None:
-        """At every start: the sweep of expired sessions goes on."""
-        turn.schedule("expired sessions", SESSION_SWEEP)
+        """At every start: what expires goes on expiring."""
+        credentials.schedule_expiry(turn)
+        turn.schedule("audit retention", audit_log.SWEEP)
 
-    # sign-in (R12)
-
-    @handles(SignIn)
-    def sign_in(self, turn: Turn, command: SignIn) -> str:
-        """1. Only a hash is taken. 2. Each sign-in is an app session of its own."""
-        if len(command.token_hash) != HASH_LENGTH or set(command.token_hash) - set("0123456789abcdef"):
-            raise BadInput("the token's SHA-256 in hexadecimal is stored, never the token", field="token_hash")
-        expires = turn.now + SESSION_TERM
-        turn.delete(app_sessions, token_hash=command.token_hash)
-        turn.insert(
-            app_sessions,
-            token_hash=command.token_hash,
-            user=command.user,
-            login=command.login,
-            created_at=millis(turn.now),
-            expires_at=millis(expires),
-        )
-        return expires.isoformat()
-
-    @handles(SignOut)
-    def sign_out(self, turn: Turn, command: SignOut) -> None:
-        turn.delete(app_sessions, token_hash=command.token_hash)
-
-    @due("expired sessions")
-    def expire(self, turn: Turn) -> None:
-        for row in turn.all(app_sessions, app_sessions.c.expires_at <= millis(turn.now), limit=1_000):
-            turn.delete(app_sessions, token_hash=row.token_hash)
-        turn.schedule("expired sessions", SESSION_SWEEP)
+    def after_turn(self, turn: Turn) -> None:
+        if turn.wrote(app_sessions) or turn.wrote(app_tokens):
+            credentials.schedule_expiry(turn)
 
     # installations
 
@@ -102,6 +77,11 @@ class AppShell(Actor):
         organization = message.organization
         # Release 0.2 shows an event of `app` to everybody, unless it names what only some may see.
         turn.publish(OrganizationChanged(entity=organization.id, repository=organization.id, organization=organization))
+
+    @receives(AccessMayHaveChanged)
+    def access_may_have_changed(self, turn: Turn, message: AccessMayHaveChanged) -> None:
+        """Whoever watches the start page looks again at the organizations they may see."""
+        turn.publish(AccessChanged(entity=f"access {message.person or '*'}", person=message.person))
 
     # sandboxes that nobody uses
 

@@ -9,15 +9,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from typing import Protocol, cast
+from typing import Protocol, TypeVar, cast
 
 import structlog
 
+from foundry.actors.github_state.access_door import AccessOutside, ReadGitHub, below
+from foundry.actors.github_state.person_tokens import PersonTokens
 from foundry.actors.github_state.shapes import installation_summary, pull_request_view, repository_ref
 from foundry.actors.github_state.views import installation_of, known_repository
 from foundry.contracts.doors import Doors, GitHubDoor
-from foundry.contracts.github_payloads import GitHubBudget, GitHubPullRequest
+from foundry.contracts.errors import Forbidden, FoundryError
+from foundry.contracts.github_access import Role, SingleSignOnNeeded
+from foundry.contracts.github_payloads import GitHubPullRequest
 from foundry.contracts.github_state import (
     InstallationSummary,
     Member,
@@ -25,17 +28,17 @@ from foundry.contracts.github_state import (
     PullRequestView,
 )
 from foundry.contracts.ids import OrganizationId, RepositoryId, UserId
-from foundry.contracts.people import Access
+from foundry.contracts.people import Person
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.task import NothingToPublish, PullRequestRef
 from foundry.contracts.task_rename import BranchOnGitHub, OldPullRequest
+from foundry.contracts.user_github_data import ReconnectNeeded
 from foundry.github.client import GitHub
+from foundry.github.client_base import Caller
 from foundry.github.errors import GitHubNotFound, GitHubRateLimited, GitHubRefused
 from foundry.runtime.reader import Reader
 
-ReadState = Callable[[Callable[[Reader], tuple[int | None, RepositoryRef | None]]], Awaitable[
-    tuple[int | None, RepositoryRef | None]]]  # fmt: skip
-"""Reads GitHubState's tables: `runtime.read`."""
+T = TypeVar("T")
 
 KEPT_BACK = 0.1  # of the hour's requests; what only looks whether something has changed leaves them alone
 LOOK_AGAIN = 0.5  # seconds between two looks at a rename that GitHub has not finished
@@ -64,13 +67,41 @@ class GitHubOutside(GitHubDoor, GitHubReader):
     Args:
         client: the App's client.
         read: runs a view on GitHubState's tables, as `Runtime.read` does.
+        persons: people's tokens. None: nothing is done in a person's name.
     """
 
-    def __init__(self, client: GitHub, read: ReadState) -> None:
+    def __init__(self, client: GitHub, read: ReadGitHub, persons: PersonTokens | None = None) -> None:
         self._client = client
         self._read = read
+        self._persons = persons
+        self.access = AccessOutside(client, self.as_person, read)
 
-    # for other rooms' workflows, and the edge
+    # in a person's name
+
+    async def as_person(self, user: UserId, call: Callable[[Caller], Awaitable[T]]) -> T:
+        """Run `call` with this person's token. If GitHub rejects the token, run it once more with a refreshed one.
+
+        Raises:
+            ReconnectNeeded: there is no token that GitHub accepts; the person has to connect again.
+        """
+        if self._persons is None:
+            raise ReconnectNeeded("this server uses no tokens of people")
+        token = await self._persons.token(user)
+        try:
+            return await call(self._client.as_token(token, f"user {user}"))
+        except GitHubRefused as refused:
+            if refused.answered != 401:
+                raise
+            await self._persons.rejected(user, token)
+        token = await self._persons.token(user)
+        try:
+            return await call(self._client.as_token(token, f"user {user}"))
+        except GitHubRefused as refused:
+            if refused.answered != 401:
+                raise
+            raise ReconnectNeeded(f"GitHub rejects even a new token of person {user}") from refused
+
+    # for other rooms' workflows
 
     async def branch_names(self, repository: RepositoryRef) -> list[str]:
         installation, present = await self._reach(repository)
@@ -92,8 +123,29 @@ class GitHubOutside(GitHubDoor, GitHubReader):
             finally:
                 audit.info("git credential given back", installation=installation)
 
+    async def require_push(self, repository: RepositoryRef, person: Person) -> None:
+        """Ask with the person's own token; with the App's, if there is none that works there."""
+        try:
+            found = await self.access.right(person.id, repository.id)
+        except (ReconnectNeeded, SingleSignOnNeeded):
+            found = await self.access.right_by_app(person.id, repository.organization, repository.id)
+        if not found.access.may_write:
+            may = f"{person.login} has {found.access} access to {repository.full_name} now"
+            raise Forbidden(
+                f"{may}, so nothing is pushed in their name",
+                remedy="Somebody with write access can publish the task.",
+            )
+
     async def open_pull_request(
-        self, repository: RepositoryRef, *, head: str, base: str, title: str, body: str, draft: bool
+        self,
+        repository: RepositoryRef,
+        *,
+        head: str,
+        base: str,
+        title: str,
+        body: str,
+        draft: bool,
+        person: UserId | None = None,
     ) -> PullRequestRef:
         """1. Find the open one of this head. 2. Else open one. 3. Somebody else was first: find theirs.
 
@@ -101,12 +153,16 @@ class GitHubOutside(GitHubDoor, GitHubReader):
             NothingToPublish: GitHub sees no commits between the two branches.
         """
         installation, present = await self._reach(repository)
+
+        async def create(caller: Caller) -> GitHubPullRequest:
+            return await self._client.create_pull_request(
+                caller, present.full_name, head=head, base=base, title=title, body=body, draft=draft
+            )
+
         found = await self._open_one(installation, present, head)
         if found is None:
             try:
-                found = await self._client.create_pull_request(
-                    installation, present.full_name, head=head, base=base, title=title, body=body, draft=draft
-                )
+                found = await self._as_person_or_app(person, installation, create)
             except GitHubRefused as refused:
                 found = await self._open_one(installation, present, head)
                 if found is None:
@@ -114,6 +170,30 @@ class GitHubOutside(GitHubDoor, GitHubReader):
                         raise NothingToPublish(f"GitHub sees no commits between {base} and {head}") from refused
                     raise
         return PullRequestRef(number=found.number, state=found.outcome, url=found.html_url)
+
+    async def _as_person_or_app(
+        self, person: UserId | None, installation: int, call: Callable[[Caller], Awaitable[T]]
+    ) -> T:
+        """Run `call` in the person's name where that works; else as the App. A call whose outcome is unknown raises.
+
+        Raises:
+            GitHubUnavailable: nobody knows whether GitHub did it. What repeats this has to look first.
+        """
+        if person is not None and self._persons is not None:
+            try:
+                await self._persons.token(person)
+            except FoundryError as error:
+                log.info("done as the App, not in a person's name", user=person, reason=error.detail)
+            else:
+                try:
+                    return await self.as_person(person, call)
+                except GitHubRefused as refused:
+                    if refused.answered != 403:
+                        raise
+                    log.info("done as the App, not in a person's name", user=person, reason=refused.detail)
+                except (ReconnectNeeded, GitHubNotFound, GitHubRateLimited) as error:
+                    log.info("done as the App, not in a person's name", user=person, reason=error.detail)
+        return await call(self._client.as_installation(installation))
 
     async def _open_one(self, installation: int, repository: RepositoryRef, head: str) -> GitHubPullRequest | None:
         listed = await self._client.pull_requests(installation, repository.full_name, head=f"{repository.owner}:{head}")
@@ -127,7 +207,7 @@ class GitHubOutside(GitHubDoor, GitHubReader):
         """
         installation, present = await self._reach(repository)
         budget = self._client.budget(installation)
-        if _nearly_used_up(budget):
+        if below(budget, KEPT_BACK):
             left = f"{budget.remaining} of {budget.limit} requests are left in this hour"
             raise GitHubRateLimited(f"{left}; they are kept for people's work", reset_at=budget.reset_at)
         found = await self._client.heads(installation, present.full_name, _common_beginning(names))
@@ -215,10 +295,6 @@ class GitHubOutside(GitHubDoor, GitHubReader):
             return ""
         return await _words(self._client.comment(installation, present.full_name, number, body))
 
-    async def permission(self, organization: OrganizationId, repository: RepositoryRef, login: str) -> Access:
-        installation, present = await self._reach(repository.model_copy(update={"organization": organization}))
-        return Access(await self._client.permission(installation, present.full_name, login))
-
     # for GitHubState's own workflows
 
     async def installations(self) -> list[InstallationSummary]:
@@ -229,12 +305,15 @@ class GitHubOutside(GitHubDoor, GitHubReader):
 
     async def members(self, login: str, installation: int) -> list[Member] | None:
         """The organization's members; None if the App may not see them."""
+        found: list[Member] = []
         try:
-            found = await self._client.members(installation, login)
+            for role, as_github in ((Role.OWNER, "admin"), (Role.MEMBER, "member")):
+                listed = await self._client.members(installation, login, as_github)
+                found += [Member(id=UserId(str(one.id)), login=one.login, role=role) for one in listed]
         except (GitHubRefused, GitHubNotFound) as refused:
             log.warning("members are not read", organization=login, reason=refused.detail)
             return None
-        return [Member(id=UserId(str(account.id)), login=account.login) for account in found]
+        return found
 
     async def pull_requests(self, repository: RepositoryRef) -> list[PullRequestView]:
         """The open ones."""
@@ -276,12 +355,6 @@ async def _words(call: Awaitable[object]) -> str:
     except (GitHubRefused, GitHubNotFound) as refused:
         return refused.detail
     return ""
-
-
-def _nearly_used_up(budget: GitHubBudget) -> bool:
-    if budget.limit is None or budget.remaining is None or budget.reset_at is None:
-        return False
-    return budget.remaining < budget.limit * KEPT_BACK and budget.reset_at > datetime.now(UTC)
 
 
 def _common_beginning(names: list[str]) -> str:

@@ -1,23 +1,24 @@
-"""GitHubState(org): repositories, members, pull requests and permissions as GitHub last described them."""
+"""GitHubState(org): repositories, members and pull requests as GitHub last described them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from foundry.actors.github_state.access_events import EVENTS as ACCESS_EVENTS
+from foundry.actors.github_state.access_events import access_event, repositories_chosen
 from foundry.actors.github_state.branch_heads import EVENTS as BRANCH_EVENTS
 from foundry.actors.github_state.branch_heads import branch_event
+from foundry.actors.github_state.listings import SWEEP, access_changed
 from foundry.actors.github_state.shapes import pull_request_view
 from foundry.actors.github_state.sync import begin_sync, stop_sync
 from foundry.actors.github_state.tables import (
     github_members,
-    github_permissions,
     github_pull_requests,
     github_repositories,
     github_states,
 )
 from foundry.contracts import addresses
 from foundry.contracts.github_state import (
-    AccessChanged,
     Delivered,
     DescribePullRequest,
     HookRepository,
@@ -27,7 +28,6 @@ from foundry.contracts.github_state import (
     PullRequestState,
     PullRequestView,
     RecordMembers,
-    RecordPermission,
     RecordPullRequests,
     RecordRepositories,
 )
@@ -40,16 +40,14 @@ from foundry.runtime.actor import creates, handles, receives
 from foundry.runtime.columns import AnyRow
 from foundry.runtime.turn import Turn
 
-ACCESS_EVENTS = {"member", "membership", "organization", "team", "team_add", "public"}
-
-
 # its life
 
 
 @creates(InstallationGranted)
 def granted(turn: Turn, message: InstallationGranted) -> None:
-    """1. Remember the installation. 2. The organization exists. 3. Read everything."""
-    seen = message.installation
+    """1. Remember the installation. 2. The organization exists. 3. Another installation than before: people may reach
+    other things. 4. Read everything."""
+    seen, known = message.installation, turn.find(github_states)
     turn.put(
         github_states,
         installation=seen.id,
@@ -60,6 +58,9 @@ def granted(turn: Turn, message: InstallationGranted) -> None:
         active=True,
     )
     _tell_organization(turn)
+    turn.schedule("old access", SWEEP)
+    if known is not None and (known.installation, known.active) != (seen.id, True):
+        access_changed(turn)
     begin_sync(turn)
 
 
@@ -70,7 +71,7 @@ def revoked(turn: Turn, message: InstallationRevoked) -> None:
         return
     turn.update(github_states, active=False)
     stop_sync(turn)
-    _forget_access(turn)
+    access_changed(turn)
     _tell_organization(turn)
 
 
@@ -105,26 +106,22 @@ def delivered(turn: Turn, message: Delivered) -> None:
         _pull_request(turn, view, by_event=True, reopened=message.action == "reopened")
     elif message.event in BRANCH_EVENTS:
         branch_event(turn, message.event, payload)
-    elif message.event == "repository" and repository:
-        _repository_event(turn, message.action, repository)
     elif message.event == "installation_repositories":
         _gone(turn, [RepositoryId(str(removed.id)) for removed in payload.repositories_removed])
-        _forget_access(turn)
+        repositories_chosen(turn, payload)
         begin_sync(turn)
-    elif message.event == "member" and repository and payload.member:
-        _forget_access(turn, RepositoryId(str(repository.id)), payload.member.login)
     elif message.event in ACCESS_EVENTS:
-        _forget_access(turn, RepositoryId(str(repository.id)) if repository else None)
+        if message.event == "repository" and repository:
+            _repository_event(turn, message.action, repository)
+        access_event(turn, message)
 
 
 def _repository_event(turn: Turn, action: str, repository: HookRepository) -> None:
-    key = RepositoryId(str(repository.id))
-    if action == "deleted":
-        _gone(turn, [key])
-        return
-    _repositories(turn, _described(turn, repository))
-    if action in ("privatized", "publicized", "transferred"):
-        _forget_access(turn, key)
+    elsewhere = repository.owner is not None and str(repository.owner.id) != turn.key
+    if action == "deleted" or (action == "transferred" and elsewhere):
+        _gone(turn, [RepositoryId(str(repository.id))])
+    else:
+        _repositories(turn, _described(turn, repository))
 
 
 def _described(turn: Turn, seen: HookRepository) -> list[RepositoryRef]:
@@ -181,8 +178,6 @@ def _repositories(turn: Turn, repositories: Iterable[RepositoryRef]) -> None:
 
 def _gone(turn: Turn, repositories: list[RepositoryId]) -> None:
     gone = [key for key in repositories if turn.delete(github_repositories, repository=key)]
-    for key in gone:
-        turn.delete(github_permissions, repository=key)
     if gone:
         turn.send(addresses.organization(OrganizationId(turn.key)), RepositoriesSeen(gone=gone))
 
@@ -190,7 +185,8 @@ def _gone(turn: Turn, repositories: list[RepositoryId]) -> None:
 @handles(RecordMembers)
 def record_members(turn: Turn, command: RecordMembers) -> None:
     turn.delete(github_members)
-    turn.insert_many(github_members, [{"user": member.id, "login": member.login} for member in command.members])
+    rows = [{"user": member.id, "login": member.login, "role": member.role} for member in command.members]
+    turn.insert_many(github_members, rows)
 
 
 # pull requests
@@ -246,34 +242,6 @@ def _tell_repository(turn: Turn, new: PullRequestView, action: str) -> None:
         at=new.updated_at,
     )
     turn.send(addresses.repository(new.repository), seen)
-
-
-# permissions
-
-
-@handles(RecordPermission)
-def record_permission(turn: Turn, command: RecordPermission) -> None:
-    where = {"repository": command.repository, "login": command.login.lower()}
-    known = turn.find(github_permissions, **where)
-    turn.put(github_permissions, where, access=command.access.value, checked_at=millis(turn.now))
-    if known is not None and known.access != command.access:
-        _access_changed(turn, command.repository, command.login)
-
-
-def _forget_access(turn: Turn, repository: RepositoryId | None = None, login: str | None = None) -> None:
-    """Forget stored permissions, so that GitHub is asked again, and make subscribers take a fresh snapshot."""
-    where: dict[str, str] = {}
-    if repository is not None:
-        where["repository"] = repository
-    if login is not None:
-        where["login"] = login.lower()
-    turn.delete(github_permissions, **where)
-    _access_changed(turn, repository, login)
-
-
-def _access_changed(turn: Turn, repository: RepositoryId | None, login: str | None) -> None:
-    entity = f"access {repository or '*'} {login or '*'}"
-    turn.publish(AccessChanged(entity=entity, repository=repository, login=login))
 
 
 def _newer(row: AnyRow, state: PullRequestState, at: int, *, reopened: bool) -> bool:

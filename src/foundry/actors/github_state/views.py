@@ -7,23 +7,21 @@ from sqlalchemy import select
 from foundry.actors.github_state.tables import (
     github_deliveries,
     github_members,
-    github_permissions,
     github_pull_requests,
     github_repositories,
     github_states,
 )
 from foundry.contracts.addresses import github as address
+from foundry.contracts.github_access import Role
 from foundry.contracts.github_state import (
     DeliveryView,
     GitHubStateView,
     Member,
-    PermissionView,
     PullRequestState,
     PullRequestView,
 )
 from foundry.contracts.ids import OrganizationId, RepositoryId, UserId
 from foundry.contracts.messages import utc
-from foundry.contracts.people import Access
 from foundry.contracts.repository import RepositoryRef
 from foundry.runtime.columns import from_row
 from foundry.runtime.reader import Reader
@@ -81,20 +79,10 @@ def pull_request(
     return None if row is None else PullRequestView.model_validate_json(row.view)
 
 
-def permission(
-    reader: Reader, organization: OrganizationId, repository: RepositoryId, login: str
-) -> PermissionView | None:
-    """What GitHub last said of this person's access and when; None if it has to be asked."""
-    c = github_permissions.c
-    where = (c.github == organization, c.repository == repository, c.login == login.lower())
-    row = reader.first(select(c.access, c.checked_at).where(*where))
-    return None if row is None else PermissionView(access=Access(row.access), checked_at=utc(row.checked_at))
-
-
 def members(reader: Reader, organization: OrganizationId) -> list[Member]:
     """The organization's members, by login; none for a person's own account."""
     rows = reader.all(select(github_members).where(github_members.c.github == organization))
-    found = [Member(id=UserId(row.user), login=row.login) for row in rows]
+    found = [Member(id=UserId(row.user), login=row.login, role=Role(row.role)) for row in rows]
     return sorted(found, key=lambda member: member.login.lower())
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from foundry.actors.github_state.config import config
+from foundry.actors.github_state.reaches import forget_reach
 from foundry.actors.github_state.sync import begin_sync
 from foundry.actors.github_state.tables import github_deliveries, github_installations, github_states
 from foundry.contracts import addresses
@@ -19,8 +21,9 @@ from foundry.contracts.github_state import (
     RecordInstallations,
     SyncInstallations,
 )
-from foundry.contracts.ids import OrganizationId
+from foundry.contracts.ids import OrganizationId, UserId
 from foundry.contracts.messages import APP, ScopeId, millis
+from foundry.contracts.user_github_data import AuthorizationRevoked
 from foundry.runtime.actor import creates, due, handles
 from foundry.runtime.columns import AnyRow
 from foundry.runtime.turn import Turn
@@ -41,7 +44,7 @@ def sync_installations(turn: Turn, command: SyncInstallations) -> None:
 
 @handles(Deliver)
 def deliver(turn: Turn, command: Deliver) -> bool:
-    """1. Each delivery id counts once. 2. Installations are ours. 3. The rest goes to its organization."""
+    """1. Each delivery id counts once. 2. Installations and people are ours. 3. The rest goes to its organization."""
     _only_app(turn)
     if turn.find(github_deliveries, delivery=command.delivery) is not None:
         return False
@@ -60,6 +63,8 @@ def deliver(turn: Turn, command: Deliver) -> bool:
 def _route(turn: Turn, command: Deliver) -> str:
     if command.event == "installation" and command.payload.installation is not None:
         return _installation(turn, command.action, command.payload.installation)
+    if command.event == "github_app_authorization" and command.payload.sender is not None:
+        return _authorization(turn, command.action, UserId(str(command.payload.sender.id)))
     if command.installation is None:
         return "ignored"
     known = turn.find(github_installations, installation=command.installation)
@@ -81,7 +86,7 @@ def _installation(turn: Turn, action: str, seen: HookInstallation) -> str:
         return "applied"
     if seen.account is None or (known is not None and known.removed):
         return "ignored"  # an older event of an installation that is gone
-    _grant(
+    return _grant(
         turn,
         InstallationSummary(
             id=seen.id,
@@ -91,6 +96,13 @@ def _installation(turn: Turn, action: str, seen: HookInstallation) -> str:
             personal=seen.account.type == "User",
         ),
     )
+
+
+def _authorization(turn: Turn, action: str, person: UserId) -> str:
+    """The event belongs to no installation: its sender is the person who revoked it."""
+    if action != "revoked":
+        return "ignored"
+    turn.send(addresses.user_github_data(person), AuthorizationRevoked(parent=addresses.app_shell(), scope=APP))
     return "applied"
 
 
@@ -113,8 +125,15 @@ def record_installations(turn: Turn, command: RecordInstallations) -> None:
             _revoke(turn, row, removed=True)
 
 
-def _grant(turn: Turn, installation: InstallationSummary) -> None:
+def _grant(turn: Turn, installation: InstallationSummary) -> str:
+    """The organization exists from now on, if the App may be installed on this account."""
     known = turn.find(github_installations, installation=installation.id)
+    if not config(turn).policy.installs(installation.organization, installation.login):
+        if known is None:
+            _keep(turn, installation.model_copy(update={"active": False}))
+        else:
+            _revoke(turn, known, removed=False)
+        return "not allowed"
     _keep(turn, installation)
     organization = installation.organization
     granted = InstallationGranted(
@@ -123,7 +142,9 @@ def _grant(turn: Turn, installation: InstallationSummary) -> None:
     turn.send(addresses.github(organization), granted)
     new = (organization, installation.login, True)
     if known is None or (known.organization, known.login, known.active) != new:
+        forget_reach(turn)
         _tell(turn, installation.id, organization, installation.login, active=True)
+    return "applied"
 
 
 def _keep(turn: Turn, installation: InstallationSummary) -> None:

@@ -18,8 +18,10 @@ from foundry.contracts.organization import (
     OrganizationChanged,
     OrganizationListed,
     OrganizationSeen,
+    OrganizationView,
     RepositoriesChanged,
     RepositoriesSeen,
+    SetPublicWork,
 )
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.task import TaskListed, TaskSeen, TaskSummary
@@ -50,9 +52,15 @@ class Organization(Actor):
         if known is not None and all(getattr(known, name) == value for name, value in values.items()):
             return
         turn.put(organizations, **values)
-        seen = view(turn.one(organizations))
-        turn.publish(OrganizationChanged(entity="organization", organization=seen))
-        turn.send(addresses.app_shell(), OrganizationListed(organization=seen))
+        _tell(turn)
+
+    @handles(SetPublicWork)
+    def set_public_work(self, turn: Turn, command: SetPublicWork) -> OrganizationView:
+        """1. Store it. 2. Whoever watches looks again at what they may see."""
+        if bool(turn.one(organizations).public_work) != command.shown:
+            turn.update(organizations, public_work=command.shown)
+            _tell(turn)
+        return view(turn.one(organizations))
 
     # the lookup index (R1)
 
@@ -113,6 +121,12 @@ class Organization(Actor):
     @handles(ClearIssues)
     def clear_issues(self, turn: Turn, command: ClearIssues) -> int:
         return self.book.clear(turn, command.issue)
+
+
+def _tell(turn: Turn) -> None:
+    seen = view(turn.one(organizations))
+    turn.publish(OrganizationChanged(entity="organization", organization=seen))
+    turn.send(addresses.app_shell(), OrganizationListed(organization=seen))
 
 
 def _publish(turn: Turn, task: TaskSummary) -> None:

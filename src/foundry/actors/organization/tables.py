@@ -16,6 +16,7 @@ organizations = owned_table(
     Column("avatar_url", String, nullable=False),
     Column("installation", BigInteger),
     Column("active", Boolean, nullable=False),
+    Column("public_work", Boolean, nullable=False, server_default="0"),  # everybody may read it
 )
 
 organization_tasks = owned_table(
@@ -28,7 +29,7 @@ organization_tasks = owned_table(
     Column("created_at", BigInteger, nullable=False),
     Column("changed_at", BigInteger, nullable=False),
     Column("summary", Text, nullable=False),  # TaskSummary
-    Index("organization_tasks_listing", "organization", "archived", "created_at"),
+    Index("organization_tasks_listing", "organization", "archived", "repository"),
 )
 
 organization_repositories = owned_table(

@@ -12,14 +12,13 @@ import jwt
 
 from foundry.devkit.cast import PERMISSIONS
 from foundry.devkit.github.refusals import NOT_BY_APP, NOT_FOUND, Refusal
+from foundry.devkit.github.roles import LEVELS, Roles
+from foundry.devkit.github.sso import Sso
 from foundry.devkit.github.store import Doc, Store
 
 TOKEN_LIFE = 3_600  # seconds of an installation token
-USER_TOKEN_LIFE = 28_800  # seconds, like user tokens of GitHub Apps
-REFRESH_TOKEN_LIFE = 15_897_600  # seconds, about six months
 JWT_LIFE = 600  # seconds; maximum lifetime of an App's own token
 DRIFT = 60  # seconds that clocks may differ
-LEVELS = {"none": 0, "read": 1, "triage": 2, "write": 3, "maintain": 4, "admin": 5}
 PUBLIC = {
     "metadata",
     "contents",
@@ -28,6 +27,7 @@ PUBLIC = {
 }  # permissions that anybody has for reading a public repository
 ROLE_FOR = {("issues", "write"): "read"}  # a person with read access may comment; otherwise the level is the role
 SUSPENDED = "This installation has been suspended"
+READ_ONLY = "Repository was archived so is read-only."
 
 
 @dataclass
@@ -37,6 +37,8 @@ class Caller:
     kind: str  # app, installation, user, nobody
     key: str  # key of the rate limit budget
     login: str = ""
+    person: int = 0  # a person's id
+    sso: list[int] = field(default_factory=list[int])  # organizations that require single sign-on and are reached
     installation: int | None = None
     repositories: list[int] | None = None  # None: all of the installation's
     permissions: dict[str, str] = field(default_factory=dict[str, str])
@@ -47,8 +49,8 @@ class Caller:
 class Access:
     """Tokens and permissions."""
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    def __init__(self, store: Store, sso: Sso) -> None:
+        self.store, self.sso, self.roles = store, sso, Roles(store)
 
     # tokens
 
@@ -62,38 +64,6 @@ class Access:
         expires = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(body["expires"]))
         selection = "all" if repositories is None else "selected"
         return {"token": token, "expires_at": expires, "permissions": permissions, "repository_selection": selection}
-
-    def user_token(self, login: str) -> Doc:
-        """Create a person's token and its refresh token, which works once."""
-        token, refresh = "ghu_" + secrets.token_hex(18), "ghr_" + secrets.token_hex(38)
-        self.store.put("token", token, {"kind": "user", "login": login, "expires": time.time() + USER_TOKEN_LIFE})
-        renews = {"login": login, "token": token, "expires": time.time() + REFRESH_TOKEN_LIFE}
-        self.store.put("refresh", refresh, renews)
-        return {
-            "access_token": token, "expires_in": USER_TOKEN_LIFE, "refresh_token": refresh,
-            "refresh_token_expires_in": REFRESH_TOKEN_LIFE, "token_type": "bearer", "scope": "",
-        }  # fmt: skip
-
-    def refreshed(self, refresh: str) -> Doc | None:
-        """Return a new pair and invalidate the old pair. None: the refresh token is unknown, used or too old."""
-        found = self.store.get("refresh", refresh)
-        if found is None:
-            return None
-        self.store.remove("refresh", refresh)
-        self.store.remove("token", found.get("token", ""))
-        if found.get("expires", time.time() + 1) < time.time():
-            return None
-        return self.user_token(found["login"])
-
-    def revoke(self, token: str) -> None:
-        self.store.remove("token", token)
-
-    def sign_out(self, login: str) -> None:
-        """Revoke the person's authorization of the App, with all their tokens."""
-        for kind in ("token", "refresh"):
-            for key in self.store.keys(kind):
-                if (self.store.get(kind, key) or {}).get("login") == login:
-                    self.store.remove(kind, key)
 
     def caller(self, authorization: str) -> Caller:
         """Return the caller of an Authorization header: `Bearer T`, `token T`, or Basic with the token as password.
@@ -114,10 +84,10 @@ class Access:
 
     def _by_token(self, token: str) -> Caller:
         found = self.store.get("token", token)
-        if found is None or found["expires"] < time.time():
+        if found is None or (found["expires"] is not None and found["expires"] < time.time()):
             raise Refusal(401, "Bad credentials")
         if found["kind"] == "user":
-            return Caller("user", f"user:{found['login']}", login=found["login"], token=token)
+            return self._person(token, found)
         number = found["installation"]
         installation = self.store.get("installation", number)
         if installation is None:
@@ -128,6 +98,13 @@ class Access:
             "installation", f"installation:{number}", installation=number, repositories=found["repositories"],
             permissions=found["permissions"], token=token,
         )  # fmt: skip
+
+    def _person(self, token: str, found: Doc) -> Caller:
+        person = next((user for user in self.store.all("user") if user["id"] == found.get("person")), None)
+        if person is None:
+            raise Refusal(401, "Bad credentials")
+        number = person["id"]
+        return Caller("user", f"user:{number}", login=person["login"], person=number, sso=found["sso"], token=token)
 
     def _app(self, token: str) -> Caller:
         """Check a JWT. 1. The App's key signed it. 2. It has iat, exp and iss. 3. It lives at most ten minutes."""
@@ -161,12 +138,7 @@ class Access:
 
     def role(self, repo: Doc, login: str) -> str:
         """Return a person's role in a repository."""
-        if repo["owner"] == login:
-            return "admin"
-        org = self.store.get("org", repo["owner"])
-        if org and org["members"].get(login) == "admin":
-            return "admin"
-        return repo["access"].get(login, "none" if repo["private"] else "read")
+        return self.roles.effective(repo, login)
 
     def installation_on(self, account: str) -> Doc | None:
         return next((i for i in self.store.all("installation") if i["account"] == account), None)
@@ -177,6 +149,36 @@ class Access:
             return False
         chosen = installation.get("repositories")
         return chosen is None or repo["id"] in chosen
+
+    def inside(self, installation: Doc) -> list[Doc]:
+        """Return all repositories that the App is installed on."""
+        chosen = installation.get("repositories")
+        some = None if chosen is None else set(chosen)
+        if installation["suspended_at"]:
+            return []
+        return [
+            repo for repo in self.store.all("repo")
+            if repo["owner"] == installation["account"] and (some is None or repo["id"] in some)
+        ]  # fmt: skip
+
+    def inside_organization(self, caller: Caller, org: Doc) -> bool:
+        """Return True if the caller may see the organization's members and teams. None of them is public.
+
+        Raises:
+            Refusal: 403 for an installation here without the permission, and for a member without single sign-on.
+        """
+        self.sso.check(caller, org["login"])
+        if caller.kind == "user":
+            return caller.login in org["members"]
+        if caller.kind != "installation":
+            return False
+        installation = self.store.get("installation", caller.installation)
+        if not installation or installation["account"] != org["login"]:
+            return False
+        caller.accepted = "members=read"
+        if LEVELS[caller.permissions.get("members", "none")] < LEVELS["read"]:
+            raise Refusal(403, NOT_BY_APP)
+        return True
 
     def allowed(self, caller: Caller, repo: Doc, what: str, level: str) -> bool:
         """Return True if the caller has the permission `what` (contents, pull_requests, ...) at `level`.
@@ -202,18 +204,27 @@ class Access:
         """Return the repository, if the caller has the permission.
 
         Raises:
-            Refusal: 404 if the caller may not see it, 403 if the caller lacks the permission.
+            Refusal: 404 if the caller may not see it; 403 if the caller lacks the permission or single sign-on, or the
+                repository is archived.
         """
         caller.accepted = f"{what}={level}"
         if repo is None or not self.allowed(caller, repo, "metadata", "read"):
             raise Refusal(404, NOT_FOUND)
+        self.sso.check(caller, repo["owner"])
         if not self.allowed(caller, repo, what, level):
             if caller.kind == "nobody":
                 raise Refusal(401, "Requires authentication")
             if caller.kind == "user" and LEVELS[self.role(repo, caller.login)] < LEVELS[level]:
                 raise Refusal(403, f"Must have {'admin rights' if level == 'admin' else 'push access'} to repository.")
             raise Refusal(403, NOT_BY_APP)
+        if level != "read":
+            self.writable(repo)
         return repo
+
+    def writable(self, repo: Doc) -> None:
+        """Raises Refusal: 403, the repository is archived."""
+        if repo.get("archived"):
+            raise Refusal(403, READ_ONLY)
 
     def grants(self, installation: Doc | None) -> dict[str, str]:
         """Return the permissions of an installation."""

@@ -15,12 +15,14 @@ from foundry.devkit.github.access import Access
 from foundry.devkit.github.branches import Branches
 from foundry.devkit.github.budget import Budgets
 from foundry.devkit.github.control import Control
+from foundry.devkit.github.control_people import PeopleControl
 from foundry.devkit.github.faults import Faults
 from foundry.devkit.github.git_http import GitHttp
 from foundry.devkit.github.hooks import Hooks
 from foundry.devkit.github.manifest import Manifest
 from foundry.devkit.github.oauth import OAuth
 from foundry.devkit.github.pages import Pages
+from foundry.devkit.github.people import People
 from foundry.devkit.github.pulls import Pulls
 from foundry.devkit.github.refusals import Refusal
 from foundry.devkit.github.repos import Repositories
@@ -29,9 +31,13 @@ from foundry.devkit.github.rest_app import AppRoutes
 from foundry.devkit.github.rest_people import PeopleRoutes
 from foundry.devkit.github.rest_pulls import PullRoutes
 from foundry.devkit.github.rest_repos import RepositoryRoutes
+from foundry.devkit.github.rest_teams import TeamRoutes
 from foundry.devkit.github.settings import Settings
 from foundry.devkit.github.shapes import Shapes
+from foundry.devkit.github.sso import Sso
 from foundry.devkit.github.store import Store
+from foundry.devkit.github.teams import Teams
+from foundry.devkit.github.tokens import Tokens
 
 
 def create_github(directory: Path, url: str, *, webhook: str | None = None) -> FastAPI:
@@ -43,18 +49,22 @@ def create_github(directory: Path, url: str, *, webhook: str | None = None) -> F
         webhook: the address for the sample App's webhooks. None: unchanged.
     """
     store, faults, budgets = Store(directory), Faults(), Budgets()
-    access, repositories = Access(store), Repositories(store)
+    sso, repositories = Sso(store, url), Repositories(store)
+    access, tokens = Access(store, sso), Tokens(store, sso)
     repositories.seed()
+    tokens.adopt()
     shapes = Shapes(store, repositories, access, url)
     hooks = Hooks(store, shapes, webhook)
     branches = Branches(store, repositories, shapes, hooks, access)
     pulls = Pulls(store, repositories, shapes, hooks, branches)
     settings = Settings(store, access, repositories, shapes, hooks)
+    people, teams = People(store, shapes, hooks, settings), Teams(store, shapes, hooks, settings)
     rest = Rest(
         access,
         budgets,
         faults,
         AppRoutes(store, access, repositories, shapes, hooks, settings),
+        TeamRoutes(store, access, shapes, teams),
         PeopleRoutes(store, access, shapes),
         RepositoryRoutes(
             store, access, repositories, shapes, branches, PullRoutes(store, access, repositories, shapes, pulls)
@@ -71,8 +81,9 @@ def create_github(directory: Path, url: str, *, webhook: str | None = None) -> F
 
     app = FastAPI(title="A stand-in for GitHub", openapi_url=None, lifespan=lifespan)
     for part in (
-        Control(store, access, budgets, faults, hooks, branches, settings),
-        OAuth(store, access, shapes, hooks, faults),
+        Control(store, budgets, faults, hooks, branches, settings),
+        PeopleControl(store, tokens, sso, budgets, hooks, settings, people, teams),
+        OAuth(store, tokens, shapes, hooks, faults),
         Manifest(store, shapes, hooks),
         rest,
         GitHttp(access, repositories, branches, faults),

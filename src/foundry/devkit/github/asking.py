@@ -11,6 +11,7 @@ from fastapi import Request
 
 from foundry.devkit.github.access import Caller
 from foundry.devkit.github.shapes import BOT
+from foundry.devkit.github.sso import Sso
 from foundry.devkit.github.store import Doc
 
 PAGE = 30  # default number of items on a page
@@ -27,12 +28,21 @@ class Ask:
     path: list[str]
     body: Doc
     by: str = field(init=False)  # login shown as the actor of a change
+    headers: dict[str, str] = field(default_factory=dict[str, str])  # of the response, beside every response's own
 
     def __post_init__(self) -> None:
         self.by = self.caller.login or BOT
 
     def query(self, name: str, otherwise: str = "") -> str:
         return self.request.query_params.get(name, otherwise)
+
+    def hidden(self, sso: Sso) -> list[Doc]:
+        """Return the organizations that a list leaves out for want of single sign-on. The response's header says so."""
+        found = sso.hidden(self.caller)
+        if found:
+            numbers = ",".join(str(org["id"]) for org in found)
+            self.headers["X-GitHub-SSO"] = f"partial-results; organizations={numbers}"
+        return found
 
     @property
     def per_page(self) -> int:
@@ -55,6 +65,7 @@ class Listed:
     show: Callable[[Doc], Any] = lambda item: item
     key: str = ""
     cursor: str = ""  # the field whose value is the cursor
+    more: Doc = field(default_factory=dict[str, Any])  # beside `key` in the object
 
     def page(self, ask: Ask) -> tuple[Any, str]:
         """Return the page and its Link header."""
@@ -62,7 +73,7 @@ class Listed:
         shown, links = self._by_cursor(ask, size) if self.cursor else self._by_number(ask, size)
         body: Any = [self.show(item) for item in shown]
         if self.key:
-            body = {"total_count": len(self.items), self.key: body}
+            body = {"total_count": len(self.items), **self.more, self.key: body}
         return body, ", ".join(f'<{ask.link(**query)}>; rel="{rel}"' for rel, query in links.items())
 
     def _by_number(self, ask: Ask, size: int) -> tuple[Sequence[Doc], dict[str, dict[str, object]]]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from foundry.devkit.github.access import LEVELS, Access
+from foundry.devkit.github.access import Access
 from foundry.devkit.github.gitting import git
 from foundry.devkit.github.hooks import Hooks
 from foundry.devkit.github.refusals import NOT_FOUND, Refusal, invalid
 from foundry.devkit.github.repos import Repositories
+from foundry.devkit.github.roles import LEVELS
 from foundry.devkit.github.shapes import Shapes
 from foundry.devkit.github.store import Doc, Store, now
 

@@ -1,4 +1,4 @@
-"""Control for tests: `/_devkit/`. Nothing here exists on GitHub.
+"""Control for tests: `/_devkit/`. Nothing here exists on GitHub. control_people.py has the routes about people.
 
 A restart resets faults, limits, holding and dropping, but not the owners' changes.
 """
@@ -11,7 +11,6 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 
-from foundry.devkit.github.access import Access
 from foundry.devkit.github.branches import Branches
 from foundry.devkit.github.budget import REQUESTS, WINDOW, Budgets
 from foundry.devkit.github.faults import Fault, Faults
@@ -50,10 +49,6 @@ class Given(BaseModel):
     role: Role
 
 
-class Joined(BaseModel):
-    role: Literal["none", "member", "admin"]
-
-
 class NewRepository(BaseModel):
     owner: str
     name: str
@@ -66,6 +61,7 @@ class Changed(BaseModel):
     name: str | None = None
     owner: str | None = None
     private: bool | None = None
+    archived: bool | None = None
 
 
 class NewInstallation(BaseModel):
@@ -84,14 +80,13 @@ class Control:
     def __init__(
         self,
         store: Store,
-        access: Access,
         budgets: Budgets,
         faults: Faults,
         hooks: Hooks,
         branches: Branches,
         settings: Settings,
     ) -> None:
-        self.store, self.access, self.budgets, self.faults = store, access, budgets, faults
+        self.store, self.budgets, self.faults = store, budgets, faults
         self.hooks, self.branches, self.settings = hooks, branches, settings
         self.router = APIRouter(prefix="/_devkit", default_response_class=Response)
         for path, method, handler in (
@@ -110,11 +105,9 @@ class Control:
             ("/repositories/{number}", "PATCH", self.change),
             ("/repositories/{number}", "DELETE", self.delete),
             ("/repositories/{number}/access/{login}", "PUT", self.give_access),
-            ("/organizations/{org}/members/{login}", "PUT", self.join),
             ("/installations", "POST", self.install),
             ("/installations/{number}", "PATCH", self.installed),
             ("/installations/{number}", "DELETE", self.uninstall),
-            ("/people/{login}/authorization", "DELETE", self.sign_out),
         ):
             self.router.add_api_route(path, handler, methods=[method], response_model=None, include_in_schema=False)
 
@@ -182,7 +175,7 @@ class Control:
         return JSONResponse(made, 201)
 
     async def change(self, number: int, wish: Changed) -> Response:
-        """Rename a repository, transfer it, or make it private or public."""
+        """Rename a repository, transfer it, make it private or public, archive or unarchive it."""
         repo = self._found("repo", number)
         if wish.name is not None:
             self.settings.rename(repo, wish.name)
@@ -190,6 +183,8 @@ class Control:
             self.settings.transfer(repo, wish.owner)
         if wish.private is not None:
             self.settings.publish(repo, private=wish.private)
+        if wish.archived is not None:
+            self.settings.archive(repo, archived=wish.archived)
         return _done()
 
     async def delete(self, number: int) -> Response:
@@ -198,10 +193,6 @@ class Control:
 
     async def give_access(self, number: int, login: str, wish: Given) -> Response:
         self.settings.give_access(self._found("repo", number), login, wish.role)
-        return _done()
-
-    async def join(self, org: str, login: str, wish: Joined) -> Response:
-        self.settings.join(self._found("org", org), login, wish.role)
         return _done()
 
     async def install(self, wish: NewInstallation) -> Response:
@@ -221,12 +212,6 @@ class Control:
 
     async def uninstall(self, number: int) -> Response:
         self.settings.uninstall(self._found("installation", number))
-        return _done()
-
-    async def sign_out(self, login: str) -> Response:
-        """Revoke the person's authorization of the App."""
-        self.access.sign_out(self._found("user", login)["login"])
-        self.hooks.signed_out(login)
         return _done()
 
 

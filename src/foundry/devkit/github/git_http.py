@@ -11,12 +11,13 @@ from contextlib import suppress
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
 
-from foundry.devkit.github.access import LEVELS, Access, Caller
+from foundry.devkit.github.access import Access, Caller
 from foundry.devkit.github.branches import Branches
 from foundry.devkit.github.faults import Faults, suffer
 from foundry.devkit.github.gitting import ENV
 from foundry.devkit.github.refusals import Refusal
 from foundry.devkit.github.repos import Repositories
+from foundry.devkit.github.roles import LEVELS
 from foundry.devkit.github.shapes import BOT
 from foundry.devkit.github.store import Doc
 
@@ -24,6 +25,10 @@ CHUNK = 65_536  # bytes
 UNZIP = 31  # zlib's window for gzip
 SERVICES = ("info/refs", "git-upload-pack", "git-receive-pack")
 GONE = "Repository not found."
+SSO = """\
+The '{org}' organization has enabled or enforced SAML SSO.
+To access this repository, you must re-authorize the OAuth Application 'Foundry sample'."""
+ARCHIVED = "This repository was archived so it is read-only."
 
 
 class GitHttp:
@@ -66,12 +71,17 @@ class GitHttp:
             return _text(401, GONE, ask)
         if subject is None or not self.access.allowed(caller, subject, "contents", "read"):
             return _text(404, GONE)
+        if org := self.access.sso.blocks(caller, subject["owner"]):
+            return _text(403, SSO.format(org=org["login"]))
         if moved:
             query = f"?{request.url.query}" if request.url.query else ""
             return RedirectResponse(f"/{moved['owner']}/{moved['name']}.git/{service}{query}", 301)
         if pushing and not self.access.allowed(caller, subject, "contents", "write"):
             who = caller.login or BOT
             return _text(403, f"Permission to {owner}/{name}.git denied to {who}.")
+        if pushing and subject.get("archived"):
+            return _text(403, ARCHIVED)
+        self.repositories.path(subject)  # exists from here on
         response = await self._backend(request, subject, service, caller)
         if service == "git-receive-pack":
             self.branches.observe(self.repositories.store.get("repo", subject["id"]) or subject, caller.login or BOT)

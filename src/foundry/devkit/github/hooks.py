@@ -49,11 +49,14 @@ class Hooks:
         elif self._flowing:
             self._flowing.set()
 
-    def send(self, event: str, payload: Doc, *, account: str, sender: str, repo: Doc | None = None) -> None:
+    def send(
+        self, event: str, payload: Doc, *, account: str, sender: str, repo: Doc | None = None, role: str | None = None
+    ) -> None:
         """Deliver in the background to the App's installation on this account, if it is installed there.
 
         1. Stop if there is no target, no installation, or the installation does not include the repository. 2. Add
-        sender, installation, organization and repository. 3. Record the delivery before sending it.
+        sender, installation, organization and repository (with the permissions of a team's `role`). 3. Record the
+        delivery before sending it.
         """
         installation = self.shapes.access.installation_on(account)
         if installation is None or self.target is None:
@@ -70,6 +73,8 @@ class Hooks:
             body["organization"] = self.shapes.organization(account)
         if repo:
             body["repository"] = self.shapes.pushed_repo(repo) if event == "push" else self.shapes.repo(repo)
+            if role is not None:
+                body["repository"] |= {"permissions": self.shapes.permissions(role), "role_name": role}
         self._record(event, body, installation["id"], repo["id"] if repo else None)
 
     def ping(self) -> None:

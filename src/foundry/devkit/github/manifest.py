@@ -12,10 +12,10 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
-from foundry.devkit.github.access import LEVELS
 from foundry.devkit.github.hooks import Hooks
 from foundry.devkit.github.looks import page, same_origin
 from foundry.devkit.github.refusals import NOT_FOUND, Refusal
+from foundry.devkit.github.roles import LEVELS
 from foundry.devkit.github.shapes import EVENTS, Shapes
 from foundry.devkit.github.store import Doc, Store
 
@@ -24,9 +24,10 @@ NEEDED = {
     "issue_comment": "issues", "issues": "issues", "check_run": "checks", "check_suite": "checks", "status": "statuses",
     "push": "contents", "create": "contents", "delete": "contents", "pull_request": "pull_requests",
     "pull_request_review": "pull_requests", "pull_request_review_comment": "pull_requests", "member": "members",
-    "membership": "members", "team": "members", "organization": "organization_administration", "repository": "metadata",
+    "membership": "members", "team": "members", "team_add": "members", "organization": "members", "repository": "metadata",
 }  # fmt: skip
-"""The permission that each event needs, as public threads report (WeblateOrg/weblate #20301, cyrusagents/cyrus #1406)."""
+"""The permission that each event needs, as GitHub's page "Webhook events and payloads" says. For `issue_comment`, which
+it gives to either of two permissions, as public threads report (derive-to/derive #269, superplanehq/superplane #5235)."""
 
 
 def problems(manifest: Doc) -> list[str]:

@@ -11,13 +11,13 @@ from urllib.parse import urlencode, urlsplit
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
-from foundry.devkit.github.access import Access
 from foundry.devkit.github.faults import Faults, suffer
 from foundry.devkit.github.hooks import Hooks
 from foundry.devkit.github.looks import COOKIE, page, same_origin
-from foundry.devkit.github.refusals import NOT_FOUND, Refusal
+from foundry.devkit.github.refusals import NOT_FOUND, Refusal, invalid
 from foundry.devkit.github.shapes import Shapes
 from foundry.devkit.github.store import Doc, Store
+from foundry.devkit.github.tokens import Tokens
 
 CODE_LIFE = 600  # seconds
 CARRIED = ("client_id", "redirect_uri", "state", "code_challenge", "code_challenge_method")
@@ -33,8 +33,8 @@ FAILURES = {
 class OAuth:
     """The App's sign-in. Codes and refresh tokens work once."""
 
-    def __init__(self, store: Store, access: Access, shapes: Shapes, hooks: Hooks, faults: Faults) -> None:
-        self.store, self.access, self.shapes, self.hooks, self.faults = store, access, shapes, hooks, faults
+    def __init__(self, store: Store, tokens: Tokens, shapes: Shapes, hooks: Hooks, faults: Faults) -> None:
+        self.store, self.tokens, self.shapes, self.hooks, self.faults = store, tokens, shapes, hooks, faults
         self.router = APIRouter(include_in_schema=False)
         add = self.router.add_api_route
         add("/login/oauth/authorize", self.authorize, methods=["GET"])
@@ -76,16 +76,17 @@ class OAuth:
         if form.get("cancel"):
             text = "The user has denied your application access."
             return _back(form["redirect_uri"], {"error": "access_denied", "error_description": text} | state)
-        if not self.store.get("user", login):
+        person = self.store.get("user", login)
+        if person is None:
             return page("message.html", 422, title="No person chosen", text="Choose one of the sample people.")
         code = secrets.token_hex(10)
         made = {
-            "login": login, "redirect_uri": form["redirect_uri"], "challenge": form.get("code_challenge") or None,
+            "person": person["id"], "redirect_uri": form["redirect_uri"], "challenge": form.get("code_challenge") or None,
             "made": time.time(),
         }  # fmt: skip
         self.store.put("code", code, made)
         answer = _back(form["redirect_uri"], {"code": code} | state)
-        answer.set_cookie(COOKIE, login, httponly=True, samesite="lax")
+        answer.set_cookie(COOKIE, str(person["id"]), httponly=True, samesite="lax")
         return answer
 
     async def token(self, request: Request) -> Response:
@@ -107,7 +108,7 @@ class OAuth:
             return _error("incorrect_client_credentials")
         match fields.get("grant_type", "authorization_code"):
             case "refresh_token":
-                return self.access.refreshed(fields.get("refresh_token", "")) or _error("bad_refresh_token")
+                return self.tokens.refreshed(fields.get("refresh_token", "")) or _error("bad_refresh_token")
             case "authorization_code" | "":
                 return self._exchange(fields)
         return _error("unsupported_grant_type")
@@ -124,7 +125,7 @@ class OAuth:
             digest = hashlib.sha256(fields.get("code_verifier", "").encode()).digest()
             if base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != found["challenge"].rstrip("="):
                 return _error("bad_verification_code")
-        return self.access.user_token(found["login"])
+        return self.tokens.issue(found["person"])
 
     # the application's own endpoints, authenticated by Basic client_id:client_secret
 
@@ -135,10 +136,10 @@ class OAuth:
         except Refusal as refusal:
             return refusal.response()
         if request.method == "DELETE":
-            self.access.revoke(token)
+            self.store.remove("token", token)
             return Response(status_code=204)
         app = {"client_id": client_id, "name": "Foundry sample", "url": self.shapes.web}
-        body = {"id": 1, "token": token, "scopes": [], "app": app, "user": self.shapes.account(found["login"])}
+        body = {"id": 1, "token": token, "scopes": [], "app": app, "user": self.shapes.account(self._login(found))}
         return JSONResponse(body)
 
     async def withdraw(self, request: Request, client_id: str) -> Response:
@@ -147,9 +148,12 @@ class OAuth:
             _, found = await self._given(request, client_id)
         except Refusal as refusal:
             return refusal.response()
-        self.access.sign_out(found["login"])
-        self.hooks.signed_out(found["login"])
+        self.tokens.sign_out(found["person"])
+        self.hooks.signed_out(self._login(found))
         return Response(status_code=204)
+
+    def _login(self, found: Doc) -> str:
+        return (self.shapes.by_id(found["person"]) or {"login": "ghost"})["login"]
 
     async def _given(self, request: Request, client_id: str) -> tuple[str, Doc]:
         app = self.store.app()
@@ -158,8 +162,8 @@ class OAuth:
             raise Refusal(404, NOT_FOUND)
         token = (await _fields(request)).get("access_token", "")
         found = self.store.get("token", token)
-        if found is None or found["kind"] != "user":
-            raise Refusal(404, NOT_FOUND)
+        if found is None or found["kind"] != "user":  # the documentation has 404 for checking alone
+            raise Refusal(404, NOT_FOUND) if request.method == "POST" else invalid("OauthAccess", field="access_token")
         return token, found
 
 

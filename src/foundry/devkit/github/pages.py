@@ -9,12 +9,13 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 
-from foundry.devkit.github.access import LEVELS, Access
+from foundry.devkit.github.access import Access
 from foundry.devkit.github.gitting import GitError
 from foundry.devkit.github.looks import COOKIE, page, same_origin
 from foundry.devkit.github.pulls import METHODS, Pulls
 from foundry.devkit.github.refusals import NOT_FOUND, Refusal
 from foundry.devkit.github.repos import Repositories
+from foundry.devkit.github.roles import LEVELS
 from foundry.devkit.github.settings import Settings
 from foundry.devkit.github.shapes import Shapes
 from foundry.devkit.github.store import Doc, Store
@@ -40,6 +41,7 @@ class Pages:
         add("/", self.home, methods=["GET"])
         add("/login", self.sign_in, methods=["GET"])
         add("/login", self.signed_in, methods=["POST"])
+        add("/orgs/{org}/sso", self.single_sign_on, methods=["GET"])
         add("/_avatars/{login}.svg", self.avatar, methods=["GET"])
         for path in (
             "/favicon.svg",
@@ -54,8 +56,7 @@ class Pages:
     # signing in
 
     def _login(self, request: Request) -> str:
-        login = request.cookies.get(COOKIE, "")
-        return login if self.store.get("user", login) else ""
+        return chosen(request, self.store, self.shapes)
 
     def _who(self, request: Request, repo: Doc) -> str:
         return self._login(request) or self.settings.owner(repo["owner"])
@@ -72,9 +73,16 @@ class Pages:
         if not same_origin(request):
             return page("message.html", 403, title="Not from here", text="Sign in on this server's own page.")
         answer = RedirectResponse(_local(form.get("return_to", "/")), 303)
-        if self.store.get("user", form.get("login", "")):
-            answer.set_cookie(COOKIE, form["login"], httponly=True, samesite="lax")
+        if person := self.store.get("user", form.get("login", "")):
+            answer.set_cookie(COOKIE, str(person["id"]), httponly=True, samesite="lax")
         return answer
+
+    async def single_sign_on(self, request: Request, org: str) -> Response:
+        """Grant the tokens for which the API asked access to the organization. There is no identity provider here."""
+        if not self.access.sso.granted(request.query_params.get("authorization_request", "")):
+            text = "This address is unknown, used or older than an hour. Repeat the request that was refused."
+            return page("message.html", 404, title="Single sign-on", text=text)
+        return page("message.html", title="Single sign-on", text=f"You are signed in to {org}.")
 
     # pages
 
@@ -172,6 +180,13 @@ class Pages:
 
     async def icon(self) -> Response:
         return _svg(ICON)
+
+
+def chosen(request: Request, store: Store, shapes: Shapes) -> str:
+    """Return the login of the person at the browser. The cookie has their id, or the login that a program has set."""
+    value = request.cookies.get(COOKIE, "")
+    person = shapes.by_id(int(value)) if value.isdigit() else store.get("user", value)
+    return person["login"] if person and person["type"] == "User" else ""
 
 
 def _svg(text: str) -> Response:

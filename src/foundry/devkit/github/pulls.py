@@ -234,7 +234,7 @@ class Pulls:
 
     def recover(self) -> None:
         """After a kill: finish merges whose base has moved, then report the other moved branches."""
-        for repo in self.store.all("repo"):
+        for repo in self.repositories.started():
             for pull in self.of(repo):
                 merging = pull.get("merging")
                 if merging is None:

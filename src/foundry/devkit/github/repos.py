@@ -45,7 +45,10 @@ class Repositories:
             body = {"id": person.id, "login": person.login, "name": person.name, "email": email, "type": "User"}
             self._once("user", person.login, body)
         for org in ORGANIZATIONS:
-            body = {"id": org.id, "login": org.login, "name": org.name, "type": "Organization", "members": org.members}
+            body = {
+                "id": org.id, "login": org.login, "name": org.name, "type": "Organization", "members": org.members,
+                "base": org.base, "sso": False,
+            }  # fmt: skip
             self._once("org", org.login, body)
             if org.installation:
                 installed = {"id": org.installation, "account": org.login, "suspended_at": None, "repositories": None}
@@ -68,24 +71,42 @@ class Repositories:
 
     def make(self, sample: SampleRepository) -> Doc:
         """Create a bare repository with the sample's files as its first commit."""
-        path = self.root / f"{sample.id}.git"
-        shutil.rmtree(path, ignore_errors=True)
-        git("init", "--quiet", "--bare", "--initial-branch=main", str(path), cwd=self.root)
+        self._bare(sample, self.root / f"{sample.id}.git")
+        body = self._body(
+            sample.id, sample.owner, sample.name, sample.description, private=sample.private, access=dict(sample.access)
+        )
+        self.store.put("heads", sample.id, self.heads(body))
+        return self.store.put("repo", sample.id, body)
+
+    def promise(self, number: int, owner: str, name: str, *, private: bool, access: dict[str, str]) -> None:
+        """Create a repository that has no git directory until something needs it."""
+        body = self._body(number, owner, name, "", private=private, access=access) | {"promised": True}
+        self.store.put("repo", number, body)
+
+    def _body(
+        self, number: int, owner: str, name: str, description: str, *, private: bool, access: dict[str, str]
+    ) -> Doc:
+        return {
+            "id": number, "name": name, "owner": owner, "description": description, "private": private,
+            "default_branch": "main", "access": access, "archived": False,
+            "created_at": now(), "updated_at": now(), "pushed_at": now(),
+        }  # fmt: skip
+
+    def _bare(self, sample: SampleRepository, path: Path) -> None:
+        """Create the git directory beside its place and move it there, so that it is whole or absent after a kill."""
+        partial = path.with_suffix(".partial")
+        for old in (partial, path):
+            shutil.rmtree(old, ignore_errors=True)
+        git("init", "--quiet", "--bare", "--initial-branch=main", str(partial), cwd=self.root)
         for key, value in (("http.receivepack", "true"), ("receive.hideRefs", "refs/pull"), ("gc.auto", "0")):
-            git("config", key, value, cwd=path)
-        guard = path / "hooks" / "pre-receive"
+            git("config", key, value, cwd=partial)
+        guard = partial / "hooks" / "pre-receive"
         guard.parent.mkdir(exist_ok=True)
         guard.write_text(GUARD)
         guard.chmod(0o755)
         if sample.files:
-            self._first_commit(sample, path)
-        body = {
-            "id": sample.id, "name": sample.name, "owner": sample.owner, "description": sample.description,
-            "private": sample.private, "default_branch": "main", "access": dict(sample.access),
-            "created_at": now(), "updated_at": now(), "pushed_at": now(),
-        }  # fmt: skip
-        self.store.put("heads", sample.id, self.heads(body))
-        return self.store.put("repo", sample.id, body)
+            self._first_commit(sample, partial)
+        partial.rename(path)
 
     def _first_commit(self, sample: SampleRepository, path: Path) -> None:
         with tempfile.TemporaryDirectory() as made:
@@ -111,7 +132,17 @@ class Repositories:
         return self.store.get("repo", moved["repo"]) if moved else None
 
     def path(self, repo: Doc) -> Path:
-        return self.root / f"{repo['id']}.git"
+        """Return the git directory. A promised one is created now, with one commit."""
+        path = self.root / f"{repo['id']}.git"
+        if repo.get("promised") and not path.exists():
+            files = {"README.md": f"# {repo['name']}\n"}
+            self._bare(SampleRepository(repo["id"], repo["owner"], repo["name"], "", repo["private"], files), path)
+            self.store.put("heads", repo["id"], self.heads(repo))
+        return path
+
+    def started(self) -> list[Doc]:
+        """Return the repositories that have a git directory."""
+        return [r for r in self.store.all("repo") if not r.get("promised") or (self.root / f"{r['id']}.git").exists()]
 
     # reading
 

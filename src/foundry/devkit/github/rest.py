@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
+from contextlib import suppress
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -19,6 +20,7 @@ from foundry.devkit.github.refusals import NOT_FOUND, Moved, Refusal
 from foundry.devkit.github.rest_app import AppRoutes
 from foundry.devkit.github.rest_people import PeopleRoutes
 from foundry.devkit.github.rest_repos import RepositoryRoutes
+from foundry.devkit.github.rest_teams import TeamRoutes
 from foundry.devkit.github.store import Doc
 
 VERSIONS = ("2022-11-28",)
@@ -34,11 +36,12 @@ class Rest:
         budgets: Budgets,
         faults: Faults,
         app: AppRoutes,
+        teams: TeamRoutes,
         people: PeopleRoutes,
         repos: RepositoryRoutes,
     ) -> None:
         self.access, self.budgets, self.faults = access, budgets, faults
-        self.app, self.people, self.repos = app, people, repos
+        self.parts = (app, teams, people, repos)
         self.router = APIRouter(prefix="/api/v3")
         self.router.add_api_route("/{path:path}", self.answer, methods=METHODS, include_in_schema=False)
 
@@ -50,6 +53,7 @@ class Rest:
         }  # fmt: skip
         fault = self.faults.take(path, request.method)
         try:
+            self._count(request)
             await suffer(fault, after=False)
             headers["X-GitHub-Api-Version-Selected"] = _version(request)
             caller = self.access.caller(request.headers.get("authorization", ""))
@@ -63,6 +67,12 @@ class Rest:
             for name, value in (headers | refusal.headers).items():
                 response.headers[name] = value
         return response
+
+    def _count(self, request: Request) -> None:
+        """Count the request for its caller, even if a fault makes it fail."""
+        with suppress(Refusal):
+            caller = self.access.caller(request.headers.get("authorization", ""))
+            self.budgets.counts[caller.key].requests += 1
 
     async def _counted(self, request: Request, path: str, caller: Caller, headers: dict[str, str]) -> Response:
         method = "GET" if request.method == "HEAD" else request.method
@@ -82,6 +92,7 @@ class Rest:
         if isinstance(found, Listed):
             found, link = found.page(ask)
             headers |= {"Link": link} if link else {}
+        headers |= ask.headers
         if found is None:
             return Response(status_code=status, headers=headers)
         if ask.method == "GET" and status == 200:
@@ -93,7 +104,7 @@ class Rest:
         return JSONResponse(found, status, headers=headers)
 
     def _route(self, ask: Ask) -> Answer:
-        for routes in (self.app, self.people, self.repos):
+        for routes in self.parts:
             answer = routes.route(ask)
             if answer is not None:
                 return answer

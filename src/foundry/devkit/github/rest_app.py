@@ -44,7 +44,7 @@ class AppRoutes:
                         401 if ask.caller.kind == "nobody" else 403,
                         "Requires authentication" if ask.caller.kind == "nobody" else NOT_BY_APP,
                     )
-                self.access.revoke(ask.caller.token)
+                self.store.remove("token", ask.caller.token)
                 return 204, None
             case ["GET", "apps", slug] if slug == self.shapes.app()["slug"]:
                 return 200, self.shapes.app()
@@ -91,7 +91,7 @@ class AppRoutes:
         """Create a token for some of the installation's repositories (by name or id) and permissions."""
         if installation["suspended_at"]:
             raise Refusal(403, SUSPENDED)
-        inside = [r for r in self.store.all("repo") if self.access.covers(installation, r)]
+        inside = self.access.inside(installation)
         names, numbers = wish.get("repositories"), wish.get("repository_ids")
         chosen: list[Doc] | None = None
         if names is not None or numbers is not None:
@@ -116,10 +116,8 @@ class AppRoutes:
         if ask.caller.kind != "installation":
             raise Refusal(401 if ask.caller.kind in ("nobody", "app") else 403, NOT_BY_APP)
         installation, limit = self.store.get("installation", ask.caller.installation), ask.caller.repositories
-        inside = [
-            r for r in self.store.all("repo")
-            if self.access.covers(installation, r) and (limit is None or r["id"] in limit)
-        ]  # fmt: skip
+        inside = [] if installation is None else self.access.inside(installation)
+        inside = inside if limit is None else [repo for repo in inside if repo["id"] in limit]
         return 200, Listed(inside, self.shapes.repo, key="repositories")
 
     def _hook(self, ask: Ask, more: list[str]) -> Answer:

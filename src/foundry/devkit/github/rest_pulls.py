@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from foundry.devkit.github.access import LEVELS, Access
+from foundry.devkit.github.access import Access
 from foundry.devkit.github.asking import Answer, Ask, Listed
 from foundry.devkit.github.pulls import Pulls
 from foundry.devkit.github.refusals import NOT_BY_APP, NOT_FOUND, Refusal, invalid, not_supplied
 from foundry.devkit.github.repos import Repositories
+from foundry.devkit.github.roles import LEVELS
 from foundry.devkit.github.shapes import Shapes
 from foundry.devkit.github.store import Doc, Store
 
@@ -100,6 +101,8 @@ class PullRoutes:
         if not any(self.access.allowed(ask.caller, repo, what, level) for what in ("issues", "pull_requests")):
             ask.caller.accepted = f"issues={level}; pull_requests={level}"
             raise Refusal(401, "Requires authentication") if ask.caller.kind == "nobody" else Refusal(403, NOT_BY_APP)
+        if level == "write":
+            self.access.writable(repo)
         pull = self.pulls.get(repo, number)
         match [ask.method, *more]:
             case ["GET"]:

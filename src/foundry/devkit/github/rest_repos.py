@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from foundry.devkit.github.access import LEVELS, Access
+from foundry.devkit.github.access import Access
 from foundry.devkit.github.asking import Answer, Ask, Listed
 from foundry.devkit.github.branches import Branches
 from foundry.devkit.github.refusals import NOT_FOUND, Moved, Refusal, not_supplied
 from foundry.devkit.github.repos import Repositories
 from foundry.devkit.github.rest_pulls import PullRoutes
+from foundry.devkit.github.roles import LEVELS
 from foundry.devkit.github.shapes import Shapes
 from foundry.devkit.github.store import Doc, Store
 
@@ -181,8 +182,8 @@ class RepositoryRoutes:
 
     def _direct(self, repo: Doc, login: str) -> str | None:
         """Return a person's explicit role. Access that everybody has does not count."""
-        role = self.access.role(repo, login)
-        return role if login in repo["access"] or LEVELS[role] > LEVELS["read"] else None
+        role = self.access.roles.explicit(repo, login)
+        return role if role != "none" else None
 
     def _collaborator(self, login: str, role: str) -> Doc:
         return self.shapes.account(login) | {"role_name": role, "permissions": self.shapes.permissions(role)}

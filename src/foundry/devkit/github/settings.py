@@ -1,4 +1,4 @@
-"""The changes on GitHub's settings pages: installations, members, collaborators, repositories."""
+"""The changes on GitHub's settings pages: installations, collaborators, repositories."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Settings:
 
     def _tell_installation(self, installation: Doc, action: str) -> None:
         account = installation["account"]
-        inside = [self._brief(r) for r in self.store.all("repo") if self.access.covers(installation, r)]
+        inside = [self._brief(repo) for repo in self.access.inside(installation)]
         payload = {"action": action, "repositories": inside, "requester": None}
         self.hooks.send("installation", payload, account=account, sender=self.owner(account))
 
@@ -77,17 +77,19 @@ class Settings:
         )
         changed = self.store.put("installation", installation["id"], installation | {"repositories": repositories})
         added, removed = sorted(after - before), sorted(before - after)
-        for action, which in (("added", added), ("removed", removed)):
-            if which:
-                payload = {
-                    "action": action, "repository_selection": "all" if repositories is None else "selected",
-                    "repositories_added": [self._brief(own[n]) for n in which if action == "added"],
-                    "repositories_removed": [self._brief(own[n]) for n in which if action == "removed"],
-                    "requester": None,
-                }  # fmt: skip
-                self.hooks.send(
-                    "installation_repositories", payload, account=changed["account"], sender=self.owner(account)
-                )
+        self._tell_chosen(changed, "added", [own[number] for number in added])
+        self._tell_chosen(changed, "removed", [own[number] for number in removed])
+
+    def _tell_chosen(self, installation: Doc, action: str, which: list[Doc]) -> None:
+        if which:
+            payload = {
+                "action": action, "repository_selection": "all" if installation["repositories"] is None else "selected",
+                "repositories_added": [self._brief(repo) for repo in which if action == "added"],
+                "repositories_removed": [self._brief(repo) for repo in which if action == "removed"],
+                "requester": None,
+            }  # fmt: skip
+            account = installation["account"]
+            self.hooks.send("installation_repositories", payload, account=account, sender=self.owner(account))
 
     def _brief(self, repo: Doc) -> Doc:
         body = self.shapes.repo(repo)
@@ -110,21 +112,6 @@ class Settings:
             payload["changes"] = {"permission": {"from": before, "to": role} if before else {"to": role}}
         self._tell_repo(repo, "member", payload)
 
-    def join(self, org: Doc, login: str, role: str) -> None:
-        """Make a person a member of the organization (`member`, `admin`), or remove them (`none`)."""
-        if self.store.get("user", login) is None:
-            raise Refusal(404, NOT_FOUND)
-        before = org["members"].get(login)
-        org["members"] = {k: v for k, v in org["members"].items() if k != login} | (
-            {login: role} if role != "none" else {}
-        )
-        self.store.put("org", org["login"], org)
-        if (before is None) == (role == "none"):
-            return  # GitHub sends no event for a changed role
-        member = {"user": self.shapes.account(login), "state": "active", "role": role if role != "none" else before}
-        payload = {"action": "member_removed" if role == "none" else "member_added", "membership": member}
-        self.hooks.send("organization", payload, account=org["login"], sender=self.owner(org["login"]))
-
     # repositories
 
     def create(self, owner: str, name: str, *, private: bool, files: dict[str, str], access: dict[str, str]) -> Doc:
@@ -139,6 +126,16 @@ class Settings:
         self._tell_repo(repo, "repository", {"action": "created"})
         return repo
 
+    def create_many(self, owner: str, count: int, *, private: bool, prefix: str, access: dict[str, str]) -> list[int]:
+        """Create repositories without contents, and without webhooks. Git creates each when somebody clones it."""
+        first = (self.store.get("counter", "many") or {"n": 0})["n"] + 100_000
+        numbers = list(range(first, first + count))
+        with self.store.transaction():
+            for number in numbers:
+                self.repos.promise(number, owner, f"{prefix}-{number}", private=private, access=access)
+            self.store.put("counter", "many", {"n": first + count - 100_000})
+        return numbers
+
     def rename(self, repo: Doc, name: str) -> None:
         """Rename a repository. The old name redirects to it until another repository uses that name."""
         if self.repos.find(repo["owner"], name):
@@ -152,16 +149,39 @@ class Settings:
         )
 
     def transfer(self, repo: Doc, owner: str) -> None:
-        """Transfer a repository to another account. That account's installation gets an event."""
+        """Transfer a repository to another account. Teams of the old account lose it.
+
+        1. The old account's installation hears `installation_repositories` removed, if it covered the repository. 2. The
+        new account's hears added, if it covers all repositories (both: polarsource/polar #1207). 3. It also hears
+        `repository` transferred, which GitHub documents as sent to the new owner alone.
+        """
         account = self.shapes.known(owner)
         if account is None:
             raise Refusal(404, NOT_FOUND)
-        before = self.shapes.account(repo["owner"])
-        self._moved(repo)
-        repo |= {"owner": owner, "updated_at": now()}
-        self.store.put("repo", repo["id"], repo)
+        before, left = self.shapes.account(repo["owner"]), self.access.installation_on(repo["owner"])
+        covered = self.access.covers(left, repo)
+        with self.store.transaction():
+            self._moved(repo)
+            repo |= {"owner": account["login"], "updated_at": now()}
+            self.store.put("repo", repo["id"], repo)
+            self._leave_teams(repo)
+            if left and left["repositories"] is not None:
+                left["repositories"] = [number for number in left["repositories"] if number != repo["id"]]
+                self.store.put("installation", left["id"], left)
+        if left and covered:
+            self._tell_chosen(left, "removed", [repo])
+        entered = self.access.installation_on(repo["owner"])
+        if entered and self.access.covers(entered, repo):
+            self._tell_chosen(entered, "added", [repo])
         kind = "organization" if before["type"] == "Organization" else "user"
         self._tell_repo(repo, "repository", {"action": "transferred", "changes": {"owner": {"from": {kind: before}}}})
+
+    def _leave_teams(self, repo: Doc) -> None:
+        key = str(repo["id"])
+        for team in self.store.all("team"):
+            if key in team["repositories"]:
+                kept = {number: role for number, role in team["repositories"].items() if number != key}
+                self.store.put("team", team["id"], team | {"repositories": kept})
 
     def _moved(self, repo: Doc) -> None:
         self.store.put("moved", f"{repo['owner']}/{repo['name']}".lower(), {"repo": repo["id"]})
@@ -171,9 +191,16 @@ class Settings:
         self.store.put("repo", repo["id"], repo)
         self._tell_repo(repo, "repository", {"action": "privatized" if private else "publicized"})
 
+    def archive(self, repo: Doc, *, archived: bool) -> None:
+        """Make a repository read-only, or writable again."""
+        repo |= {"archived": archived, "updated_at": now()}
+        self.store.put("repo", repo["id"], repo)
+        self._tell_repo(repo, "repository", {"action": "archived" if archived else "unarchived"})
+
     def delete(self, repo: Doc) -> None:
         self._tell_repo(repo, "repository", {"action": "deleted"})
         self.store.remove("repo", repo["id"])
+        self._leave_teams(repo)
         for pull in [p for p in self.store.all("pull") if p["repo"] == repo["id"]]:
             self.store.remove("pull", f"{repo['id']}/{pull['number']}")
         shutil.rmtree(self.repos.path(repo), ignore_errors=True)

@@ -6,15 +6,20 @@ import re
 from datetime import datetime
 from urllib.parse import quote
 
-from foundry.devkit.github.access import LEVELS, Access, Caller
+from foundry.devkit.cast import PEOPLE
+from foundry.devkit.github.access import Access, Caller
 from foundry.devkit.github.gitting import Conflict, GitError, merged_tree
 from foundry.devkit.github.repos import Repositories
+from foundry.devkit.github.roles import LEVELS
 from foundry.devkit.github.store import Doc, Store
 
 SLUG = "foundry-sample"
 BOT = f"{SLUG}[bot]"
 BOT_ID = 9001
-EVENTS = ["create", "delete", "issue_comment", "member", "organization", "pull_request", "push", "repository"]
+EVENTS = [
+    "create", "delete", "issue_comment", "member", "membership", "organization", "pull_request", "push", "repository", "team",
+    "team_add",
+]  # fmt: skip
 """The sample App's events. GitHub always sends `installation` events and similar ones."""
 
 
@@ -33,10 +38,18 @@ class Shapes:
         if login.lower() == BOT:
             return {"id": BOT_ID, "login": BOT, "type": "Bot", "name": None}
         for kind in ("user", "org"):
+            if found := self.store.get(kind, login):
+                return found
+        for kind in ("user", "org"):
             for body in self.store.all(kind):
                 if body["login"].lower() == login.lower():
                     return body
         return None
+
+    def by_id(self, number: int) -> Doc | None:
+        """Return a user, an organization or the App's bot by its id, which a rename does not change."""
+        every = [*self.store.all("user"), *self.store.all("org"), self.known(BOT) or {}]
+        return next((body for body in every if body["id"] == number), None)
 
     def account(self, login: str) -> Doc:
         """Return the short form of a user or an organization."""
@@ -67,6 +80,25 @@ class Shapes:
             "avatar_url": account["avatar_url"], "description": None,
         }  # fmt: skip
 
+    def team(self, team: Doc) -> Doc:
+        """Return the short form of a team."""
+        org = self.account(team["org"])
+        url = f"{self.api}/organizations/{org['id']}/team/{team['id']}"
+        return {
+            "id": team["id"], "node_id": f"T_{team['id']}", "name": team["name"], "slug": team["slug"],
+            "description": team["description"], "privacy": "closed", "notification_setting": "notifications_enabled",
+            "permission": "pull", "parent": None, "type": "organization", "organization_id": org["id"], "url": url,
+            "html_url": f"{self.web}/orgs/{org['login']}/teams/{team['slug']}",
+            "members_url": f"{url}/members{{/member}}", "repositories_url": f"{url}/repos",
+        }  # fmt: skip
+
+    def team_whole(self, team: Doc) -> Doc:
+        return self.team(team) | {
+            "members_count": len(team["members"]), "repos_count": len(team["repositories"]),
+            "organization": self.organization(team["org"]),
+            "created_at": "2024-01-01T00:00:00Z", "updated_at": "2024-01-01T00:00:00Z",
+        }  # fmt: skip
+
     def by_email(self, email: str) -> Doc | None:
         """Return a commit's author by a known e-mail address, or by GitHub's no-reply address with the id in it."""
         number = re.match(r"(\d+)\+", email)
@@ -81,11 +113,14 @@ class Shapes:
         made = self.store.app()
         return {
             "id": int(made["app_id"]), "slug": SLUG, "node_id": f"A_{made['app_id']}", "client_id": made["client_id"],
-            "owner": self.account("ada"), "name": "Foundry sample", "description": "",
+            "owner": self._app_owner(), "name": "Foundry sample", "description": "",
             "external_url": self.web, "html_url": f"{self.web}/apps/{SLUG}", "permissions": self.access.grants(None),
             "events": EVENTS, "installations_count": len(self.store.all("installation")),
             "created_at": "2024-01-01T00:00:00Z", "updated_at": "2024-01-01T00:00:00Z",
         }  # fmt: skip
+
+    def _app_owner(self) -> Doc:
+        return self.account((self.by_id(PEOPLE[0].id) or {"login": ""})["login"])
 
     def installation(self, body: Doc) -> Doc:
         account = self.account(body["account"])
@@ -95,7 +130,7 @@ class Shapes:
             "repository_selection": "all" if body.get("repositories") is None else "selected",
             "permissions": self.access.grants(body), "events": EVENTS, "single_file_name": None,
             "has_multiple_single_files": False, "single_file_paths": [],
-            "suspended_at": body["suspended_at"], "suspended_by": self.account("ada") if body["suspended_at"] else None,
+            "suspended_at": body["suspended_at"], "suspended_by": self._app_owner() if body["suspended_at"] else None,
             "created_at": "2024-01-01T00:00:00Z", "updated_at": "2024-01-01T00:00:00Z",
             "access_tokens_url": f"{self.api}/app/installations/{body['id']}/access_tokens",
             "repositories_url": f"{self.api}/installation/repositories", "html_url": f"{self.web}/settings/installations/{body['id']}",
@@ -110,7 +145,7 @@ class Shapes:
             "id": repo["id"], "node_id": f"R_{repo['id']}", "name": repo["name"], "full_name": name,
             "private": repo["private"], "owner": self.account(repo["owner"]), "description": repo["description"],
             "html_url": f"{self.web}/{name}", "url": api, "clone_url": f"{self.web}/{name}.git", "git_url": f"{self.web}/{name}.git",
-            "default_branch": repo["default_branch"], "fork": False, "archived": False, "disabled": False,
+            "default_branch": repo["default_branch"], "fork": False, "archived": repo.get("archived", False), "disabled": False,
             "visibility": "private" if repo["private"] else "public", "topics": [], "has_issues": True,
             "branches_url": f"{api}/branches{{/branch}}", "pulls_url": f"{api}/pulls{{/number}}",
             "created_at": repo["created_at"], "updated_at": repo["updated_at"],

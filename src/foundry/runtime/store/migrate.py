@@ -4,7 +4,8 @@ On SQLite the caller holds the data directory's lock; on PostgreSQL an advisory 
 the others wait. A database that is up to date is found so with one read, without importing Alembic.
 
 A revision with a line `CONTRACTS = ...` takes away what the release before still uses. It waits until no server of that
-release lives; `contracted` says whether it still waits.
+release lives; `contracted` says whether it still waits. One with a line `CONVERTS = ...` changes rows into a form that
+the release before reads too, beside its servers.
 
 `make revision MESSAGE="what changes"` writes the next revision from the tables as they are declared. A contraction is
 its release's last one: a server that starts beside one of the release before must not need what stands behind it.
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent / "migrations"
 LOCK = 0x666F756E647279  # "foundry": PostgreSQL's advisory lock for migrations
-GIVE_WAY = "500ms"  # that a contraction waits for a table; deadlocks are looked for after 1 s
+GIVE_WAY = "500ms"  # that a revision waits for a table or a row; deadlocks are looked for after 1 s
 
 
 class DatabaseTooNew(FoundryError, code="database_too_new", status=409):
@@ -53,19 +54,19 @@ def open_store(url: str) -> Store:
     return SqliteStore(sqlite_path(url)) if url.startswith("sqlite") else PostgresStore(url)
 
 
-def revisions() -> dict[str, str | None]:
+def revisions(directory: Path = HERE) -> dict[str, str | None]:
     """Revision -> the one before it, read from the files' own lines."""
     found: dict[str, str | None] = {}
-    for revision, source in _sources().items():
+    for revision, source in _sources(directory).items():
         down = re.search(r"^down_revision = ['\"](\w+)['\"]", source, re.MULTILINE)
         found[revision] = down[1] if down else None
     return found
 
 
-def _sources() -> dict[str, str]:
+def _sources(directory: Path) -> dict[str, str]:
     """Revision -> its file's text."""
     found: dict[str, str] = {}
-    for path in (HERE / "versions").glob("[0-9]*.py"):
+    for path in (directory / "versions").glob("[0-9]*.py"):
         source = path.read_text()
         revision = re.search(r"^revision = ['\"](\w+)['\"]", source, re.MULTILINE)
         assert revision, path
@@ -73,76 +74,79 @@ def _sources() -> dict[str, str]:
     return found
 
 
-def head() -> str:
+def head(directory: Path = HERE) -> str:
     """The newest revision of this version."""
-    known = revisions()
+    known = revisions(directory)
     (newest,) = known.keys() - {down for down in known.values() if down}
     return newest
 
 
-def contraction() -> str | None:
+def contraction(directory: Path = HERE) -> str | None:
     """This release's revision that takes away what the release before still uses, if there is one. It is the newest."""
-    for revision, source in sorted(_sources().items()):
+    for revision, source in sorted(_sources(directory).items()):
         since = re.search(r"^CONTRACTS = ['\"](\w+)['\"]", source, re.MULTILINE)
         if since and since[1] >= LAST_REVISION:
             return revision
     return None
 
 
-def before_contracting() -> str:
+def before_contracting(directory: Path = HERE) -> str:
     """The newest revision that the release before can live with."""
-    contracts = contraction()
-    return (contracts and revisions()[contracts]) or head()
+    contracts = contraction(directory)
+    return (contracts and revisions(directory)[contracts]) or head(directory)
 
 
-def contracted(url: str) -> bool:
+def contracted(url: str, directory: Path = HERE) -> bool:
     """Whether nothing is left that an earlier release used."""
     engine = engine_of(url)
     try:
         with engine.connect() as connection:
-            return _current(connection) == head()
+            return _current(connection) == head(directory)
     finally:
         engine.dispose()
 
 
-def migrate(url: str) -> bool:
+def migrate(url: str, directory: Path = HERE) -> bool:
     """Bring the database up to date, as far as living servers allow; whether anything was done.
+
+    Args:
+        directory: has the revisions.
 
     Raises:
         DatabaseTooNew: it is at a revision this version does not know.
-        DatabaseTooOld: it was last used by a release before the last one.
-        sqlalchemy.exc.OperationalError: what is to be taken away is in use at the moment; nothing was done.
+        DatabaseTooOld: something of a release before the last one is left.
+        sqlalchemy.exc.OperationalError: what is to change is in use at the moment. Call it again.
     """
     engine = engine_of(url)
     try:
         with engine.connect() as connection:
-            if _current(connection) == head():
+            if _current(connection) == head(directory):
                 return False
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})
                 connection.commit()
                 try:
-                    return _upgrade(connection)
+                    return _upgrade(connection, directory)
                 finally:
                     connection.rollback()
                     connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": LOCK})
                     connection.commit()
-            return _upgrade(connection)
+            return _upgrade(connection, directory)
     finally:
         engine.dispose()
 
 
-def _upgrade(connection: Connection) -> bool:
+def _upgrade(connection: Connection, directory: Path) -> bool:
     current = _current(connection)
-    if current == head():
+    if current == head(directory):
         return False
-    if current is not None and current not in revisions():
+    if current is not None and current not in revisions(directory):
         raise DatabaseTooNew(f"the database is at revision {current}, which this version does not know")
-    target = head()
+    target = head(directory)
     if current is not None:
         refuse_too_old(connection, current)
         if last_release_lives(connection):
-            target = before_contracting()
+            target = before_contracting(directory)
         if current >= target:
             return False
     from alembic import command
@@ -150,8 +154,8 @@ def _upgrade(connection: Connection) -> bool:
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     elif current is not None:
-        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{GIVE_WAY}'")
-    command.upgrade(alembic_config(connection), target)
+        connection.exec_driver_sql(f"SET lock_timeout = '{GIVE_WAY}'")  # not LOCAL: a revision may commit in between
+    command.upgrade(alembic_config(connection, directory), target)
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("COMMIT")
     else:

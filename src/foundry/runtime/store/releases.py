@@ -12,21 +12,15 @@ from sqlalchemy import Connection, text
 from foundry import RELEASE
 from foundry.contracts.errors import FoundryError
 
-LAST = "0.2"
-LAST_REVISION = "0010"  # the first revision of the last release
+LAST = "0.3"
+LAST_REVISION = "0011"  # the first revision of the last release
 SERVERS = """
-SELECT name, holder FROM leases WHERE (name LIKE 'replica:%' OR name LIKE 'release:%')
-AND expires_at > extract(epoch FROM clock_timestamp()) * 1000
+SELECT name FROM leases WHERE name LIKE 'release:%' AND expires_at > extract(epoch FROM clock_timestamp()) * 1000
 """  # PostgreSQL's
-UNCONVERTED = f"""
-SELECT count(*) FROM tasks WHERE repository <> '' AND (mirror_at IS NULL OR mirror_at <> changed_at)
-AND NOT EXISTS (SELECT 1 FROM leases WHERE name LIKE 'release:{RELEASE}:%')
-UNION ALL SELECT count(*) FROM workflows WHERE release IS NULL
-"""  # what 0.1 wrote last: tasks, unless this release has written them since, and workflows under way
 
 
 class DatabaseTooOld(FoundryError, code="database_too_old", status=409):
-    """A release before the last one still uses the database, or the last release has never opened it."""
+    """A workflow of a release before the last one has not ended, or the last release has never opened the database."""
 
     remedy = f"Start Foundry {LAST} on it first, until `foundry inspect` shows no workflow of the older release."
 
@@ -39,13 +33,9 @@ def refuse_too_old(connection: Connection, revision: str) -> None:
     """
     if revision < LAST_REVISION:
         raise DatabaseTooOld(f"the database was last used by a release before {LAST} (its revision is {revision})")
-    if revision > LAST_REVISION:
-        return
-    if "0.1" in living_releases(connection):
-        raise DatabaseTooOld("a server of release 0.1 is still running on this database")
-    tasks, workflows = connection.execute(text(UNCONVERTED)).scalars()
-    if tasks or workflows:
-        raise DatabaseTooOld(f"release 0.1 left {tasks} tasks and {workflows} running workflows in this database")
+    began = connection.execute(text("SELECT release FROM workflows")).scalars().all()
+    if left := sum(release is None or _number(release) < _number(LAST) for release in began):
+        raise DatabaseTooOld(f"releases before {LAST} left {left} running workflows in this database")
 
 
 def last_release_lives(connection: Connection) -> bool:
@@ -54,12 +44,13 @@ def last_release_lives(connection: Connection) -> bool:
 
 
 def living_releases(connection: Connection) -> set[str]:
-    """The releases of the servers that are alive. SQLite: none, whoever migrates holds the directory's lock."""
+    """The releases of the servers that are alive. SQLite: none, whoever migrates holds the directory's lock.
+
+    Every server says its release in the same transaction as its heartbeat.
+    """
     if connection.dialect.name == "sqlite":
         return set()
-    rows = connection.execute(text(SERVERS)).all()
-    said = {row.holder: row.name.split(":")[1] for row in rows if row.name.startswith("release:")}
-    return {said.get(row.holder, "0.1") for row in rows if row.name.startswith("replica:")}  # 0.1 did not say it
+    return {name.split(":")[1] for name in connection.execute(text(SERVERS)).scalars()}
 
 
 def _number(release: str) -> tuple[int, ...]:

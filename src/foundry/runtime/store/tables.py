@@ -166,6 +166,13 @@ schedules = Table(
     Index("schedules_due", "due_at"),
 )
 
+server_secrets = Table(
+    "server_secrets",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("sealed", Text, nullable=False),  # encrypted
+)
+
 blobs = Table(
     "blobs",
     metadata,

@@ -21,7 +21,6 @@ from foundry.contracts.inspection import (
     WorkflowSeen,
 )
 from foundry.contracts.messages import utc
-from foundry.contracts.stored_names import current_workflow
 from foundry.runtime.columns import AnyRow
 from foundry.runtime.reader import Query, Reader
 from foundry.runtime.store.tables import actors, blobs, leases, mailbox, schedules, workflows
@@ -70,7 +69,7 @@ def inspection(reader: Reader, now: int, executor: str, limit: int = ROW_LIMIT) 
         ],
         workflows=[
             WorkflowSeen(
-                id=r.id, name=current_workflow(r.name), owner=r.owner, scope=r.scope, age=age(r.started_at), status="",
+                id=r.id, name=r.name, owner=r.owner, scope=r.scope, age=age(r.started_at), status="",
                 executor="", generation=r.generation, crashes=max(0, r.crashes), cancelled=bool(r.cancelled), steps=[],
             )
             for r in rows("workflows", select(workflows).order_by(workflows.c.started_at))

@@ -304,9 +304,7 @@ class WorkflowSystem:
 
         resume = resumed if row.generation else None
         standing = functools.partial(self._standing, row)
-        return Flow(
-            self._host, self._doors, declared, row.id, row.owner, self._scope(row), standing, resume, row.release
-        )
+        return Flow(self._host, self._doors, declared, row.id, row.owner, self._scope(row), standing, resume)
 
     def _scope(self, row: Started) -> ScopeId:
         """Where its issues are."""

@@ -22,7 +22,6 @@ import structlog
 from dbos import DBOS
 from pydantic import TypeAdapter
 
-from foundry import RELEASE
 from foundry.contracts.doors import Doors
 from foundry.contracts.errors import FoundryError, Unavailable
 from foundry.contracts.ids import WorkflowId
@@ -36,7 +35,6 @@ from foundry.contracts.issues import (
     WorkflowRecovered,
 )
 from foundry.contracts.messages import APP, Address, Command, Model, ScopeId
-from foundry.contracts.stored_names import recorded_step
 from foundry.runtime.actor import RegistrationError, Registry, answer_of
 from foundry.runtime.async_tools import woken
 from foundry.runtime.host import Host
@@ -157,7 +155,6 @@ class Flow:
         scope: ScopeId,
         standing: Callable[[], Awaitable[Standing]],
         resumed: Callable[[], Awaitable[None]] | None = None,
-        release: str | None = RELEASE,
     ) -> None:
         self.doors = doors
         self.id = workflow_id
@@ -166,7 +163,6 @@ class Flow:
         self._workflow = workflow
         self.scope = scope
         self.standing = standing
-        self._release = release  # that began it
         self._resumed = resumed  # after a crash: to be called when it has come further than that
         self.cancelled = asyncio.Event()  # a pause before the next attempt need not be waited for
         self._number = 0
@@ -241,7 +237,7 @@ class Flow:
             return await attempts.run(call, adapter)
 
         await self.check()
-        outcome = await DBOS.run_step_async({"name": recorded_step(step, self._release)}, body)
+        outcome = await DBOS.run_step_async({"name": step}, body)
         if "failed" in outcome:
             raise StepFailed(Failure.model_validate(outcome["failed"]))
         if attempts.made > 1:

@@ -8,7 +8,6 @@ from sqlalchemy import select
 
 from foundry.contracts.ids import WorkflowId
 from foundry.contracts.messages import Address, ScopeId
-from foundry.contracts.stored_names import current_workflow
 from foundry.runtime.reader import Reader
 from foundry.runtime.store.tables import workflows
 
@@ -24,7 +23,6 @@ class Started(NamedTuple):
     crashes: int
     job: str
     cancelled: bool
-    release: str | None  # that began it
 
 
 def start_rows(reader: Reader, workflow_id: str | None = None) -> list[Started]:
@@ -35,14 +33,13 @@ def start_rows(reader: Reader, workflow_id: str | None = None) -> list[Started]:
     return [
         Started(
             r.id,
-            current_workflow(r.name),
+            r.name,
             Address.parse(r.owner),
             r.scope,
             r.generation,
             r.crashes,
             r.job,
             bool(r.cancelled),
-            r.release,
         )
         for r in reader.all(query)
     ]

@@ -29,7 +29,7 @@ router = APIRouter()
 async def shown(request: Request, who: Signed, organization: str) -> Response:
     """Show the runtime issues page."""
     at = await Subscriber(request, who, "app").position()
-    server = await edge.visible(foundry_of(request), who, APP)
+    server = await access.see(foundry_of(request), who, lambda sees: edge.visible(sees, APP))
     around = await frame(request, who, organization, f"/live/organizations/{organization}/issues", {"app": at})
     return html(page.issues(around, server))
 
@@ -98,5 +98,5 @@ async def _settle(request: Request, who: Me, organization: str, issue: str, *, a
 
 
 async def _scope(request: Request, who: Me, organization: str, form: Form) -> ScopeId:
-    await access.organization(foundry_of(request), who, organization)
+    await access.see(foundry_of(request), who, lambda sees: sees.organization(organization))
     return APP if form.get("scope") == "app" else ScopeId(organization)

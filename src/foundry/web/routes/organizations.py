@@ -10,19 +10,22 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from foundry.api import access, tasks
-from foundry.api.auth import Me, Signed, find_me, local_path
+from foundry.api.auth import Me, Signed, find_me
 from foundry.api.context import foundry_of
+from foundry.api.errors import SignedOut
 from foundry.api.problems import Problem, problem
+from foundry.api.sign_in import local_path
 from foundry.api.snapshots import OrganizationSnapshot
 from foundry.api.subscription import Subscriber, TopicEvent, TopicSnapshot
 from foundry.contracts.errors import FoundryError
 from foundry.contracts.ids import OrganizationId
+from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.task import TaskListed, TaskState
 from foundry.web import fragments
 from foundry.web import pages as page
 from foundry.web.live import Fragments, Leave, stream
 from foundry.web.responses import Form, filled, form_of, html
-from foundry.web.routes.layout import Around, Showing, frame
+from foundry.web.routes.layout import Around, Showing, Waiting, frame
 
 router = APIRouter()
 
@@ -30,11 +33,20 @@ router = APIRouter()
 @router.get("/")
 async def start(request: Request, next: str = "/") -> Response:
     """Redirect to the first organization, or show the sign-in page or the instructions for having no organization."""
-    who = await find_me(request)
+    try:
+        who = await find_me(request)
+    except SignedOut as over:
+        return html(page.start(None, local_path(next), over.detail))
     if who is None:
         return html(page.start(None, local_path(next)))
-    seen = await access.seen_organizations(foundry_of(request), who)
+    seen = await access.see(foundry_of(request), who, lambda sees: sees.organizations())
     return RedirectResponse(f"/organizations/{seen[0].id}", 303) if seen else html(page.start(who.person))
+
+
+@router.get("/live/start")
+async def live_start(request: Request, who: Signed, have: str = "") -> Response:
+    """Wait until the person has an organization, or is signed out."""
+    return stream(request, "start page", Showing(Waiting(request, who)), have)
 
 
 @router.get("/organizations/{organization}")
@@ -43,7 +55,7 @@ async def shown(request: Request, who: Signed, organization: str, archived: bool
     subscriber = Subscriber(request, who, "organization", organization)
     if archived:
         at = await subscriber.position()
-        listed = await tasks.listed(request, who, organization, archived=True)
+        listed = await tasks.listed(request, organization, archived=True)
     else:
         begun = await subscriber.snapshot()
         at, listed = begun.position, cast("OrganizationSnapshot", begun.snapshot).tasks
@@ -71,7 +83,7 @@ class Tasks(Around):
         if self._archived:
             raise Leave
         found = cast("OrganizationSnapshot", beginning.snapshot)
-        return [*self.issue_fragments(found.issues), ("tasks", fragments.tasks.task_list(found.tasks, archived=False))]
+        return [*await self.frame_fragments(found), ("tasks", fragments.tasks.task_list(found.tasks, archived=False))]
 
     async def happened(self, event: TopicEvent) -> Fragments:
         if event.word == "TaskListed":
@@ -138,8 +150,11 @@ async def _form(
     request: Request, who: Me, organization: str, typed: page.Typed, key: str, refusal: Problem | None = None
 ) -> Response:
     foundry = foundry_of(request)
-    found = await access.organization(foundry, who, organization)
-    may = [one for one in found if await access.writes(foundry, who, one, fresh=access.READ_FRESH)]
+
+    def look(sees: access.Sees) -> list[RepositoryRef]:
+        return sees.repositories(sees.organization(organization).id, writable=True)
+
+    may = await access.see(foundry, who, look)
     around = await frame(request, who, organization, f"/live/organizations/{organization}/frame")
     shown = page.new_task(around, may, foundry.agents, typed, key, refusal)
     return html(shown, refusal.status if refusal else 200)

@@ -309,7 +309,7 @@ async def checkpoint(request: Request, who: Signed, task: str, checkpoint: str) 
     found = await checkpoints.shown(request, who, task, checkpoint)
     organization = view.repository.organization
     around = await frame(request, who, organization, f"/live/organizations/{organization}/frame")
-    may = await access.writes(foundry_of(request), who, view.repository, fresh=access.READ_FRESH)
+    may = await access.see(foundry_of(request), who, lambda sees: sees.writes(view.repository))
     shown = page.checkpoint(around, view, found.checkpoint, found.diff, cut=found.cut, may_write=may)
     return html(shown)
 

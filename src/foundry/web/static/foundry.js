@@ -106,7 +106,12 @@ function watch(main) {
       if (end) toEnd();
     });
     source.addEventListener("clock", (event) => { ahead = Date.now() - Number(event.data); tick(document); });
-    source.addEventListener("leave", () => { close(); location.reload(); });
+    source.addEventListener("leave", (event) => {
+      close();
+      if (main.dataset.back) return location.replace(main.dataset.back); // a reload could send a form again
+      if (event.data === "access") history.replaceState(null, "", location.pathname + location.search + "#left");
+      location.reload();
+    });
     source.addEventListener("error", () => {
       close();
       retry += 1;

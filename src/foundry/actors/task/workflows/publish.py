@@ -35,14 +35,22 @@ async def publish(flow: Flow, job: Publish) -> None:
 
 
 async def push(doors: Doors, job: Publish) -> str:
-    """Push with a credential that lives as long as this call."""
+    """Push with a credential that lives as long as this call. Automatic work needs the person's write access now."""
+    if job.by_itself:
+        await doors.github.require_push(job.repository, job.person)
     async with doors.github.credential(job.repository, write=True) as token:
         repository = await doors.github.repository(job.repository)
         return await doors.sandboxes.push(job.sandbox, repository, branch=job.branch, token=token)
 
 
 async def open_pull_request(doors: Doors, job: Publish) -> PullRequestRef:
-    """The open pull request of the branch, made if there is none."""
+    """The open pull request of the branch, made if there is none; in the name of the person who asked for it."""
     return await doors.github.open_pull_request(
-        job.repository, head=job.branch, base=job.base, title=job.title, body=job.body, draft=job.draft
+        job.repository,
+        head=job.branch,
+        base=job.base,
+        title=job.title,
+        body=job.body,
+        draft=job.draft,
+        person=None if job.by_itself else job.person.id,
     )

@@ -1,0 +1,35 @@
+"""Who may sign in, and whose installation of the App makes an organization: the server's settings as a value."""
+
+from __future__ import annotations
+
+from foundry.contracts.messages import Model
+
+ANYBODY = "*"
+
+
+class SignInPolicy(Model):
+    """Empty: whoever belongs to an organization that has the App, or pushes to one of its repositories.
+
+    `organizations` (logins or numeric ids) narrows that to these, and no other account's installation counts. `logins`
+    lets these people in, wherever they belong; `*` lets in everybody who has a GitHub account. With `logins` alone,
+    nobody else gets in.
+    """
+
+    organizations: list[str] = []
+    logins: list[str] = []
+
+    def names(self, login: str) -> bool:
+        """Return True if this person gets in by name."""
+        return ANYBODY in self.logins or login.lower() in {one.lower() for one in self.logins}
+
+    def allows(self, organization: str, login: str) -> bool:
+        """Return True if belonging to this organization lets people in."""
+        return not (self.logins and not self.organizations) and self.installs(organization, login)
+
+    def installs(self, organization: str, login: str) -> bool:
+        """Return True if the App may be installed on this account."""
+        known = {one.lower() for one in self.organizations}
+        return not known or organization in known or login.lower() in known
+
+
+BY_MEMBERSHIP = SignInPolicy()

@@ -1,0 +1,105 @@
+"""Who may sign in: the people of organizations that have the App, unless settings say otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from foundry.actors.user_github_data.views import sealed_tokens
+from foundry.api import sign_in_policy
+from foundry.api.access import PAUSE
+from foundry.contracts import addresses
+from foundry.contracts.github_access import Reached, Role
+from foundry.contracts.github_state import InstallationSummary, RecordInstallations
+from foundry.contracts.ids import OrganizationId
+from foundry.contracts.people import Access, Person
+from foundry.contracts.sign_in import SignInPolicy
+from foundry.github.errors import GitHubUnavailable
+from tests.api.edge import ADA, BOB, GRACE, SITE, Edge
+from tests.api.problems import problem
+from tests.api.test_signing_in import sign_in
+
+
+async def gets_in(edge: Edge, person: Person) -> bool:
+    async with edge.client() as browser:
+        back = await sign_in(browser, person.id)
+        if back.status_code == 302:
+            return (await browser.get("/api/app")).json()["person"]["id"] == person.id
+        refused = problem(back, 403, "sign_in_refused")
+        assert person.login in refused["detail"]
+        assert (await browser.get("/api/app")).status_code == 401
+        return False
+
+
+async def test_members_and_people_who_push_get_in_and_others_are_told_why(edge: Edge):
+    assert await gets_in(edge, ADA), "a member"
+    assert not await gets_in(edge, GRACE), "she only reads"
+    assert not await gets_in(edge, BOB), "a stranger"
+    edge.github.rights[(BOB.id, SITE.id)] = Access.WRITE
+    edge.github.roles[GRACE.id] = Role.MEMBER
+    edge.later = edge.foundry.access_times.read
+    assert await gets_in(edge, BOB)
+    assert await gets_in(edge, GRACE)
+
+
+async def test_nothing_is_kept_of_the_tokens_of_somebody_who_is_refused(edge: Edge):
+    assert not await gets_in(edge, BOB)
+    kept = await edge.runtime.read(sealed_tokens, BOB.id)
+    assert (kept.access_token, kept.refresh_token) == ("", None)
+
+
+async def test_a_browser_shows_one_page_that_says_why(edge: Edge):
+    async with edge.client(Accept="text/html") as browser:
+        back = await sign_in(browser, BOB.id)
+        assert back.status_code == 403
+        assert "bob belongs to no organization that has the GitHub App" in back.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "let_in"),
+    [
+        (SignInPolicy(organizations=["Lumen-Works"]), {"ada"}),
+        (SignInPolicy(organizations=["2001"]), {"ada"}),
+        (SignInPolicy(organizations=["north-harbor"]), set()),
+        (SignInPolicy(logins=["Bob"]), {"bob"}),
+        (SignInPolicy(organizations=["lumen-works"], logins=["bob"]), {"ada", "bob"}),
+        (SignInPolicy(logins=["*"]), {"ada", "grace", "bob"}),
+    ],
+)
+async def test_settings_name_organizations_and_people(edge: Edge, policy: SignInPolicy, let_in: set[str]):
+    edge.foundry.sign_in_policy = policy
+    assert {one.login for one in (ADA, GRACE, BOB) if await gets_in(edge, one)} == let_in
+
+
+async def test_while_github_does_not_say_where_somebody_belongs_nobody_gets_in(edge: Edge):
+    edge.github.fail["access"] = [GitHubUnavailable("GitHub is away") for _ in range(9)]
+    async with edge.client() as browser:
+        problem(await sign_in(browser, ADA.id), 503, "github_unavailable")
+    edge.github.fail["access"] = []
+    assert await gets_in(edge, ADA)
+
+
+async def test_who_comes_before_the_first_sync_waits_for_it(edge: Edge, monkeypatch: pytest.MonkeyPatch):
+    async def reached(person: object) -> Reached:
+        return Reached(installations=[7])
+
+    monkeypatch.setattr(edge.github, "reached", reached)
+    edge.github.roles[BOB.id] = Role.OWNER
+    coming = asyncio.create_task(gets_in(edge, BOB))
+    await asyncio.sleep(3 * PAUSE)
+    assert not coming.done(), "whether the App is installed for him is not known yet"
+    other = InstallationSummary(id=7, organization=OrganizationId("2007"), login="bobs-works", active=True)
+    await edge.world.ask(addresses.github_app(), RecordInstallations(installations=[other]))
+    assert await coming
+
+
+async def test_who_comes_while_the_first_sync_does_not_end_may_try_again(edge: Edge, monkeypatch: pytest.MonkeyPatch):
+    async def reached(person: object) -> Reached:
+        return Reached(installations=[7])
+
+    monkeypatch.setattr(edge.github, "reached", reached)
+    monkeypatch.setattr(sign_in_policy, "READ_LIMIT", 0.1)
+    async with edge.client() as browser:
+        back = problem(await sign_in(browser, BOB.id), 503, "unavailable")
+        assert back["remedy"] == "Try again in a moment."
