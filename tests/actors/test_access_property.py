@@ -25,10 +25,10 @@ from sqlalchemy import select
 
 from foundry.actors.github_state.access_views import Asking
 from foundry.actors.github_state.tables import github_states
-from foundry.api.access import Sees
 from foundry.api.access_asker import AccessAsker
 from foundry.api.auth import Me
 from foundry.api.metrics import Metrics
+from foundry.api.sees import Sees
 from foundry.contracts import addresses
 from foundry.contracts.github_access import (
     EVERYBODY,

@@ -15,8 +15,9 @@ from sqlalchemy import select
 
 from foundry.actors.github_state.access_views import READABLE
 from foundry.actors.github_state.tables import github_listings
-from foundry.api.access import Sees, see
+from foundry.api.access import see
 from foundry.api.auth import Me
+from foundry.api.sees import Sees
 from foundry.contracts.ids import TaskId, new_id
 from tests.actors.tree import ORG, REPO
 from tests.api.github_edge import GitHubEdge, github_edge

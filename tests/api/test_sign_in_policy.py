@@ -7,8 +7,6 @@ import asyncio
 import pytest
 
 from foundry.actors.user_github_data.views import sealed_tokens
-from foundry.api import sign_in_policy
-from foundry.api.access import PAUSE
 from foundry.contracts import addresses
 from foundry.contracts.github_access import Reached, Role
 from foundry.contracts.github_state import InstallationSummary, RecordInstallations
@@ -81,13 +79,16 @@ async def test_while_github_does_not_say_where_somebody_belongs_nobody_gets_in(e
 
 
 async def test_who_comes_before_the_first_sync_waits_for_it(edge: Edge, monkeypatch: pytest.MonkeyPatch):
+    asked = asyncio.Event()
+
     async def reached(person: object) -> Reached:
+        asked.set()
         return Reached(installations=[7])
 
     monkeypatch.setattr(edge.github, "reached", reached)
     edge.github.roles[BOB.id] = Role.OWNER
     coming = asyncio.create_task(gets_in(edge, BOB))
-    await asyncio.sleep(3 * PAUSE)
+    await asked.wait()
     assert not coming.done(), "whether the App is installed for him is not known yet"
     other = InstallationSummary(id=7, organization=OrganizationId("2007"), login="bobs-works", active=True)
     await edge.world.ask(addresses.github_app(), RecordInstallations(installations=[other]))
@@ -99,7 +100,7 @@ async def test_who_comes_while_the_first_sync_does_not_end_may_try_again(edge: E
         return Reached(installations=[7])
 
     monkeypatch.setattr(edge.github, "reached", reached)
-    monkeypatch.setattr(sign_in_policy, "READ_LIMIT", 0.1)
+    edge.foundry.first_sync = 0.1
     async with edge.client() as browser:
         back = problem(await sign_in(browser, BOB.id), 503, "unavailable")
         assert back["remedy"] == "Try again in a moment."

@@ -56,6 +56,7 @@ class Foundry:
         access_times: how old GitHub's answers about access may be.
         sign_in_policy: who may sign in.
         asker: asks GitHub what people may do.
+        first_sync: seconds that a sign-in waits until Foundry has read where the App is installed.
         device_interval: seconds between two polls of a command line that waits for its person.
     """
 
@@ -78,6 +79,7 @@ class Foundry:
     access_times: AccessTimes = TIMES
     sign_in_policy: SignInPolicy = BY_MEMBERSHIP
     device_interval: float = 5.0
+    first_sync: float = 10.0
     metrics: Metrics = field(default_factory=Metrics)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     uses_under_way: set[str] = field(default_factory=set[str])  # hashes whose last use is being recorded

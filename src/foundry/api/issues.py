@@ -15,10 +15,11 @@ from foundry.actors.app_shell import views as app_shell
 from foundry.actors.organization import views as organizations
 from foundry.actors.repository.views import repository_view
 from foundry.actors.sandbox_instance.views import sandbox_view
-from foundry.api.access import Sees, see
+from foundry.api.access import see
 from foundry.api.auth import Me, Signed
 from foundry.api.context import Foundry, foundry_of
 from foundry.api.roles import Deed, allowed
+from foundry.api.sees import Sees
 from foundry.contracts import addresses
 from foundry.contracts.errors import Forbidden, NotFound
 from foundry.contracts.ids import OrganizationId, RepositoryId, SandboxId

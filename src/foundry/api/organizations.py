@@ -10,9 +10,10 @@ from foundry.actors.history.views import entries
 from foundry.actors.repository.views import task_list
 from foundry.actors.user_github_data.views import github_connection
 from foundry.api import access
-from foundry.api.access import Sees, answer
+from foundry.api.access import answer
 from foundry.api.auth import Signed
 from foundry.api.context import foundry_of
+from foundry.api.sees import Sees
 from foundry.contracts.history import HistoryView
 from foundry.contracts.messages import Model
 from foundry.contracts.organization import OrganizationView

@@ -1,14 +1,14 @@
 """What each role may do: one table, in code and in docs/security.md. A test compares them.
 
 Roles are GitHub's: owner, member and collaborator of an organization. What belongs to one repository follows GitHub's
-right to it (`foundry.api.access.Sees`). The admin is whoever has the server's admin token.
+right to it (`foundry.api.Sees`). The admin is whoever has the server's admin token.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
 
-from foundry.api.access import Sees
+from foundry.api.sees import Sees
 from foundry.contracts.errors import Forbidden
 from foundry.contracts.github_access import Role
 from foundry.contracts.ids import OrganizationId

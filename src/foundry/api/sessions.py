@@ -13,6 +13,7 @@ from foundry.api.auth import Signed
 from foundry.api.bodies import Body
 from foundry.api.context import foundry_of
 from foundry.api.keys import IdempotencyKey, id_from_key
+from foundry.api.sees import present
 from foundry.contracts import addresses
 from foundry.contracts.errors import NotFound
 from foundry.contracts.ids import MessageId, PermissionId, SessionId, UserId, is_id
@@ -73,7 +74,7 @@ async def shown(request: Request, who: Signed, session: str) -> SessionSnapshot:
 def snapshot(reader: Reader, session: SessionId, person: UserId) -> SessionSnapshot:
     version, view, entries = session_snapshot(reader, session)
     mine = personal_view(reader, session, person)
-    here = view.model_copy(update={"repository": access.present(reader, view.repository)})
+    here = view.model_copy(update={"repository": present(reader, view.repository)})
     return SessionSnapshot(version=version, session=here, transcript=entries, mine=mine)
 
 

@@ -7,11 +7,12 @@ from datetime import datetime
 from fastapi import APIRouter, Request
 
 from foundry.actors.github_state.views import github_state
-from foundry.api.access import Sees, answer, see
+from foundry.api.access import answer, see
 from foundry.api.auth import Me, Signed
 from foundry.api.bodies import Body
 from foundry.api.context import Foundry, foundry_of
 from foundry.api.roles import Deed, allowed, require
+from foundry.api.sees import Sees
 from foundry.contracts import addresses
 from foundry.contracts.github_access import FLOOR, Role
 from foundry.contracts.github_payloads import GitHubBudget

@@ -7,9 +7,10 @@ from __future__ import annotations
 import asyncio
 
 from foundry.actors.github_state.access_views import WRITABLE
-from foundry.api.access import PAUSE, Sees, see
+from foundry.api.access import PAUSE, see
 from foundry.api.auth import Me
 from foundry.api.context import Foundry
+from foundry.api.sees import Sees
 from foundry.contracts import addresses
 from foundry.contracts.errors import FoundryError, Unavailable
 from foundry.contracts.github_access import Role
@@ -17,8 +18,6 @@ from foundry.contracts.organization import OrganizationView
 from foundry.contracts.people import Person
 from foundry.contracts.sign_in import SignInPolicy
 from foundry.contracts.user_github_data import ForgetTokens
-
-READ_LIMIT = 10.0  # seconds that a sign-in waits for the first sync
 
 
 class SignInRefused(FoundryError, code="sign_in_refused", status=403):
@@ -49,7 +48,7 @@ async def admit(foundry: Foundry, person: Person) -> None:
 async def _belongs(foundry: Foundry, me: Me, policy: SignInPolicy) -> bool:
     """Wait until Foundry has read the installations that the person may use: it may have started a moment ago."""
     loop = asyncio.get_running_loop()
-    limit = loop.time() + READ_LIMIT
+    limit = loop.time() + foundry.first_sync
     while True:
         let_in, whole = await see(foundry, me, lambda sees: (belongs(sees, policy), sees.knows_all_installations()))
         if let_in or whole:

@@ -8,7 +8,7 @@ from foundry.actors.github_state.views import pull_requests
 from foundry.actors.repository import views as repositories
 from foundry.actors.sandbox_instance.views import sandbox_snapshot
 from foundry.api import issues
-from foundry.api.access import Sees, whole_task
+from foundry.api.sees import Sees, whole_task
 from foundry.api.sessions import SessionSnapshot, snapshot
 from foundry.contracts import addresses
 from foundry.contracts.github_access import AccessState

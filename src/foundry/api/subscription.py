@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from fastapi import Request
 
 from foundry.api import access, issues, sign_outs, snapshots
-from foundry.api.access import Sees
 from foundry.api.auth import Me
 from foundry.api.context import foundry_of
+from foundry.api.sees import Sees
 from foundry.api.snapshots import Snapshot, Visible
 from foundry.contracts import addresses
 from foundry.contracts.app_shell import InstallationsChanged

@@ -12,12 +12,12 @@ from foundry.actors.organization.views import find_repository
 from foundry.actors.repository.views import refuse_held
 from foundry.actors.task.views import checkpoint_of, task_diff, task_view
 from foundry.api import access
-from foundry.api.access import Sees
 from foundry.api.auth import Me, Signed
 from foundry.api.bodies import Body
 from foundry.api.context import Foundry, foundry_of
 from foundry.api.errors import UnknownAgent, UnknownRepository
 from foundry.api.keys import IdempotencyKey, id_from_key
+from foundry.api.sees import Sees
 from foundry.contracts import addresses
 from foundry.contracts.branch_names import BranchName
 from foundry.contracts.errors import Forbidden, NotFound

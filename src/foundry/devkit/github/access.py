@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import secrets
 import time
-from dataclasses import dataclass, field
 from typing import Any
 
 import jwt
 
 from foundry.devkit.cast import PERMISSIONS
+from foundry.devkit.github.caller import Caller
 from foundry.devkit.github.refusals import NOT_BY_APP, NOT_FOUND, Refusal
 from foundry.devkit.github.roles import LEVELS, Roles
 from foundry.devkit.github.sso import Sso
@@ -28,22 +28,6 @@ PUBLIC = {
 ROLE_FOR = {("issues", "write"): "read"}  # a person with read access may comment; otherwise the level is the role
 SUSPENDED = "This installation has been suspended"
 READ_ONLY = "Repository was archived so is read-only."
-
-
-@dataclass
-class Caller:
-    """The identity behind a request's token."""
-
-    kind: str  # app, installation, user, nobody
-    key: str  # key of the rate limit budget
-    login: str = ""
-    person: int = 0  # a person's id
-    sso: list[int] = field(default_factory=list[int])  # organizations that require single sign-on and are reached
-    installation: int | None = None
-    repositories: list[int] | None = None  # None: all of the installation's
-    permissions: dict[str, str] = field(default_factory=dict[str, str])
-    token: str = ""
-    accepted: str = ""  # the permission that the request needed
 
 
 class Access:

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from fastapi import Request
 
-from foundry.devkit.github.access import Caller
+from foundry.devkit.github.caller import Caller
 from foundry.devkit.github.shapes import BOT
 from foundry.devkit.github.sso import Sso
 from foundry.devkit.github.store import Doc

@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass
 
-from foundry.devkit.github.access import Caller
+from foundry.devkit.github.caller import Caller
 from foundry.devkit.github.refusals import Refusal
 from foundry.devkit.github.store import Doc
 

@@ -11,8 +11,9 @@ from contextlib import suppress
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
 
-from foundry.devkit.github.access import Access, Caller
+from foundry.devkit.github.access import Access
 from foundry.devkit.github.branches import Branches
+from foundry.devkit.github.caller import Caller
 from foundry.devkit.github.faults import Faults, suffer
 from foundry.devkit.github.gitting import ENV
 from foundry.devkit.github.refusals import Refusal

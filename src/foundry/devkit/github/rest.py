@@ -11,9 +11,10 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from foundry.devkit.github.access import Access, Caller
+from foundry.devkit.github.access import Access
 from foundry.devkit.github.asking import Answer, Ask, Listed
 from foundry.devkit.github.budget import Budgets
+from foundry.devkit.github.caller import Caller
 from foundry.devkit.github.faults import Faults, suffer
 from foundry.devkit.github.gitting import GitError
 from foundry.devkit.github.refusals import NOT_FOUND, Moved, Refusal

@@ -7,7 +7,8 @@ from datetime import datetime
 from urllib.parse import quote
 
 from foundry.devkit.cast import PEOPLE
-from foundry.devkit.github.access import Access, Caller
+from foundry.devkit.github.access import Access
+from foundry.devkit.github.caller import Caller
 from foundry.devkit.github.gitting import Conflict, GitError, merged_tree
 from foundry.devkit.github.repos import Repositories
 from foundry.devkit.github.roles import LEVELS

@@ -9,13 +9,10 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from foundry.devkit.github.caller import Caller
 from foundry.devkit.github.refusals import Refusal
 from foundry.devkit.github.store import Doc, Store
-
-if TYPE_CHECKING:
-    from foundry.devkit.github.access import Caller
 
 PROTECTED = (
     "Resource protected by organization SAML enforcement. You must grant your OAuth token access to this organization."

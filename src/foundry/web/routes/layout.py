@@ -12,10 +12,11 @@ from markupsafe import Markup
 from foundry.actors.organization.views import organization_view
 from foundry.actors.user_github_data.views import github_connection
 from foundry.api import issues
-from foundry.api.access import Sees, see
+from foundry.api.access import see
 from foundry.api.auth import Me
 from foundry.api.context import foundry_of
 from foundry.api.roles import Deed, allowed
+from foundry.api.sees import Sees
 from foundry.api.snapshots import AppSnapshot, OrganizationSnapshot
 from foundry.api.subscription import Subscriber, TopicEvent, TopicSnapshot
 from foundry.contracts.github_access import AccessState

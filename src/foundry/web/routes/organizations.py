@@ -14,6 +14,7 @@ from foundry.api.auth import Me, Signed, find_me
 from foundry.api.context import foundry_of
 from foundry.api.errors import SignedOut
 from foundry.api.problems import Problem, problem
+from foundry.api.sees import Sees
 from foundry.api.sign_in import local_path
 from foundry.api.snapshots import OrganizationSnapshot
 from foundry.api.subscription import Subscriber, TopicEvent, TopicSnapshot
@@ -151,7 +152,7 @@ async def _form(
 ) -> Response:
     foundry = foundry_of(request)
 
-    def look(sees: access.Sees) -> list[RepositoryRef]:
+    def look(sees: Sees) -> list[RepositoryRef]:
         return sees.repositories(sees.organization(organization).id, writable=True)
 
     may = await access.see(foundry, who, look)

@@ -6,10 +6,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from foundry.api import settings
-from foundry.api.access import Sees, see
+from foundry.api.access import see
 from foundry.api.auth import Signed
 from foundry.api.context import foundry_of
 from foundry.api.roles import Deed, require
+from foundry.api.sees import Sees
 from foundry.web import pages as page
 from foundry.web.responses import done, form_of, html
 from foundry.web.routes.layout import frame
