@@ -80,8 +80,8 @@ class Settings(BaseModel):
     )
     allowed_logins: list[str] = Field(
         default_factory=list,
-        description="People (GitHub logins, comma separated) who may sign in wherever they belong. *: everybody with a "
-        "GitHub account.",
+        description="People (GitHub logins or numeric ids, comma separated) who may sign in wherever they belong. Who "
+        "takes over a login gets in; an id stays one person's. *: everybody with a GitHub account.",
     )
     daytona_api_key: SecretStr = Field(SecretStr(""), description="API key for Daytona.")
     daytona_api_url: str = Field("https://app.daytona.io/api", description="Address of Daytona's API.")

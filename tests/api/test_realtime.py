@@ -15,6 +15,7 @@ from foundry.contracts import addresses
 from foundry.contracts.github_state import SyncInstallations, delivery
 from foundry.contracts.issues import Failure, IssueKind, RecordFailure
 from foundry.contracts.messages import ScopeId
+from foundry.contracts.organization import SetPublicWork
 from foundry.contracts.people import Access
 from foundry.contracts.repository import RepositorySeen
 from tests.api.edge import ADA, BOB, GRACE, ORG, SITE, TALLY, Edge, listening, watching
@@ -268,3 +269,14 @@ async def test_a_topic_that_is_none_is_refused(edge: Edge):
         problem(await ada.get("/api/realtime?topic=task&id=x"), 404, "not_found", "task")
         problem(await ada.get("/api/realtime?topic=app&after=-1"), 422, "bad_input", "after")
         problem(await ada.get("/api/realtime?topic=organization&id=77"), 404, "not_found", "organization")
+
+
+async def test_a_stream_of_public_work_closes_at_once_when_the_organization_hides_it(edge: Edge):
+    async with edge.admin("ada") as ada, edge.admin("bob") as bob, listening(edge) as url:
+        task = await edge.task(ada, repository=SITE.full_name)
+        await edge.world.ask(addresses.organization(ORG), SetPublicWork(shown=True))
+        async with watching(url, bob, "task", task["id"]) as watcher:
+            await watcher.next("snapshot")
+            await edge.world.ask(addresses.organization(ORG), SetPublicWork(shown=False))
+            _, why = await watcher.next("closed", limit=5.0)
+            assert why["code"] == "not_found"

@@ -6,7 +6,7 @@ from typing import Any
 
 from foundry.contracts import addresses
 from foundry.contracts.ids import SandboxId
-from foundry.contracts.sandbox_instance import DiskSeen, Orphan, OrphansSeen, SandboxMoved, SandboxState
+from foundry.contracts.sandbox_instance import DiskSeen, LogSeen, Orphan, OrphansSeen, SandboxMoved, SandboxState
 from foundry.contracts.sandbox_provider import Room
 from tests.api.edge import ADA, Edge
 from tests.api.problems import problem
@@ -74,3 +74,15 @@ async def test_when_one_of_an_archived_task_is_removed_is_said(edge: Edge):
         assert (await admin.get(f"/api/sandboxes/{task['sandbox']}")).json()["remove_at"] == "2031-01-01T00:00:00Z"
         (found,) = (await admin.get("/api/app/sandboxes")).json()["sandboxes"]
         assert found["remove_at"] == "2031-01-01T00:00:00Z"
+
+
+async def test_the_log_names_the_port_for_the_admin_alone(edge: Edge):
+    async with edge.admin() as admin, await edge.browser(ADA) as ada:
+        task = await provisioned(edge, admin)
+        path = f"/api/sandboxes/{task['sandbox']}"
+        await edge.world.ask(addresses.sandbox(task["sandbox"]), LogSeen(log="listening addr=127.0.0.1:39785 ok"))
+        assert "127.0.0.1:39785" in (await admin.get(path)).json()["log"]
+        for found in (await ada.get(path), await ada.get(f"{path}/log")):
+            assert found.status_code == 200
+            assert "39785" not in found.text
+        assert "addr=127.0.0.1:(hidden) ok" in (await ada.get(path)).json()["log"]

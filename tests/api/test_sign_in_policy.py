@@ -6,13 +6,14 @@ import asyncio
 
 import pytest
 
-from foundry.actors.user_github_data.views import sealed_tokens
+from foundry.actors.user_github_data.views import github_connection, people, sealed_tokens
 from foundry.contracts import addresses
 from foundry.contracts.github_access import Reached, Role
 from foundry.contracts.github_state import InstallationSummary, RecordInstallations
 from foundry.contracts.ids import OrganizationId
 from foundry.contracts.people import Access, Person
 from foundry.contracts.sign_in import SignInPolicy
+from foundry.contracts.user_github_data import ConnectionState, ForgetTokens
 from foundry.github.errors import GitHubUnavailable
 from tests.api.edge import ADA, BOB, GRACE, SITE, Edge
 from tests.api.problems import problem
@@ -41,10 +42,43 @@ async def test_members_and_people_who_push_get_in_and_others_are_told_why(edge: 
     assert await gets_in(edge, GRACE)
 
 
+async def test_nothing_at_all_is_kept_of_a_stranger_who_is_refused(edge: Edge):
+    """Else any stranger makes the admin token ambiguous, and `--as` could mean who took over a login."""
+    before = await edge.runtime.read(people)
+    assert BOB in before, "the stage knows him"
+    await edge.runtime.ask(addresses.user_github_data(BOB.id), ForgetTokens(stranger=True))
+    assert not await gets_in(edge, BOB)
+    assert BOB.id not in {one.id for one in await edge.runtime.read(people)}
+
+
 async def test_nothing_is_kept_of_the_tokens_of_somebody_who_is_refused(edge: Edge):
     assert not await gets_in(edge, BOB)
     kept = await edge.runtime.read(sealed_tokens, BOB.id)
     assert (kept.access_token, kept.refresh_token) == ("", None)
+
+
+async def test_a_sign_in_that_fails_while_github_is_away_costs_a_known_person_nothing(edge: Edge):
+    """Their other app sessions go on with the new tokens."""
+    async with await edge.browser(ADA) as ada:
+        assert (await ada.get("/api/app")).status_code == 200
+        edge.later = edge.foundry.access_times.read
+        edge.github.fail["access"] = [GitHubUnavailable("GitHub is away") for _ in range(9)]
+        async with edge.client() as browser:
+            problem(await sign_in(browser, ADA.id), 503, "github_unavailable")
+        edge.github.fail["access"] = []
+        connection = await edge.runtime.read(github_connection, ADA.id)
+        assert (connection.state, connection.reason) == (ConnectionState.CONNECTED, "")
+
+
+def test_only_digits_are_an_id_and_never_a_login() -> None:
+    """Anybody may register the login 2001, which the settings mean as an organization's id."""
+    policy = SignInPolicy(organizations=["2001", "Lumen-Works"], logins=["1001", "Bob"])
+    assert policy.installs("2001", "whatever")
+    assert policy.installs("7", "lumen-works")
+    assert not policy.installs("666", "2001")
+    assert policy.names("1001", "renamed")
+    assert policy.names("7", "bob")
+    assert not policy.names("666", "1001")
 
 
 async def test_a_browser_shows_one_page_that_says_why(edge: Edge):

@@ -18,6 +18,7 @@ from foundry.actors.secret_keys import SecretKeys
 from foundry.actors.user_github_data.sealed import SealedPersonTokens
 from foundry.actors.user_github_data.views import sealed_tokens
 from foundry.contracts import addresses
+from foundry.contracts.github_access import Role
 from foundry.contracts.ids import SandboxId
 from foundry.contracts.issues import Failure, IssueKind, RecordFailure
 from foundry.contracts.messages import ScopeId
@@ -168,6 +169,21 @@ async def test_sandboxes_are_listed_and_an_orphan_is_removed(shell: Shell):
     assert "no retained sandbox" in (await shell("task", "release", task["id"], "--as", "ada")).err
 
 
+async def test_an_organization_is_shown_and_its_settings_change(shell: Shell):
+    listed = await shell("organization", "list", "--as", "ada")
+    assert listed.out == "lumen-works  2001\n", listed.err
+    refused = await shell("organization", "set", "--show-public-work", "--as", "ada")
+    assert (refused.code, "only owners of lumen-works" in refused.err) == (1, True)
+    shell.edge.github.roles[ADA.id], shell.edge.later = Role.OWNER, shell.edge.foundry.access_times.read
+    changed = await shell("organization", "set", "lumen-works", "--show-public-work", "--as", "ada")
+    assert changed.out == "public work: shown to everybody who may sign in\n", changed.err
+    shown = (await shell("organization", "show", "--as", "ada")).out.splitlines()
+    assert shown[:2] == ["you are: owner", "public work: shown to everybody who may sign in"]
+    assert shown[-1] == "requests left in this hour: 4321 of 5000 (floor 1000)"
+    hidden = await shell("organization", "set", "--hide-public-work", "--as", "ada", "--json")
+    assert json.loads(hidden.out)["public_work"] is False
+
+
 async def test_actors_are_listed(shell: Shell):
     assert "Repository:4001" in (await shell("actors", "list", "--kind", "Repository")).out
     assert json.loads((await shell("actors", "show", "Repository", "4001")).out)["parent"] == f"Organization:{ORG}"
@@ -224,3 +240,10 @@ async def test_the_key_is_rotated_beside_the_running_server(shell: Shell, tmp_pa
     async with shell.edge.client() as nobody:
         for method, route in (("GET", ""), ("POST", ""), ("POST", "/resealing"), ("DELETE", "/older")):
             assert (await nobody.request(method, f"/api/app/secret-keys{route}")).status_code in (401, 403)
+
+
+async def test_the_admin_token_is_not_sent_to_another_server(shell: Shell):
+    elsewhere = await shell("task", "list", "--as", "ada", "--url", "https://foundry.example")
+    assert elsewhere.code == 1
+    assert "the admin token of this machine is not sent to another server" in elsewhere.err
+    assert "foundry login --url https://foundry.example" in elsewhere.err

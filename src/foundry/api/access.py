@@ -52,7 +52,7 @@ async def see(foundry: Foundry, who: Me | Credential, look: Callable[[Sees], Fou
     loop = asyncio.get_running_loop()
     limit, refused, without_token = loop.time() + ASK_LIMIT, None, False
     while True:
-        now, grace = foundry.now(), refused is not None
+        now, began, grace = foundry.now(), loop.time(), refused is not None
 
         def run(reader: Reader) -> tuple[Found, set[Question]]:
             me = who if isinstance(who, Me) else me_of(reader, who, now)  # noqa: B023
@@ -68,7 +68,7 @@ async def see(foundry: Foundry, who: Me | Credential, look: Callable[[Sees], Fou
             if refused is not None:
                 raise refused from None
             try:
-                if not await foundry.asker.answer(outdated.question):
+                if not await foundry.asker.answer(outdated.question, began):
                     await asyncio.sleep(PAUSE)
             except ReconnectNeeded:
                 without_token = True

@@ -39,6 +39,7 @@ from foundry.runtime.runtime import Runtime
 WHOLE = 2.0  # seconds that a request waits for the other pages of a listing
 PATIENCE = 5.0  # seconds that a request waits for GitHub; the question goes on in the background
 REMEMBERED = 5.0  # seconds after a failure in which GitHub is not asked the same again
+REMEMBERED_AT_MOST = 10_000  # questions
 RENEW_AFTER = 60.0  # seconds after a failure in which a listing is not read again in the background
 
 Key = tuple[UserId, str, str]
@@ -69,24 +70,35 @@ class AccessAsker:
         self._patience, self._remembered = patience, remembered
         self._running: dict[Key, asyncio.Task[bool]] = {}
         self._usable: dict[Key, asyncio.Event] = {}
-        self._failed: dict[Key, tuple[float, FoundryError]] = {}  # when, by the loop's clock
+        self._slow: set[Key] = set()  # questions that run, and for which somebody has waited long enough
+        self._answered: dict[Key, float] = {}  # when, by the loop's clock
+        self._failed: dict[Key, tuple[float, FoundryError]] = {}
 
-    async def answer(self, question: Question) -> bool:
+    async def answer(self, question: Question, since: float = 0.0) -> bool:
         """Ask, and record the answer. Return False if another server is asking.
+
+        Args:
+            since: when the read began that needs the answer, by the loop's clock. If the question was answered after
+                that, it is not asked again.
 
         Raises:
             FoundryError: GitHub does not answer, or refuses. So it did a moment ago.
             Unavailable: GitHub takes long. The question goes on in the background.
         """
         key = _key(question)
+        if self._answered.get(key, 0.0) > since > 0.0:
+            return True
         if failure := self._failure(key, self._remembered):
             raise failure
+        if key in self._slow:
+            raise self.too_slow()
         task = self._start(key, question)
         usable = self._usable[key]
         waiting = asyncio.ensure_future(usable.wait())
         try:
             await asyncio.wait({task, waiting}, timeout=self._patience, return_when=asyncio.FIRST_COMPLETED)
             if not task.done() and not usable.is_set():
+                self._slow.add(key)
                 raise self.too_slow()
             await asyncio.wait({task}, timeout=WHOLE)
         finally:
@@ -121,9 +133,15 @@ class AccessAsker:
 
     def _over(self, key: Key, task: asyncio.Task[bool]) -> None:
         self._running.pop(key, None)
+        self._slow.discard(key)
         self._usable.pop(key).set()
         self._failed.pop(key, None)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if len(self._answered) + len(self._failed) > REMEMBERED_AT_MOST:
+            self._answered.clear()
+            self._failed.clear()
+        if not task.cancelled() and task.exception() is None and task.result():
+            self._answered[key] = asyncio.get_running_loop().time()
+        elif not task.cancelled() and (error := task.exception()) is not None:
             log.info("a question about access was not answered", reason=str(error))
             if isinstance(error, FoundryError) and error.transient:
                 self._failed[key] = asyncio.get_running_loop().time(), error

@@ -197,8 +197,8 @@ async def admin_only(request: Request) -> None:
 def _acted_as(reader: Reader, login: str) -> Person:
     known = people(reader)
     if login:
-        found = next((one for one in known if one.login.lower() == login.lower()), None)
-        found = found or next((one for one in known if one.id == login), None)
+        named = (one.id if login.isdigit() else one.login.lower() for one in known)
+        found = next((one for one, name in zip(known, named, strict=True) if name == login.lower()), None)
         if found is None:
             raise UnknownPerson(f"no person with the login {login} has signed in here", field="X-Foundry-As")
         return found

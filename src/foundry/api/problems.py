@@ -18,6 +18,7 @@ from starlette.routing import Match
 from foundry.api.access_table import ROUTES, described
 from foundry.api.errors import BadJson, BadRequest, MethodNotAllowed, NotJson, TooLarge
 from foundry.contracts.errors import BadInput, FoundryError, NotFound, NotSignedIn, Unavailable
+from foundry.contracts.github_access import SingleSignOnNeeded
 from foundry.contracts.github_state import NotInstalled
 from foundry.contracts.ids import new_id
 from foundry.runtime.store.base import Busy
@@ -134,7 +135,8 @@ async def answer(request: Request, error: FoundryError, headers: Mapping[str, st
     page = getattr(request.app.state, "error_page", None)
     accept = request.headers.get("accept", "")
     wanted = "text/html" in accept or request.headers.get("hx-request") == "true"
-    wanted = wanted or ("text/event-stream" in accept and isinstance(error, NotSignedIn | NotFound | NotInstalled))
+    gone = NotSignedIn | NotFound | NotInstalled | SingleSignOnNeeded
+    wanted = wanted or ("text/event-stream" in accept and isinstance(error, gone))
     if page is not None and wanted and not request.url.path.startswith("/api/"):
         return await page(request, problem(error))
     return problem_response(error, headers)

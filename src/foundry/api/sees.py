@@ -6,6 +6,7 @@ They answer from what GitHubState has recorded. Where that is missing or too old
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from foundry.actors.github_state.access_views import (
@@ -30,7 +31,7 @@ from foundry.actors.task_session.views import session_view
 from foundry.actors.user_github_data.views import connected_since
 from foundry.api.auth import Me
 from foundry.contracts.errors import Forbidden, NotFound
-from foundry.contracts.github_access import AccessState, Question, Role
+from foundry.contracts.github_access import AccessState, Question, Role, SingleSignOnNeeded
 from foundry.contracts.ids import OrganizationId, RepositoryId, SandboxId, SessionId, TaskId, is_id
 from foundry.contracts.organization import OrganizationView
 from foundry.contracts.people import Access
@@ -39,6 +40,8 @@ from foundry.contracts.sandbox_instance import SandboxView
 from foundry.contracts.task import TaskSummary, TaskView
 from foundry.contracts.task_session import SessionView
 from foundry.runtime.reader import Reader
+
+LOCAL_PORT = re.compile(r"\b(127\.0\.0\.1|0\.0\.0\.0|localhost):\d+")
 
 
 class Sees:
@@ -171,7 +174,10 @@ class Sees:
             near = installation is None or installation in reach.installations or id in reach.single_sign_on
             if not near and id not in memberships(self.reader, self._asking.person):
                 return public_access(self.reader, id, self._asking) if public else None
-        return organization_access(self.reader, id, self._asking, public=public)
+        found = organization_access(self.reader, id, self._asking, public=public)
+        if found is not None and found.single_sign_on and not self.me.admin:
+            return replace(found, since=NEVER)  # the App would answer what GitHub refuses the person
+        return found
 
     def _reads_something(self, known: OrganizationAccess) -> bool:
         return self.reader.first(READABLE.limit(1), known.values) is not None
@@ -195,9 +201,14 @@ class Sees:
         shown = not write and self._shows_to_everybody(known, repository)
         if shown and known.by_app:
             return Access.READ  # the App is not asked for what everybody may do
-        asked = known.by_app or known.floor != NEVER
+        asked = (known.by_app or known.floor != NEVER) and not self._needs_single_sign_on(repository)
         own = right_to(self.reader, known, self._asking, repository.id, write=write) if asked else Access.NONE
         return Access.READ if shown and not own.may_read else own
+
+    def _needs_single_sign_on(self, repository: RepositoryRef) -> bool:
+        """Return True if GitHub refuses the person there until a single sign-on. The admin acts without it."""
+        known = self.access_in(repository.organization)
+        return known is not None and known.single_sign_on and not self.me.admin
 
     def _shows_to_everybody(self, known: OrganizationAccess, repository: RepositoryRef) -> bool:
         if known.public_floor == NEVER:
@@ -221,10 +232,14 @@ class Sees:
         """Require read access, and push access if it is to be changed.
 
         Raises:
+            SingleSignOnNeeded: GitHub refuses the person until a single sign-on.
             NotFound: the person may not see the repository. `missing` is the message, as if it did not exist.
             Forbidden: the person may read but not push.
         """
         if not self.reads(repository):
+            if self._needs_single_sign_on(repository):
+                owner = repository.owner
+                raise SingleSignOnNeeded(f"{owner} requires single sign-on, and your token has no session there")
             raise NotFound(missing)
         if change and not self.right(repository, write=True).may_write:
             login, right = self.me.person.login, self.right(repository)
@@ -263,13 +278,20 @@ class Sees:
         return found.model_copy(update={"repository": here})
 
     def sandbox(self, sandbox: str, *, change: bool = False) -> SandboxView:
-        """The sandbox, if the person may see its task (and change it, with `change`). Its endpoint is the admin's."""
+        """The sandbox, if the person may see its task (and change it, with `change`). See `shown_to`."""
         missing = f"no sandbox with id {sandbox}"
         if not is_id(sandbox, "sbx"):
             raise NotFound(missing, field="sandbox")
         found = sandbox_view(self.reader, SandboxId(sandbox))
         self.require(self.present(task_view(self.reader, found.task).repository), missing, change=change)
-        return found if self.me.admin else found.model_copy(update={"endpoint": None})
+        return shown_to(self.me, found)
+
+
+def shown_to(me: Me, sandbox: SandboxView) -> SandboxView:
+    """Return the sandbox without its endpoint, which is the admin's. sandbox-agent's log names it too."""
+    if me.admin:
+        return sandbox
+    return sandbox.model_copy(update={"endpoint": None, "log": LOCAL_PORT.sub(r"\1:(hidden)", sandbox.log)})
 
 
 def present(reader: Reader, repository: RepositoryRef) -> RepositoryRef:

@@ -13,6 +13,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from foundry.actors.app_shell.views import LONGEST
 from foundry.actors.encryption import WrongKey
+from foundry.actors.user_github_data.views import is_known
 from foundry.api.auth import Kind, credential_of, hashed
 from foundry.api.client import client_address, device_of
 from foundry.api.context import COOKIE, Foundry, foundry_of
@@ -93,8 +94,9 @@ async def _store(foundry: Foundry, account: GitHubAccount, token: UserToken, dev
         expires_at=now + timedelta(seconds=token.expires_in) if token.expires_in else None,
         refresh_expires_at=now + timedelta(seconds=lasts) if lasts and token.refresh_token else None,
     )
+    known = await foundry.runtime.read(is_known, user)
     await foundry.runtime.ask(addresses.user_github_data(user), identity)
-    await admit(foundry, who)
+    await admit(foundry, who, known=known)
     session = secrets.token_urlsafe(32)
     sign_in = SignIn(token_hash=hashed(session), user=user, login=who.login, device=device, address=address)
     await foundry.runtime.ask(addresses.app_shell(), sign_in)

@@ -26,8 +26,12 @@ class SignInRefused(FoundryError, code="sign_in_refused", status=403):
     remedy = "Ask an owner of your organization to install the GitHub App there, or ask the server's administrator."
 
 
-async def admit(foundry: Foundry, person: Person) -> None:
-    """Let the person in, or forget the tokens that their sign-in brought.
+async def admit(foundry: Foundry, person: Person, *, known: bool) -> None:
+    """Let the person in. Of somebody who is refused, forget the tokens; of a stranger, everything.
+
+    Args:
+        known: they were let in before. While GitHub does not answer, their new tokens are kept: their other app
+            sessions use them, and the old tokens are gone.
 
     Raises:
         SignInRefused: the policy does not let them in.
@@ -35,13 +39,15 @@ async def admit(foundry: Foundry, person: Person) -> None:
         Unavailable: Foundry has not read an installation that they may use.
     """
     policy, me = foundry.sign_in_policy, Me(person)
-    if policy.names(person.login):
+    if policy.names(person.id, person.login):
         return
     try:
         if not await _belongs(foundry, me, policy):
             raise SignInRefused(_why(person, policy))
-    except FoundryError:
-        await foundry.runtime.ask(addresses.user_github_data(person.id), ForgetTokens())
+    except FoundryError as error:
+        if not known or not error.transient:
+            forget = ForgetTokens(stranger=not known)
+            await foundry.runtime.ask(addresses.user_github_data(person.id), forget)
         raise
 
 

@@ -23,7 +23,7 @@ from fastapi import Request
 from foundry.api import access, issues, sign_outs, snapshots
 from foundry.api.auth import Me
 from foundry.api.context import foundry_of
-from foundry.api.sees import Sees
+from foundry.api.sees import Sees, shown_to
 from foundry.api.snapshots import Snapshot, Visible
 from foundry.contracts import addresses
 from foundry.contracts.app_shell import InstallationsChanged
@@ -31,7 +31,7 @@ from foundry.contracts.errors import NotFound
 from foundry.contracts.github_access import AccessChanged, AccessState
 from foundry.contracts.ids import OrganizationId, RepositoryId, SandboxId, SessionId, TaskId
 from foundry.contracts.messages import APP, Address, Model, ScopeId
-from foundry.contracts.organization import IssuesChanged, RepositoriesChanged
+from foundry.contracts.organization import IssuesChanged, OrganizationChanged, RepositoriesChanged
 from foundry.contracts.repository import RepositoryRef
 from foundry.contracts.sandbox_instance import SandboxChanged
 from foundry.contracts.task import TaskChanged
@@ -261,18 +261,27 @@ class Subscriber:
         if sight.organization is None:
             yield
             return
-        watched = addresses.github(sight.organization)
-        changes = self._runtime.hub.subscribe(watched)
+        watched = [addresses.github(sight.organization)]
+        if sight.repository is not None:  # its organization may stop to show its public work
+            watched.append(addresses.organization(sight.organization))
+        changes = [self._runtime.hub.subscribe(address) for address in watched]
+        guards: list[asyncio.Task[None]] = []
         try:
-            version = await self._runtime.read(lambda reader: reader.version(watched))
-        except NotFound:  # the App was never installed there, so nobody's access changes
-            version = 0
-        guard = asyncio.create_task(self._watch_access(sight, changes, version, subscription))
-        try:
+            for address, changed in zip(watched, changes, strict=True):
+                watching = self._watch_access(sight, changed, await self._version(address), subscription)
+                guards.append(asyncio.create_task(watching))
             yield
         finally:
-            guard.cancel()
-            changes.close()
+            for guard in guards:
+                guard.cancel()
+            for changed in changes:
+                changed.close()
+
+    async def _version(self, address: Address) -> int:
+        try:
+            return await self._runtime.read(lambda reader: reader.version(address))
+        except NotFound:  # the App was never installed there, so nobody's access changes
+            return 0
 
     async def _watch_access(
         self, sight: Sight, changes: Subscription, version: int, subscription: Subscription
@@ -280,7 +289,9 @@ class Subscriber:
         me, there = self._who.person.id, sight.repository and sight.repository.id
         try:
             async for event in changes.events(version):
-                if event.word == AccessChanged.__name__:
+                if event.word == OrganizationChanged.__name__:
+                    subscription.resync()
+                elif event.word == AccessChanged.__name__:
                     here = None in (event.repository, there) or event.repository == there
                     if event.person in (None, me) and here:
                         subscription.resync()
@@ -349,8 +360,8 @@ class Subscriber:
                 return event.body if self._topic != "app" or event.entity in visible else None
             case "SandboxChanged" if not self._who.admin:
                 seen = SandboxChanged.model_validate_json(event.body)
-                without = seen.sandbox.model_copy(update={"endpoint": None})
-                return _again(event, seen.model_copy(update={"sandbox": without}))
+                shown = shown_to(self._who, seen.sandbox)
+                return _again(event, seen.model_copy(update={"sandbox": shown}))
             case "TaskChanged" if sight.repository is not None:
                 changed = TaskChanged.model_validate_json(event.body)
                 return _again(event, changed.model_copy(update={"task": changed.task.at(sight.repository)}))

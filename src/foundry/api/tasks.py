@@ -21,6 +21,7 @@ from foundry.api.sees import Sees
 from foundry.contracts import addresses
 from foundry.contracts.branch_names import BranchName
 from foundry.contracts.errors import Forbidden, NotFound
+from foundry.contracts.github_access import AccessState
 from foundry.contracts.github_state import PullRequestView
 from foundry.contracts.ids import OrganizationId, SandboxId, SessionId, TaskId
 from foundry.contracts.messages import Command, ScopeId
@@ -142,6 +143,8 @@ def _wanted(sees: Sees, organization: OrganizationId, wish: NewTask) -> Reposito
     repository = find_repository(sees.reader, organization, wanted)
     if repository is None or not sees.reads(repository):
         sees.organization(organization)
+        if repository is not None and sees.access_state(organization) is AccessState.SINGLE_SIGN_ON:
+            sees.require(repository, f"no repository {wish.repository}")
         raise UnknownRepository(f"the organization has no repository {wish.repository!r}", field="repository")
     try:
         sees.require(repository, f"no repository {wish.repository}", change=True)

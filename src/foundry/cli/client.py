@@ -68,6 +68,9 @@ class Client:
             self._open(stored.url, stored.token)
             return
         settings = load({"data_dir": data_dir} if data_dir else {}).settings
+        if url and data_dir is None and not _on_this_machine(url, settings.url):
+            remedy = f"Sign in there: foundry login --url {url}. Or name the data directory whose token is meant."
+            raise fail("the admin token of this machine is not sent to another server", remedy, "url")
         token = settings.data_dir / "admin.token"
         if not token.exists():
             remedy = "Start the server: foundry serve. For a server elsewhere, sign in: foundry login --url ADDRESS"
@@ -173,6 +176,15 @@ class Client:
             return found[0]["id"]
         names = ", ".join(one["login"] for one in known) or "you can see none"
         raise fail(f"which organization? {names}", "Name one with --organization.", "organization")
+
+
+def _on_this_machine(url: str, ours: str) -> bool:
+    """Return True if this is the server of this machine, or one that listens on its loopback."""
+    from urllib.parse import urlsplit
+
+    from foundry.settings import loopback
+
+    return url.rstrip("/") == ours or loopback(urlsplit(url).hostname or "")
 
 
 def show(data: Json, as_json: bool, lines: Iterator[str] | None = None) -> None:

@@ -11,16 +11,17 @@ class SignInPolicy(Model):
     """Empty: whoever belongs to an organization that has the App, or pushes to one of its repositories.
 
     `organizations` (logins or numeric ids) narrows that to these, and no other account's installation counts. `logins`
-    lets these people in, wherever they belong; `*` lets in everybody who has a GitHub account. With `logins` alone,
-    nobody else gets in.
+    (logins or numeric ids) lets these people in, wherever they belong; `*` lets in everybody who has a GitHub account.
+    With `logins` alone, nobody else gets in. What has only digits is an id: a login may have only digits too, and
+    anybody may register it.
     """
 
     organizations: list[str] = []
     logins: list[str] = []
 
-    def names(self, login: str) -> bool:
-        """Return True if this person gets in by name."""
-        return ANYBODY in self.logins or login.lower() in {one.lower() for one in self.logins}
+    def names(self, person: str, login: str) -> bool:
+        """Return True if this person gets in by name or id."""
+        return ANYBODY in self.logins or _among(self.logins, person, login)
 
     def allows(self, organization: str, login: str) -> bool:
         """Return True if belonging to this organization lets people in."""
@@ -28,8 +29,11 @@ class SignInPolicy(Model):
 
     def installs(self, organization: str, login: str) -> bool:
         """Return True if the App may be installed on this account."""
-        known = {one.lower() for one in self.organizations}
-        return not known or organization in known or login.lower() in known
+        return not self.organizations or _among(self.organizations, organization, login)
+
+
+def _among(named: list[str], id: str, login: str) -> bool:
+    return id in named or (not login.isdigit() and login.lower() in {one.lower() for one in named})
 
 
 BY_MEMBERSHIP = SignInPolicy()

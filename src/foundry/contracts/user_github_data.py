@@ -49,6 +49,8 @@ class StoreIdentity(Command[None], Birth):
 class ForgetTokens(Command[None]):
     """To UserGitHubData, by the edge: the person may not sign in here, so nothing uses their tokens."""
 
+    stranger: bool = False  # nobody has ever let them in: nothing at all is kept of them
+
 
 class SealedTokens(Model):
     """A person's tokens as they are stored: encrypted. Only the door that uses them opens them."""

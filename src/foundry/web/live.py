@@ -21,6 +21,7 @@ from foundry.api.context import foundry_of
 from foundry.api.realtime import STILL_HERE, event_lines, event_stream
 from foundry.api.subscription import POSITION, Subscriber, TopicEvent, TopicItem, TopicResync, TopicSnapshot
 from foundry.contracts.errors import BadInput, Forbidden, FoundryError, NotFound
+from foundry.contracts.github_access import SingleSignOnNeeded
 from foundry.contracts.github_state import NotInstalled
 
 GATHER = 0.03  # seconds; events within this time are sent together
@@ -100,7 +101,7 @@ class Live:
                     yield STILL_HERE
         except Leave:
             yield event_lines("leave", "")
-        except (NotFound, Forbidden, NotInstalled):
+        except (NotFound, Forbidden, NotInstalled, SingleSignOnNeeded):
             yield event_lines("leave", "access")
         except FoundryError as error:
             if not error.transient:  # after a transient error the browser reconnects automatically

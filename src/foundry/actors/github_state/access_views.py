@@ -78,6 +78,7 @@ class OrganizationAccess:
         by_app: the person has no usable token here.
         renew: the listing should be read again in the background.
         changes: repositories whose rights have changed, and since which number.
+        unknown: of these, the ones that GitHub does not answer about: they do not count, but the others do.
     """
 
     organization: OrganizationId
@@ -93,6 +94,7 @@ class OrganizationAccess:
     single_sign_on: bool = False
     renew: bool = False
     changes: Mapping[str, int] | None = None
+    unknown: frozenset[str] = frozenset()
 
     @property
     def values(self) -> dict[str, object]:
@@ -104,6 +106,7 @@ class OrganizationAccess:
             "access_floor": self.floor,
             "access_since": self.since,
             "access_public_floor": self.public_floor,
+            "access_unknown": sorted(self.unknown),
         }
 
 
@@ -141,6 +144,7 @@ def _repositories(*levels: Access) -> Select[tuple[str]]:
         .select_from(_JOINED)
         .where(_RIGHTS.github == bindparam("access_organization"), _RIGHTS.access.in_([one.value for one in levels]))
         .where(_RIGHTS.person.in_(_WHOSE))  # else SQLite reads the rows of all the organization's people
+        .where(_RIGHTS.repository.not_in(bindparam("access_unknown", expanding=True)))
         .where(
             or_(
                 _counts("person", "floor"),
@@ -251,15 +255,15 @@ def organization_access(
     if row is None:
         return None
     if not row.active or row.installation is None:
-        known = row.role or memberships(reader, asking.person).get(organization)  # who never asked is its member too
-        if known not in (None, Role.NONE):
+        roles = {row.role, memberships(reader, asking.person).get(organization)}  # who never asked is its member too
+        if roles - {None, Role.NONE}:
             raise NotInstalled(f"the GitHub App is not installed for {row.login}, or it is suspended there")
         return None
     changes = _changes(reader, organization, asking.person)
     found = _by_app(reader, organization, asking, row, changes)
     if found is None:
         found = _by_listing(organization, asking, row, changes)
-        _refuse_changed(reader, asking, found)
+        found = replace(found, unknown=_changed_since(reader, asking, found))
     if public:
         everybody = _everybody(reader, organization, asking)
         found = replace(found, public_floor=everybody)
@@ -318,16 +322,21 @@ def _by_listing(
     raise Outdated(Question(asking.person, row.access_number, organization))
 
 
-def _refuse_changed(reader: Reader, asking: Asking, found: OrganizationAccess) -> None:
-    """Require that each changed repository was asked for since."""
+def _changed_since(reader: Reader, asking: Asking, found: OrganizationAccess) -> frozenset[str]:
+    """The changed repositories that GitHub was not asked about since. One that it does not answer about hides itself,
+    and not the whole organization.
+
+    Raises:
+        Outdated: GitHub has to be asked.
+    """
     later = {id: number for id, number in (found.changes or {}).items() if id and number > found.floor}
     if not later:
-        return
+        return frozenset()
     values = {"github": found.organization, "person": found.person, "repositories": list(later)}
     asked = {row.repository: max(row.number, row.round or 0) for row in reader.all(_CHANGED, values)}
     open_ = sorted(id for id, number in later.items() if asked.get(id, 0) < number)
-    if not open_:
-        return
+    if not open_ or asking.grace:
+        return frozenset(open_)
     one = RepositoryId(open_[0]) if len(open_) <= ASK_EACH else None
     raise Outdated(Question(found.person, found.number, found.organization, one))
 
@@ -361,7 +370,7 @@ def right_to(
     oldest = millis(asking.now - asking.times.write) if write else asking.oldest
     known = row is not None and number >= changed and at > oldest
     listed = number >= found.floor or (not found.by_app and found.complete)
-    if write or found.by_app or not listed:
+    if write or found.by_app or not listed or repository in found.unknown:
         if not known:
             if found.by_app:
                 _refuse_too_many(reader, found, asking)

@@ -135,8 +135,8 @@ class UserGitHubData(Actor):
     @handles(AccessTokenRejected)
     def access_token_rejected(self, turn: Turn, command: AccessTokenRejected) -> None:
         """Delete exactly this token. With a refresh token, whoever needs an access token next refreshes it."""
-        row = turn.one(user_identities)
-        if row.access_token != command.access_token:
+        row = turn.find(user_identities)
+        if row is None or row.access_token != command.access_token:
             return
         if row.refresh_token is None or _refresh_over(turn, row):
             _forget(turn, REJECTED, access_token="", refresh_token=None)
@@ -156,9 +156,12 @@ class UserGitHubData(Actor):
     @handles(ForgetTokens)
     def forget_tokens(self, turn: Turn, command: ForgetTokens) -> None:
         """The person may not sign in here."""
-        if turn.find(user_identities) is not None:
-            _forget(turn, NOT_ADMITTED, access_token="", refresh_token=None)
-            _end_attempt(turn)
+        if turn.find(user_identities) is None:
+            return
+        _forget(turn, NOT_ADMITTED, access_token="", refresh_token=None)
+        _end_attempt(turn)
+        if command.stranger:
+            turn.delete(user_identities)
 
     @due("tokens expire")
     def tokens_expire(self, turn: Turn) -> None:

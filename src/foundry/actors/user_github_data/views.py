@@ -25,6 +25,11 @@ def person(reader: Reader, user: UserId) -> Person:
     return _person(_row(reader, user))
 
 
+def is_known(reader: Reader, user: UserId) -> bool:
+    """Return True if this person was let in here before."""
+    return reader.first(_TOKENS, {"user": user}) is not None
+
+
 def people(reader: Reader) -> list[Person]:
     """Everybody who ever signed in, by login. Of two who had the same login, the one who used it last comes first."""
     rows = sorted(reader.all(select(user_identities)), key=lambda row: (row.login.lower(), -row.changed_at))
