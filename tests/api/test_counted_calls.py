@@ -48,6 +48,7 @@ async def test_a_stranger_costs_one_request_whatever_they_open(tmp_path: Path) -
         assert made["charged"] == 1, "and one more every ten minutes"
 
 
+@pytest.mark.long
 async def test_the_first_page_can_be_used_while_the_second_is_held_back(tmp_path: Path) -> None:
     async with github_edge(tmp_path) as edge:
         await edge.many(250, access={"linus": "read"})

@@ -183,6 +183,7 @@ async def test_about_a_private_repository_everybody_gets_the_tables_answer(stage
     assert count > 140
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("column", COLUMNS)
 async def test_about_a_public_repository_everybody_gets_the_tables_answer(stage: Stage, column: str):
     await stage.becomes("usual")
@@ -190,6 +191,7 @@ async def test_about_a_public_repository_everybody_gets_the_tables_answer(stage:
     assert not found, "\n".join(found)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("column", COLUMNS)
 async def test_public_work_that_is_shown_is_read_by_everybody(stage: Stage, column: str):
     await stage.becomes("shown")

@@ -12,6 +12,7 @@ import pytest
 from foundry.api.access_table import TOPICS
 from foundry.api.context import COOKIE
 from foundry.contracts import addresses
+from foundry.contracts.github_access import ReachChanged
 from foundry.contracts.github_state import SyncInstallations, delivery
 from foundry.contracts.issues import Failure, IssueKind, RecordFailure
 from foundry.contracts.messages import ScopeId
@@ -215,6 +216,18 @@ async def test_losing_access_closes_the_stream(edge: Edge, url: str):
             await edge.until(grace, f"/api/organizations/{ORG}", bool)
             _, event = await watcher.next("closed")
             assert event["code"] == "not_found"
+
+
+async def test_somebody_who_saw_public_work_alone_and_reaches_the_organization_now_sees_more(edge: Edge, url: str):
+    """That they reach it is told after the right itself, by another actor."""
+    await edge.world.ask(addresses.organization(ORG), SetPublicWork(shown=True))
+    async with edge.admin("bob") as bob, watching(url, bob, "organization", ORG) as watcher:
+        begun = (await watcher.next("snapshot"))[1]
+        assert [one["name"] for one in begun["repositories"]] == ["site"]
+        edge.github.rights[(BOB.id, TALLY.id)] = Access.READ
+        await edge.world.say(ReachChanged(person=BOB.id), to=addresses.github_app())
+        now = (await watcher.next("snapshot"))[1]
+        assert [one["name"] for one in now["repositories"]] == ["site", "tally"]
 
 
 async def test_gaining_access_gives_a_fresh_snapshot(edge: Edge, url: str):

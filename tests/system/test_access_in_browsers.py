@@ -204,6 +204,7 @@ async def test_a_collaborator_who_is_removed_sees_all_open_pages_close(
         )
 
 
+@pytest.mark.long
 async def test_who_leaves_a_team_loses_its_tasks(servers: tuple[Path, str, str], record_property: Any) -> None:
     async with chromium() as one, chromium() as two, scene(servers, one, record_property) as here:
         team = f"/organizations/{here.login}/teams"
@@ -227,6 +228,7 @@ async def test_who_leaves_a_team_loses_its_tasks(servers: tuple[Path, str, str],
         )
 
 
+@pytest.mark.long
 async def test_who_is_removed_from_the_organization_sees_all_open_pages_close(
     servers: tuple[Path, str, str], record_property: Any
 ) -> None:
@@ -241,6 +243,7 @@ async def test_who_is_removed_from_the_organization_sees_all_open_pages_close(
         )
 
 
+@pytest.mark.long
 async def test_when_the_app_is_removed_all_open_pages_close(
     servers: tuple[Path, str, str], record_property: Any
 ) -> None:
@@ -259,6 +262,7 @@ async def test_when_the_app_is_removed_all_open_pages_close(
 # public work
 
 
+@pytest.mark.long
 async def test_an_owner_shows_public_work_and_a_repository_that_becomes_private_ends_it(
     servers: tuple[Path, str, str], record_property: Any
 ) -> None:
@@ -358,6 +362,7 @@ async def test_access_that_is_given_shows_the_task_without_a_reload(
 # sign-outs
 
 
+@pytest.mark.long
 async def test_who_revokes_the_app_on_github_is_signed_out_on_all_open_pages(
     servers: tuple[Path, str, str], record_property: Any
 ) -> None:
@@ -376,6 +381,7 @@ async def test_who_revokes_the_app_on_github_is_signed_out_on_all_open_pages(
             await expect(page.get_by_role("link", name="Sign in with GitHub")).to_be_visible()
 
 
+@pytest.mark.long
 async def test_sign_out_everywhere_closes_all_open_pages(servers: tuple[Path, str, str], record_property: Any) -> None:
     async with chromium() as one, chromium() as two, scene(servers, one, record_property, linus="write") as here:
         linus, phone = await tab(two, here.url), await tab(two, here.url)
@@ -396,6 +402,7 @@ async def test_sign_out_everywhere_closes_all_open_pages(servers: tuple[Path, st
 # who may sign in
 
 
+@pytest.mark.long
 async def test_a_stranger_sees_one_page_that_says_why(
     servers: tuple[Path, str, str], sandbox_agent_cache: Path, tmp_path: Path
 ) -> None:

@@ -261,7 +261,7 @@ class Subscriber:
         if sight.organization is None:
             yield
             return
-        watched = [addresses.github(sight.organization)]
+        watched = [addresses.github(sight.organization), addresses.app_shell()]  # rights, and who reaches what
         if sight.repository is not None:  # its organization may stop to show its public work
             watched.append(addresses.organization(sight.organization))
         changes = [self._runtime.hub.subscribe(address) for address in watched]
@@ -289,7 +289,7 @@ class Subscriber:
         me, there = self._who.person.id, sight.repository and sight.repository.id
         try:
             async for event in changes.events(version):
-                if event.word == OrganizationChanged.__name__:
+                if event.word == OrganizationChanged.__name__ and event.entity == "organization":  # its own topic's
                     subscription.resync()
                 elif event.word == AccessChanged.__name__:
                     here = None in (event.repository, there) or event.repository == there
