@@ -6,8 +6,10 @@ Prints one line of JSON, {"ready": URL}, once it listens.
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import socket
+import time
 from pathlib import Path
 
 import uvicorn
@@ -15,7 +17,24 @@ from fastapi import FastAPI
 
 from foundry.devkit.github.app import create_github
 
+BIND_LIMIT = 10.0  # seconds
 STOP_LIMIT = 3  # seconds that open requests may take at the stop
+
+
+def _bind(listener: socket.socket, port: int) -> None:
+    """Take the port. While it was down, some program's outgoing connection may have got it for a moment.
+
+    Raises:
+        OSError: it stays taken.
+    """
+    limit = time.monotonic() + BIND_LIMIT
+    while True:
+        try:
+            return listener.bind(("127.0.0.1", port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or not port or time.monotonic() > limit:
+                raise
+        time.sleep(0.1)
 
 
 def main() -> None:
@@ -26,7 +45,7 @@ def main() -> None:
     given = parser.parse_args()
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", given.port))
+    _bind(listener, given.port)
     listener.listen(128)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     app = create_github(given.dir, url, webhook=given.webhook_url)
