@@ -14,9 +14,7 @@ from typing import TypeVar
 import structlog
 from fastapi import Request
 
-from foundry.actors.github_state.access_views import (
-    Asking,
-)
+from foundry.actors.github_state.access_views import Asking
 from foundry.actors.task.views import announces
 from foundry.api.auth import Credential, Me, asking, me_of
 from foundry.api.context import Foundry, foundry_of

@@ -1,7 +1,7 @@
 """What each role may do: one table, in code and in docs/security.md. A test compares them.
 
 Roles are GitHub's: owner, member and collaborator of an organization. What belongs to one repository follows GitHub's
-right to it (`foundry.api.Sees`). The admin is whoever has the server's admin token.
+right to it (`foundry.api.sees.Sees`). The admin is whoever has the server's admin token.
 """
 
 from __future__ import annotations

@@ -84,10 +84,8 @@ class Sees:
             NotFound: it does not exist, or the person may not see it.
             NotInstalled: the App was removed there, and the person belongs to it.
         """
-        id, missing = (
-            OrganizationId(organization),
-            NotFound(f"no organization with id {organization}", field="organization"),
-        )
+        id = OrganizationId(organization)
+        missing = NotFound(f"no organization with id {organization}", field="organization")
         known = self.access_in(id)
         if known is None:
             raise missing

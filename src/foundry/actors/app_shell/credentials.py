@@ -17,7 +17,7 @@ from sqlalchemy import Table
 from foundry.actors.app_shell.audit_log import record
 from foundry.actors.app_shell.config import config
 from foundry.actors.app_shell.tables import app_sessions, app_tokens
-from foundry.actors.app_shell.views import LONGEST, api_token, credential_id, expiry_of_session
+from foundry.actors.app_shell.views import EXPIRED, LONGEST, api_token, credential_id, expiry_of_session
 from foundry.contracts.app_shell import (
     ApiTokenView,
     CreateToken,
@@ -48,7 +48,6 @@ SIGNED_OUT = "you signed out in this browser"
 ENDED_BY_PERSON = "you ended this session from another one"
 ENDED_EVERYWHERE = "you signed out everywhere"
 REVOKED = "it was revoked"
-EXPIRED = "it has expired"
 
 
 # app sessions

@@ -35,6 +35,7 @@ from foundry.runtime.columns import AnyRow, from_row
 from foundry.runtime.reader import Reader
 
 ADMIN = "admin"  # in `CredentialsEnded`: the admin token, which is nobody's
+EXPIRED = "it has expired"
 LONGEST = timedelta(days=90)  # that an app session may last
 CODE_LIFE = timedelta(minutes=15)  # of a sign-in from a command line
 WRONG_CODES = 10  # that a person may enter within this time
@@ -80,7 +81,7 @@ def token_of(reader: Reader, token_hash: str, now: datetime) -> Held | None:
         return None
     over = row.expires_at is not None and row.expires_at <= millis(now)
     view = api_token(row)
-    ended = row.ended or ("it has expired" if over else "")
+    ended = row.ended or (EXPIRED if over else "")
     return Held(view.id, UserId(row.user), frozenset(view.scopes), view.used_at, ended)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from foundry.actors.github_state.tables import github_states
 from foundry.actors.github_state.views import installation_of
@@ -23,7 +23,6 @@ from foundry.contracts.github_access import (
     Right,
     Role,
     SingleRight,
-    SingleSignOnNeeded,
 )
 from foundry.contracts.github_payloads import GitHubAccount, GitHubBudget, GitHubMembership, GitHubReachedRepository
 from foundry.contracts.github_state import NotInstalled
@@ -34,10 +33,7 @@ from foundry.github.client_base import Caller, Page
 from foundry.github.errors import GitHubNotFound, GitHubRateLimited, GitHubRefused
 from foundry.runtime.reader import Reader
 
-T = TypeVar("T")
-
 PAGE = 100  # repositories
-
 
 Call = Callable[[Caller], Awaitable[Any]]
 AsPerson = Callable[[UserId, Call], Awaitable[Any]]
@@ -78,8 +74,6 @@ class AccessOutside(AccessDoor):
             found = await self._as_person(
                 person, lambda caller: caller.get(f"/user/memberships/orgs/{login}", GitHubMembership)
             )
-        except SingleSignOnNeeded:
-            raise
         except (GitHubNotFound, GitHubRefused):
             return Role.NONE
         if found.state != "active" or str(found.organization.id) != organization:
@@ -95,8 +89,6 @@ class AccessOutside(AccessDoor):
         url = f"/user/installations/{installation}/{query}"
         try:
             found = await self._as_person(person, lambda caller: caller.page(url, etag))
-        except SingleSignOnNeeded:
-            raise
         except (GitHubNotFound, GitHubRefused):  # the person does not reach the installation
             return ListedPage(rights=[], total=0, last=True)
         return found and _listed(found)
@@ -105,8 +97,6 @@ class AccessOutside(AccessDoor):
         url = f"/repositories/{repository}"  # GitHub redirects renamed repositories to this address
         try:
             found = await self._as_person(person, lambda caller: caller.get(url, GitHubReachedRepository))
-        except SingleSignOnNeeded:
-            raise
         except (GitHubNotFound, GitHubRefused):
             return SingleRight(access=Access.NONE)
         return SingleRight(access=found.access, public=not found.private)
@@ -172,8 +162,6 @@ def _listed(page: Page, *, public: bool = False) -> ListedPage:
 def _hidden(header: str) -> set[str]:
     """The organizations that a list leaves out: `partial-results; organizations=1,2`."""
     kind, _, rest = header.partition(";")
-    return (
-        {id for id in rest.partition("organizations=")[2].split(",") if id.isdigit()}
-        if kind == "partial-results"
-        else set()
-    )
+    if kind != "partial-results":
+        return set()
+    return {id for id in rest.partition("organizations=")[2].split(",") if id.isdigit()}
